@@ -1,0 +1,79 @@
+# Every target sets up what it needs; nothing but Python 3.11+ and make must be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+STRATEGY ?=
+SCENARIO ?=
+PROFILE ?= quick
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup bench smoke test lint types contracts check-all doctor list format lock \
+        reference up down bench-compose browser clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make bench STRATEGY=executor:threads=32,native SCENARIO=slow:ms=20 PROFILE=standard"
+
+setup: $(STAMP) ## make .venv from requirements.lock
+
+$(STAMP): requirements.lock scripts/setup.sh
+	@sh scripts/setup.sh "$(PYTHON)" $(VENV) requirements.lock
+	@touch $(STAMP)
+
+bench: $(STAMP) ## compare the strategies and write the report
+	@$(BIN)/python bench.py run $(if $(STRATEGY),--strategy "$(STRATEGY)") \
+	  $(if $(SCENARIO),--scenario "$(SCENARIO)") --profile $(PROFILE) $(ARGS)
+
+smoke: $(STAMP) ## does everything work, in under a minute
+	@$(BIN)/python bench.py run --profile smoke $(ARGS)
+
+doctor: $(STAMP) ## what was found on this machine and what is missing
+	@$(BIN)/python bench.py doctor
+
+list: $(STAMP) ## strategies, scenarios and profiles with their knobs
+	@$(BIN)/python bench.py list
+
+test: $(STAMP) ## all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## ruff: lint and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy --strict
+	@$(BIN)/mypy
+
+contracts: $(STAMP) ## import-linter: the layers
+	@$(BIN)/lint-imports
+
+check-all: lint types contracts test ## all of CI
+
+format: $(STAMP) ## let ruff format and fix
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(STAMP) ## compile requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --upgrade \
+	  --python-version 3.11 pyproject.toml --group dev -o requirements.lock
+
+reference: $(STAMP) ## measure the committed reference report anew
+	@sh scripts/reference.sh $(BIN)/python
+
+browser: ## install Chromium for the browser tests (Debian, as root)
+	@command -v chromium >/dev/null 2>&1 || (apt-get update -qq && apt-get install -y -qq chromium)
+
+up: ## start everything in containers
+	docker compose up --detach --wait
+
+down: ## stop the containers and remove their data
+	docker compose down --volumes
+
+bench-compose: ## drive the containers with Locust for 30 s
+	docker compose --profile load up --abort-on-container-exit --exit-code-from locust
+
+clean: ## remove .venv and caches; results stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,90 @@
+"""One tree of errors; the command line turns each into a line and an exit code.
+
+::
+
+    BenchError
+    ├── UsageError            2  the request cannot be carried out as it was put
+    │   ├── UnknownNameError     no strategy, scenario, profile or knob of that name
+    │   ├── KnobError            a knob's value is out of bounds or of the wrong type
+    │   ├── PluginError          a strategy or scenario file does not import or lacks a part
+    │   └── StoreError           results cannot be written or read
+    ├── ServiceError          3  PostgreSQL, the broker or the application could not start
+    │   └── UnsupportedError     a strategy refuses what it cannot do; the run goes on without it
+    ├── MeasurementError      4  the load generator failed: what it measured is not trusted
+    └── UnavailableError         inside the application: answered as 503 with the reason
+        └── RequestTimeoutError  answered as 504
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+EXIT_DONE = 0
+EXIT_USAGE = 2
+EXIT_SERVICE = 3
+EXIT_INVALID = 4
+EXIT_INTERRUPTED = 130
+
+
+class BenchError(Exception):
+    """The root: its text says what failed, with which value, and what to do next."""
+
+    exit_code: int = EXIT_USAGE
+
+
+class UsageError(BenchError):
+    """The request cannot be carried out as it was put."""
+
+
+class UnknownNameError(UsageError):
+    """A name that is not among the known ones.
+
+    Parameters
+    ----------
+    kind : what the name should name, e.g. ``"strategy"``.
+    name : the name as it was given.
+    known : the names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(names) or 'none'}{hint}")
+
+
+class KnobError(UsageError):
+    """A knob's value is out of bounds or of the wrong type."""
+
+
+class PluginError(UsageError):
+    """A strategy or scenario file does not import or lacks a part of its contract."""
+
+
+class StoreError(UsageError):
+    """Results cannot be written or read."""
+
+
+class ServiceError(BenchError):
+    """PostgreSQL, the broker or the application could not start."""
+
+    exit_code = EXIT_SERVICE
+
+
+class UnsupportedError(ServiceError):
+    """A strategy refuses what it cannot do; recorded as *not run, because …*."""
+
+
+class MeasurementError(BenchError):
+    """The load generator failed, so what it measured is not trusted."""
+
+    exit_code = EXIT_INVALID
+
+
+class UnavailableError(BenchError):
+    """The pool or queue is exhausted or a service is gone: answered as 503."""
+
+
+class RequestTimeoutError(UnavailableError):
+    """The request took longer than the application allows: answered as 504."""

@@ -1,0 +1,106 @@
+"""Operations: units of database work, written once as generators, run by every strategy.
+
+An operation yields SQLAlchemy statements and receives their results; it never touches a session.
+Whoever drives it decides how a statement reaches the database, so the SQL is the same by
+construction.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from typing import Any
+
+import msgspec
+
+Params = Mapping[str, Any]
+Steps = Generator[Any, Any, dict[str, Any]]
+Check = Callable[[Params, Mapping[str, Any]], bool]
+
+
+class Operation:
+    """One unit of database work, one transaction.
+
+    Parameters
+    ----------
+    steps : generator function: yields statements, receives their results, returns a JSON object.
+    check : ``check(params, answer)``, true where the answer is right; cheap, without the database.
+    """
+
+    def __init__(self, steps: Callable[..., Steps], check: Check) -> None:
+        self.__doc__ = steps.__doc__
+        self.__module__ = steps.__module__
+        self.steps = steps
+        self.check = check
+        self.name = steps.__name__
+        self.summary = (inspect.getdoc(steps) or "").partition("\n")[0]
+
+    @functools.cached_property
+    def params_type(self) -> type[msgspec.Struct]:
+        """The parameters as a type that validates: wrong or unknown fields are refused."""
+        hints = inspect.get_annotations(self.steps, eval_str=True)
+        fields = [
+            (name, hints[name]) if spec.default is spec.empty else (name, hints[name], spec.default)
+            for name, spec in inspect.signature(self.steps).parameters.items()
+        ]
+        return msgspec.defstruct(f"{self.name}_params", fields, forbid_unknown_fields=True)
+
+    def __repr__(self) -> str:
+        return f"Operation({self.name})"
+
+
+def operation(*, check: Check) -> Callable[[Callable[..., Steps]], Operation]:
+    """Make an operation of a generator function.
+
+    Parameters
+    ----------
+    check : ``check(params, answer)``; a wrong answer is an error in the ledger, not a success.
+    """
+    return lambda steps: Operation(steps, check)
+
+
+def drive(steps: Steps, execute: Callable[[Any], Any]) -> dict[str, Any]:
+    """Run an operation's steps to the end with a blocking `execute`.
+
+    Parameters
+    ----------
+    steps : the generator, not yet started.
+    execute : takes a statement, returns its result.
+
+    Returns
+    -------
+    The operation's answer. What `execute` raises is raised inside the operation first.
+    """
+    try:
+        statement = next(steps)
+        while True:
+            try:
+                result = execute(statement)
+            except Exception as error:
+                statement = steps.throw(error)
+            else:
+                statement = steps.send(result)
+    except StopIteration as end:
+        return _answer(end.value)
+
+
+async def drive_async(steps: Steps, execute: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:
+    """Run an operation's steps to the end with an awaitable `execute`; else as :func:`drive`."""
+    try:
+        statement = next(steps)
+        while True:
+            try:
+                result = await execute(statement)
+            except Exception as error:
+                statement = steps.throw(error)
+            else:
+                statement = steps.send(result)
+    except StopIteration as end:
+        return _answer(end.value)
+
+
+def _answer(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"an operation must return a dict, not {type(value).__name__}")
+    return value

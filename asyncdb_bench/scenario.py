@@ -1,0 +1,82 @@
+"""The contract of a scenario: operations, how load arrives, and what counts as good enough."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from asyncdb_bench.model import Objective
+from asyncdb_bench.operation import Operation
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knobs:
+    """Knobs of a scenario; a scenario adds its own by inheriting from this."""
+
+
+class Data(Protocol):
+    """Tables and their deterministic content."""
+
+    @property
+    def key(self) -> str:
+        """Same key, same content: one seeded template database serves all that share it."""
+
+    def create(self, connection: Any) -> None:
+        """Create and fill the tables through a SQLAlchemy `Connection`, and commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a scenario asks of the database.
+
+    Parameters
+    ----------
+    data : the tables and their content.
+    operations : by name.
+    """
+
+    data: Data
+    operations: Mapping[str, Operation]
+
+
+K = TypeVar("K", bound=Knobs)
+
+
+class Scenario(ABC, Generic[K]):
+    """The work: operations, how load arrives, what is measured on top.
+
+    :meth:`workload` imports the database libraries where it is called, not at the top of the
+    file: `bench.py list` imports every scenario.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Knobs: ClassVar[type[Knobs]] = Knobs
+
+    def __init__(self, knobs: K) -> None:
+        self.knobs = knobs
+
+    @abstractmethod
+    def workload(self) -> Workload:
+        """Return the data and the operations."""
+
+    @abstractmethod
+    def mix(self) -> Mapping[str, float]:
+        """Return the share of each operation in the arrivals; the shares sum to 1."""
+
+    @abstractmethod
+    def params(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw the parameters of one request."""
+
+    @abstractmethod
+    def objective(self) -> Objective:
+        """Return what must hold for an offered load to count as carried."""
+
+    @abstractmethod
+    def ladder(self) -> tuple[float, ...]:
+        """Return the offered loads in arrivals per second, ascending."""

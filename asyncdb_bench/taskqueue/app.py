@@ -1,0 +1,169 @@
+"""The Celery application: one task that runs an operation by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Celery, Task
+from celery.app.amqp import AMQP
+from kombu import Connection, Queue
+
+from asyncdb_bench.errors import UnavailableError
+from asyncdb_bench.model import Broker
+from asyncdb_bench.operation import Operation, drive
+from asyncdb_bench.session import fill_pool, make_engine, translated
+
+TASK = "asyncdb_bench.run_operation"
+QUEUE_EXPIRES_S = 60.0
+"""A queue that nobody uses any more is deleted by RabbitMQ after this long."""
+
+
+class PromptConnection(Connection):  # type: ignore[misc]
+    """Tries again every 0.2 to 1 s.
+
+    kombu's own default waits 2, 4, 6 … 30 s, so that a worker would find a broker that came back
+    only after as long again as it had been away.
+    """
+
+    def ensure_connection(
+        self, errback: Any = None, max_retries: Any = None, **options: Any
+    ) -> Any:
+        """Connect, with short pauses; parameters as kombu's."""
+        prompt = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
+        return super().ensure_connection(errback, max_retries, **(prompt | options))
+
+
+class PromptAMQP(AMQP):  # type: ignore[misc]
+    """Celery's message layer on :class:`PromptConnection`."""
+
+    Connection = PromptConnection
+
+
+class BenchCelery(Celery):  # type: ignore[misc]
+    """A Celery application that reconnects promptly."""
+
+    amqp_cls = PromptAMQP
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """How tasks and results travel; equal in the application and its workers.
+
+    Parameters
+    ----------
+    broker, queue : where; the queue's name is unique to the trial.
+    results : result backend of the workers: ``"rpc"`` (reply messages) or ``"redis"``.
+    acks_late : acknowledge a task after it ran, so that a killed worker's task runs again.
+    prefetch : tasks that a worker process takes ahead.
+    timeout_s : after how long an unanswered task is worth nothing.
+    """
+
+    broker: Broker
+    queue: str
+    results: str
+    acks_late: bool = False
+    prefetch: int = 1
+    timeout_s: float = 10.0
+
+
+def transport_options(options: QueueOptions) -> dict[str, Any]:
+    """Return the broker connection's timeouts, and for Redis a prefix for every key."""
+    if options.broker.kind == "redis":
+        return {
+            "socket_timeout": 5,
+            "socket_connect_timeout": 2,
+            "global_keyprefix": f"{options.queue}:",
+            "visibility_timeout": 3600,
+        }
+    return {"read_timeout": 5, "write_timeout": 2, "confirm_publish": False}
+
+
+def backend_url(options: QueueOptions, *, client: bool) -> str:
+    """Return Celery's result backend; replies by message need none on the client's side."""
+    if options.results == "redis":
+        return options.broker.url
+    return "disabled://" if client else "rpc://"
+
+
+def make_app(options: QueueOptions, *, backend: str) -> Celery:
+    """Make the Celery application.
+
+    Parameters
+    ----------
+    options : how tasks and results travel.
+    backend : Celery's result backend URL.
+
+    Returns
+    -------
+    An application whose only task is :data:`TASK`.
+    """
+    app = BenchCelery(
+        "asyncdb_bench", broker=options.broker.url, backend=backend, set_as_current=False
+    )
+    app.conf.update(
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        task_default_queue=options.queue,
+        task_queues=[Queue(options.queue, routing_key=options.queue, expires=QUEUE_EXPIRES_S)],
+        task_acks_late=options.acks_late,
+        task_reject_on_worker_lost=options.acks_late,
+        worker_prefetch_multiplier=options.prefetch,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_enable_remote_control=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=2,
+        broker_heartbeat=0,
+        broker_transport_options=transport_options(options),
+        result_backend_transport_options={"global_keyprefix": f"{options.queue}:"},
+        result_expires=QUEUE_EXPIRES_S,
+        redis_socket_timeout=max(5.0, 2 * options.timeout_s),
+        event_queue_ttl=5,
+    )
+    app.task(run_operation, name=TASK, shared=False)
+    return app
+
+
+def run_operation(name: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Run an operation in the worker's own session: the body of the task."""
+    if _database is None:
+        raise UnavailableError("this worker process has no database connection yet")
+    return _database.run(name, params)
+
+
+class WorkerDatabase:
+    """Engine and operations of one worker process, made after the fork."""
+
+    def __init__(
+        self, url: str, operations: Mapping[str, Operation], pool: int, timeout_s: float
+    ) -> None:
+        from sqlalchemy.orm import sessionmaker
+
+        self.operations = operations
+        self.engine = make_engine(url, pool, timeout_s)
+        self.session = sessionmaker(self.engine)
+        fill_pool(self.engine, pool)
+
+    def run(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Run one operation in one transaction."""
+        with translated(), self.session.begin() as session:
+            return drive(self.operations[name].steps(**params), session.execute)
+
+
+_database: WorkerDatabase | None = None
+
+
+def use_database(database: WorkerDatabase | None) -> None:
+    """Give this process's task its database."""
+    global _database
+    _database = database
+
+
+def task_of(app: Celery) -> Task:
+    """Return the application's task."""
+    return app.tasks[TASK]

@@ -1,0 +1,189 @@
+"""Between the event loop and the broker: two threads, so that the loop waits for neither way.
+
+One thread publishes with `apply_async`, one consumes the replies and resolves the futures on the
+loop. Each owns its connection and makes a new one after any error: connections from Celery's
+shared pools do not recover from a broker that restarts while a thread sits in them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from celery import Celery
+from kombu import Consumer, Queue
+
+from asyncdb_bench.errors import UnavailableError
+from asyncdb_bench.taskqueue.app import task_of
+from asyncdb_bench.taskqueue.pending import LIMIT, Pending
+
+RETRY_S = 0.2
+DRAIN_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    task_id: str
+    name: str
+    params: dict[str, Any]
+    deadline: float
+
+
+class Bridge:
+    """Publishes tasks and brings their replies back to the loop.
+
+    Parameters
+    ----------
+    app : the Celery application.
+    queue_name : the task queue; the reply queue is named after it.
+    timeout_s : after how long a task is worth nothing, to the broker and the workers too.
+    """
+
+    def __init__(self, app: Celery, queue_name: str, timeout_s: float) -> None:
+        self.app = app
+        self.task = task_of(app)
+        self.timeout_s = timeout_s
+        self.pending = Pending()
+        self.reply_to = f"{queue_name}.reply.{uuid.uuid4().hex[:8]}"
+        self._outbox: queue.Queue[_Call | None] = queue.Queue(maxsize=LIMIT)
+        self._stop = threading.Event()
+        self._listening = threading.Event()
+        self._broken: BaseException | None = None
+        self._generation = 0
+        self._threads = [
+            threading.Thread(target=self._publish_all, name="celery-publish", daemon=True),
+            threading.Thread(target=self._consume_all, name="celery-replies", daemon=True),
+        ]
+
+    async def open(self) -> None:
+        """Start both threads and wait until replies can be received.
+
+        Raises
+        ------
+        UnavailableError : the broker does not answer within 10 s.
+        """
+        self.loop = asyncio.get_running_loop()
+        for thread in self._threads:
+            thread.start()
+        if not await asyncio.to_thread(self._listening.wait, 10):
+            raise UnavailableError(f"the broker does not answer: {self._broken}")
+
+    async def call(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Run an operation on a worker and return its answer; never waits on the broker."""
+        task_id = str(uuid.uuid4())
+        future = self.pending.add(task_id)
+        try:
+            self._outbox.put_nowait(_Call(task_id, name, params, time.monotonic() + self.timeout_s))
+        except queue.Full:
+            self.pending.fail(task_id, "the buffer of tasks to publish is full")
+        return await self.pending.wait(task_id, future, self.timeout_s)
+
+    async def close(self) -> None:
+        """End both threads."""
+        self._stop.set()
+        with_room = not self._outbox.full()
+        if with_room:
+            self._outbox.put_nowait(None)
+        for thread in self._threads:
+            if thread.is_alive():
+                await asyncio.to_thread(thread.join, 5)
+        self.pending.fail_all("the application is stopping")
+
+    @property
+    def outbox_depth(self) -> int:
+        """Tasks that wait to be published."""
+        return self._outbox.qsize()
+
+    def _on_loop(self, call: Any, *args: Any) -> None:
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(call, *args)
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        connection = self.app.connection_for_write()
+        try:
+            connection.ensure_connection(max_retries=1, timeout=2)
+            yield connection
+        finally:
+            _forget(connection)
+
+    def _publish_all(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with self._connection() as connection:
+                    self._publish(self.app.amqp.Producer(connection), self._generation)
+            except Exception as error:
+                self._refuse(f"broker unavailable: {error}")
+
+    def _publish(self, producer: Any, generation: int) -> None:
+        while not self._stop.is_set():
+            call = self._outbox.get()
+            if call is None or call.deadline < time.monotonic():
+                continue
+            try:
+                if generation != self._generation:
+                    raise ConnectionResetError("the connection to the broker was lost")
+                self.task.apply_async(
+                    (call.name, call.params),
+                    task_id=call.task_id,
+                    reply_to=self.reply_to,
+                    producer=producer,
+                    expires=self.timeout_s,
+                    expiration=self.timeout_s,
+                    retry=False,
+                )
+            except Exception as error:
+                self._on_loop(self.pending.fail, call.task_id, f"broker unavailable: {error}")
+                raise
+
+    def _refuse(self, reason: str) -> None:
+        """Fail what wants to be published while there is no connection, then try again."""
+        until = time.monotonic() + RETRY_S
+        while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
+            try:
+                call = self._outbox.get(timeout=left)
+            except queue.Empty:
+                return
+            if call is not None:
+                self._on_loop(self.pending.fail, call.task_id, reason)
+
+    def _consume_all(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with self._connection() as connection:
+                    self._consume(connection)
+            except Exception as error:
+                self._broken = error
+                self._generation += 1
+                self._on_loop(self.pending.fail_all, f"connection to the broker lost: {error}")
+                self._stop.wait(RETRY_S)
+
+    def _consume(self, connection: Any) -> None:
+        replies = Queue(self.reply_to, exclusive=True, auto_delete=True, durable=False)
+        with Consumer(
+            connection, [replies], on_message=self._on_reply, no_ack=True, accept=["json"]
+        ):
+            self._listening.set()
+            while not self._stop.is_set():
+                try:
+                    connection.drain_events(timeout=DRAIN_S)
+                except TimeoutError:
+                    continue
+
+    def _on_reply(self, message: Any) -> None:
+        reply = msgspec.json.decode(message.body)
+        self._on_loop(self.pending.resolve, reply["task_id"], reply)
+
+
+def _forget(connection: Any) -> None:
+    """Close a connection that may be dead already: whatever that raises changes nothing."""
+    with suppress(Exception):
+        connection.collect(socket_timeout=0.5)

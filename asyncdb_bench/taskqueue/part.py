@@ -1,0 +1,46 @@
+"""What `celery` and `celery_aio` declare alike: the worker's knobs and its process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asyncdb_bench.knob import BUDGET, knob
+from asyncdb_bench.model import Part
+from asyncdb_bench.strategy import Knobs
+
+POOLS = ("prefork", "threads", "gevent", "solo")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerKnobs(Knobs):
+    """Knobs of the Celery worker."""
+
+    workers: int = knob(BUDGET, unit="tasks", low=1, high=500, help="tasks that run at once")
+    pool: str = knob("prefork", choices=POOLS, help="how a worker runs tasks at once")
+    prefetch: int = knob(1, unit="tasks", low=1, high=1000, help="taken ahead per process")
+    acks_late: bool = knob(False, help="acknowledge a task after it ran, not before")
+
+
+def worker_parts(knobs: WorkerKnobs, *, reply: bool = True) -> tuple[Part, ...]:
+    """Return the worker's process: one group, or with `pool=solo` one for each task at once.
+
+    Parameters
+    ----------
+    knobs : the worker's knobs.
+    reply : whether results come back as reply messages; else as :func:`results_backend` says.
+    """
+    solo = knobs.pool == "solo"
+    options = {
+        "pool": knobs.pool,
+        "concurrency": 1 if solo else knobs.workers,
+        "prefetch": knobs.prefetch,
+        "acks_late": knobs.acks_late,
+        "reply": reply,
+    }
+    module = "asyncdb_bench.taskqueue.worker"
+    return (Part("worker", module, options, copies=knobs.workers if solo else 1),)
+
+
+def results_backend(*, reply: bool, broker: str) -> str:
+    """Return Celery's result backend: reply messages, or what people use for `.get()` on Redis."""
+    return "redis" if broker == "redis" and not reply else "rpc"

@@ -1,0 +1,25 @@
+"""`read`: one row by its primary key, about the fastest query that there is."""
+
+from __future__ import annotations
+
+from asyncdb_bench.model import Objective
+from asyncdb_bench.standard import StandardKnobs, StandardScenario
+
+
+class Read(StandardScenario[StandardKnobs]):
+    """What a chat's lookups look like: the framework costs more than the database."""
+
+    name = "read"
+    summary = "one row by primary key"
+
+    def mix(self) -> dict[str, float]:
+        """Only reads."""
+        return {"read": 1.0}
+
+    def objective(self) -> Objective:
+        """Fast answers."""
+        return Objective(p99_ms=100)
+
+    def ladder(self) -> tuple[float, ...]:
+        """From idle to beyond what one process has been seen to carry."""
+        return (100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1400, 1700, 2000, 2500)

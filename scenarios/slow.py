@@ -1,0 +1,37 @@
+"""`slow`: a query that takes 50 ms in the database, the case that makes people reach for async."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from asyncdb_bench.model import Objective
+from asyncdb_bench.standard import SlowKnobs, StandardScenario
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Slow(StandardScenario[SlowKnobs]):
+    """Capacity is what runs at once over the query's time: threads, pool or workers."""
+
+    name = "slow"
+    summary = "a query that takes 50 ms in the database"
+    Knobs = SlowKnobs
+
+    def mix(self) -> dict[str, float]:
+        """Only slow queries."""
+        return {"slow": 1.0}
+
+    def params(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
+        """Add the query's time."""
+        return super().params(operation, rng) | {"seconds": self.knobs.ms / 1000}
+
+    def objective(self) -> Objective:
+        """Five times the query's own time, and never under 100 ms."""
+        return Objective(p99_ms=max(100, 5 * self.knobs.ms))
+
+    def ladder(self) -> tuple[float, ...]:
+        """Return loads that keep 0.25 to 64 queries running at once."""
+        at_once = (0.25, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)
+        unit_s = max(self.knobs.ms, 5) / 1000
+        return tuple(round(each / unit_s, 1) for each in at_once)

@@ -1,0 +1,25 @@
+"""`write`: a transaction that inserts a row and updates a counter."""
+
+from __future__ import annotations
+
+from asyncdb_bench.model import Objective
+from asyncdb_bench.standard import StandardKnobs, StandardScenario
+
+
+class Write(StandardScenario[StandardKnobs]):
+    """What posting a chat message looks like: two statements and a commit."""
+
+    name = "write"
+    summary = "a transaction: insert a row, update a counter"
+
+    def mix(self) -> dict[str, float]:
+        """Only writes."""
+        return {"write": 1.0}
+
+    def objective(self) -> Objective:
+        """Fast answers."""
+        return Objective(p99_ms=100)
+
+    def ladder(self) -> tuple[float, ...]:
+        """From idle to beyond what one process has been seen to carry."""
+        return (50, 100, 150, 200, 250, 300, 350, 400, 500, 600, 700, 800, 1000, 1200)

@@ -1,0 +1,19 @@
+"""`blocking`: SQLAlchemy in the handler itself; the event loop waits for the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asyncdb_bench.operation import Operation, Params
+from asyncdb_bench.session import PoolKnobs, SessionStrategy
+
+
+class Blocking(SessionStrategy[PoolKnobs]):
+    """One query at a time; nothing else runs meanwhile."""
+
+    name = "blocking"
+    summary = "sync SQLAlchemy on psycopg in the handler; the loop waits"
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Run the operation on the loop."""
+        return self.execute(operation, params)

@@ -1,0 +1,130 @@
+"""`celery`: tasks for a Celery worker over the broker, awaited in one of three ways."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asyncdb_bench.errors import RequestTimeoutError
+from asyncdb_bench.knob import knob
+from asyncdb_bench.model import Part
+from asyncdb_bench.operation import Operation, Params
+from asyncdb_bench.strategy import Strategy
+from asyncdb_bench.taskqueue.part import WorkerKnobs, results_backend, worker_parts
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from asyncdb_bench.taskqueue.bridge import Bridge
+
+POLL_S = 0.005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CeleryKnobs(WorkerKnobs):
+    """The worker's knobs, and how the handler waits."""
+
+    wait: str = knob(
+        "callback",
+        choices=("callback", "thread", "poll"),
+        help="callback: replies resolve futures; thread: .get() on threads; poll: asks ready(),"
+        " and publishes on the loop (the two naive ways, kept with their flaws)",
+    )
+    threads: int = knob(32, unit="threads", low=1, high=1000, help="threads of wait=thread")
+
+
+class Celery(Strategy[CeleryKnobs]):
+    """What tornado-celery's `callback` did, on Celery 5 and Tornado 6."""
+
+    name = "celery"
+    summary = "a Celery task per request; the loop is told of the result"
+    Knobs = CeleryKnobs
+    brokers = ("rabbitmq", "redis")
+    bridge: Bridge | None = None
+    executor: ThreadPoolExecutor | None = None
+
+    async def open(self) -> None:
+        """Connect to the broker, in threads where the loop must not wait."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from asyncdb_bench.taskqueue import app as tasks
+        from asyncdb_bench.taskqueue.bridge import Bridge
+
+        assert self.context.broker is not None
+        callback = self.knobs.wait == "callback"
+        options = tasks.QueueOptions(
+            broker=self.context.broker,
+            queue=self.context.queue,
+            results=results_backend(reply=callback, broker=self.context.broker.kind),
+            acks_late=self.knobs.acks_late,
+            timeout_s=self.context.timeout_s,
+        )
+        app = tasks.make_app(options, backend=tasks.backend_url(options, client=callback))
+        self.task = tasks.task_of(app)
+        if callback:
+            self.bridge = Bridge(app, self.context.queue, self.context.timeout_s)
+            await self.bridge.open()
+        elif self.knobs.wait == "thread":
+            self.executor = ThreadPoolExecutor(self.knobs.threads, thread_name_prefix="celery-get")
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Send the operation to a worker and wait for its answer as `wait` says."""
+        if self.bridge is not None:
+            return await self.bridge.call(operation.name, dict(params))
+        if self.executor is not None:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.executor, self._get, operation.name, params)
+        result = self._send(operation.name, params)
+        async with asyncio.timeout(self.context.timeout_s):
+            while not result.ready():
+                await asyncio.sleep(POLL_S)
+        return self._answer(result)
+
+    async def close(self) -> None:
+        """End the threads."""
+        if self.bridge is not None:
+            await self.bridge.close()
+        if self.executor is not None:
+            self.executor.shutdown(wait=False, cancel_futures=True)
+
+    def gauges(self) -> dict[str, float]:
+        """Return how many calls wait, and how many replies came too late."""
+        if self.bridge is None:
+            return {}
+        return {
+            "pending": len(self.bridge.pending),
+            "outbox_depth": self.bridge.outbox_depth,
+            "late_replies": self.bridge.pending.late,
+        }
+
+    def _send(self, name: str, params: Params) -> Any:
+        return self.task.apply_async((name, dict(params)), expires=self.context.timeout_s)
+
+    def _get(self, name: str, params: Params) -> dict[str, Any]:
+        from celery.exceptions import TimeoutError as ResultTimeoutError
+
+        result = self._send(name, params)
+        try:
+            result.get(timeout=self.context.timeout_s, propagate=False)
+        except ResultTimeoutError as error:
+            raise RequestTimeoutError(f"no result: {error}") from error
+        return self._answer(result)
+
+    def _answer(self, result: Any) -> dict[str, Any]:
+        from asyncdb_bench.taskqueue.pending import RemoteError
+
+        if not result.successful():
+            raise RemoteError(repr(result.result))
+        answer: dict[str, Any] = result.result
+        return answer
+
+    @classmethod
+    def budget(cls, knobs: CeleryKnobs) -> int:
+        """Return a connection for each task that runs at once."""
+        return knobs.workers
+
+    @classmethod
+    def parts(cls, knobs: CeleryKnobs) -> tuple[Part, ...]:
+        """Return the worker."""
+        return worker_parts(knobs, reply=knobs.wait == "callback")

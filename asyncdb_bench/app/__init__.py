@@ -1,0 +1,1 @@
+"""The one Tornado application, whatever the strategy behind it, and its probes."""

@@ -1,0 +1,141 @@
+"""The routes: an operation by its name, JSON in and out; health; and the errors' status codes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from tornado.log import app_log
+from tornado.web import Application, RequestHandler
+
+from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
+from asyncdb_bench.operation import Operation
+from asyncdb_bench.strategy import Strategy
+
+_encode = msgspec.json.Encoder().encode
+
+
+class JsonHandler(RequestHandler):
+    """Answers in JSON, errors too."""
+
+    def compute_etag(self) -> None:
+        """No caching, so no digest of every answer."""
+
+    def answer(self, body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
+        """Finish with a JSON object."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(_encode(body))
+
+    def refuse(self, status: HTTPStatus, reason: str) -> None:
+        """Finish with an error and its reason."""
+        self.answer({"error": reason, "status": int(status)}, status)
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """Answer what Tornado itself refuses (404, 405) in JSON too."""
+        self.refuse(HTTPStatus(status_code), self._reason)
+
+
+class OperationHandler(JsonHandler):
+    """``POST /op/<name>`` runs an operation through the strategy."""
+
+    def initialize(
+        self,
+        strategy: Strategy[Any],
+        operations: Mapping[str, Operation],
+        decoders: Mapping[str, msgspec.json.Decoder[Any]],
+        timeout_s: float,
+    ) -> None:
+        """Take what the application was made with."""
+        self.strategy = strategy
+        self.operations = operations
+        self.decoders = decoders
+        self.timeout_s = timeout_s
+
+    async def post(self, name: str) -> None:
+        """Validate the parameters, run the operation, answer."""
+        operation = self.operations.get(name)
+        if operation is None:
+            known = ", ".join(self.operations)
+            self.refuse(HTTPStatus.NOT_FOUND, f"unknown operation {name!r}; known: {known}")
+            return
+        try:
+            params = msgspec.structs.asdict(self.decoders[name].decode(self.request.body or b"{}"))
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            self.refuse(HTTPStatus.BAD_REQUEST, f"{name}: {error}")
+            return
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                answer = await self.strategy.run(operation, params)
+        except TimeoutError:
+            self.refuse(HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {self.timeout_s:g} s")
+        except RequestTimeoutError as error:
+            self.refuse(HTTPStatus.GATEWAY_TIMEOUT, str(error))
+        except UnavailableError as error:
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        except Exception as error:
+            app_log.exception("operation %s with %s failed", name, params)
+            reason = f"{type(error).__name__}: {error}"
+            self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, reason)
+        else:
+            self.answer(answer)
+
+
+class HealthHandler(JsonHandler):
+    """``GET /healthz`` answers without touching the database: what the loop alone can do."""
+
+    def get(self) -> None:
+        """Say that the loop turns."""
+        self.answer({"status": "ok"})
+
+
+class IndexHandler(JsonHandler):
+    """``GET /`` lists the routes."""
+
+    def initialize(self, operations: Mapping[str, Operation]) -> None:
+        """Take the operations."""
+        self.operations = operations
+
+    def get(self) -> None:
+        """List the operations with their parameters."""
+        listed = {
+            f"POST /op/{name}": {
+                "summary": each.summary,
+                "params": list(each.params_type.__struct_fields__),
+            }
+            for name, each in self.operations.items()
+        }
+        self.answer(listed)
+
+
+def make_application(
+    strategy: Strategy[Any], operations: Mapping[str, Operation], timeout_s: float
+) -> Application:
+    """Make the Tornado application.
+
+    Parameters
+    ----------
+    strategy : opened already.
+    operations : by name; each becomes a route.
+    timeout_s : after how long a request is given up and answered as 504.
+    """
+    handed = {
+        "strategy": strategy,
+        "operations": operations,
+        "decoders": {
+            name: msgspec.json.Decoder(each.params_type) for name, each in operations.items()
+        },
+        "timeout_s": timeout_s,
+    }
+    return Application(
+        [
+            (r"/op/([A-Za-z_][A-Za-z0-9_]*)", OperationHandler, handed),
+            (r"/healthz", HealthHandler),
+            (r"/", IndexHandler, {"operations": operations}),
+        ],
+        default_handler_class=JsonHandler,
+        log_function=lambda _: None,
+    )

@@ -1,0 +1,189 @@
+"""The processes of one variant: workers, application, load; started together, always ended."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.knob import make_knobs
+from asyncdb_bench.model import Asked, Broker, Variant
+from asyncdb_bench.plugins import make_scenario, strategy_class
+from asyncdb_bench.process import Child
+
+READY_S = 30.0
+STOP_S = 5.0
+GRACE_S = 1.0
+"""The client waits this much longer than the application, whose own answer tells more."""
+
+
+class Services(Protocol):
+    """What a trial needs of the services; see :mod:`asyncdb_bench.services`."""
+
+    @property
+    def broker(self) -> Broker | None:
+        """The broker, where one runs."""
+
+    def clone(self, data: Any, name: str) -> str:
+        """Make a fresh database and return its URL."""
+
+    def drop(self, url: str) -> None:
+        """Drop it."""
+
+    def clean(self, queue: str) -> None:
+        """Remove a trial's queues."""
+
+    def roles(self) -> dict[str, list[int]]:
+        """Process ids of the services that are ours, by role."""
+
+    def monitor_connection(self, url: str) -> Any:
+        """Open a connection to watch a database with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to start.
+
+    Parameters
+    ----------
+    variant, asked : what is compared and what is asked.
+    name : start of the names of logs and of the database.
+    queue : name of the task queue, unique on the broker.
+    timeout_s : after how long the application gives up a request.
+    host, port : where the application listens; port 0 takes a free one.
+    outstanding : requests that the load keeps under way at most; 0: no load is started.
+    """
+
+    variant: Variant
+    asked: Asked
+    name: str
+    queue: str
+    timeout_s: float
+    host: str = "127.0.0.1"
+    port: int = 0
+    outstanding: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The running processes: `port` is the application's, `database` a URL."""
+
+    app: Child
+    workers: tuple[Child, ...]
+    load: Child | None
+    port: int
+    database: str
+
+
+@contextlib.contextmanager
+def launched(launch: Launch, services: Services, logs: Path) -> Iterator[Processes]:
+    """Start everything on a fresh database, and end it again whatever happens.
+
+    Raises
+    ------
+    ServiceError : something did not get ready.
+    """
+    data = make_scenario(launch.asked.scenario, launch.asked.knobs).workload().data
+    database = services.clone(data, launch.name)
+    with contextlib.ExitStack() as stack:
+        stack.callback(services.clean, launch.queue)
+        stack.callback(_drop, services, database)
+        family = Family(launch, logs)
+        # Whatever ends the trial but its regular end must end the processes at once.
+        stack.push(lambda kind, *_: family.stop(0 if kind is not None else STOP_S))
+        yield family.start(services, database)
+
+
+def _drop(services: Services, database: str) -> None:
+    with contextlib.suppress(ServiceError):
+        services.drop(database)
+
+
+def _wait_for(workers: tuple[Child, ...]) -> None:
+    for worker in workers:
+        worker.receive(READY_S)
+
+
+class Family:
+    """The children of one launch."""
+
+    def __init__(self, launch: Launch, logs: Path) -> None:
+        self.launch = launch
+        self.logs = logs
+        self.children: list[Child] = []
+        self.app: Child | None = None
+
+    def start(self, services: Services, database: str) -> Processes:
+        """Start all at once, so that they import at the same time, and wait until all are ready."""
+        launch = self.launch
+        shared = self._shared(services, database)
+        load = self._child("asyncdb_bench.load", None, "load") if launch.outstanding else None
+        workers = tuple(self._workers(shared))
+        self.app = self._child("asyncdb_bench.app", self._app_config(shared), "app")
+        _wait_for(workers)
+        port: int = self.app.receive(READY_S)["port"]
+        if load is not None:
+            load.send(self._load_config(port))
+            load.receive(READY_S)
+        return Processes(self.app, workers, load, port, database)
+
+    def start_workers(self, services: Services, database: str) -> None:
+        """Start the extra processes alone, and wait until they are ready."""
+        _wait_for(tuple(self._workers(self._shared(services, database))))
+
+    def stop(self, timeout_s: float) -> None:
+        """End all; only the application has anything to close in order."""
+        for child in reversed(self.children):
+            child.stop(timeout_s if child is self.app else 0)
+
+    def _child(self, module: str, config: dict[str, Any] | None, role: str) -> Child:
+        name = f"{self.launch.variant.label} ({role})"
+        child = Child(module, config, self.logs / f"{self.launch.name}-{role}.log", name)
+        self.children.append(child)
+        return child
+
+    def _shared(self, services: Services, database: str) -> dict[str, Any]:
+        launch = self.launch
+        return {
+            "scenario": launch.asked.scenario,
+            "scenario_knobs": dict(launch.asked.knobs),
+            "database_url": database,
+            "broker": asdict(services.broker) if services.broker else None,
+            "queue": launch.queue,
+            "timeout_s": launch.timeout_s,
+        }
+
+    def _workers(self, shared: dict[str, Any]) -> Iterator[Child]:
+        cls = strategy_class(self.launch.variant.strategy)
+        knobs = make_knobs(cls.Knobs, self.launch.variant.knobs, owner=cls.name, budget=0)
+        for part in cls.parts(knobs):
+            for copy in range(part.copies):
+                config = {**shared, "part": dict(part.options)}
+                yield self._child(part.module, config, f"{part.role}{copy}")
+
+    def _app_config(self, shared: dict[str, Any]) -> dict[str, Any]:
+        variant = self.launch.variant
+        needs_broker = bool(strategy_class(variant.strategy).brokers)
+        return {
+            **shared,
+            "strategy": variant.strategy,
+            "knobs": dict(variant.knobs),
+            "uvloop": bool(variant.knobs.get("uvloop")),
+            "broker": shared["broker"] if needs_broker else None,
+            "host": self.launch.host,
+            "port": self.launch.port,
+        }
+
+    def _load_config(self, port: int) -> dict[str, Any]:
+        launch = self.launch
+        return {
+            "host": launch.host,
+            "port": port,
+            "scenario": launch.asked.scenario,
+            "scenario_knobs": dict(launch.asked.knobs),
+            "timeout_s": launch.timeout_s + GRACE_S,
+            "outstanding": launch.outstanding,
+        }

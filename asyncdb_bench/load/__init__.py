@@ -1,0 +1,1 @@
+"""The load: arrivals, the Locust user that serves them, the recorder."""

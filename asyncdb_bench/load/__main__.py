@@ -1,0 +1,130 @@
+"""The load as a process: ``python -m asyncdb_bench.load``.
+
+The configuration is the first line of standard input, then one line for each step; one line of
+standard output answers each. When standard input ends, the parent is gone and the process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import gevent
+import gevent.os
+import msgspec
+from gevent.queue import Queue
+from locust import task
+from locust.env import Environment
+
+from asyncdb_bench.load.user import OpenModelUser, StepOrder
+from asyncdb_bench.plugins import make_scenario
+
+
+class LoadConfig(msgspec.Struct, frozen=True):
+    """What the load is started with."""
+
+    host: str
+    port: int
+    scenario: str
+    scenario_knobs: dict[str, Any]
+    timeout_s: float
+    outstanding: int
+
+
+class Orders:
+    """Lines of standard input, read without blocking the hub."""
+
+    def __init__(self) -> None:
+        self.lines: Any = Queue()
+        gevent.spawn(self._read)
+
+    def _read(self) -> None:
+        rest = b""
+        while data := gevent.os.tp_read(0, 65536):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self.lines.put(line)
+        os._exit(0)
+
+    def next(self) -> bytes:
+        """Wait for the next line."""
+        line: bytes = self.lines.get()
+        return line
+
+
+def say(**event: Any) -> None:
+    """Write one line of JSON to the parent."""
+    sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def cpu_s() -> float:
+    """Return the CPU seconds that this process has used."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def user_class(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
+    """Return the Locust user of this scenario and target."""
+    chosen = make_scenario(config.scenario, config.scenario_knobs)
+
+    class HarnessUser(OpenModelUser):
+        scenario = chosen
+        operations = chosen.workload().operations
+        address = (config.host, config.port)
+        timeout_s = config.timeout_s
+        outstanding = config.outstanding
+
+        @task
+        def serve_orders(self) -> None:
+            """Serve steps until the harness has no more."""
+            while True:
+                order = msgspec.json.decode(orders.next())
+                if order["do"] == "stop":
+                    self.environment.runner.quit()
+                    return
+                self.serve_order(order)
+
+        def serve_order(self, order: dict[str, Any]) -> None:
+            counted = self.environment.stats.total.num_requests
+            used = cpu_s()
+            step = msgspec.convert(order["step"], StepOrder)
+            record, started_ns = self.serve(step)
+            used = cpu_s() - used
+            if order["file"]:
+                record.save(Path(order["file"]), started_ns)
+            say(
+                event="step",
+                started_ns=started_ns,
+                ledger=record.ledger(),
+                attempted=record.attempted,
+                locust_count=self.environment.stats.total.num_requests - counted,
+                errors=record.errors,
+                cpu_s=used,
+                connections=self.opened,
+            )
+
+    return HarnessUser
+
+
+def main() -> int:
+    """Serve orders until told to stop."""
+    # A client that waits for a core reports its own waiting as the server's. Not permitted to all.
+    with contextlib.suppress(OSError):
+        os.nice(-10)
+    orders = Orders()
+    config = msgspec.json.decode(orders.next(), type=LoadConfig)
+    environment = Environment(user_classes=[user_class(config, orders)])
+    runner = environment.create_local_runner()
+    runner.start(1, spawn_rate=1)
+    say(event="ready", pid=os.getpid())
+    runner.greenlet.join()
+    return int(environment.process_exit_code or 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

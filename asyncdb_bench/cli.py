@@ -1,0 +1,184 @@
+"""The command line: verbs only. Parses, calls, prints; the one place that catches our errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError
+from asyncdb_bench.plan import Choices
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Measure how a Tornado application should call its SQL database.",
+)
+
+StrategyOption = Annotated[
+    str | None, typer.Option(help="a,b:knob=value,… (default: the profile's)")
+]
+ScenarioOption = Annotated[
+    str | None, typer.Option(help="x,y:knob=value,… (default: the profile's)")
+]
+ProfileOption = Annotated[str, typer.Option(help="smoke, quick, standard, nightly, blog")]
+SeedOption = Annotated[int | None, typer.Option(help="repeat the arrivals of another run", min=0)]
+BlocksOption = Annotated[int | None, typer.Option(help="rounds of trials over all variants")]
+BudgetOption = Annotated[int | None, typer.Option(help="database connections per strategy")]
+TimeOption = Annotated[
+    float | None, typer.Option(help="seconds that the whole run may take; 0: no limit")
+]
+ResultsOption = Annotated[Path, typer.Option(help="folder of results")]
+ReportsOption = Annotated[Path, typer.Option(help="folder of reports")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
+
+
+def _choices(
+    profile: str,
+    strategy: str | None,
+    scenario: str | None,
+    seed: int | None,
+    blocks: int | None,
+    budget: int | None,
+    time_budget: float | None,
+) -> Choices:
+    overrides = {"blocks": blocks, "budget": budget, "time_budget_s": time_budget}
+    return Choices(profile, strategy or None, scenario or None, seed, overrides)
+
+
+@app.command()
+def run(
+    strategy: StrategyOption = None,
+    scenario: ScenarioOption = None,
+    profile: ProfileOption = "quick",
+    seed: SeedOption = None,
+    blocks: BlocksOption = None,
+    budget: BudgetOption = None,
+    time_budget: TimeOption = None,
+    results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
+    debug: DebugOption = False,
+) -> None:
+    """Measure, and write the report."""
+    from asyncdb_bench import console
+    from asyncdb_bench.plan import make_plan, read_profiles
+    from asyncdb_bench.run import Places, print_last_lines
+    from asyncdb_bench.run import run as run_plan
+
+    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget)
+    plan = make_plan(choices, read_profiles())
+    console.print_intention(plan)
+    places = Places(results.resolve(), reports.resolve())
+    outcome = run_plan(plan, places, sys.argv[1:])
+    console.print_result(outcome.report)
+    print_last_lines(outcome)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def plan(
+    strategy: StrategyOption = None,
+    scenario: ScenarioOption = None,
+    profile: ProfileOption = "quick",
+    seed: SeedOption = None,
+    blocks: BlocksOption = None,
+    budget: BudgetOption = None,
+    time_budget: TimeOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Print what would run, how long it takes, and all that is wrong with the request."""
+    from asyncdb_bench import console
+    from asyncdb_bench.plan import make_plan, read_profiles
+
+    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget)
+    console.print_plan(make_plan(choices, read_profiles()))
+
+
+@app.command(name="list")
+def list_(debug: DebugOption = False) -> None:
+    """List strategies, scenarios and profiles with their knobs."""
+    from asyncdb_bench.listing import print_all
+
+    print_all()
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="a strategy, with knobs if you like")],
+    debug: DebugOption = False,
+) -> None:
+    """Run the conformance suite on a strategy."""
+    from asyncdb_bench.conformance import check_strategy
+
+    raise typer.Exit(check_strategy(name))
+
+
+@app.command()
+def doctor(debug: DebugOption = False) -> None:
+    """Say what was found on this machine, what will be used, and what is missing."""
+    from asyncdb_bench.doctor import examine
+
+    raise typer.Exit(examine())
+
+
+@app.command()
+def serve(
+    strategy: Annotated[str, typer.Argument(help="a strategy, with knobs if you like")],
+    scenario: Annotated[str, typer.Option(help="whose operations to serve")] = "mixed",
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any free one", min=0, max=65535)] = 8888,
+    budget: Annotated[int, typer.Option(help="database connections", min=1, max=350)] = 8,
+    debug: DebugOption = False,
+) -> None:
+    """Serve the application alone, with a strategy, until Ctrl-C."""
+    from asyncdb_bench.serve import serve_alone
+
+    serve_alone(strategy, scenario, host, port, budget)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[str] | None, typer.Argument(help="run ids; default: the latest")] = None,
+    results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
+    debug: DebugOption = False,
+) -> None:
+    """Write the report of a run again, from what is on disk."""
+    from asyncdb_bench import console
+    from asyncdb_bench.report import write
+    from asyncdb_bench.store import open_run
+
+    for name in runs or ["latest"]:
+        folder = open_run(results.resolve(), name)
+        folder.merge_parts()
+        written = write(folder, reports.resolve())
+        console.print_result(written)
+        print(f"report: {written.path}")
+
+
+def main() -> None:
+    """Run the command line; turn our errors into a line and an exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        app(standalone_mode=True)
+    except BenchError as error:
+        if debug:
+            raise
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        _leave(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        _leave(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave(0)
+
+
+def _leave(code: int) -> None:
+    raise SystemExit(code)

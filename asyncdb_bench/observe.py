@@ -1,0 +1,89 @@
+"""What a step's raw records come to: durations, loop lag, series. Arrays in, columns out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asyncdb_bench import stats
+from asyncdb_bench.model import OUTCOMES
+
+HEARTBEAT_US = 1000
+LAG_SERIES_US = 50_000
+OK, TIMEOUT, UNDRAINED = (OUTCOMES.index(each) for each in ("ok", "timeout", "undrained"))
+
+Row = tuple[int, str, float]
+
+
+class Times:
+    """A step's durations in microseconds, from the load's scratch file.
+
+    A request that timed out or never came back counts with the time it had waited when it was
+    given up: leaving it out would make a stalled server look fast.
+    """
+
+    def __init__(self, file: Path, started_ns: int, window_s: float, drain_s: float) -> None:
+        with np.load(file) as columns:
+            intended, sent, done = (columns[name] for name in ("intended_ns", "sent_ns", "done_ns"))
+            outcome = columns["outcome"]
+        given_up = started_ns + int((window_s + drain_s) * 1e9)
+        done = np.where(outcome == UNDRAINED, given_up, done)
+        counted = np.isin(outcome, (OK, TIMEOUT, UNDRAINED))
+        was_sent = sent > 0
+        self.latency_us = (done - intended)[counted] // 1000
+        self.service_us = (done - sent)[counted & was_sent] // 1000
+        self.send_lag_us = (sent - intended)[was_sent] // 1000
+        right = outcome == OK
+        self.achieved_rps = stats.completion_rate(
+            (intended[right] - started_ns) // 1000,
+            (done[right] - started_ns) // 1000,
+            int(window_s * 1e6),
+        )
+
+
+def window_lag(beats: dict[str, Any], started_ns: int, window_s: float) -> np.ndarray[Any, Any]:
+    """Return the loop's lag over the measured window, stalls expanded, microseconds."""
+    at_us, lag_us = np.array(beats["at_us"], np.int64), np.array(beats["lag_us"], np.int64)
+    start_us = started_ns // 1000
+    inside = (at_us >= start_us) & (at_us < start_us + int(window_s * 1e6))
+    return stats.expand_stalls(lag_us[inside], HEARTBEAT_US)
+
+
+def peaks(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return the highest value of each gauge."""
+    names = {name for row in rows for name in row if name != "at_us"}
+    return {name: max(row.get(name, 0) for row in rows) for name in sorted(names)}
+
+
+def series_columns(
+    trial: str, step: int, beats: Mapping[str, Any], watched: list[Row]
+) -> dict[str, Any]:
+    """Return the columns of ``series.parquet``: one row per time and name.
+
+    The heartbeat is kept as the greatest lag of each 50 ms.
+    """
+    rows = list(watched)
+    for row in beats["gauges"]:
+        rows += [
+            (int(row["at_us"]), name, float(value))
+            for name, value in row.items()
+            if name != "at_us"
+        ]
+    at_us, lag_us = np.array(beats["at_us"], np.int64), np.array(beats["lag_us"], np.int64)
+    if len(at_us):
+        starts = np.flatnonzero(np.diff(at_us // LAG_SERIES_US, prepend=-1))
+        tops = np.maximum.reduceat(lag_us, starts)
+        rows += [
+            (int(at_us[i]), "loop_lag_us", float(top)) for i, top in zip(starts, tops, strict=True)
+        ]
+    rows.sort()
+    return {
+        "trial": [trial] * len(rows),
+        "step": np.full(len(rows), step, np.int16),
+        "at_us": np.array([row[0] for row in rows], np.int64),
+        "name": [row[1] for row in rows],
+        "value": np.array([row[2] for row in rows], float),
+    }

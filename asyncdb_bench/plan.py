@@ -1,0 +1,226 @@
+"""Profile and choices -> the ordered list of trials. Pure but for reading ``bench.toml``."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
+from asyncdb_bench.knob import make_knobs, values_of
+from asyncdb_bench.model import Asked, Plan, Settings, Trial, Variant
+from asyncdb_bench.plugins import (
+    CHECKOUT,
+    PACKAGE,
+    Spec,
+    names,
+    parse_specs,
+    scenario_class,
+    strategy_class,
+)
+
+START_S = 3.5
+"""What a trial costs beside its steps: database copy, processes, pools (measured: 1 to 4 s)."""
+SERVICES_S = 12.0
+STEP_OVERHEAD_S = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the command line asks for; None where it leaves the profile's own."""
+
+    profile: str = "quick"
+    strategies: str | None = None
+    scenarios: str | None = None
+    seed: int | None = None
+    overrides: Mapping[str, Any] | None = None
+
+
+def read_profiles(path: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Read the profiles, each with the defaults filled in.
+
+    Raises
+    ------
+    UsageError : no such file, or it is not TOML.
+    """
+    carried = PACKAGE / "_builtin" / "bench.toml"
+    path = path or (carried if carried.is_file() else CHECKOUT / "bench.toml")
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    defaults = content.get("defaults", {})
+    return {name: defaults | each for name, each in content.get("profiles", {}).items()}
+
+
+def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """Make the plan of a run.
+
+    Raises
+    ------
+    UsageError : all that is wrong with the request, one line each.
+    """
+    if choices.profile not in profiles:
+        raise UnknownNameError("profile", choices.profile, profiles)
+    profile = profiles[choices.profile]
+    wrong: list[str] = []
+    settings = _collect(wrong, lambda: make_settings(choices, profile))
+    strategies = _collect(
+        wrong, lambda: _specs(choices.strategies, profile["strategies"], "strategies")
+    )
+    scenarios = _collect(
+        wrong, lambda: _specs(choices.scenarios, profile["scenarios"], "scenarios")
+    )
+    budget = settings.budget if settings else 1
+    variants = [
+        _collect(wrong, lambda s=spec: make_variant(s, budget)) for spec in strategies or []
+    ]
+    ladders = profile.get("ladders", {})
+    asked = [_collect(wrong, lambda s=spec: make_asked(s, ladders)) for spec in scenarios or []]
+    if wrong or settings is None:
+        raise UsageError("\n".join(dict.fromkeys(wrong)))
+    seed = choices.seed if choices.seed is not None else random.SystemRandom().randrange(2**31)
+    labelled = unique_labels([each for each in variants if each])
+    wanted = tuple(each for each in asked if each)
+    return Plan(seed, settings, labelled, wanted, order(labelled, wanted, settings.blocks, seed))
+
+
+def _collect(wrong: list[str], make: Any) -> Any:
+    try:
+        return make()
+    except BenchError as error:
+        wrong.append(str(error))
+        return None
+
+
+def _specs(given: str | None, default: Sequence[str], kind: str) -> list[Spec]:
+    if given is None and list(default) == ["*"]:
+        return [Spec(name, {}) for name in names(kind)]
+    specs = parse_specs(given if given is not None else ",".join(default))
+    if not specs:
+        raise UsageError(f"no {kind} given; known: {', '.join(names(kind))}")
+    return specs
+
+
+def make_settings(choices: Choices, profile: Mapping[str, Any]) -> Settings:
+    """Return a profile's settings with the command line's overrides."""
+    known = {field.name for field in fields(Settings)} - {"profile"}
+    values = {name: value for name, value in profile.items() if name in known}
+    values |= {
+        name: value for name, value in (choices.overrides or {}).items() if value is not None
+    }
+    missing = known - values.keys() - {"outstanding"}
+    if missing:
+        raise UsageError(f"profile {choices.profile!r} lacks {', '.join(sorted(missing))}")
+    settings = Settings(profile=choices.profile, **values)
+    for name, low, high in (
+        ("blocks", 1, 1000),
+        ("budget", 1, 350),
+        ("window_s", 0.1, 3600),
+        ("window_max_s", 0.1, 3600),
+        ("warmup_s", 0, 600),
+        ("timeout_s", 0.1, 600),
+        ("drain_s", 0, 600),
+        ("outstanding", 1, 60_000),
+        ("time_budget_s", 0, 1e6),
+    ):
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise UsageError(f"{name}={value} is outside {low}..{high:g}")
+    return settings
+
+
+def make_variant(spec: Spec, budget: int) -> Variant:
+    """Return a variant with every knob's value."""
+    cls = strategy_class(spec.name)
+    knobs = make_knobs(cls.Knobs, spec.knobs, owner=cls.name, budget=budget)
+    return Variant(
+        label=spec.label,
+        strategy=spec.name,
+        knobs=values_of(knobs),
+        budget=cls.budget(knobs),
+        parts={part.role: part.copies for part in cls.parts(knobs)},
+    )
+
+
+def make_asked(spec: Spec, ladders: Mapping[str, Sequence[float]]) -> Asked:
+    """Return a scenario with every knob's value, its ladder and objective."""
+    cls = scenario_class(spec.name)
+    knobs = make_knobs(cls.Knobs, spec.knobs, owner=cls.name, budget=0)
+    scenario = cls(knobs)
+    ladder = tuple(float(rate) for rate in ladders.get(cls.name, scenario.ladder()))
+    if not ladder or list(ladder) != sorted(set(ladder)) or ladder[0] <= 0:
+        raise UsageError(f"the ladder of {spec.name!r} must be positive and ascend: {ladder}")
+    return Asked(
+        label=spec.label,
+        scenario=spec.name,
+        knobs=values_of(knobs),
+        objective=scenario.objective(),
+        ladder=ladder,
+        mix=dict(scenario.mix()),
+    )
+
+
+def unique_labels(variants: Sequence[Variant]) -> tuple[Variant, ...]:
+    """Return the variants with those named twice numbered (an A/A): ``native``, ``native#2``."""
+    seen: Counter[str] = Counter()
+    labelled = []
+    for variant in variants:
+        seen[variant.label] += 1
+        count = seen[variant.label]
+        labelled.append(
+            variant if count == 1 else replace(variant, label=f"{variant.label}#{count}")
+        )
+    return tuple(labelled)
+
+
+def order(
+    variants: Sequence[Variant], scenarios: Sequence[Asked], blocks: int, seed: int
+) -> tuple[Trial, ...]:
+    """Order the trials: blocks of scenarios of variants, the variants shuffled in each.
+
+    Drift of the machine then falls on all variants alike, and no variant always follows the same
+    other one.
+    """
+    shuffler = random.Random(seed)
+    trials: list[Trial] = []
+    for block in range(blocks):
+        for scenario in scenarios:
+            for variant in shuffler.sample(list(variants), len(variants)):
+                name = f"t{len(trials):03d}"
+                trials.append(Trial(name, block, variant.label, scenario.label))
+    return tuple(trials)
+
+
+def window_of(settings: Settings, rate_rps: float) -> float:
+    """Return a step's window in seconds: long enough for the arrivals wanted, within bounds."""
+    wanted = settings.min_arrivals / rate_rps
+    return min(max(settings.window_s, wanted), max(settings.window_max_s, settings.window_s))
+
+
+def trial_seconds(settings: Settings, asked: Asked) -> float:
+    """Estimate the seconds of a trial that climbs its whole ladder."""
+    steps = sum(window_of(settings, rate) + STEP_OVERHEAD_S for rate in asked.ladder)
+    return START_S + settings.warmup_s + steps + settings.drain_s
+
+
+def estimate_s(plan: Plan) -> float:
+    """Estimate a run's seconds at most; ladders end earlier where a variant saturates."""
+    asked = {each.label: each for each in plan.scenarios}
+    full = SERVICES_S + sum(trial_seconds(plan.settings, asked[t.scenario]) for t in plan.trials)
+    limit = plan.settings.time_budget_s
+    return min(full, limit) if limit else full
+
+
+def trial_share_s(left_s: float, trials_left: int) -> float:
+    """Return the seconds that the next trial may take of what is left of the budget.
+
+    A trial may take half as much again as its even share: those that saturate early leave time to
+    the others.
+    """
+    even = left_s / max(trials_left, 1)
+    return min(1.5 * even, left_s - (trials_left - 1) * START_S)

@@ -1,0 +1,175 @@
+"""What a run shows while it goes on: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, TextIO
+
+from asyncdb_bench.model import Plan, Step, Trial, TrialEnd
+
+
+class Progress:
+    """Plain lines, one for each thing that happened; the terminal's display inherits from it.
+
+    Parameters
+    ----------
+    plan : what will run.
+    seconds : the estimate of how long it takes.
+    out : where to write.
+    """
+
+    def __init__(self, plan: Plan, seconds: float, out: TextIO) -> None:
+        self.plan = plan
+        self.seconds = seconds
+        self.out = out
+        self.began = time.monotonic()
+        self.done = 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to end."""
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+        print(text, file=self.out, flush=True)
+
+    def service(self, name: str) -> None:
+        """Show that a service is being started."""
+        self.say(f"starting {name}")
+
+    def trial(self, trial: Trial) -> None:
+        """Show which trial begins."""
+        self.say(
+            f"[{self.done + 1}/{len(self.plan.trials)}] {trial.scenario} · {trial.variant}"
+            f" · block {trial.block + 1} of {self.plan.settings.blocks} · {self.left()}"
+        )
+
+    def step(self, step: Step) -> None:
+        """Show a step's figures."""
+        self.say(f"    {figures(step)}")
+
+    def end(self, end: TrialEnd) -> None:
+        """Count a trial that ended."""
+        self.done += 1
+        if end.failure:
+            self.say(f"    failed: {end.failure}")
+
+    def left(self) -> str:
+        """Return the time left, from the plan at first, then from the trials so far."""
+        spent = time.monotonic() - self.began
+        share = self.done / len(self.plan.trials) if self.plan.trials else 1
+        pace = spent * (1 - share) / share if self.done >= 3 else self.seconds - spent
+        left_s = max(0.0, min(pace, self.seconds - spent) if self.seconds else pace)
+        return f"about {duration(left_s)} left"
+
+
+def figures(step: Step) -> str:
+    """Return a step's figures in one line."""
+    lag = step.loop_lag.p99_ms
+    parts = [
+        f"{step.offered_rps:6.0f}/s",
+        f"done {step.achieved_rps:6.0f}/s",
+        f"p50 {_ms(step.latency.p50_ms)}",
+        f"p99 {_ms(step.latency.p99_ms)}",
+        f"loop lag p99 {_ms(lag)}",
+    ]
+    if step.ledger.failed_share:
+        parts.append(f"failed {step.ledger.failed_share:.1%}")
+    if not step.valid:
+        parts.append("INVALID: " + "; ".join(step.reasons))
+    elif not step.holds:
+        parts.append("objective missed")
+    return "  ".join(parts)
+
+
+def _ms(value: float | None) -> str:
+    return (
+        "     –"
+        if value is None
+        else f"{value:6.1f} ms"
+        if value < 1000
+        else f"{value / 1000:6.2f} s "
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+class LiveProgress(Progress):
+    """A progress bar with the latest figures, and a line for each trial that ended."""
+
+    def __enter__(self) -> Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self.console: Any = Console(file=self.out)
+        self.bar: Any = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}  {task.fields[now]}"),
+            console=self.console,
+        )
+        self.bar.start()
+        self.task = self.bar.add_task("starting", total=len(self.plan.trials), left="", now="")
+        self.best: Step | None = None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the bar away."""
+        self.bar.stop()
+
+    def say(self, text: str) -> None:
+        """Show one line above the bar."""
+        self.bar.print(text, highlight=False, markup=False)
+
+    def service(self, name: str) -> None:
+        """Show which service is being started."""
+        self.bar.update(self.task, description=f"starting {name}")
+
+    def trial(self, trial: Trial) -> None:
+        """Show which trial begins."""
+        self.best = None
+        text = f"{trial.scenario} · {trial.variant}"
+        self.bar.update(self.task, description=text, left=self.left(), now="")
+
+    def step(self, step: Step) -> None:
+        """Show the latest figures."""
+        if step.holds and step.valid:
+            self.best = step
+        self.bar.update(self.task, left=self.left(), now=figures(step))
+
+    def end(self, end: TrialEnd) -> None:
+        """Leave a line of what the trial found."""
+        self.done += 1
+        self.bar.update(self.task, completed=self.done)
+        found = f"failed: {end.failure}" if end.failure else "no offered load carried"
+        if self.best is not None:
+            found = f"carried {figures(self.best).strip()}"
+        self.say(f"{end.scenario:>8} · {end.variant:<24} {found}")
+
+
+def make_progress(plan: Plan, seconds: float, out: TextIO = sys.stdout) -> Progress:
+    """Return the display that fits the output."""
+    return (LiveProgress if out.isatty() else Progress)(plan, seconds, out)

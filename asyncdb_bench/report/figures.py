@@ -1,0 +1,231 @@
+"""Tables -> matplotlib figures as SVG text. Reads no files, computes no statistics."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from asyncdb_bench.analysis import Comparison
+from asyncdb_bench.model import Asked, Manifest
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart, less its yellow.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+Curves = Mapping[tuple[str, str], tuple[list[float], list[float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One figure: SVG text, and what it shows in words."""
+
+    svg: str
+    alt: str
+
+
+def draw(
+    manifest: Manifest, steps: pd.DataFrame, comparisons: Sequence[Comparison], curves: Curves
+) -> dict[str, dict[str, Drawing]]:
+    """Draw every figure.
+
+    Parameters
+    ----------
+    manifest : for the variants' colours and the objectives.
+    steps : rows of :func:`asyncdb_bench.analysis.steps_table`.
+    comparisons : one per scenario.
+    curves : percentile curves by scenario and variant.
+
+    Returns
+    -------
+    By scenario: ``latency``, ``percentiles`` and ``capacity``, those for which there is data.
+    """
+    looks = Looks([each.label for each in manifest.plan.variants])
+    asked = {each.label: each for each in manifest.plan.scenarios}
+    drawn: dict[str, dict[str, Drawing]] = {}
+    with rc_context(STYLE):
+        for each in comparisons:
+            own = steps[steps.scenario == each.scenario]
+            if own.empty:
+                continue
+            drawn[each.scenario] = {
+                "latency": latency(own, asked[each.scenario], looks),
+                "capacity": capacity(each, looks),
+            }
+            mine = {
+                variant: curve for (name, variant), curve in curves.items() if name == each.scenario
+            }
+            if mine:
+                drawn[each.scenario]["percentiles"] = percentiles(each, mine, looks)
+    return drawn
+
+
+class Looks:
+    """A colour and a marker for each variant, the same in every figure."""
+
+    def __init__(self, variants: Sequence[str]) -> None:
+        self._place = {variant: place for place, variant in enumerate(variants)}
+
+    def of(self, variant: str) -> dict[str, Any]:
+        """Return the line style of a variant."""
+        place = self._place.get(variant, 0)
+        return {
+            "color": COLOURS[place % len(COLOURS)],
+            "marker": MARKERS[place % len(MARKERS)],
+            "linestyle": ("-", "--", ":")[place // len(COLOURS) % 3],
+        }
+
+
+def latency(steps: pd.DataFrame, asked: Asked, looks: Looks) -> Drawing:
+    """Draw p99 and p50 latency against offered load; invalid steps are hollow."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for variant, rows in steps.groupby("variant"):
+        look = looks.of(str(variant))
+        by_load = rows.groupby("offered_rps")
+        p99, p50 = by_load.p99_ms.median(), by_load.p50_ms.median()
+        axes.plot(p99.index, p99, label=str(variant), markersize=5, **look)
+        axes.plot(p50.index, p50, color=look["color"], linewidth=0.8, alpha=0.55, linestyle=":")
+        bad = rows[~rows.valid]
+        axes.plot(
+            bad.offered_rps,
+            bad.p99_ms,
+            "o",
+            mfc="white",
+            mec=look["color"],
+            markersize=11,
+            zorder=1,
+        )
+    axes.axhline(asked.objective.p99_ms, color="#888888", linewidth=1, linestyle="--")
+    axes.annotate(
+        f"objective: p99 < {asked.objective.p99_ms:g} ms",
+        (steps.offered_rps.min(), asked.objective.p99_ms),
+        xytext=(0, 4),
+        textcoords="offset points",
+        fontsize=9,
+    )
+    _log_axis(axes.xaxis, axes, "x", steps.offered_rps)
+    _log_axis(
+        axes.yaxis,
+        axes,
+        "y",
+        pd.concat([steps.p50_ms, steps.p99_ms, pd.Series([asked.objective.p99_ms])]),
+    )
+    axes.set_xlabel("offered load, requests/s (log)")
+    axes.set_ylabel("latency, ms (log)")
+    _legend(axes)
+    text = (
+        f"{asked.label}: p99 (solid) and p50 (dotted) latency against offered load for"
+        f" {', '.join(map(str, steps.variant.unique()))}; a white ring marks an invalid step"
+    )
+    return Drawing(_svg(figure, f"latency-{asked.label}", text), text)
+
+
+def percentiles(
+    comparison: Comparison, curves: Mapping[str, tuple[list[float], list[float]]], looks: Looks
+) -> Drawing:
+    """Draw latency against percentile, the tail stretched."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for variant, (levels, values) in curves.items():
+        look = looks.of(variant) | {"marker": ""}
+        axes.plot([1 / (1 - level) for level in levels], values, label=variant, **look)
+    axes.set_xscale("log")
+    ticks = (0, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999)
+    top = max(1 / (1 - level) for levels, _ in curves.values() for level in levels)
+    axes.xaxis.set_major_locator(FixedLocator([1 / (1 - t) for t in ticks if 1 / (1 - t) <= top]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 - 100 / x:.6g}"))
+    every = pd.Series([value for _, values in curves.values() for value in values])
+    _log_axis(axes.yaxis, axes, "y", every)
+    axes.set_xlabel("percentile of the requests (tail stretched)")
+    axes.set_ylabel("latency from the intended arrival, ms (log)")
+    _legend(axes)
+    text = (
+        f"{comparison.scenario}: latency by percentile at {comparison.common_rps:g} requests/s,"
+        f" the highest load at which all were measured, for {', '.join(curves)}"
+    )
+    return Drawing(_svg(figure, f"percentiles-{comparison.scenario}", text), text)
+
+
+def capacity(comparison: Comparison, looks: Looks) -> Drawing:
+    """Draw capacities as bars with their bounds."""
+    names = list(comparison.capacities)[::-1]
+    figure = Figure(figsize=(8, 0.9 + 0.42 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, name in enumerate(names):
+        each = comparison.capacities[name]
+        hatch = "///" if name in comparison.invalid else None
+        axes.barh(
+            place, each.rps, color=looks.of(name)["color"], alpha=0.85, height=0.62, hatch=hatch
+        )
+        high = each.high if each.high is not None else each.rps
+        axes.plot([each.low, high], [place, place], color="#333333", linewidth=1.4, marker="|")
+        label = f"{'≥ ' if each.open_ended else ''}{each.rps:,.0f}" if each.rps else "none"
+        axes.annotate(
+            label,
+            (max(high, each.rps), place),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlim(left=0)
+    axes.margins(x=0.12)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("capacity: highest offered load with the objective held, requests/s")
+    listed = ", ".join(f"{name} {each.rps:,.0f}/s" for name, each in comparison.capacities.items())
+    text = f"{comparison.scenario}: capacity: {listed}"
+    return Drawing(_svg(figure, f"capacity-{comparison.scenario}", text), text)
+
+
+def _log_axis(axis: Any, axes: Any, which: str, values: pd.Series[Any]) -> None:
+    """Make an axis logarithmic with ticks at 1, 2 and 5 of each decade, in plain numbers."""
+    known = values.dropna()
+    known = known[known > 0]
+    getattr(axes, f"set_{which}scale")("log")
+    low, high = (known.min() * 0.8, known.max() * 1.25) if len(known) else (1, 10)
+    getattr(axes, f"set_{which}lim")(low, high)
+    ticks = [m * 10.0**e for e in range(-4, 7) for m in (1, 2, 5)]
+    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
+
+
+def _legend(axes: Any) -> None:
+    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _svg(figure: Figure, name: str, alt: str) -> str:
+    """Return a figure as SVG to put into a page: text as text, ids of its own, no prolog."""
+    buffer = io.StringIO()
+    with rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    prefix = re.sub(r"\W+", "-", name)
+    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+    svg = re.sub(
+        r'(xlink:href="#|href="#|url\(#)(?!' + re.escape(prefix) + ")", rf"\1{prefix}-", svg
+    )
+    label = alt.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

@@ -1,0 +1,65 @@
+"""From a run's folder to its report: read, analyse, decide, draw, write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asyncdb_bench.analysis import Comparison, compare, percentile_curves, steps_table, summary
+from asyncdb_bench.model import Manifest, Step
+from asyncdb_bench.store import RunFolder, point_latest, write_text
+from asyncdb_bench.verdict import Verdict, decide
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A report: where it is and what it says."""
+
+    path: Path
+    manifest: Manifest
+    comparisons: tuple[Comparison, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def steps_at_common_load(
+    records: Sequence[Step], comparisons: Sequence[Comparison]
+) -> dict[tuple[str, int], tuple[str, str]]:
+    """Return scenario and variant by trial and step, for the steps that are compared."""
+    loads = {each.scenario: each.common_rps for each in comparisons}
+    return {
+        (step.trial, step.step): (step.scenario, step.variant)
+        for step in records
+        if step.offered_rps == loads.get(step.scenario)
+    }
+
+
+def write(folder: RunFolder, reports: Path) -> Written:
+    """Write ``summary.json`` into the run's folder and the report into its own.
+
+    Parameters
+    ----------
+    folder : the run.
+    reports : the folder of reports.
+
+    Raises
+    ------
+    StoreError : the run cannot be read or the report cannot be written.
+    """
+    from asyncdb_bench.report.figures import draw
+    from asyncdb_bench.report.page import render
+
+    manifest, records, ends = folder.manifest(), folder.steps(), folder.trials()
+    steps = steps_table(records)
+    comparisons = tuple(compare(manifest, steps, ends))
+    verdicts = tuple(decide(each, manifest.plan.settings.blocks) for each in comparisons)
+    folder.write_summary(summary(steps, comparisons))
+    wanted = steps_at_common_load(records, comparisons)
+    columns = ("trial", "step", "intended_us", "done_us", "outcome")
+    curves = percentile_curves(folder.tables("requests", columns), wanted)
+    figures = draw(manifest, steps, comparisons, curves)
+    page = render(manifest, steps, comparisons, verdicts, figures, ends)
+    target = reports / folder.run_id / "index.html"
+    write_text(target, page)
+    point_latest(reports, folder.run_id)
+    return Written(target, manifest, comparisons, verdicts)

@@ -1,0 +1,295 @@
+"""The names and formats under ``results/``; no other module knows them.
+
+A run's folder: ``manifest.json``, ``steps.jsonl`` (a line per step, appended as it ends),
+``trials.jsonl``, ``requests.parquet``, ``series.parquet``, ``summary.json``, ``logs/``. While a
+run goes on, the Parquet tables lie in parts (``requests.parts/``): a run that was cut off keeps
+every step that had ended. Schema history: 1, the first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from asyncdb_bench.errors import StoreError
+from asyncdb_bench.model import SCHEMA_VERSION, Manifest, Step, TrialEnd
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+LEAST_FREE_BYTES = 300 * 1024 * 1024
+TABLES = ("requests", "series")
+
+
+class RunFolder:
+    """One run's files.
+
+    Parameters
+    ----------
+    path : its folder, ``results/<run-id>``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def run_id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the services' and processes' logs."""
+        return self.path / "logs"
+
+    @property
+    def has_manifest(self) -> bool:
+        """Whether it got far enough to say what it is."""
+        return (self.path / "manifest.json").is_file()
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write ``manifest.json``."""
+        _write(self.path / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest)))
+
+    def manifest(self) -> Manifest:
+        """Read ``manifest.json``.
+
+        Raises
+        ------
+        StoreError : missing, damaged, or of another schema.
+        """
+        path = self.path / "manifest.json"
+        try:
+            content = path.read_bytes()
+            version = msgspec.json.decode(content).get("schema_version")
+        except FileNotFoundError:
+            raise StoreError(f"{self.path} is not a run: it has no manifest.json") from None
+        except (msgspec.DecodeError, AttributeError) as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+        if version != SCHEMA_VERSION:
+            raise StoreError(
+                f"{path} has schema {version}, this version reads {SCHEMA_VERSION};"
+                " read it with the version that wrote it (its git revision is in the manifest)"
+            )
+        try:
+            return msgspec.json.decode(content, type=Manifest)
+        except msgspec.ValidationError as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+
+    def append_step(self, step: Step) -> None:
+        """Append a line to ``steps.jsonl``."""
+        self._append("steps.jsonl", step)
+
+    def append_trial(self, end: TrialEnd) -> None:
+        """Append a line to ``trials.jsonl``."""
+        self._append("trials.jsonl", end)
+
+    def steps(self) -> list[Step]:
+        """Read ``steps.jsonl``; a last line that was cut off is left out."""
+        return _lines(self.path / "steps.jsonl", Step)
+
+    def trials(self) -> list[TrialEnd]:
+        """Read ``trials.jsonl``."""
+        return _lines(self.path / "trials.jsonl", TrialEnd)
+
+    def _append(self, name: str, row: Any) -> None:
+        with _storing(self.path / name), (self.path / name).open("ab") as file:
+            file.write(msgspec.json.encode(row) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def write_part(self, table: str, name: str, columns: Mapping[str, Any]) -> None:
+        """Write a part of a table.
+
+        Parameters
+        ----------
+        table : ``"requests"`` or ``"series"``.
+        name : unique in the table; parts are merged in the order of their names.
+        columns : by name, all of one length.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        folder = self.path / f"{table}.parts"
+        target = folder / f"{name}.parquet"
+        with _storing(target):
+            folder.mkdir(exist_ok=True)
+            partial = target.with_suffix(".partial")
+            pq.write_table(pa.table(dict(columns)), partial, compression="zstd")
+            partial.rename(target)
+
+    def merge_parts(self) -> None:
+        """Make one Parquet file of each table's parts, a part at a time."""
+        import pyarrow.parquet as pq
+
+        for table in TABLES:
+            parts = self._parts(table)
+            if not parts:
+                continue
+            target = self.path / f"{table}.parquet"
+            with _storing(target):
+                partial = target.with_suffix(".partial")
+                schema = pq.read_schema(parts[0])
+                with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+                    for part in parts:
+                        writer.write_table(pq.read_table(part))
+                partial.rename(target)
+                shutil.rmtree(self.path / f"{table}.parts")
+
+    def _parts(self, table: str) -> list[Path]:
+        return sorted((self.path / f"{table}.parts").glob("*.parquet"))
+
+    def tables(self, table: str, columns: Sequence[str]) -> Iterator[Any]:
+        """Yield a table's pieces (pyarrow tables), one at a time; none where it has none."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        whole = self.path / f"{table}.parquet"
+        for path in [whole] if whole.is_file() else self._parts(table):
+            try:
+                file = pq.ParquetFile(path)
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group, columns=list(columns))
+            except (pa.ArrowException, OSError) as error:
+                raise StoreError(f"{path} is damaged: {error}") from error
+
+    def write_summary(self, summary: Any) -> None:
+        """Write ``summary.json``."""
+        _write(self.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
+
+
+def request_columns(
+    trial: str, step: int, operations: Sequence[str], scratch: Path
+) -> dict[str, NDArray[Any] | Any]:
+    """Return the columns of ``requests.parquet`` from the load's scratch file.
+
+    Times are microseconds on CLOCK_MONOTONIC; null where a request was not sent or not answered.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    with np.load(scratch) as file:
+        raw = {name: file[name] for name in file.files}
+    count = len(raw["intended_ns"])
+
+    def instants(name: str) -> Any:
+        values = raw[name]
+        return pa.array((values / 1000).round().astype(np.int64), mask=values == 0)
+
+    return {
+        "trial": pa.DictionaryArray.from_arrays(np.zeros(count, np.int8), [trial]).cast(
+            pa.string()
+        ),
+        "step": np.full(count, step, np.int16),
+        "operation": pa.DictionaryArray.from_arrays(raw["operation"], list(operations)).cast(
+            pa.string()
+        ),
+        "intended_us": instants("intended_ns"),
+        "sent_us": instants("sent_ns"),
+        "done_us": instants("done_ns"),
+        "status": raw["status"].astype(np.int16),
+        "outcome": raw["outcome"].astype(np.int8),
+    }
+
+
+def make_run_folder(root: Path, run_id: str) -> RunFolder:
+    """Make the folder of a new run and point ``latest`` at it.
+
+    Raises
+    ------
+    StoreError : not writable, or too little space.
+    """
+    path = root / run_id
+    with _storing(path):
+        path.mkdir(parents=True)
+        (path / "logs").mkdir()
+        free = shutil.disk_usage(path).free
+    if free < LEAST_FREE_BYTES:
+        shutil.rmtree(path, ignore_errors=True)
+        raise StoreError(
+            f"{root} has {free // 2**20} MB free, a run wants {LEAST_FREE_BYTES // 2**20} MB;"
+            " make room or choose another folder with --results"
+        )
+    point_latest(root, run_id)
+    return RunFolder(path)
+
+
+def point_latest(root: Path, run_id: str) -> None:
+    """Make ``latest`` a link to a run's folder, in one step."""
+    link = root / f".latest-{os.getpid()}"
+    with contextlib.suppress(OSError):
+        link.unlink(missing_ok=True)
+        link.symlink_to(run_id)
+        link.replace(root / "latest")
+
+
+def open_run(root: Path, name: str) -> RunFolder:
+    """Return a run by its id, ``latest`` or path.
+
+    Raises
+    ------
+    StoreError : no such run.
+    """
+    for path in (root / name, Path(name)):
+        if path.is_dir():
+            return RunFolder(path.resolve())
+    known = sorted(each.name for each in root.glob("*/") if (each / "manifest.json").is_file())
+    raise StoreError(
+        f"no run {name!r} under {root}; there: {', '.join(known[-5:]) or 'none yet, `make bench`'}"
+    )
+
+
+def _lines(path: Path, kind: type[T]) -> list[T]:
+    if not path.is_file():
+        return []
+    rows = []
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(msgspec.json.decode(line, type=kind))
+        except msgspec.DecodeError as error:
+            if number == len(lines):
+                break
+            raise StoreError(f"{path}:{number} is damaged: {error}") from error
+    return rows
+
+
+def _write(path: Path, content: bytes) -> None:
+    with _storing(path):
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(content + b"\n")
+        partial.rename(path)
+
+
+@contextlib.contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}; what was measured before is kept"
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, with the folders that it needs.
+
+    Raises
+    ------
+    StoreError : not writable, or no space.
+    """
+    with _storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(text)
+        partial.rename(path)

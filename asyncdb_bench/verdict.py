@@ -1,0 +1,161 @@
+"""Tables -> sentences: which way to go for which workload, why, and how sure it is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asyncdb_bench.analysis import Capacity, Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of one scenario.
+
+    Parameters
+    ----------
+    scenario : its label.
+    best : variants that nothing measured here tells apart at the top; empty where there is none.
+    sentence : which way to go, and by how much.
+    why : the figures behind it.
+    sureness : how far it can be relied on.
+    sound : False where it rests on invalid steps or on nothing.
+    """
+
+    scenario: str
+    best: tuple[str, ...]
+    sentence: str
+    why: str
+    sureness: str
+    sound: bool
+
+
+def decide(comparison: Comparison, blocks: int) -> Verdict:
+    """Return the verdict on one scenario.
+
+    Parameters
+    ----------
+    comparison : its tables.
+    blocks : how often it was repeated.
+    """
+    carried = {name: each for name, each in comparison.capacities.items() if each.rps > 0}
+    if not carried:
+        return _nothing(comparison)
+    best = leaders(carried)
+    others = [name for name in carried if name not in best]
+    shaky = [name for name in carried if name in comparison.invalid]
+    return Verdict(
+        scenario=comparison.scenario,
+        best=best,
+        sentence=_sentence(best, others, comparison),
+        why=_why(comparison),
+        sureness=_sureness(blocks, comparison, shaky),
+        sound=not shaky,
+    )
+
+
+def _nothing(comparison: Comparison) -> Verdict:
+    measured = bool(comparison.capacities)
+    text = (
+        "no variant carried even the lowest offered load; ask for less (a lower ladder) or look"
+        " at the logs"
+        if measured
+        else "nothing was measured"
+    )
+    return Verdict(comparison.scenario, (), text, "", "", sound=False)
+
+
+def leaders(carried: dict[str, Capacity]) -> tuple[str, ...]:
+    """Return the best variant and those that cannot be told apart from it.
+
+    Two capacities are told apart when their intervals do not touch: over blocks where there are
+    several, else between the load that was carried and the next, which was not.
+    """
+    top = max(carried.values(), key=lambda each: each.rps)
+    return tuple(
+        name for name, each in carried.items() if each.high is None or each.high >= top.low
+    )
+
+
+def _sentence(best: tuple[str, ...], others: Sequence[str], comparison: Comparison) -> str:
+    carried = comparison.capacities
+    if len(carried) == 1:
+        return f"{best[0]} carries {rate(carried[best[0]])}; there is nothing to compare it with"
+    spread = sorted(carried[name].rps for name in best)
+    amount = (
+        f"{_number(spread[0])}/s"
+        if spread[0] == spread[-1]
+        else f"{_number(spread[0])} to {_number(spread[-1])}/s"
+    )
+    at_least = "at least " if any(carried[name].open_ended for name in best) else ""
+    head = (
+        f"use {best[0]}: it carries {at_least}{amount}"
+        if len(best) == 1
+        else f"{_list(best)} are level: they carry {at_least}{amount}"
+    )
+    if not others:
+        return head
+    reference = max(carried[name].rps for name in best)
+    against = [f"{name} {_ratio(reference, carried[name].rps)}" for name in others]
+    return f"{head}, against {_list(against)}"
+
+
+def _ratio(best: float, other: float) -> str:
+    return f"{_number(other)}/s ({other / best:.0%})"
+
+
+def _why(comparison: Comparison) -> str:
+    """Compare at the common load: what a caller waits, what the loop feels, what it costs."""
+    rows = comparison.rows
+    if comparison.common_rps is None or len(rows) < 2:
+        return ""
+    parts = []
+    for name, label, unit in (
+        ("p99_ms", "p99", "ms"),
+        ("loop_lag_p99_ms", "loop lag p99", "ms"),
+        ("cpu_ms_per_request", "CPU per request", "ms"),
+    ):
+        known = rows[name].dropna()
+        if len(known):
+            listed = ", ".join(f"{variant} {_number(value)}" for variant, value in known.items())
+            parts.append(f"{label} ({unit}): {listed}")
+    return f"At {_number(comparison.common_rps)}/s, where all were measured: " + "; ".join(parts)
+
+
+def _sureness(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> str:
+    parts = []
+    if blocks < 2:
+        parts.append(
+            "measured once, so there is no interval over repetitions: capacities are told apart"
+            " only where they differ by more than a step of the ladder"
+        )
+    else:
+        parts.append(f"{blocks} blocks in random order; level means that 95 % intervals overlap")
+    if any(each.open_ended for each in comparison.capacities.values()):
+        ended = [name for name, each in comparison.capacities.items() if each.open_ended]
+        parts.append(f"the ladder ended before {_list(ended)} was saturated")
+    if shaky:
+        reasons = "; ".join(f"{name}: {comparison.invalid[name][0]}" for name in shaky)
+        parts.append(f"NOT SOUND, it rests on invalid steps ({reasons})")
+    if comparison.not_run:
+        parts.append(f"not run: {_list(list(comparison.not_run))}")
+    return "; ".join(parts)
+
+
+def rate(capacity: Capacity) -> str:
+    """Return a capacity as text: ``≥ 400/s`` where the ladder ended first."""
+    if capacity.rps == 0:
+        return "less than the lowest load"
+    return f"{'≥ ' if capacity.open_ended else ''}{_number(capacity.rps)}/s"
+
+
+def _number(value: float) -> str:
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _list(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

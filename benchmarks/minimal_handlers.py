@@ -1,0 +1,115 @@
+"""Tornado handlers as one writes them by hand: what our application is measured against.
+
+Run as a process by `interface_overhead.py`; nothing of the strategies or operations is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from sqlalchemy import create_engine, select
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import sessionmaker
+from tornado.concurrent import run_on_executor
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from asyncdb_bench.app.control import Control, raw_input, say
+from asyncdb_bench.dataset import Account
+
+POOL = 8
+
+
+class Blocking(RequestHandler):
+    """Queries in the handler."""
+
+    def initialize(self, url: str) -> None:
+        self.session = SESSIONS[url]
+
+    def post(self) -> None:
+        number = json.loads(self.request.body)["account"]
+        with self.session.begin() as session:
+            found = session.execute(select(Account).where(Account.id == number)).scalar_one()
+            answer = {"id": found.id, "owner": found.owner, "balance": found.balance}
+        self.write(answer)
+
+
+class Executor(RequestHandler):
+    """Queries on a thread."""
+
+    executor = ThreadPoolExecutor(POOL)
+
+    def initialize(self, url: str) -> None:
+        self.session = SESSIONS[url]
+
+    @run_on_executor
+    def query(self, number: int) -> dict[str, Any]:
+        with self.session.begin() as session:
+            found = session.execute(select(Account).where(Account.id == number)).scalar_one()
+            return {"id": found.id, "owner": found.owner, "balance": found.balance}
+
+    async def post(self) -> None:
+        self.write(await self.query(json.loads(self.request.body)["account"]))
+
+
+class Native(RequestHandler):
+    """Queries on the loop."""
+
+    def initialize(self, url: str) -> None:
+        self.session = SESSIONS[url]
+
+    async def post(self) -> None:
+        number = json.loads(self.request.body)["account"]
+        async with self.session.begin() as session:
+            found = (
+                await session.execute(select(Account).where(Account.id == number))
+            ).scalar_one()
+            answer = {"id": found.id, "owner": found.owner, "balance": found.balance}
+        self.write(answer)
+
+
+SESSIONS: dict[str, Any] = {}
+WAYS: dict[str, type[RequestHandler]] = {
+    "blocking": Blocking,
+    "executor": Executor,
+    "native": Native,
+}
+
+
+def sessions(way: str, url: str) -> Any:
+    """Make the session factory that a way of asking wants."""
+    if way == "native":
+        engine = create_async_engine(
+            url.replace("postgresql:", "postgresql+asyncpg:"),
+            pool_size=POOL,
+            max_overflow=0,
+            connect_args={"ssl": False},
+        )
+        return async_sessionmaker(engine)
+    sync = create_engine(
+        url.replace("postgresql:", "postgresql+psycopg:"),
+        pool_size=POOL,
+        max_overflow=0,
+        connect_args={"sslmode": "disable"},
+    )
+    return sessionmaker(sync)
+
+
+async def serve(way: str, url: str) -> None:
+    """Serve one way until the parent has enough."""
+    SESSIONS[url] = sessions(way, url)
+    stop = asyncio.Event()
+    sockets = bind_sockets(0, address="127.0.0.1", backlog=4096)
+    HTTPServer(Application([(r"/op/read", WAYS[way], {"url": url})])).add_sockets(sockets)
+    Control({}, stop.set).start()
+    say(event="ready", port=sockets[0].getsockname()[1])
+    await stop.wait()
+
+
+if __name__ == "__main__":
+    config = json.loads(raw_input().readline())
+    asyncio.run(serve(config["way"], config["database_url"]))

@@ -1,0 +1,93 @@
+"""Statistics against their definitions, scipy and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from asyncdb_bench import stats
+
+durations = hnp.arrays(np.int64, st.integers(1, 400), elements=st.integers(0, 10**8))
+
+
+@given(durations)
+def test_percentiles_are_values_that_were_measured_and_ascend(values: np.ndarray) -> None:
+    found = stats.percentiles(values)
+    levels = [found.p50_ms, found.p95_ms, found.p99_ms, found.p999_ms, found.max_ms]
+    in_us = [round(level * 1000) for level in levels if level is not None]
+    assert in_us == sorted(in_us)
+    assert set(in_us) <= set(values.tolist())
+    assert found.n == len(values)
+
+
+def test_percentiles_by_nearest_rank() -> None:
+    found = stats.percentiles(np.arange(1, 1001) * 1000)
+    assert (found.p50_ms, found.p95_ms, found.p99_ms, found.p999_ms) == (500, 950, 990, 999)
+
+
+def test_no_sample_has_no_percentiles() -> None:
+    found = stats.percentiles(np.array([], np.int64))
+    assert found.n == 0
+    assert found.p99_ms is None
+
+
+def test_a_stall_stands_for_the_heartbeats_it_swallowed() -> None:
+    expanded = stats.expand_stalls(np.array([0, 5000, 300]), 1000)
+    assert expanded.tolist() == [0, 5000, 4000, 3000, 2000, 1000, 300]
+
+
+@given(hnp.arrays(np.int64, st.integers(0, 50), elements=st.integers(0, 50_000)))
+def test_expanding_keeps_every_lag_and_adds_one_for_each_missed_beat(lags: np.ndarray) -> None:
+    expanded = stats.expand_stalls(lags, 1000)
+    assert len(expanded) == sum(1 + max(0, (int(lag) - 1) // 1000) for lag in lags)
+    assert set(lags.tolist()) <= set(expanded.tolist())
+    assert (expanded >= 0).all()
+
+
+def test_a_server_that_keeps_up_completes_what_was_offered() -> None:
+    intended = np.sort(np.random.default_rng(1).integers(0, 10_000_000, 5000))
+    assert stats.completion_rate(intended, intended + 20_000, 10_000_000) == pytest.approx(
+        500, rel=0.01
+    )
+
+
+def test_a_saturated_server_shows_its_own_pace_not_the_arrivals() -> None:
+    intended = np.sort(np.random.default_rng(1).integers(0, 2_000_000, 2000))
+    done = np.maximum.accumulate(intended) * 0 + (np.arange(2000) + 1) * 2000
+    assert stats.completion_rate(intended, np.maximum(done, intended), 2_000_000) == pytest.approx(
+        500, rel=0.02
+    )
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+def test_percentile_bounds_cover_as_often_as_they_say(level: float) -> None:
+    rng = np.random.default_rng(5)
+    truth = -np.log(1 - level) * 1000
+    hits = 0
+    for _ in range(1000):
+        sample = (rng.exponential(1_000_000, 2000)).astype(np.int64)
+        bounds = stats.percentile_bounds(sample, level)
+        assert bounds is not None
+        hits += bounds[0] <= truth <= bounds[1]
+    assert 925 <= hits <= 985
+
+
+def test_a_sample_too_small_for_a_percentile_has_no_bounds() -> None:
+    assert stats.percentile_bounds(np.arange(50), 0.99) is None
+
+
+def test_one_block_says_nothing_about_repetition() -> None:
+    assert stats.mean_interval([100.0]) is None
+
+
+def test_the_interval_over_blocks_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(9)
+    hits = 0
+    for _ in range(2000):
+        blocks = np.exp(rng.normal(np.log(500), 0.1, 5)).tolist()
+        low, high = stats.mean_interval(blocks) or (0, 0)
+        hits += low <= 500 <= high
+    assert 1870 <= hits <= 1930

@@ -342,7 +342,8 @@ def percentile_curves(
     for name, parts in gathered.items():
         sample = np.concatenate(parts)
         if len(sample):
-            levels = 1 - np.geomspace(1, 1 / len(sample), 120)
+            # half a request beyond the last, so that the greatest latency is shown too
+            levels = 1 - np.geomspace(1, 0.5 / len(sample), 120)
             values = np.quantile(sample, levels, method="inverted_cdf") / 1000
             curves[name] = (levels.tolist(), values.tolist())
     return curves

@@ -13,15 +13,12 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from asyncdb_bench.errors import StoreError
 from asyncdb_bench.model import SCHEMA_VERSION, Manifest, Step, TrialEnd
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -168,7 +165,7 @@ class RunFolder:
 
 def request_columns(
     trial: str, step: int, operations: Sequence[str], scratch: Path
-) -> dict[str, NDArray[Any] | Any]:
+) -> dict[str, Any]:
     """Return the columns of ``requests.parquet`` from the load's scratch file.
 
     Times are microseconds on CLOCK_MONOTONIC; null where a request was not sent or not answered.
@@ -241,7 +238,11 @@ def open_run(root: Path, name: str) -> RunFolder:
     for path in (root / name, Path(name)):
         if path.is_dir():
             return RunFolder(path.resolve())
-    known = sorted(each.name for each in root.glob("*/") if (each / "manifest.json").is_file())
+    known = sorted(
+        each.name
+        for each in root.glob("*/")
+        if (each / "manifest.json").is_file() and not each.is_symlink()
+    )
     raise StoreError(
         f"no run {name!r} under {root}; there: {', '.join(known[-5:]) or 'none yet, `make bench`'}"
     )

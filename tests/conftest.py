@@ -1,0 +1,55 @@
+"""Services that tests share: embedded ones, or those that the environment names."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from asyncdb_bench.services import broker as brokers
+from asyncdb_bench.services.running import RunningServices
+
+
+def start(logs: Path, *, broker: str) -> RunningServices:
+    """Make services with the embedded PostgreSQL and a broker of a kind of our own."""
+    environment = {key: value for key, value in os.environ.items() if key.endswith("DATABASE_URL")}
+    services = RunningServices(
+        logs,
+        f"asyncdb_bench_test_{time.time_ns()}",
+        with_broker=bool(broker),
+        environment=environment,
+    )
+    if broker == "redis":
+        services._start_broker = lambda: brokers.start_valkey(  # type: ignore[method-assign]
+            logs.joinpath("valkey"), logs
+        )
+        logs.joinpath("valkey").mkdir()
+    return services
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServices]:
+    """PostgreSQL and a RabbitMQ node of our own."""
+    if brokers.find_rabbitmq() is None:
+        pytest.skip("rabbitmq-server is not installed")
+    with start(tmp_path_factory.mktemp("rabbitmq-logs"), broker="rabbitmq") as services:
+        assert not services.broker_problem
+        yield services
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServices]:
+    """PostgreSQL and the embedded Valkey."""
+    with start(tmp_path_factory.mktemp("valkey-logs"), broker="redis") as services:
+        assert not services.broker_problem
+        yield services
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServices]:
+    """PostgreSQL alone."""
+    with start(tmp_path_factory.mktemp("postgres-logs"), broker="") as services:
+        yield services

@@ -1,0 +1,124 @@
+"""Records made by hand, for tests of pure logic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asyncdb_bench.model import (
+    SCHEMA_VERSION,
+    Asked,
+    Ledger,
+    Manifest,
+    Objective,
+    Percentiles,
+    Plan,
+    ServiceInfo,
+    Settings,
+    Step,
+    Trial,
+    TrialEnd,
+    Usage,
+    Variant,
+)
+
+
+def settings(**changes: Any) -> Settings:
+    values: dict[str, Any] = {
+        "profile": "quick",
+        "blocks": 1,
+        "warmup_s": 1.0,
+        "window_s": 2.0,
+        "window_max_s": 4.0,
+        "min_arrivals": 80,
+        "drain_s": 3.0,
+        "timeout_s": 5.0,
+        "time_budget_s": 0.0,
+        "budget": 8,
+    }
+    return Settings(**(values | changes))
+
+
+def step(variant: str = "native", offered: float = 100, **changes: Any) -> Step:
+    p99 = float(changes.pop("p99", 20))
+    failed = changes.pop("failed", 0)
+    count = round(offered * 2)
+    holds = changes.pop("holds", p99 < 100 and not failed)
+    block = changes.get("block", 0)
+    values: dict[str, Any] = {
+        "run_id": "r",
+        "trial": f"{variant}-{changes.get('scenario', 'read')}-{block}",
+        "block": block,
+        "scenario": "read",
+        "variant": variant,
+        "strategy": variant.partition(":")[0],
+        "step": round(offered),
+        "offered_rps": float(offered),
+        "achieved_rps": float(offered),
+        "window_s": 2.0,
+        "started_at": "2026-01-01T00:00:00+00:00",
+        "ledger": Ledger(count, count - failed, failed, 0, 0, 0),
+        "latency": Percentiles(count, p99 / 2, p99 / 2, p99 * 0.9, p99, p99 * 1.5, p99 * 2),
+        "latency_bounds": {"p50_ms": (p99 * 0.45, p99 * 0.55)},
+        "service": Percentiles(count, p99 / 2, p99 / 2, p99 * 0.9, p99, p99 * 1.5, p99 * 2),
+        "send_lag": Percentiles(count, 0.1, 0.1, 0.2, 0.3, 0.5, 1.0),
+        "loop_lag": Percentiles(2000, 0.5, 0.4, 1.0, 2.0, 3.0, 5.0),
+        "usage": {"app": Usage(0.5, 60.0, 50.0, 1), "load": Usage(0.2, 90.0, None, 1)},
+        "connections_peak": 8,
+        "connections_active_peak": 4,
+        "gauges": {"pool_in_use": 4.0},
+        "errors": {},
+        "holds": holds,
+        "misses": () if holds else ("p99 too high",),
+        "valid": True,
+        "reasons": (),
+    }
+    return Step(**(values | changes))
+
+
+def end(variant: str = "native", **changes: Any) -> TrialEnd:
+    values: dict[str, Any] = {
+        "trial": "t",
+        "block": 0,
+        "scenario": "read",
+        "variant": variant,
+        "why": "saturated",
+        "seconds": 10.0,
+    }
+    return TrialEnd(**(values | changes))
+
+
+def manifest(
+    variants: tuple[str, ...] = ("native", "executor"),
+    scenarios: tuple[str, ...] = ("read",),
+    **changes: Any,
+) -> Manifest:
+    made = tuple(Variant(name, name, {"uvloop": False}, 8) for name in variants)
+    asked = tuple(
+        Asked(name, "read", {"rows": 10}, Objective(100), (100.0, 200.0), {"read": 1.0})
+        for name in scenarios
+    )
+    trials = tuple(
+        Trial(f"t{n}", 0, v.label, a.label)
+        for n, (v, a) in enumerate((v, a) for v in made for a in asked)
+    )
+    values: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": "20260101-000000-quick-abc",
+        "started_at": "2026-01-01T00:00:00+00:00",
+        "seed": 7,
+        "command": ("run",),
+        "git": {"revision": "abc", "dirty": False},
+        "machine": {
+            "cpu": "a CPU",
+            "cores": 4,
+            "usable_cores": 4,
+            "governor": "unknown",
+            "memory_mb": 8000,
+            "kernel": "Linux",
+            "load_before": 0.1,
+        },
+        "versions": {"python": "3.11"},
+        "services": (ServiceInfo("postgresql", "postgresql", "18", "wheel", {"fsync": "on"}),),
+        "plan": Plan(7, settings(), made, asked, trials),
+    }
+    return Manifest(**(values | changes))

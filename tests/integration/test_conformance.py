@@ -1,0 +1,82 @@
+"""The conformance suite over every strategy that discovery finds, on both brokers."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncdb_bench.conformance import examine
+from asyncdb_bench.plan import make_variant
+from asyncdb_bench.plugins import Spec, names, parse_specs, strategy_class
+from asyncdb_bench.services.running import RunningServices
+
+BUDGET = 3
+WITHOUT_BROKER = [name for name in names("strategies") if not strategy_class(name).brokers]
+OVER_RABBITMQ = [n for n in names("strategies") if "rabbitmq" in strategy_class(n).brokers]
+OVER_REDIS = [n for n in names("strategies") if "redis" in strategy_class(n).brokers]
+CELERY_WAYS = [
+    *(f"celery:wait={way}" for way in ("thread", "poll")),
+    *(f"celery:pool={pool}" for pool in ("threads", "gevent", "solo")),
+    "celery:acks_late=true:prefetch=4",
+]
+
+pytestmark = pytest.mark.services
+
+
+def conforms(request: str, services: RunningServices) -> None:
+    (spec,) = parse_specs(request)
+    findings = list(examine(make_variant(spec, BUDGET), services))
+    assert len(findings) == 8
+    assert [each for each in findings if each.problem] == []
+
+
+@pytest.mark.parametrize("name", [*WITHOUT_BROKER, "native:uvloop=true", "executor:threads=5"])
+def test_without_a_broker(name: str, postgres: RunningServices) -> None:
+    conforms(name, postgres)
+
+
+@pytest.mark.parametrize("name", [*OVER_RABBITMQ, *CELERY_WAYS])
+def test_over_rabbitmq(name: str, rabbitmq: RunningServices) -> None:
+    conforms(name, rabbitmq)
+
+
+@pytest.mark.parametrize("name", [*OVER_REDIS, *CELERY_WAYS[:2]])
+def test_over_redis(name: str, valkey: RunningServices) -> None:
+    conforms(name, valkey)
+
+
+WRONG = '''
+from asyncdb_bench.session import PoolKnobs, SessionStrategy
+from asyncdb_bench.operation import drive
+
+class Wrong(SessionStrategy[PoolKnobs]):
+    """Commits after each statement, asks twice, and forgets to close."""
+    name = "wrong"
+    summary = "wrong in every way"
+    async def run(self, operation, params):
+        with self.session() as session:
+            def execute(statement):
+                result = session.execute(statement)
+                if operation.name == "read":
+                    result = session.execute(statement)
+                session.commit() if operation.name == "write_then_fail" else None
+                return result
+            answer = drive(operation.steps(**params), execute)
+            session.commit()
+            return answer
+    async def close(self):
+        pass
+    @classmethod
+    def budget(cls, knobs):
+        return 1
+'''
+
+
+def test_the_suite_finds_what_is_wrong(tmp_path, postgres: RunningServices) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "wrong.py"
+    path.write_text(WRONG.replace("return 1", "return 2"))
+    variant = make_variant(Spec(f"{path}:Wrong", {"pool": "2"}), BUDGET)
+    problems = {each.check: each.problem for each in examine(variant, postgres) if each.problem}
+    text = "\n".join(problems.values())
+    assert "3 x read sent 6 statements, a plain session 3" in text
+    assert "1 rows of a failed transaction stayed" in text
+    assert "connections open" in text

@@ -1,0 +1,92 @@
+"""Judging a step: missed objectives, unsound measurements, saturation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncdb_bench.judge import Evidence, doubts, is_saturated, misses
+from asyncdb_bench.model import Ledger, Objective, Percentiles
+
+GOOD = Ledger(scheduled=1000, ok=1000, error=0, timeout=0, skipped=0, undrained=0)
+FAST = Percentiles(1000, 20, 20, 30, 40, 50, 60)
+LAG = Percentiles(1000, 0.1, 0.1, 0.2, 0.5, 1, 2)
+SOUND = Evidence(GOOD, FAST, LAG, 0.3, 1000, 1000, 0, 8, 8)
+OBJECTIVE = Objective(p99_ms=100)
+
+
+def test_a_good_step_holds_and_is_sound() -> None:
+    assert misses(OBJECTIVE, GOOD, FAST) == ()
+    assert doubts(SOUND) == ()
+
+
+def test_a_slow_step_misses_the_objective_and_is_still_sound() -> None:
+    slow = replace(FAST, p99_ms=150)
+    assert misses(OBJECTIVE, GOOD, slow) == ("p99 150 ms, objective < 100 ms",)
+    assert doubts(replace(SOUND, latency=slow)) == ()
+
+
+def test_failures_miss_the_objective_however_fast_the_rest_was() -> None:
+    failed = replace(GOOD, ok=990, error=10)
+    assert misses(OBJECTIVE, failed, FAST) == ("1.0% failed, objective < 0.1%",)
+
+
+def test_a_step_without_success_misses() -> None:
+    nothing = Ledger(10, 0, 10, 0, 0, 0)
+    assert misses(OBJECTIVE, nothing, Percentiles(0))[0] == "no request succeeded"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"client_busy": 0.95}, "the load generator was busy 95% of a core"),
+        ({"wrong_answers": 3}, "3 wrong answers"),
+        ({"connections_peak": 9}, "9 database connections, 8 declared"),
+        ({"counted": 990}, "Locust counted 990 requests, the recorder 1000"),
+        ({"ledger": replace(GOOD, ok=900)}, "the ledger does not add up"),
+        ({"send_lag": replace(LAG, p50_ms=2.5)}, "send lag p50 2.5 ms (limit 2.0 ms)"),
+        ({"send_lag": replace(LAG, p99_ms=4.5)}, "send lag p99 4.5 ms (limit 4.0 ms)"),
+    ],
+)
+def test_an_unsound_step_says_why(change: dict[str, object], says: str) -> None:
+    (reason,) = doubts(replace(SOUND, **change))  # type: ignore[arg-type]
+    assert says in reason
+
+
+def test_skipped_arrivals_are_the_clients_fault() -> None:
+    skipped = replace(GOOD, ok=900, skipped=100)
+    evidence = replace(SOUND, ledger=skipped, attempted=900, counted=900)
+    assert doubts(evidence) == ("100 arrivals skipped: too many requests under way",)
+
+
+def test_a_late_send_that_is_small_beside_the_latency_is_no_doubt() -> None:
+    slow = replace(FAST, p50_ms=500, p99_ms=900)
+    lag = replace(LAG, p50_ms=20, p99_ms=60)
+    assert doubts(replace(SOUND, latency=slow, send_lag=lag)) == ()
+
+
+def test_an_unobserved_budget_is_no_doubt() -> None:
+    assert doubts(replace(SOUND, connections_peak=None)) == ()
+
+
+def test_saturation() -> None:
+    assert not is_saturated(OBJECTIVE, GOOD, FAST, 500, 495)
+    assert not is_saturated(OBJECTIVE, GOOD, replace(FAST, p99_ms=200), 500, 495)
+    assert is_saturated(OBJECTIVE, GOOD, replace(FAST, p99_ms=400), 500, 495)
+    assert is_saturated(OBJECTIVE, GOOD, FAST, 500, 400)
+    assert is_saturated(OBJECTIVE, replace(GOOD, ok=900, timeout=100), FAST, 500, 495)
+
+
+counts = st.integers(0, 10_000)
+
+
+@given(counts, counts, counts, counts, counts)
+def test_the_ledger_adds_up_exactly_when_nothing_was_lost(
+    ok: int, error: int, timeout: int, skipped: int, undrained: int
+) -> None:
+    total = ok + error + timeout + skipped + undrained
+    assert Ledger(total, ok, error, timeout, skipped, undrained).adds_up
+    assert not Ledger(total + 1, ok, error, timeout, skipped, undrained).adds_up

@@ -1,0 +1,112 @@
+"""The page: right about what it knows, harmless whatever the names are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncdb_bench import report, store
+from tests.factories import end, manifest, step
+
+NASTY = "<script>alert(\"x\")</script> & 'q'"
+
+
+def written(
+    tmp_path: Path, made: Any, steps: list[Any], ends: list[Any] | None = None
+) -> tuple[str, Any]:
+    folder = store.make_run_folder(tmp_path / "results", made.run_id)
+    folder.write_manifest(made)
+    for each in steps:
+        folder.append_step(each)
+    for each in ends or []:
+        folder.append_trial(each)
+    outcome = report.write(folder, tmp_path / "reports")
+    return outcome.path.read_text(), outcome
+
+
+def usual_steps(*variants: str, scenario: str = "read") -> list[Any]:
+    return [
+        step(name, load, p99=20 if load < 300 else 400, scenario=scenario)
+        for name in variants
+        for load in (100, 200, 300)
+    ]
+
+
+def test_a_report_is_one_file_that_asks_for_nothing(tmp_path: Path) -> None:
+    page, outcome = written(tmp_path, manifest(), usual_steps("native", "executor"))
+    assert page.count("<svg") == 2
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', page)
+    assert "url(http" not in page
+    assert "@import" not in page
+    assert len(page) < 500_000
+    assert (tmp_path / "reports" / "latest").resolve() == outcome.path.parent
+
+
+def test_the_verdict_comes_first(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, manifest(), usual_steps("native", "executor"))
+    order = [
+        page.index(f'id="{name}"')
+        for name in ("verdict", "scenario-1", "fairness", "environment", "raw")
+    ]
+    assert order == sorted(order)
+
+
+def test_names_from_data_are_escaped_in_page_and_figures(tmp_path: Path) -> None:
+    made = manifest((NASTY, "native"), ("read", "<b>"))
+    page, _ = written(
+        tmp_path, made, usual_steps(NASTY, "native") + usual_steps(NASTY, scenario="<b>")
+    )
+    assert "<script" not in page
+    assert "<b>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_ids_are_unique_in_the_page_and_every_reference_has_its_target(tmp_path: Path) -> None:
+    made = manifest(scenarios=("read", "slow"))
+    steps = usual_steps("native", "executor") + usual_steps("native", "executor", scenario="slow")
+    page, _ = written(tmp_path, made, steps)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    targets = set(re.findall(r'(?:xlink:href="|url\()#([^")]+)', page))
+    assert targets <= set(ids)
+
+
+def test_a_variant_that_did_not_run_is_shown_with_its_reason(tmp_path: Path) -> None:
+    made = manifest(("native", "celery"))
+    page, _ = written(
+        tmp_path, made, usual_steps("native"), [end("celery", failure="no broker here")]
+    )
+    assert "not run, because no broker here" in page
+
+
+def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, manifest(), usual_steps("native"), [end("native")])
+    assert "incomplete" in page
+    assert "1 of 2 trials" in page
+
+
+def test_an_invalid_step_is_named(tmp_path: Path) -> None:
+    steps = [
+        *usual_steps("native"),
+        step("executor", 100, valid=False, reasons=("sent late by 9 ms",)),
+    ]
+    page, _ = written(tmp_path, manifest(), steps)
+    assert "sent late by 9 ms" in page
+
+
+@pytest.mark.parametrize("steps", [[], [step("native", 100, p99=500)], [step("native", 100)]])
+def test_small_runs_have_a_report(tmp_path: Path, steps: list[Any]) -> None:
+    page, _ = written(tmp_path, manifest(), steps)
+    assert page.rstrip().endswith("</html>")
+
+
+def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
+    page, outcome = written(tmp_path, manifest(), usual_steps("native", "executor"))
+    again = report.write(
+        store.RunFolder(tmp_path / "results" / manifest().run_id), tmp_path / "reports"
+    )
+    assert again.path == outcome.path
+    assert again.path.read_text() == page

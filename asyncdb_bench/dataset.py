@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Float, Text, cast, func, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Float,
+    Text,
+    cast,
+    func,
+    insert,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from asyncdb_bench.operation import Params, Steps, operation
@@ -127,7 +139,7 @@ def slow(account: AccountId, seconds: Seconds) -> Steps:
     """Read one account by a query that takes `seconds` in the database."""
     pause = func.pg_sleep(cast(seconds, Float)).table_valued("slept")
     row = (
-        yield select(Account.id, Account.balance).select_from(pause).where(Account.id == account)
+        yield select(Account.id, Account.balance).join(pause, true()).where(Account.id == account)
     ).one()
     return {"id": row.id, "balance": row.balance}
 

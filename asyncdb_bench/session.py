@@ -91,8 +91,11 @@ def translated() -> Iterator[None]:
     except (exc.OperationalError, exc.InterfaceError) as error:
         raise UnavailableError(f"database unavailable: {error.orig}") from error
     except exc.DBAPIError as error:
-        if error.connection_invalidated:
-            raise UnavailableError(f"database connection lost: {error.orig}") from error
+        # asyncpg's dialect leaves classes 55 to 58 of SQLSTATE (not in the prerequisite state, shut
+        # down, system error) without a class of their own
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        if error.connection_invalidated or state[:2] in {"08", "53", "55", "57", "58"}:
+            raise UnavailableError(f"database unavailable: {error.orig}") from error
         raise
     except (ConnectionError, TimeoutError) as error:
         raise UnavailableError(f"database unavailable: {error}") from error

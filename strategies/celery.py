@@ -62,6 +62,7 @@ class Celery(Strategy[CeleryKnobs]):
         )
         app = tasks.make_app(options, backend=tasks.backend_url(options, client=callback))
         self.task = tasks.task_of(app)
+        self.task_arguments = tasks.task_arguments
         if callback:
             self.bridge = Bridge(app, self.context.queue, self.context.timeout_s)
             await self.bridge.open()
@@ -99,7 +100,9 @@ class Celery(Strategy[CeleryKnobs]):
         }
 
     def _send(self, name: str, params: Params) -> Any:
-        return self.task.apply_async((name, dict(params)), expires=self.context.timeout_s)
+        timeout_s = self.context.timeout_s
+        arguments = self.task_arguments(name, dict(params), timeout_s)
+        return self.task.apply_async(arguments, expiration=timeout_s)
 
     def _get(self, name: str, params: Params) -> dict[str, Any]:
         from celery.exceptions import TimeoutError as ResultTimeoutError

@@ -37,7 +37,7 @@ class CeleryAio(Strategy[WorkerKnobs]):
         options = tasks.QueueOptions(self.context.broker, self.context.queue, "rpc")
         app = tasks.make_app(options, backend=tasks.backend_url(options, client=True))
         self.as_task = app.amqp.as_task_v2
-        self.task_name = tasks.TASK
+        self.task_name, self.task_arguments = tasks.TASK, tasks.task_arguments
         self.connection = await aio_pika.connect_robust(
             self.context.broker.url, timeout=5, reconnect_interval=RECONNECT_S
         )
@@ -71,9 +71,8 @@ class CeleryAio(Strategy[WorkerKnobs]):
         import msgspec
 
         timeout_s = self.context.timeout_s
-        task = self.as_task(
-            task_id, self.task_name, (name, params), expires=timeout_s, reply_to=self.reply_to
-        )
+        arguments = self.task_arguments(name, params, timeout_s)
+        task = self.as_task(task_id, self.task_name, arguments, reply_to=self.reply_to)
         message = self.message_type(
             msgspec.json.encode(task.body),
             headers=task.headers,

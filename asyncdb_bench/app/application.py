@@ -39,6 +39,14 @@ class JsonHandler(RequestHandler):
         self.refuse(HTTPStatus(status_code), self._reason)
 
 
+class NowhereHandler(JsonHandler):
+    """Any other path."""
+
+    def prepare(self) -> None:
+        """Refuse whatever the method is."""
+        self.refuse(HTTPStatus.NOT_FOUND, f"no route {self.request.path}; GET / lists them")
+
+
 class OperationHandler(JsonHandler):
     """``POST /op/<name>`` runs an operation through the strategy."""
 
@@ -136,6 +144,6 @@ def make_application(
             (r"/healthz", HealthHandler),
             (r"/", IndexHandler, {"operations": operations}),
         ],
-        default_handler_class=JsonHandler,
+        default_handler_class=NowhereHandler,
         log_function=lambda _: None,
     )

@@ -23,11 +23,12 @@ RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/opt/rabbitmq/s
 
 @dataclass
 class BrokerServer:
-    """A running broker, with its process where it is ours."""
+    """A running broker, with its process and its helper's where they are ours."""
 
     broker: Broker
     source: str
     program: Program | None = None
+    helper: Program | None = None
 
     def info(self) -> ServiceInfo:
         """Return kind and version as the server states them."""
@@ -41,8 +42,9 @@ class BrokerServer:
 
     def stop(self) -> None:
         """Stop the broker where it is ours."""
-        if self.program is not None:
-            self.program.stop()
+        for each in (self.program, self.helper):
+            if each is not None:
+                each.stop()
 
 
 def kind_of(url: str) -> str:
@@ -147,22 +149,30 @@ def start_rabbitmq(
     """
     remove = [] if node else [str(folder)]
     node = node or new_node()
+    environment = _rabbitmq_environment(folder, node)
+    # Left to itself RabbitMQ starts epmd as a daemon, which outlives it.
+    epmd = Program(
+        "epmd",
+        ["epmd", "-port", str(node.epmd), "-address", "127.0.0.1"],
+        log=logs / "epmd.log",
+        options={"stop_signal": int(signal.SIGTERM), "grace_s": 1},
+        environment=environment,
+    )
     options: dict[str, Any] = {
         # Its data is thrown away, so nothing is gained by the seconds of an orderly end.
         "stop_signal": int(signal.SIGKILL),
         "grace_s": 1,
         "remove": remove,
-        "after": ["env", f"ERL_EPMD_PORT={node.epmd}", "epmd", "-port", str(node.epmd), "-kill"],
     }
     program = Program(
         "RabbitMQ",
         [str(server)],
         log=logs / "rabbitmq.log",
         options=options,
-        environment=_rabbitmq_environment(folder, node),
+        environment=environment,
     )
     broker = Broker("rabbitmq", f"amqp://guest:guest@127.0.0.1:{node.port}//")
-    return _ready(program, broker, node.port, str(server))
+    return _ready(program, broker, node.port, str(server), helper=epmd)
 
 
 def _rabbitmq_environment(folder: Path, node: Node) -> dict[str, str]:
@@ -192,7 +202,9 @@ def _rabbitmq_environment(folder: Path, node: Node) -> dict[str, str]:
     return kept | own
 
 
-def _ready(program: Program, broker: Broker, port: int, source: str) -> BrokerServer:
+def _ready(
+    program: Program, broker: Broker, port: int, source: str, helper: Program | None = None
+) -> BrokerServer:
     def ready() -> bool:
         if not answers(port):
             return False
@@ -201,12 +213,13 @@ def _ready(program: Program, broker: Broker, port: int, source: str) -> BrokerSe
             return True
         return False
 
+    server = BrokerServer(broker, source, program, helper)
     try:
         program.wait_ready(ready, 60)
     except BaseException:
-        program.stop()
+        server.stop()
         raise
-    return BrokerServer(broker, source, program)
+    return server
 
 
 def _state(broker: Broker) -> tuple[str, dict[str, str]]:

@@ -6,7 +6,7 @@ is gone (or asks for the end), and the program is told to stop, then killed with
 its folders are removed.
 
 Options: ``stop_signal`` (number), ``grace_s``, ``user`` (uid) and ``group`` (gid) to run as,
-``log`` (file), ``remove`` (folders), ``after`` (a command run at the very end).
+``log`` (file), ``remove`` (folders).
 """
 
 from __future__ import annotations
@@ -45,8 +45,6 @@ def main() -> int:
     _kill_group(program.pid)
     for folder in options.get("remove", []):
         shutil.rmtree(folder, ignore_errors=True)
-    if options.get("after"):
-        subprocess.run(options["after"], check=False, capture_output=True, timeout=10)
     return code if code >= 0 else 128 - code
 
 

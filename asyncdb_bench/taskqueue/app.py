@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -129,8 +130,28 @@ def make_app(options: QueueOptions, *, backend: str) -> Celery:
     return app
 
 
-def run_operation(name: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Run an operation in the worker's own session: the body of the task."""
+def task_arguments(
+    name: str, params: dict[str, Any], timeout_s: float
+) -> tuple[str, dict[str, Any], float]:
+    """Return the task's arguments: after `timeout_s` nobody waits for its result any more.
+
+    Celery's own `expires` is not used: a worker whose queue holds only expired tasks drops them
+    at about 30/s (their acknowledgement waits for the next event of its loop), so that a backlog
+    outlives the outage that made it.
+    """
+    return name, params, time.time() + timeout_s
+
+
+def run_operation(name: str, params: dict[str, Any], deadline: float) -> dict[str, Any]:
+    """Run an operation in the worker's own session: the body of the task.
+
+    Parameters
+    ----------
+    name, params : the operation.
+    deadline : seconds since the epoch after which the task is abandoned without running.
+    """
+    if time.time() > deadline:
+        raise UnavailableError("abandoned: nobody waits for it any more")
     if _database is None:
         raise UnavailableError("this worker process has no database connection yet")
     return _database.run(name, params)

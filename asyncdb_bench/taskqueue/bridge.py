@@ -22,7 +22,7 @@ from celery import Celery
 from kombu import Consumer, Queue
 
 from asyncdb_bench.errors import UnavailableError
-from asyncdb_bench.taskqueue.app import task_of
+from asyncdb_bench.taskqueue.app import task_arguments, task_of
 from asyncdb_bench.taskqueue.pending import LIMIT, Pending
 
 RETRY_S = 0.2
@@ -132,11 +132,10 @@ class Bridge:
                 if generation != self._generation:
                     raise ConnectionResetError("the connection to the broker was lost")
                 self.task.apply_async(
-                    (call.name, call.params),
+                    task_arguments(call.name, call.params, self.timeout_s),
                     task_id=call.task_id,
                     reply_to=self.reply_to,
                     producer=producer,
-                    expires=self.timeout_s,
                     expiration=self.timeout_s,
                     retry=False,
                 )

@@ -67,6 +67,7 @@ browser: ## install Chromium for the browser tests (Debian, as root)
 	@command -v chromium >/dev/null 2>&1 || (apt-get update -qq && apt-get install -y -qq chromium)
 
 up: ## start everything in containers
+	@sh scripts/write-env.sh
 	docker compose up --detach --wait
 
 down: ## stop the containers and remove their data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -133,12 +134,19 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any free one", min=0, max=65535)] = 8888,
     budget: Annotated[int, typer.Option(help="database connections", min=1, max=350)] = 8,
+    attached: Annotated[
+        str,
+        typer.Option(
+            metavar="QUEUE",
+            help="use DATABASE_URL's database itself, and workers that run elsewhere on this queue",
+        ),
+    ] = "",
     debug: DebugOption = False,
 ) -> None:
     """Serve the application alone, with a strategy, until Ctrl-C."""
-    from asyncdb_bench.serve import serve_alone
+    from asyncdb_bench.serve import Serving, serve_alone
 
-    serve_alone(strategy, scenario, host, port, budget)
+    serve_alone(Serving(strategy, scenario, host, port, budget, attached))
 
 
 @app.command()
@@ -163,6 +171,8 @@ def report(
 
 def main() -> None:
     """Run the command line; turn our errors into a line and an exit code."""
+    # to be told to end is to be interrupted: what was measured is kept
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     debug = "--debug" in sys.argv
     try:
         app(standalone_mode=True)

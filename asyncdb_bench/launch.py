@@ -55,6 +55,7 @@ class Launch:
     timeout_s : after how long the application gives up a request.
     host, port : where the application listens; port 0 takes a free one.
     outstanding : requests that the load keeps under way at most; 0: no load is started.
+    with_workers : False where the strategy's extra processes run elsewhere.
     """
 
     variant: Variant
@@ -65,6 +66,7 @@ class Launch:
     host: str = "127.0.0.1"
     port: int = 0
     outstanding: int = 0
+    with_workers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class Family:
         launch = self.launch
         shared = self._shared(services, database)
         load = self._child("asyncdb_bench.load", None, "load") if launch.outstanding else None
-        workers = tuple(self._workers(shared))
+        workers = tuple(self._workers(shared)) if launch.with_workers else ()
         self.app = self._child("asyncdb_bench.app", self._app_config(shared), "app")
         _wait_for(workers)
         port: int = self.app.receive(READY_S)["port"]

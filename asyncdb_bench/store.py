@@ -47,6 +47,17 @@ class RunFolder:
         """The folder of the services' and processes' logs."""
         return self.path / "logs"
 
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Lend a folder for what one trial passes between its processes."""
+        folder = self.path / "scratch"
+        with _storing(folder):
+            folder.mkdir(exist_ok=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     @property
     def has_manifest(self) -> bool:
         """Whether it got far enough to say what it is."""
@@ -124,9 +135,10 @@ class RunFolder:
             partial.rename(target)
 
     def merge_parts(self) -> None:
-        """Make one Parquet file of each table's parts, a part at a time."""
+        """Make one Parquet file of each table's parts, a part at a time; end what was cut off."""
         import pyarrow.parquet as pq
 
+        shutil.rmtree(self.path / "scratch", ignore_errors=True)
         for table in TABLES:
             parts = self._parts(table)
             if not parts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,16 +108,14 @@ class Climb:
             **services.roles(),
         }
         missed_before = False
-        with (
-            Monitor(roles, lambda: services.monitor_connection(self.processes.database)) as monitor,
-            tempfile.TemporaryDirectory(prefix="asyncdb-bench-step-") as scratch,
-        ):
+        watch = Monitor(roles, lambda: services.monitor_connection(self.processes.database))
+        with watch as monitor, self.bench.folder.scratch() as scratch:
             self._warm_up()
             for number, rate in enumerate(self.asked.ladder):
                 window_s = window_of(settings, rate)
                 if number and time.monotonic() + window_s + settings.drain_s > deadline:
                     return "time"
-                step = self._step(number, rate, window_s, monitor, Path(scratch))
+                step = self._step(number, rate, window_s, monitor, scratch)
                 saturated = is_saturated(
                     self.asked.objective, step.ledger, step.latency, rate, step.achieved_rps
                 )

@@ -103,7 +103,7 @@ def latency(steps: pd.DataFrame, asked: Asked, looks: Looks) -> Drawing:
         by_load = rows.groupby("offered_rps")
         p99, p50 = by_load.p99_ms.median(), by_load.p50_ms.median()
         axes.plot(p99.index, p99, label=str(variant), markersize=5, **look)
-        axes.plot(p50.index, p50, color=look["color"], linewidth=0.8, alpha=0.55, linestyle=":")
+        axes.plot(p50.index, p50, color=look["color"], linewidth=1.1, alpha=0.8, linestyle=":")
         bad = rows[~rows.valid]
         axes.plot(
             bad.offered_rps,

@@ -203,6 +203,23 @@ def use_url(url: str, prefix: str) -> Postgres:
     ------
     ServiceError : not reachable, or without the right to create databases.
     """
+    server = check_reachable(url, prefix)
+    with server._connect() as connection:
+        row = connection.execute(
+            "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+    if not row or not row[0]:
+        raise ServiceError("DATABASE_URL: this user may not create databases; grant CREATEDB")
+    return server
+
+
+def check_reachable(url: str, prefix: str = "") -> Postgres:
+    """Return a server that runs already, once it has answered.
+
+    Raises
+    ------
+    ServiceError : not a PostgreSQL URL, or nobody answers.
+    """
     if url.startswith("postgres://"):
         url = url.replace("postgres://", "postgresql://", 1)
     if not url.startswith("postgresql://"):
@@ -210,12 +227,7 @@ def use_url(url: str, prefix: str) -> Postgres:
             f"DATABASE_URL must start with postgresql://, not {url.partition(':')[0]}:"
         )
     server = Postgres(url, prefix, "DATABASE_URL")
-    with server._connect() as connection:
-        row = connection.execute(
-            "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
-        ).fetchone()
-    if not row or not row[0]:
-        raise ServiceError("DATABASE_URL: this user may not create databases; grant CREATEDB")
+    server._connect().close()
     return server
 
 

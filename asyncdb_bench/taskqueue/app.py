@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from celery import Celery, Task
+from celery import Celery, Task, signals
 from celery.app.amqp import AMQP
 from kombu import Connection, Queue
 
@@ -183,6 +183,22 @@ def use_database(database: WorkerDatabase | None) -> None:
     """Give this process's task its database."""
     global _database
     _database = database
+
+
+def connect_when_ready(make: Callable[[], WorkerDatabase], *, forks: bool) -> None:
+    """Have a worker connect to the database once it runs.
+
+    Parameters
+    ----------
+    make : connects.
+    forks : whether the pool forks: an engine made before would share its sockets with the children.
+    """
+
+    def connect(**_: Any) -> None:
+        use_database(make())
+
+    when = signals.worker_process_init if forks else signals.worker_init
+    when.connect(connect, weak=False)
 
 
 def task_of(app: Celery) -> Task:

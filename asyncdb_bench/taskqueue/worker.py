@@ -68,18 +68,13 @@ def _run(config: dict[str, Any], pool: str) -> None:
     )
     app = tasks.make_app(options, backend=tasks.backend_url(options, client=False))
     operations = make_scenario(config["scenario"], config["scenario_knobs"]).workload().operations
-
-    def connect(**_: Any) -> None:
-        connections = 1 if pool in {"prefork", "solo"} else part["concurrency"]
-        tasks.use_database(
-            tasks.WorkerDatabase(
-                config["database_url"], operations, connections, config["timeout_s"]
-            )
-        )
-
-    # An engine made before the fork would share its sockets among the children.
-    when = signals.worker_process_init if pool == "prefork" else signals.worker_init
-    when.connect(connect, weak=False)
+    connections = 1 if pool in {"prefork", "solo"} else part["concurrency"]
+    tasks.connect_when_ready(
+        lambda: tasks.WorkerDatabase(
+            config["database_url"], operations, connections, config["timeout_s"]
+        ),
+        forks=pool == "prefork",
+    )
     signals.worker_ready.connect(lambda **_: _say(event="ready"), weak=False)
     worker = app.Worker(
         hostname=f"{config['queue']}-{os.getpid()}@localhost",

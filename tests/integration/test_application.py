@@ -111,14 +111,14 @@ def test_a_database_that_is_gone_gives_503_and_comes_back_by_itself(
     with serving(strategy, postgres, tmp_path) as processes:
         name = make_url(processes.database).database
         with psycopg.connect(postgres.postgres.url, autocommit=True) as admin:
-            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')  # type: ignore[arg-type]
+            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
             kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
             admin.execute(kill, [name])
             for _ in range(3):
                 status, answer = ask(processes.port, "/op/read", {"account": 1})
                 assert status == 503, answer
                 assert "database" in answer["error"]
-            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')  # type: ignore[arg-type]
+            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
         assert eventually(lambda: ask(processes.port, "/op/read", {"account": 1})[0] == 200, 5)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -58,6 +59,7 @@ def opened(
         postgres.broker_server.stop()
         postgres.broker_server = None
         postgres.drop(database)
+        shutil.rmtree(folder)
 
 
 class LoopWatch:
@@ -81,7 +83,7 @@ class LoopWatch:
 async def ask_all(bench: Bench, strategy: Strategy[Any], count: int) -> list[Any]:
     read = bench.operations["read"]
     calls = (strategy.run(read, {"account": n + 1}) for n in range(count))
-    return await asyncio.gather(*calls, return_exceptions=True)
+    return list(await asyncio.gather(*calls, return_exceptions=True))
 
 
 def waiting(strategy: Any) -> int:

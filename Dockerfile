@@ -1,0 +1,10 @@
+# One image for the application, the workers and Locust: they differ in their command.
+FROM python:3.11.13-slim-bookworm
+
+RUN useradd --create-home bench
+WORKDIR /srv/asyncdb-bench
+COPY requirements.lock .
+RUN python -m pip install --no-cache-dir --require-hashes --requirement requirements.lock
+COPY --chown=bench . .
+ENV PYTHONPATH=/srv/asyncdb-bench PYTHONUNBUFFERED=1
+USER bench

@@ -1,0 +1,74 @@
+"""The report as a reader opens it: in Chromium, from disk, without a network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import ROOT, Bench
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+ARTIFACTS = ROOT / ".artifacts"
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        if os.environ.get("CI"):
+            raise RuntimeError("Chromium must be there in CI: make browser")
+        pytest.skip("Chromium is not installed: make browser")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=program,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1100, 390])
+def test_it_opens_without_an_error_or_a_request(
+    browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], scheme: str, width: int
+) -> None:
+    page_file = (finished[0].reports / "latest" / "index.html").resolve()
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+    page = context.new_page()
+    problems: list[str] = []
+    requested: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(page_file.as_uri())
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"report-{scheme}-{width}.png", full_page=True)
+    assert problems == []
+    assert [url for url in requested if not url.startswith("data:")] == [page_file.as_uri()]
+    assert page.locator("section#verdict .verdict").count() == 1
+    assert page.locator("figure svg").count() == 3
+    assert page.locator("figure svg text", has_text="offered load").count() >= 1
+    # nothing sticks out of the page sideways; wide tables and figures scroll in themselves
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    context.close()
+
+
+def test_it_prints_to_a4(
+    browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    page = browser.new_page()
+    page.goto((finished[0].reports / "latest" / "index.html").resolve().as_uri())
+    pdf = page.pdf(format="A4")
+    assert pdf.startswith(b"%PDF")
+    assert len(pdf) > 20_000
+    page.close()

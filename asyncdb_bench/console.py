@@ -69,6 +69,8 @@ def print_result(written: Written) -> None:
     console = Console()
     for comparison, verdict in zip(written.comparisons, written.verdicts, strict=True):
         console.print(_table(comparison))
+        for name, reason in comparison.not_run.items():
+            console.print(Text(f"{name}: not run, because {reason}"))
         text = Text(f"{comparison.scenario}: ", style="bold")
         text.append(f"{verdict.sentence}.", style="" if verdict.sound else "red")
         console.print(text)
@@ -83,16 +85,14 @@ def _table(comparison: Any) -> Table:
     table = Table(
         title=f"{comparison.scenario}{where}", title_justify="left", box=None, pad_edge=False
     )
-    table.add_column("variant")
-    for title, _ in COLUMNS:
-        table.add_column(title, justify="right")
+    table.add_column("variant", no_wrap=True)
+    for title, key in COLUMNS:
+        table.add_column(title, justify="right", no_wrap=not key)
     for name, carried in comparison.capacities.items():
         known = comparison.rows.loc[name] if name in comparison.rows.index else {}
         cells = [_cell(known.get(key), key) for _, key in COLUMNS[1:]]
         mark = " (invalid)" if name in comparison.invalid else ""
         table.add_row(Text(name + mark), rate(carried), *cells)
-    for name, reason in comparison.not_run.items():
-        table.add_row(Text(name), Text(f"not run, because {reason}"))
     return table
 
 

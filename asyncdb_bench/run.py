@@ -59,6 +59,7 @@ def run(plan: Plan, places: Places, command: Sequence[str] = ()) -> Outcome:
     except KeyboardInterrupt:
         interrupted = True
     if not folder.has_manifest:
+        folder.discard()
         raise KeyboardInterrupt
     folder.merge_parts()
     written = report.write(folder, places.reports)

@@ -64,8 +64,13 @@ class RunFolder:
         return (self.path / "manifest.json").is_file()
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Write ``manifest.json``."""
+        """Write ``manifest.json`` and point ``latest`` at the run: from now on it can be read."""
         _write(self.path / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest)))
+        point_latest(self.path.parent, self.run_id)
+
+    def discard(self) -> None:
+        """Remove a run in which nothing was measured."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def manifest(self) -> Manifest:
         """Read ``manifest.json``.
@@ -210,7 +215,7 @@ def request_columns(
 
 
 def make_run_folder(root: Path, run_id: str) -> RunFolder:
-    """Make the folder of a new run and point ``latest`` at it.
+    """Make the folder of a new run.
 
     Raises
     ------
@@ -227,7 +232,6 @@ def make_run_folder(root: Path, run_id: str) -> RunFolder:
             f"{root} has {free // 2**20} MB free, a run wants {LEAST_FREE_BYTES // 2**20} MB;"
             " make room or choose another folder with --results"
         )
-    point_latest(root, run_id)
     return RunFolder(path)
 
 

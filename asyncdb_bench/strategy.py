@@ -17,6 +17,9 @@ class Knobs:
     """Knobs that every strategy has; a strategy adds its own by inheriting from this."""
 
     uvloop: bool = knob(False, help="run the application on uvloop instead of asyncio's own loop")
+    gc_freeze: bool = knob(
+        True, help="take what start-up made out of garbage collection (gc.freeze): shorter pauses"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from asyncdb_bench.analysis import Capacity, Comparison
 
+DEAR = 1.5
+"""From this ratio of CPU per request on, the sentence says what the best costs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -97,7 +100,24 @@ def _sentence(best: tuple[str, ...], others: Sequence[str], comparison: Comparis
         return head
     reference = max(carried[name].rps for name in best)
     against = [f"{name} {_ratio(reference, carried[name])}" for name in others]
-    return f"{head}, against {_list(against)}"
+    return f"{head}, against {_list(against)}{_price(best, comparison)}"
+
+
+def _price(best: tuple[str, ...], comparison: Comparison) -> str:
+    """Say what the best costs in CPU where another that carries half as much is far cheaper."""
+    costs = comparison.rows["cpu_ms_per_request"].dropna().to_dict() if len(comparison.rows) else {}
+    top = comparison.capacities[best[0]].rps
+    rivals = [
+        name
+        for name, each in comparison.capacities.items()
+        if name not in best and name in costs and each.rps >= top / 2
+    ]
+    if not rivals or best[0] not in costs:
+        return ""
+    cheapest = min(rivals, key=lambda name: costs[name])
+    if costs[best[0]] < DEAR * costs[cheapest]:
+        return ""
+    return f"; {best[0]} takes {costs[best[0]] / costs[cheapest]:.1f} x the CPU of {cheapest}"
 
 
 def _ratio(best: float, other: Capacity) -> str:

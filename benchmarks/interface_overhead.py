@@ -64,7 +64,7 @@ def wrk(port: int, seconds: float, script: Path) -> float:
 def ours(name: str, services: RunningServices, logs: Path) -> Iterator[int]:
     """Run our application; yield its port."""
     launch = Launch(
-        make_variant(Spec(name, {}), 8),
+        make_variant(Spec(name, {"gc_freeze": "false"}), 8),
         make_asked(Spec("read", {}), {}),
         f"ours_{name}",
         "none",

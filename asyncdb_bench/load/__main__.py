@@ -7,6 +7,7 @@ standard output answers each. When standard input ends, the parent is gone and t
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import resource
 import sys
@@ -91,10 +92,14 @@ def user_class(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
 
         def serve_order(self, order: dict[str, Any]) -> None:
             counted = self.environment.stats.total.num_requests
+            # The client's own pauses would be taken for the server's.
+            gc.collect()
+            gc.disable()
             used = cpu_s()
             step = msgspec.convert(order["step"], StepOrder)
             record, started_ns = self.serve(step)
             used = cpu_s() - used
+            gc.enable()
             if order["file"]:
                 record.save(Path(order["file"]), started_ns)
             say(
@@ -121,6 +126,7 @@ def main() -> int:
     environment = Environment(user_classes=[user_class(config, orders)])
     runner = environment.create_local_runner()
     runner.start(1, spawn_rate=1)
+    gc.freeze()
     say(event="ready", pid=os.getpid())
     runner.greenlet.join()
     return int(environment.process_exit_code or 0)

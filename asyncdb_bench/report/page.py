@@ -52,8 +52,27 @@ def render(
         planned=planned,
         done=done,
         rate=rate,
+        repeat=repeat_command(manifest),
         total=int(steps.requests.sum()) if len(steps) else 0,
     )
+
+
+def repeat_command(manifest: Manifest) -> str:
+    """Return the command that asks for the same again, with the same arrivals."""
+    plan = manifest.plan
+    strategies = ",".join(_request(each.strategy, each.label) for each in plan.variants)
+    scenarios = ",".join(_request(each.scenario, each.label) for each in plan.scenarios)
+    return (
+        f"bench.py run --profile {plan.settings.profile} --strategy {strategies}"
+        f" --scenario {scenarios} --seed {manifest.seed} --blocks {plan.settings.blocks}"
+        f" --budget {plan.settings.budget}"
+    )
+
+
+def _request(name: str, label: str) -> str:
+    """Return what was typed: the label's knobs after the full name, without an A/A's number."""
+    knobs = label.partition("#")[0].partition(":")[2]
+    return f"{name}:{knobs}" if knobs else name
 
 
 def fairness(manifest: Manifest, steps: pd.DataFrame) -> list[dict[str, Any]]:

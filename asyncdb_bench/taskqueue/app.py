@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -185,17 +186,23 @@ def use_database(database: WorkerDatabase | None) -> None:
     _database = database
 
 
-def connect_when_ready(make: Callable[[], WorkerDatabase], *, forks: bool) -> None:
+def connect_when_ready(
+    make: Callable[[], WorkerDatabase], *, forks: bool, gc_freeze: bool = True
+) -> None:
     """Have a worker connect to the database once it runs.
 
     Parameters
     ----------
     make : connects.
     forks : whether the pool forks: an engine made before would share its sockets with the children.
+    gc_freeze : take what start-up made out of garbage collection, as the application does.
     """
 
     def connect(**_: Any) -> None:
         use_database(make())
+        if gc_freeze:
+            gc.collect()
+            gc.freeze()
 
     when = signals.worker_process_init if forks else signals.worker_init
     when.connect(connect, weak=False)

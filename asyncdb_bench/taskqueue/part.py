@@ -35,6 +35,7 @@ def worker_parts(knobs: WorkerKnobs, *, reply: bool = True) -> tuple[Part, ...]:
         "concurrency": 1 if solo else knobs.workers,
         "prefetch": knobs.prefetch,
         "acks_late": knobs.acks_late,
+        "gc_freeze": knobs.gc_freeze,
         "reply": reply,
     }
     module = "asyncdb_bench.taskqueue.worker"

@@ -74,6 +74,7 @@ def _run(config: dict[str, Any], pool: str) -> None:
             config["database_url"], operations, connections, config["timeout_s"]
         ),
         forks=pool == "prefork",
+        gc_freeze=part["gc_freeze"],
     )
     signals.worker_ready.connect(lambda **_: _say(event="ready"), weak=False)
     worker = app.Worker(

@@ -110,3 +110,18 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
     )
     assert again.path == outcome.path
     assert again.path.read_text() == page
+
+
+def test_the_repeat_command_asks_for_the_same_again() -> None:
+    from asyncdb_bench.plan import Choices, make_plan, read_profiles
+    from asyncdb_bench.report.page import repeat_command
+
+    profiles = read_profiles()
+    asked = {"strategies": "native,native,executor:threads=4", "scenarios": "slow:ms=20", "seed": 7}
+    plan = make_plan(Choices("quick", **asked), profiles)  # type: ignore[arg-type]
+    words = repeat_command(manifest(plan=plan, seed=7)).split()
+    given = dict(zip(words[2::2], words[3::2], strict=True))
+    again = Choices(
+        given["--profile"], given["--strategy"], given["--scenario"], int(given["--seed"])
+    )
+    assert make_plan(again, profiles) == plan

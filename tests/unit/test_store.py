@@ -119,9 +119,10 @@ def test_request_columns_keep_microseconds_and_leave_out_what_did_not_happen(
     assert made["trial"].to_pylist() == ["t000", "t000"]
 
 
-def test_latest_points_at_the_newest(tmp_path: Path) -> None:
-    store.make_run_folder(tmp_path, "run-1")
-    store.make_run_folder(tmp_path, "run-2")
+def test_latest_points_at_the_newest_that_can_be_read(tmp_path: Path) -> None:
+    for name in ("run-1", "run-2"):
+        store.make_run_folder(tmp_path, name).write_manifest(manifest())
+    store.make_run_folder(tmp_path, "run-3")
     assert (tmp_path / "latest").resolve().name == "run-2"
     assert store.open_run(tmp_path, "latest").run_id == "run-2"
 

@@ -113,3 +113,18 @@ def test_a_variant_that_carried_nothing_is_named_with_the_load_it_failed_at() ->
         manifest(("native", "blocking")), steps_table([*steps, step("blocking", 100, p99=400)]), []
     )
     assert decide(made, blocks=1).sentence.endswith("against blocking not even 100/s")
+
+
+def test_a_best_that_is_dear_says_so() -> None:
+    from asyncdb_bench.model import Usage
+
+    steps = [
+        step(name, load, p99=20 if load <= top else 400, usage={"app": Usage(cpu, 60, 50, 1)})
+        for name, top, cpu in (("celery", 500, 2.0), ("native", 300, 0.5))
+        for load in LOADS
+        if load <= top + 100
+    ]
+    (made,) = compare(manifest(("celery", "native")), steps_table(steps), [])
+    verdict = decide(made, blocks=1)
+    assert verdict.best == ("celery",)
+    assert verdict.sentence.endswith("native 300/s (60%); celery takes 4.0 x the CPU of native")

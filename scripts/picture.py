@@ -1,0 +1,28 @@
+"""``picture.py PAGE PICTURE``: the head of a report as a PNG, for the README."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+HEIGHT = 1500
+
+
+def main() -> None:
+    """Open the page in Chromium and save what a reader sees first."""
+    page_file, picture = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
+        )
+        page = browser.new_page(viewport={"width": 1000, "height": HEIGHT})
+        page.goto(page_file.as_uri())
+        page.screenshot(path=picture)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

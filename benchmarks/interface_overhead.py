@@ -17,8 +17,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from asyncdb_bench.launch import Launch, launched
+from asyncdb_bench.monitor import cpu_s
 from asyncdb_bench.plan import make_asked, make_variant
 from asyncdb_bench.plugins import Spec, make_scenario
 from asyncdb_bench.process import Child
@@ -36,6 +38,13 @@ end
 """
 
 
+class Target(NamedTuple):
+    """A server to measure: its port and its process."""
+
+    port: int
+    pid: int
+
+
 def wrk(port: int, seconds: float, script: Path) -> float:
     """Return requests per second that a closed loop of 32 connections gets answered."""
     answer = subprocess.run(
@@ -43,7 +52,7 @@ def wrk(port: int, seconds: float, script: Path) -> float:
             "wrk",
             "-t1",
             f"-c{CONNECTIONS}",
-            f"-d{seconds:g}s",
+            f"-d{seconds:.0f}s",
             "-s",
             str(script),
             f"http://127.0.0.1:{port}/",
@@ -61,8 +70,8 @@ def wrk(port: int, seconds: float, script: Path) -> float:
 
 
 @contextlib.contextmanager
-def ours(name: str, services: RunningServices, logs: Path) -> Iterator[int]:
-    """Run our application; yield its port."""
+def ours(name: str, services: RunningServices, logs: Path) -> Iterator[Target]:
+    """Run our application; yield where it is."""
     launch = Launch(
         make_variant(Spec(name, {"gc_freeze": "false"}), 8),
         make_asked(Spec("read", {}), {}),
@@ -71,18 +80,18 @@ def ours(name: str, services: RunningServices, logs: Path) -> Iterator[int]:
         10,
     )
     with launched(launch, services, logs) as processes:
-        yield processes.port
+        yield Target(processes.port, processes.app.pid)
 
 
 @contextlib.contextmanager
-def minimal(name: str, services: RunningServices, logs: Path) -> Iterator[int]:
-    """Run the hand-written handler; yield its port."""
+def minimal(name: str, services: RunningServices, logs: Path) -> Iterator[Target]:
+    """Run the hand-written handler; yield where it is."""
     data = make_scenario("read", {}).workload().data
     url = services.clone(data, f"minimal_{name}")
     config = {"way": name, "database_url": url}
     child = Child("benchmarks.minimal_handlers", config, logs / f"minimal-{name}.log", name)
     try:
-        yield child.receive(20)["port"]
+        yield Target(child.receive(20)["port"], child.pid)
     finally:
         child.stop()
         services.drop(url)
@@ -91,8 +100,9 @@ def minimal(name: str, services: RunningServices, logs: Path) -> Iterator[int]:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--strategies", default=",".join(STRATEGIES))
     options = parser.parse_args()
     if shutil.which("wrk") is None:
@@ -104,32 +114,58 @@ def main() -> int:
         script.write_text(WRK_SCRIPT)
         with RunningServices(logs, "overhead", with_broker=False) as services:
             for name in options.strategies.split(","):
-                measure(name, services, logs, script, options.seconds, options.rounds)
+                measure(name, services, logs, script, options)
     return 0
 
 
-def measure(
+def slice_of(target: Target, seconds: float, script: Path) -> tuple[float, float]:
+    """Return requests per second, and the server's CPU milliseconds for each request."""
+    before = cpu_s([target.pid])
+    rate = wrk(target.port, seconds, script)
+    return rate, (cpu_s([target.pid]) - before) * 1000 / (rate * seconds)
+
+
+def pairs_of(
     name: str, services: RunningServices, logs: Path, script: Path, seconds: float, rounds: int
-) -> None:
-    """Measure one strategy both ways, in turn, and print medians and the median ratio."""
-    with ours(name, services, logs) as our_port, minimal(name, services, logs) as their_port:
-        for port in (our_port, their_port):
-            wrk(port, 2, script)
+) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """Return what ours and theirs did in each round, both started afresh.
+
+    Short slices in turn, so that what else the shared machine does falls on both alike; the order
+    turns, so that neither always comes first.
+    """
+    with ours(name, services, logs) as mine, minimal(name, services, logs) as theirs:
+        for target in (mine, theirs):
+            wrk(target.port, 2, script)
         pairs = []
         for number in range(rounds):
-            # the order turns, so that neither always comes first
-            if number % 2:
-                theirs = wrk(their_port, seconds, script)
-                pairs.append((wrk(our_port, seconds, script), theirs))
-            else:
-                mine = wrk(our_port, seconds, script)
-                pairs.append((mine, wrk(their_port, seconds, script)))
-    ratio = statistics.median(mine / theirs for mine, theirs in pairs)
-    ours_rps, theirs_rps = (statistics.median(column) for column in zip(*pairs, strict=True))
-    spread = ", ".join(f"{mine / theirs:.3f}" for mine, theirs in pairs)
+            order = (theirs, mine) if number % 2 else (mine, theirs)
+            found = {target: slice_of(target, seconds, script) for target in order}
+            pairs.append((found[mine], found[theirs]))
+    return pairs
+
+
+def measure(
+    name: str, services: RunningServices, logs: Path, script: Path, options: argparse.Namespace
+) -> None:
+    """Measure one strategy both ways and print medians and median ratios.
+
+    Several starts: two processes of the same program differ by some percent for as long as they
+    live (memory layout, hash seeds).
+    """
+    pairs = [
+        pair
+        for _ in range(options.starts)
+        for pair in pairs_of(name, services, logs, script, options.seconds, options.rounds)
+    ]
+    rates = [(one[0], other[0]) for one, other in pairs]
+    costs = [(one[1], other[1]) for one, other in pairs]
+    low, ratio, high = statistics.quantiles([one / other for one, other in rates], n=4)
+    cost = statistics.median(one / other for one, other in costs)
+    ours_rps, theirs_rps = (statistics.median(column) for column in zip(*rates, strict=True))
     print(
-        f"{name:<9} ours {ours_rps:6.0f}/s  minimal {theirs_rps:6.0f}/s  ratio {ratio:.3f}"
-        f"  (rounds: {spread})",
+        f"{name:<9} ours {ours_rps:5.0f}/s  minimal {theirs_rps:5.0f}/s"
+        f"  ratio {ratio:.3f} (quartiles {low:.3f} to {high:.3f}, {len(pairs)} rounds)"
+        f"  CPU per request {cost:.3f}",
         flush=True,
     )
 

@@ -24,49 +24,43 @@ class Heartbeat:
 
     def __init__(self, gauges: Callable[[], dict[str, float]]) -> None:
         self._gauges = gauges
-        self._reset()
+        self._lag_us = array("q")
+        self._rows: list[dict[str, float]] = []
 
     def start(self) -> None:
         """Start to beat on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._due_us = _now_us() + INTERVAL_US
-        self._schedule()
+        self._first_us = self._due_us
+        self._loop.call_later(INTERVAL_US / 1e6, self._beat)
 
     def take(self) -> dict[str, object]:
         """Return what was noted since the last call, and start anew.
 
         Returns
         -------
-        ``at_us`` and ``lag_us`` (one entry per beat, CLOCK_MONOTONIC), ``gauges`` (rows of time
-        and values).
+        ``at_us`` and ``lag_us`` (one entry per beat: when it was due on CLOCK_MONOTONIC, and by
+        how much it came late), ``gauges`` (rows of time and values).
         """
-        taken = {
-            "at_us": self._at_us.tolist(),
-            "lag_us": self._lag_us.tolist(),
-            "gauges": self._rows,
-        }
-        self._reset()
-        return taken
-
-    def _reset(self) -> None:
-        self._at_us = array("q")
-        self._lag_us = array("q")
-        self._rows: list[dict[str, float]] = []
-        self._beats = 0
-
-    def _schedule(self) -> None:
-        self._loop.call_later(max(0, self._due_us - _now_us()) / 1e6, self._beat)
+        # Called from another thread than the loop's: what is noted meanwhile stays at the end.
+        beats, readings = len(self._lag_us), len(self._rows)
+        lag_us, rows = self._lag_us[:beats].tolist(), self._rows[:readings]
+        del self._lag_us[:beats], self._rows[:readings]
+        at_us, due = self._first_us, []
+        for lag in lag_us:
+            due.append(at_us)
+            at_us += INTERVAL_US * (1 + lag // INTERVAL_US)
+        self._first_us = at_us
+        return {"at_us": due, "lag_us": lag_us, "gauges": rows}
 
     def _beat(self) -> None:
         now_us = _now_us()
         lag_us = max(0, now_us - self._due_us)
-        self._at_us.append(self._due_us)
         self._lag_us.append(lag_us)
         self._due_us += INTERVAL_US * (1 + lag_us // INTERVAL_US)
-        self._beats += 1
-        if self._beats % GAUGES_EVERY == 0:
+        if len(self._lag_us) % GAUGES_EVERY == 0:
             self._rows.append({"at_us": now_us, **self._gauges()})
-        self._schedule()
+        self._loop.call_later((self._due_us - now_us) / 1e6, self._beat)
 
 
 def _now_us() -> int:

@@ -41,4 +41,6 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_no_placeholder_is_left() -> None:
     for page in PAGES:
-        assert "@@" not in page.read_text(), page
+        text = page.read_text()
+        assert "@@" not in text, page
+        assert "-PENDING" not in text, page

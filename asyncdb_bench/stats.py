@@ -155,4 +155,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
 
 def geometric_mean(values: Sequence[float]) -> float:
     """Return the geometric mean of positive values."""
+    # equal values come out as they are, not as their logarithms' rounding leaves them
+    if min(values) == max(values):
+        return float(values[0])
     return float(np.exp(np.mean(np.log(values))))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from asyncdb_bench.analysis import Capacity, Comparison
 
+ONCE = 1.5
+"""Measured once, capacities less than this apart are level: trials of one block are minutes apart,
+and the shared machines that this was built on changed their pace by as much (docs/method.md)."""
 DEAR = 1.5
 """From this ratio of CPU per request on, the sentence says what the best costs."""
 
@@ -72,12 +75,17 @@ def leaders(carried: dict[str, Capacity]) -> tuple[str, ...]:
     """Return the best variant and those that cannot be told apart from it.
 
     Two capacities are told apart when their intervals do not touch: over blocks where there are
-    several, else between the load that was carried and the next, which was not.
+    several, else between the load that was carried and the next, which was not; and measured once
+    they must be :data:`ONCE` apart besides.
     """
     top = max(carried.values(), key=lambda each: each.rps)
-    return tuple(
-        name for name, each in carried.items() if each.high is None or each.high >= top.low
-    )
+
+    def level(each: Capacity) -> bool:
+        once = len(each.per_block) < 2 or len(top.per_block) < 2
+        near = once and each.rps * ONCE >= top.rps
+        return near or each.high is None or each.high >= top.low
+
+    return tuple(name for name, each in carried.items() if level(each))
 
 
 def _sentence(best: tuple[str, ...], others: Sequence[str], comparison: Comparison) -> str:
@@ -94,13 +102,31 @@ def _sentence(best: tuple[str, ...], others: Sequence[str], comparison: Comparis
     head = (
         f"use {best[0]}: it carries {at_least}{amount}"
         if len(best) == 1
-        else f"{_list(best)} are level: they carry {at_least}{amount}"
+        else f"{_list(best)} are level: they carry {at_least}{amount}{_among(best, comparison)}"
     )
     if not others:
         return head
     reference = max(carried[name].rps for name in best)
     against = [f"{name} {_ratio(reference, carried[name])}" for name in others]
     return f"{head}, against {_list(against)}{_price(best, comparison)}"
+
+
+def _among(best: tuple[str, ...], comparison: Comparison) -> str:
+    """Say which of several level variants is cheapest and which keeps the loop freest."""
+    said = []
+    for figure, praise in (
+        ("cpu_ms_per_request", "takes the least CPU"),
+        ("loop_lag_p99_ms", "keeps the loop freest"),
+    ):
+        rows = comparison.rows.reindex(list(best))
+        known = rows[figure].dropna() if len(comparison.rows) else rows.iloc[:, :0].sum(axis=1)
+        if len(known) > 1 and known.max() >= DEAR * known.min():
+            said.append((str(known.idxmin()), praise))
+    if not said:
+        return ""
+    if len(said) == 2 and said[0][0] == said[1][0]:
+        return f" (of these {said[0][0]} {said[0][1]} and {said[1][1]})"
+    return f" (of these {_list([f'{name} {praise}' for name, praise in said])})"
 
 
 def _price(best: tuple[str, ...], comparison: Comparison) -> str:
@@ -148,8 +174,8 @@ def _sureness(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> str:
     parts = []
     if blocks < 2:
         parts.append(
-            "measured once, so there is no interval over repetitions: capacities are told apart"
-            " only where they differ by more than a step of the ladder"
+            "measured once, a first impression: there is no interval over repetitions, and"
+            f" capacities less than {ONCE:g} x or a step of the ladder apart are called level"
         )
     else:
         parts.append(f"{blocks} blocks in random order; level means that 95 % intervals overlap")

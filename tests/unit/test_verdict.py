@@ -34,7 +34,7 @@ def test_a_clear_winner_is_named_with_by_how_much() -> None:
 def test_a_step_of_the_ladder_apart_is_level_when_measured_once() -> None:
     verdict = decide(comparison({"native": 500, "executor": 400, "blocking": 100}), blocks=1)
     assert verdict.best == ("native", "executor")
-    assert "native and executor are level: they carry 400 to 500/s" in verdict.sentence
+    assert "native and executor are level: they carry 400 to 500/s, against" in verdict.sentence
     assert "measured once" in verdict.sureness
 
 
@@ -128,3 +128,37 @@ def test_a_best_that_is_dear_says_so() -> None:
     verdict = decide(made, blocks=1)
     assert verdict.best == ("celery",)
     assert verdict.sentence.endswith("native 300/s (60%); celery takes 4.0 x the CPU of native")
+
+
+def test_measured_once_a_third_apart_is_level_and_over_blocks_it_is_not() -> None:
+    once = decide(comparison({"native": 600, "executor": 400}), blocks=1)
+    assert set(once.best) == {"native", "executor"}
+    steps = [
+        step(name, load, block=block, p99=20 if load <= top else 400)
+        for name, top in (("native", 600), ("executor", 400))
+        for block in range(4)
+        for load in (*LOADS, 700.0)
+    ]
+    (made,) = compare(manifest(), steps_table(steps), [])
+    assert decide(made, blocks=4).best == ("native",)
+
+
+def test_among_the_level_it_says_what_decides_where_capacity_does_not() -> None:
+    from asyncdb_bench.model import Percentiles, Usage
+
+    steps = [
+        step(
+            name,
+            load,
+            p99=20 if load <= 300 else 400,
+            usage={"app": Usage(cpu, 60, 50, 1)},
+            loop_lag=Percentiles(100, 1, 1, 2, lag, lag, lag),
+        )
+        for name, cpu, lag in (("celery", 2.0, 2.0), ("native", 0.5, 9.0))
+        for load in LOADS[:4]
+    ]
+    (made,) = compare(manifest(("celery", "native")), steps_table(steps), [])
+    assert decide(made, blocks=1).sentence == (
+        "celery and native are level: they carry 300/s (of these native takes the least CPU and"
+        " celery keeps the loop freest)"
+    )

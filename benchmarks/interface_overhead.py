@@ -19,8 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from asyncdb_bench.launch import Launch, launched
-from asyncdb_bench.monitor import cpu_s
+from asyncdb_bench.monitor import cpu_s, tree
 from asyncdb_bench.plan import make_asked, make_variant
 from asyncdb_bench.plugins import Spec, make_scenario
 from asyncdb_bench.process import Child
@@ -28,6 +30,7 @@ from asyncdb_bench.services.running import RunningServices
 
 STRATEGIES = ("blocking", "executor", "native")
 CONNECTIONS = 32
+ALL_CORES = psutil.Process().cpu_affinity() if psutil.LINUX else []
 WRK_SCRIPT = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
@@ -43,6 +46,18 @@ class Target(NamedTuple):
 
     port: int
     pid: int
+
+
+def pin(servers: list[int], database: list[int]) -> None:
+    """Give servers (of which one works at a time), wrk and PostgreSQL cores of their own."""
+    cores = ALL_CORES
+    if not cores or len(cores) < 3:
+        return
+    psutil.Process().cpu_affinity([cores[1]])
+    for process in tree(servers):
+        process.cpu_affinity([cores[0]])
+    for process in tree(database):
+        process.cpu_affinity(cores[2:])
 
 
 def wrk(port: int, seconds: float, script: Path) -> float:
@@ -134,6 +149,7 @@ def pairs_of(
     turns, so that neither always comes first.
     """
     with ours(name, services, logs) as mine, minimal(name, services, logs) as theirs:
+        pin([mine.pid, theirs.pid], services.roles()["postgresql"])
         for target in (mine, theirs):
             wrk(target.port, 2, script)
         pairs = []

@@ -80,8 +80,12 @@ WAYS: dict[str, type[RequestHandler]] = {
 }
 
 
-def sessions(way: str, url: str) -> Any:
-    """Make the session factory that a way of asking wants."""
+async def sessions(way: str, url: str) -> Any:
+    """Make the session factory that a way of asking wants, its pool connected as ours is.
+
+    A pool that opens connections as it needs them gives the blocking way a single one: another
+    and faster pattern for PostgreSQL than eight in turn.
+    """
     if way == "native":
         engine = create_async_engine(
             url.replace("postgresql:", "postgresql+asyncpg:"),
@@ -89,6 +93,9 @@ def sessions(way: str, url: str) -> Any:
             max_overflow=0,
             connect_args={"ssl": False},
         )
+        opened = [await engine.connect() for _ in range(POOL)]
+        for connection in opened:
+            await connection.close()
         return async_sessionmaker(engine)
     sync = create_engine(
         url.replace("postgresql:", "postgresql+psycopg:"),
@@ -96,12 +103,15 @@ def sessions(way: str, url: str) -> Any:
         max_overflow=0,
         connect_args={"sslmode": "disable"},
     )
+    held = [sync.connect() for _ in range(POOL)]
+    for each in held:
+        each.close()
     return sessionmaker(sync)
 
 
 async def serve(way: str, url: str) -> None:
     """Serve one way until the parent has enough."""
-    SESSIONS[url] = sessions(way, url)
+    SESSIONS[url] = await sessions(way, url)
     stop = asyncio.Event()
     sockets = bind_sockets(0, address="127.0.0.1", backlog=4096)
     HTTPServer(Application([(r"/op/read", WAYS[way], {"url": url})])).add_sockets(sockets)

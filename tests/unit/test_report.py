@@ -125,3 +125,8 @@ def test_the_repeat_command_asks_for_the_same_again() -> None:
         given["--profile"], given["--strategy"], given["--scenario"], int(given["--seed"])
     )
     assert make_plan(again, profiles) == plan
+
+
+def test_a_run_outside_of_git_has_a_report(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, manifest(git={}), usual_steps("native"))
+    assert "not a git checkout" in page

@@ -11,10 +11,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.model import ServiceInfo
+from asyncdb_bench.scenario import Data
 from asyncdb_bench.services.program import Program, answers, free_port, unprivileged
 
 USER = "bench"
@@ -39,17 +40,6 @@ WORTH_KEEPING = (
     "jit",
     "shared_preload_libraries",
 )
-
-
-class Data(Protocol):
-    """What a template database is seeded with; see :class:`asyncdb_bench.scenario.Data`."""
-
-    @property
-    def key(self) -> str:
-        """Same key, same content."""
-
-    def create(self, connection: Any) -> None:
-        """Create and fill the tables."""
 
 
 def bin_folders() -> Iterator[tuple[str, Path]]:

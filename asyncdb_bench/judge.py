@@ -14,7 +14,6 @@ from asyncdb_bench.model import Ledger, Objective, Percentiles
 SEND_LAG_FLOOR_MS = 2.0
 SEND_LAG_SHARE = {"p50": 0.05, "p99": 0.10}
 CLIENT_BUSY = 0.90
-LEAST_FOR_P99 = 100
 
 
 @dataclass(frozen=True, slots=True)

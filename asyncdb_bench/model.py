@@ -12,6 +12,9 @@ from typing import Any
 
 SCHEMA_VERSION = 1
 
+HEARTBEAT_US = 1000
+"""Between two beats of the application's heartbeat, whose lateness is the loop lag."""
+
 OUTCOMES = ("undrained", "ok", "error", "timeout", "skipped")
 """What may become of an arrival; the place in this tuple is the number on disk."""
 

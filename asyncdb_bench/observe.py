@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from asyncdb_bench import stats
-from asyncdb_bench.model import OUTCOMES
+from asyncdb_bench.model import HEARTBEAT_US, OUTCOMES
 
-HEARTBEAT_US = 1000
 LAG_SERIES_US = 50_000
 OK, TIMEOUT, UNDRAINED = (OUTCOMES.index(each) for each in ("ok", "timeout", "undrained"))
 

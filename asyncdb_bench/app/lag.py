@@ -7,7 +7,8 @@ import time
 from array import array
 from collections.abc import Callable
 
-INTERVAL_US = 1000
+from asyncdb_bench.model import HEARTBEAT_US
+
 GAUGES_EVERY = 50
 
 
@@ -30,9 +31,9 @@ class Heartbeat:
     def start(self) -> None:
         """Start to beat on the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._due_us = _now_us() + INTERVAL_US
+        self._due_us = _now_us() + HEARTBEAT_US
         self._first_us = self._due_us
-        self._loop.call_later(INTERVAL_US / 1e6, self._beat)
+        self._loop.call_later(HEARTBEAT_US / 1e6, self._beat)
 
     def take(self) -> dict[str, object]:
         """Return what was noted since the last call, and start anew.
@@ -49,7 +50,7 @@ class Heartbeat:
         at_us, due = self._first_us, []
         for lag in lag_us:
             due.append(at_us)
-            at_us += INTERVAL_US * (1 + lag // INTERVAL_US)
+            at_us += HEARTBEAT_US * (1 + lag // HEARTBEAT_US)
         self._first_us = at_us
         return {"at_us": due, "lag_us": lag_us, "gauges": rows}
 
@@ -57,7 +58,7 @@ class Heartbeat:
         now_us = _now_us()
         lag_us = max(0, now_us - self._due_us)
         self._lag_us.append(lag_us)
-        self._due_us += INTERVAL_US * (1 + lag_us // INTERVAL_US)
+        self._due_us += HEARTBEAT_US * (1 + lag_us // HEARTBEAT_US)
         if len(self._lag_us) % GAUGES_EVERY == 0:
             self._rows.append({"at_us": now_us, **self._gauges()})
         self._loop.call_later((self._due_us - now_us) / 1e6, self._beat)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.app.lag import INTERVAL_US, Heartbeat
+from asyncdb_bench.app.lag import Heartbeat
+from asyncdb_bench.model import HEARTBEAT_US
 
 
 def beating(story: Any, heartbeat: Heartbeat) -> None:
@@ -53,8 +54,8 @@ def test_due_times_ascend_by_whole_intervals_also_from_one_take_to_the_next() ->
     due = pieces[0]["at_us"] + pieces[1]["at_us"]
     gaps = [after - before for before, after in pairwise(due)]
     assert len(due) > 50
-    assert min(gaps) >= INTERVAL_US
-    assert all(gap % INTERVAL_US == 0 for gap in gaps)
+    assert min(gaps) >= HEARTBEAT_US
+    assert all(gap % HEARTBEAT_US == 0 for gap in gaps)
 
 
 @pytest.mark.parametrize("takes", [1, 3])

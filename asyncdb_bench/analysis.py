@@ -1,24 +1,18 @@
-"""Records -> tables: what each variant carried, and how it did where all were measured. Pure."""
+"""Tables -> comparisons: what each variant carried, and how they did at one load. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from asyncdb_bench import stats
-from asyncdb_bench.model import OUTCOMES, SCHEMA_VERSION, Manifest, Step, TrialEnd, Variant
-
-K = TypeVar("K", bound=Hashable)
-
-OWN_ROLES = ("app", "workers", "broker")
-"""Roles whose CPU time a strategy is charged with: what it needs beside the database."""
-FIGURES = ("achieved_rps", "p50_ms", "p95_ms", "p99_ms", "p999_ms", "loop_lag_p99_ms")
-UNANSWERED = (OUTCOMES.index("timeout"), OUTCOMES.index("undrained"))
-OK = OUTCOMES.index("ok")
+from asyncdb_bench.limits import Limit, limit, phases_at
+from asyncdb_bench.model import SCHEMA_VERSION, Manifest, Step, TrialEnd, Variant
+from asyncdb_bench.tables import aggregate
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +47,8 @@ class Comparison:
     rows : one per variant at the common load, a table for people.
     not_run : reasons, by variant.
     invalid : by variant, why its capacity cannot be relied on.
+    phases : by variant, the mean of each phase at the common load, milliseconds.
+    limits : by variant, what its capacity compares to in theory, and what it was short of.
     """
 
     scenario: str
@@ -61,80 +57,8 @@ class Comparison:
     rows: pd.DataFrame
     not_run: dict[str, str]
     invalid: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def steps_table(steps: Sequence[Step]) -> pd.DataFrame:
-    """Return a row per step with the figures that tables and charts use."""
-    return pd.DataFrame([_step_row(step) for step in steps], columns=_STEP_COLUMNS)
-
-
-_STEP_COLUMNS = [
-    "block",
-    "scenario",
-    "variant",
-    "strategy",
-    "trial",
-    "step",
-    "offered_rps",
-    "achieved_rps",
-    "p50_ms",
-    "p95_ms",
-    "p99_ms",
-    "p999_ms",
-    "service_p99_ms",
-    "p50_ms_bounds",
-    "p95_ms_bounds",
-    "p99_ms_bounds",
-    "requests",
-    "error_rate",
-    "loop_lag_p99_ms",
-    "cpu_ms_per_request",
-    "rss_mb",
-    "memory_mb",
-    "connections_peak",
-    "connections_active_peak",
-    "holds",
-    "valid",
-    "reasons",
-]
-
-
-def _step_row(step: Step) -> dict[str, Any]:
-    used = [step.usage[role] for role in OWN_ROLES if role in step.usage]
-    memory = [step.usage[role] for role in ("app", "workers") if role in step.usage]
-    return {
-        "block": step.block,
-        "scenario": step.scenario,
-        "variant": step.variant,
-        "strategy": step.strategy,
-        "trial": step.trial,
-        "step": step.step,
-        "offered_rps": step.offered_rps,
-        "achieved_rps": step.achieved_rps,
-        "p50_ms": step.latency.p50_ms,
-        "p95_ms": step.latency.p95_ms,
-        "p99_ms": step.latency.p99_ms,
-        "service_p99_ms": step.service.p99_ms,
-        # A percentile that the sample is too small for would be its maximum under another name.
-        "p999_ms": step.latency.p999_ms if step.latency.n >= 1000 else None,
-        **{
-            f"{name}_bounds": step.latency_bounds.get(name)
-            for name in ("p50_ms", "p95_ms", "p99_ms")
-        },
-        "requests": step.ledger.scheduled,
-        "error_rate": step.ledger.failed_share,
-        "loop_lag_p99_ms": step.loop_lag.p99_ms,
-        "cpu_ms_per_request": sum(u.cpu_s for u in used) * 1000 / step.ledger.ok
-        if step.ledger.ok
-        else None,
-        "rss_mb": sum(u.rss_mb for u in memory),
-        "memory_mb": sum(u.rss_mb if u.pss_mb is None else u.pss_mb for u in memory),
-        "connections_peak": step.connections_peak,
-        "connections_active_peak": step.connections_active_peak,
-        "holds": step.holds,
-        "valid": step.valid,
-        "reasons": step.reasons,
-    }
+    phases: dict[str, dict[str, float]] = field(default_factory=dict)
+    limits: dict[str, Limit] = field(default_factory=dict)
 
 
 def capacity(steps: pd.DataFrame) -> Capacity:
@@ -181,6 +105,34 @@ def undermining(steps: pd.DataFrame, objective_ms: float) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def uneven(steps: pd.DataFrame, ranked: Mapping[str, Capacity], tolerance: float) -> dict[str, str]:
+    """Return whose capacity was measured while a hypervisor took more than from the best.
+
+    What is taken from all alike leaves a comparison fair; what is taken from some does not.
+
+    Parameters
+    ----------
+    steps : the rows of one scenario.
+    ranked : capacities by variant, best first.
+    tolerance : difference of the shares of stolen CPU time at the loads that decide: the capacity
+        and those above it.
+    """
+    if not ranked:
+        return {}
+    shares = {
+        name: float(own[own.offered_rps >= min(each.rps, own.offered_rps.max())].stolen.mean())
+        for name, each in ranked.items()
+        if len(own := steps[steps.variant == name])
+    }
+    best = next(iter(ranked))
+    return {
+        name: f"the hypervisor took {share:.0%} of the CPU time while its capacity was measured,"
+        f" {shares[best]:.0%} for {best}: it may carry more"
+        for name, share in shares.items()
+        if share - shares[best] > tolerance
+    }
+
+
 def common_load(steps: pd.DataFrame) -> float | None:
     """Return the highest offered load at which every variant was measured soundly in a block.
 
@@ -196,16 +148,38 @@ def common_load(steps: pd.DataFrame) -> float | None:
     return float(max(shared)) if shared else None
 
 
-def compare(manifest: Manifest, steps: pd.DataFrame, ends: Sequence[TrialEnd]) -> list[Comparison]:
-    """Return a comparison per scenario of the plan that has any step or any refusal."""
+def compare(
+    manifest: Manifest,
+    steps: pd.DataFrame,
+    ends: Sequence[TrialEnd],
+    records: Sequence[Step] = (),
+) -> list[Comparison]:
+    """Return a comparison per scenario of the plan that has any step or any refusal.
+
+    Parameters
+    ----------
+    manifest, ends : of the run.
+    steps : rows of :func:`steps_table`.
+    records : the same steps as recorded, for where the time went.
+    """
     return [
-        _compare(asked.label, manifest, steps[steps.scenario == asked.label], ends)
+        _compare(
+            asked.label,
+            manifest,
+            steps[steps.scenario == asked.label],
+            ends,
+            [record for record in records if record.scenario == asked.label],
+        )
         for asked in manifest.plan.scenarios
     ]
 
 
 def _compare(
-    scenario: str, manifest: Manifest, steps: pd.DataFrame, ends: Sequence[TrialEnd]
+    scenario: str,
+    manifest: Manifest,
+    steps: pd.DataFrame,
+    ends: Sequence[TrialEnd],
+    records: Sequence[Step],
 ) -> Comparison:
     own = [end for end in ends if end.scenario == scenario]
     capacities = {str(variant): capacity(rows) for variant, rows in steps.groupby("variant")}
@@ -218,6 +192,8 @@ def _compare(
         for variant, rows_of in steps.groupby("variant")
         if (reasons := undermining(rows_of, objective.p99_ms))
     }
+    for variant, reason in uneven(steps, ranked, manifest.plan.settings.tolerance.stolen).items():
+        invalid[variant] = (*invalid.get(variant, ()), reason)
     return Comparison(
         scenario=scenario,
         common_rps=load,
@@ -225,6 +201,14 @@ def _compare(
         rows=rows.set_index("variant").reindex([v for v in ranked if v in set(rows.variant)]),
         not_run={v.label: why for v in manifest.plan.variants if (why := _not_run(v, own, ranked))},
         invalid=invalid,
+        phases=phases_at(records, load),
+        limits={
+            variant.label: limit(
+                manifest, variant, [r for r in records if r.variant == variant.label], carried.rps
+            )
+            for variant in manifest.plan.variants
+            if (carried := capacities.get(variant.label)) is not None
+        },
     )
 
 
@@ -233,57 +217,6 @@ def _not_run(variant: Variant, ends: Iterable[TrialEnd], measured: Iterable[str]
         return variant.not_run
     failures = [end.failure for end in ends if end.variant == variant.label and end.failure]
     return failures[0] if failures else "its trial was not reached"
-
-
-def aggregate(steps: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per scenario, variant and offered load: geometric means over blocks.
-
-    Bounds are 95 % over blocks where there are several (``bounds`` says ``"blocks"``), else those
-    within the one step (``"within step"``).
-    """
-    keys = ["scenario", "variant", "strategy", "offered_rps"]
-    made = [
-        _aggregate_one(dict(zip(keys, key, strict=True)), rows) for key, rows in steps.groupby(keys)
-    ]
-    columns = [
-        *keys,
-        *FIGURES,
-        "error_rate",
-        "cpu_ms_per_request",
-        "rss_mb",
-        "memory_mb",
-        "blocks",
-        "valid",
-    ]
-    return pd.DataFrame(made) if made else pd.DataFrame(columns=[*columns, "holds", "reasons"])
-
-
-def _aggregate_one(key: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
-    row: dict[str, Any] = dict(key)
-    several = rows.block.nunique() > 1
-    for name in (*FIGURES, "cpu_ms_per_request", "rss_mb", "memory_mb"):
-        values = [float(v) for v in rows[name].dropna() if v > 0]
-        row[name] = stats.geometric_mean(values) if values else None
-        interval = stats.mean_interval(values) if several else None
-        if not several and f"{name}_bounds" in rows:
-            interval = rows[f"{name}_bounds"].iloc[0]
-        row[f"{name}_low"], row[f"{name}_high"] = interval or (None, None)
-    return row | {
-        "bounds": "blocks" if several else "within step",
-        "error_rate": float(rows.error_rate.mean()),
-        "requests": int(rows.requests.sum()),
-        "connections_peak": _maximum(rows.connections_peak),
-        "connections_active_peak": _maximum(rows.connections_active_peak),
-        "blocks": int(rows.block.nunique()),
-        "holds": bool(rows.holds.all()),
-        "valid": bool(rows.valid.all()),
-        "reasons": sorted({reason for reasons in rows.reasons for reason in reasons}),
-    }
-
-
-def _maximum(values: pd.Series[Any]) -> int | None:
-    known = values.dropna()
-    return int(known.max()) if len(known) else None
 
 
 def summary(steps: pd.DataFrame, comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
@@ -303,47 +236,24 @@ def summary(steps: pd.DataFrame, comparisons: Sequence[Comparison]) -> list[dict
                 "capacity_rps_high": carried.high,
                 "capacity_open_ended": carried.open_ended,
             }
+            | _limit_row(comparison.limits.get(row["variant"]))
         )
     return rows
+
+
+def _limit_row(found: Limit | None) -> dict[str, Any]:
+    diagnosis = found.diagnosis if found else None
+    limit = found.ceiling if found else None
+    return {
+        "bottleneck": diagnosis.bottleneck if diagnosis else None,
+        "evidence": diagnosis.evidence if diagnosis else None,
+        "ceiling_rps": limit.rps if limit else None,
+        "ceiling_law": limit.law if limit else None,
+        "ceiling_ratio": found.ratio if found else None,
+    }
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float) and np.isnan(value):
         return None
     return value.item() if isinstance(value, np.generic) else value
-
-
-def percentile_curves(
-    pieces: Iterable[Any], wanted: Mapping[tuple[str, int], K]
-) -> dict[K, tuple[list[float], list[float]]]:
-    """Return latency against percentile for some steps, from the raw requests.
-
-    Parameters
-    ----------
-    pieces : tables with the columns trial, step, intended_us, done_us, outcome.
-    wanted : what to call each (trial, step); those of one name are pooled.
-
-    Returns
-    -------
-    By name: percentiles (0 to 1) and latencies in milliseconds.
-    """
-    gathered: dict[K, list[Any]] = {}
-    for piece in pieces:
-        trials = piece["trial"].to_numpy(zero_copy_only=False)
-        numbers = piece["step"].to_numpy()
-        for (trial, number), name in wanted.items():
-            mine = (trials == trial) & (numbers == number)
-            if mine.any():
-                outcome = piece["outcome"].to_numpy()
-                mine &= np.isin(outcome, (OK, OUTCOMES.index("timeout")))
-                latency = piece["done_us"].to_numpy() - piece["intended_us"].to_numpy()
-                gathered.setdefault(name, []).append(latency[mine])
-    curves = {}
-    for name, parts in gathered.items():
-        sample = np.concatenate(parts)
-        if len(sample):
-            # half a request beyond the last, so that the greatest latency is shown too
-            levels = 1 - np.geomspace(1, 0.5 / len(sample), 120)
-            values = np.quantile(sample, levels, method="inverted_cdf") / 1000
-            curves[name] = (levels.tolist(), values.tolist())
-    return curves

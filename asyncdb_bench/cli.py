@@ -34,6 +34,9 @@ BudgetOption = Annotated[int | None, typer.Option(help="database connections per
 TimeOption = Annotated[
     float | None, typer.Option(help="seconds that the whole run may take; 0: no limit")
 ]
+CpusOption = Annotated[
+    str | None, typer.Option(help="auto, off, or cores as 0-1/2/3: system/services/load")
+]
 ResultsOption = Annotated[Path, typer.Option(help="folder of results")]
 ReportsOption = Annotated[Path, typer.Option(help="folder of reports")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
@@ -47,8 +50,9 @@ def _choices(
     blocks: int | None,
     budget: int | None,
     time_budget: float | None,
+    cpus: str | None,
 ) -> Choices:
-    overrides = {"blocks": blocks, "budget": budget, "time_budget_s": time_budget}
+    overrides = {"blocks": blocks, "budget": budget, "time_budget_s": time_budget, "cpus": cpus}
     return Choices(profile, strategy or None, scenario or None, seed, overrides)
 
 
@@ -61,6 +65,7 @@ def run(
     blocks: BlocksOption = None,
     budget: BudgetOption = None,
     time_budget: TimeOption = None,
+    cpus: CpusOption = None,
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     debug: DebugOption = False,
@@ -71,7 +76,7 @@ def run(
     from asyncdb_bench.run import Places, print_last_lines
     from asyncdb_bench.run import run as run_plan
 
-    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget)
+    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget, cpus)
     plan = make_plan(choices, read_profiles())
     console.print_intention(plan)
     places = Places(results.resolve(), reports.resolve())
@@ -90,13 +95,14 @@ def plan(
     blocks: BlocksOption = None,
     budget: BudgetOption = None,
     time_budget: TimeOption = None,
+    cpus: CpusOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Print what would run, how long it takes, and all that is wrong with the request."""
     from asyncdb_bench import console
     from asyncdb_bench.plan import make_plan, read_profiles
 
-    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget)
+    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget, cpus)
     console.print_plan(make_plan(choices, read_profiles()))
 
 
@@ -125,6 +131,20 @@ def doctor(debug: DebugOption = False) -> None:
     from asyncdb_bench.doctor import examine
 
     raise typer.Exit(examine())
+
+
+@app.command()
+def calibrate(
+    cpus: CpusOption = None,
+    results: ResultsOption = Path("results"),
+    debug: DebugOption = False,
+) -> None:
+    """Measure what the load generator and this machine can do, in about a minute."""
+    from asyncdb_bench.calibrate import calibrate as measure
+    from asyncdb_bench.store import write_calibration
+
+    found = measure(lambda text: print(text, flush=True), cpus or "auto")
+    print(f"calibration: {write_calibration(results.resolve(), found)}")
 
 
 @app.command()

@@ -168,7 +168,7 @@ async def keeps_to_its_budget(bench: Bench, strategy: Strategy[Any]) -> None:
     slow, params = bench.operations["slow"], {"account": 2, "seconds": 0.05}
     # the plain session of this suite is no connection of the strategy's
     bench.engine.dispose()
-    with Monitor({}, lambda: bench.services.monitor_connection(bench.database)) as monitor:
+    with Monitor({}, lambda: bench.services.statistics(bench.database)) as monitor:
         await asyncio.sleep(0.2)
         monitor.begin()
         at_once = 3 * bench.variant.budget

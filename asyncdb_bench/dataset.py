@@ -106,7 +106,7 @@ def _right_account(params: Params, answer: Params) -> bool:
     return bool(answer["id"] == account and answer["balance"] == balance_of(account))
 
 
-@operation(check=_right_account)
+@operation(check=_right_account, rows=1)
 def read(account: AccountId) -> Steps:
     """Read one account by its primary key."""
     found = (yield select(Account).where(Account.id == account)).scalar_one()
@@ -119,7 +119,7 @@ def _right_entry(params: Params, answer: Params) -> bool:
     )
 
 
-@operation(check=_right_entry)
+@operation(check=_right_entry, rows=2)
 def write(counter: CounterId, amount: int) -> Steps:
     """Insert an entry and add it to its counter, in one transaction."""
     entry = (
@@ -134,7 +134,7 @@ def write(counter: CounterId, amount: int) -> Steps:
     return {"entry": entry, "counter": counter, "entries": entries}
 
 
-@operation(check=_right_account)
+@operation(check=_right_account, rows=1)
 def slow(account: AccountId, seconds: Seconds) -> Steps:
     """Read one account by a query that takes `seconds` in the database."""
     pause = func.pg_sleep(cast(seconds, Float)).table_valued("slept")

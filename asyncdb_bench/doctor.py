@@ -12,10 +12,12 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from asyncdb_bench.errors import EXIT_DONE, EXIT_SERVICE, BenchError
-from asyncdb_bench.machine import machine
+from asyncdb_bench.machine import fingerprint, machine
+from asyncdb_bench.plugins import CHECKOUT
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.program import answers
+from asyncdb_bench.store import read_calibration
 
 REDIS_PORT = 6379
 
@@ -31,6 +33,7 @@ def examine(environment: Mapping[str, str] | None = None) -> int:
     usable = _postgres(given.get("DATABASE_URL", ""))
     _broker(given.get("BROKER_URL", ""))
     _redis()
+    _calibration()
     _optional(
         "Chromium",
         ("chromium", "chromium-browser", "google-chrome"),
@@ -84,6 +87,15 @@ def _broker(url: str) -> None:
         _line("Valkey", _version(valkey), "used as the broker: embedded")
     else:
         _line("Valkey", "none", "missing: make setup; without a broker Celery is not run")
+
+
+def _calibration() -> None:
+    found = read_calibration(CHECKOUT / "results")
+    if found is None or found.machine != fingerprint(machine()):
+        _line("calibration", "none of this machine", "make calibrate: takes a minute")
+    else:
+        known = f"the load generator keeps {found.max_rps:,.0f}/s, measured {found.measured_at}"
+        _line("calibration", known, "")
 
 
 def _redis() -> None:

@@ -88,3 +88,8 @@ class UnavailableError(BenchError):
 
 class RequestTimeoutError(UnavailableError):
     """The request took longer than the application allows: answered as 504."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asyncdb_bench.model import Ledger, Objective, Percentiles
+from asyncdb_bench.model import Audit, Ledger, Objective, Percentiles, Tolerance
 
-SEND_LAG_FLOOR_MS = 2.0
-SEND_LAG_SHARE = {"p50": 0.05, "p99": 0.10}
-CLIENT_BUSY = 0.90
+STOLEN = 0.05
+"""Share of stolen CPU time from which on a reader should know of it."""
+AUDIT_SLACK = 3
+"""Transactions or rows that do not matter, whatever their share: a reconnection's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class Evidence:
     attempted, counted : requests that our recorder and that Locust itself saw.
     wrong_answers : answers that failed their operation's check.
     budget, connections_peak : declared and observed database connections; None: not observed.
+    offered_rps, arrivals_rps : asked for, and really sent within the window.
+    audit : what the database counted; None: it was not asked or does not tell.
+    calibrated_rps : the highest rate that the client offers on schedule here; None: not known.
+    intruder : who else held the machine, in words; empty: nobody.
     """
 
     ledger: Ledger
@@ -39,6 +44,11 @@ class Evidence:
     wrong_answers: int
     budget: int
     connections_peak: int | None
+    offered_rps: float
+    arrivals_rps: float
+    audit: Audit | None = None
+    calibrated_rps: float | None = None
+    intruder: str = ""
 
 
 def misses(objective: Objective, ledger: Ledger, latency: Percentiles) -> tuple[str, ...]:
@@ -53,20 +63,18 @@ def misses(objective: Objective, ledger: Ledger, latency: Percentiles) -> tuple[
     return tuple(missed)
 
 
-def doubts(evidence: Evidence) -> tuple[str, ...]:
+def doubts(evidence: Evidence, tolerance: Tolerance) -> tuple[str, ...]:
     """Return why the measurement is not sound, in words and figures; empty where it is."""
-    reasons = []
+    return (*lasting_doubts(evidence, tolerance), *client_doubts(evidence, tolerance))
+
+
+def lasting_doubts(evidence: Evidence, tolerance: Tolerance) -> list[str]:
+    """Return those reasons that would be there again if the step were repeated."""
     ledger = evidence.ledger
-    if not ledger.adds_up:
-        reasons.append(f"the ledger does not add up: {ledger}")
+    reasons = [] if ledger.adds_up else [f"the ledger does not add up: {ledger}"]
     if evidence.counted + ledger.undrained + ledger.skipped != ledger.scheduled:
         reasons.append(
             f"Locust counted {evidence.counted} requests, the recorder {evidence.attempted}"
-        )
-    if evidence.client_busy > CLIENT_BUSY:
-        reasons.append(
-            f"the load generator was busy {evidence.client_busy:.0%} of a core"
-            f" (limit {CLIENT_BUSY:.0%}): spread the load or ask for less"
         )
     if ledger.skipped:
         reasons.append(f"{ledger.skipped} arrivals skipped: too many requests under way")
@@ -76,22 +84,105 @@ def doubts(evidence: Evidence) -> tuple[str, ...]:
         reasons.append(
             f"{evidence.connections_peak} database connections, {evidence.budget} declared"
         )
-    return (*reasons, *_late_sends(evidence.send_lag, evidence.latency))
+    if evidence.intruder:
+        reasons.append(f"another run held the machine: {evidence.intruder}")
+    calibrated = evidence.calibrated_rps
+    if calibrated is not None and evidence.offered_rps > calibrated:
+        reasons.append(
+            f"{evidence.offered_rps:,.0f}/s is beyond what the load generator offers on schedule"
+            f" here ({calibrated:,.0f}/s by `bench.py calibrate`)"
+        )
+    return reasons + audit_doubts(evidence.audit, tolerance.audit)
 
 
-def _late_sends(send_lag: Percentiles, latency: Percentiles) -> list[str]:
+def client_doubts(evidence: Evidence, tolerance: Tolerance) -> list[str]:
+    """Return where the load generator was held up or near its limits, which may pass."""
+    reasons = []
+    if evidence.client_busy > tolerance.client_busy:
+        reasons.append(
+            f"the load generator was busy {evidence.client_busy:.0%} of a core"
+            f" (limit {tolerance.client_busy:.0%}): spread the load or ask for less"
+        )
+    sendable = evidence.offered_rps * (1 - _share(evidence.ledger.skipped, evidence.ledger))
+    off = abs(evidence.arrivals_rps - sendable)
+    if off > tolerance.arrivals * evidence.offered_rps:
+        reasons.append(
+            f"arrivals at {evidence.arrivals_rps:,.1f}/s instead of {evidence.offered_rps:,.1f}/s"
+            f" (limit {tolerance.arrivals:.0%})"
+        )
+    return reasons + _late_sends(evidence.send_lag, evidence.latency, tolerance)
+
+
+def _share(count: int, ledger: Ledger) -> float:
+    return count / ledger.scheduled if ledger.scheduled else 0.0
+
+
+def _late_sends(send_lag: Percentiles, latency: Percentiles, tolerance: Tolerance) -> list[str]:
     late = []
-    for level, share in SEND_LAG_SHARE.items():
+    shares = {"p50": tolerance.send_lag_p50_share, "p99": tolerance.send_lag_p99_share}
+    for level, share in shares.items():
         lag, whole = getattr(send_lag, f"{level}_ms"), getattr(latency, f"{level}_ms")
         if lag is None or whole is None:
             continue
-        limit = max(SEND_LAG_FLOOR_MS, share * whole)
+        limit = max(tolerance.send_lag_floor_ms, share * whole)
         if lag > limit:
             late.append(
                 f"the load generator sent late: send lag {level} {lag:.1f} ms"
                 f" (limit {limit:.1f} ms)"
             )
     return late
+
+
+def audit_doubts(audit: Audit | None, share: float) -> list[str]:
+    """Return where the database did more or less than the ledger says.
+
+    Parameters
+    ----------
+    audit : None: not known.
+    share : by which they may differ.
+    """
+    if audit is None:
+        return []
+    reasons = []
+    for what, seen, least, most in (
+        ("transactions", audit.transactions, audit.transactions_least, audit.transactions_most),
+        ("rows", audit.rows, audit.rows_least, audit.rows_most),
+    ):
+        if seen is None or least is None or most is None:
+            continue
+        low, high = least * (1 - share) - AUDIT_SLACK, most * (1 + share) + AUDIT_SLACK
+        if not low <= seen <= high:
+            expected = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+            reasons.append(
+                f"the database counted {seen:,} {what}, the ledger says {expected} ({audit.source})"
+            )
+    return reasons
+
+
+def circumstances(
+    drift: float | None, *, steady: bool, jump_s: float, stolen: float = 0.0
+) -> list[str]:
+    """Return what a reader should know of a step that is sound nevertheless.
+
+    Parameters
+    ----------
+    drift : median latency of the second half over that of the first.
+    steady : whether that is within what chance makes.
+    jump_s : by how much the wall clock ran away from the monotonic one, seconds.
+    stolen : share of the CPU time asked for that a hypervisor took.
+    """
+    notes = []
+    if not steady and drift is not None:
+        notes.append(f"not steady: the second half's median latency is {drift:.2g} x the first's")
+    if abs(jump_s) > 0.1:
+        notes.append(
+            f"the wall clock jumped by {jump_s:+.1f} s; latencies are on CLOCK_MONOTONIC and stand"
+        )
+    if stolen > STOLEN:
+        notes.append(
+            f"the hypervisor took more than {STOLEN:.0%} of the CPU time asked for (steal)"
+        )
+    return notes
 
 
 def is_saturated(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.cores import on_cores
+from asyncdb_bench.errors import MeasurementError, ServiceError
 from asyncdb_bench.knob import make_knobs
-from asyncdb_bench.model import Asked, Broker, Variant
+from asyncdb_bench.model import Asked, Broker, Order, Pinning, Variant
 from asyncdb_bench.plugins import make_scenario, strategy_class
 from asyncdb_bench.process import Child
 
@@ -39,8 +40,8 @@ class Services(Protocol):
     def roles(self) -> dict[str, list[int]]:
         """Process ids of the services that are ours, by role."""
 
-    def monitor_connection(self, url: str) -> Any:
-        """Open a connection to watch a database with."""
+    def statistics(self, url: str) -> Any:
+        """Open the statistics of a database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Launch:
     host, port : where the application listens; port 0 takes a free one.
     outstanding : requests that the load keeps under way at most; 0: no load is started.
     with_workers : False where the strategy's extra processes run elsewhere.
+    pinning : which of them run on which cores.
     """
 
     variant: Variant
@@ -67,17 +69,22 @@ class Launch:
     port: int = 0
     outstanding: int = 0
     with_workers: bool = True
+    pinning: Pinning = field(default_factory=Pinning)
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The running processes: `port` is the application's, `database` a URL."""
+    """The running processes: `port` is the application's, `database` a URL.
+
+    `end` ends them all before their time.
+    """
 
     app: Child
     workers: tuple[Child, ...]
     load: Child | None
     port: int
     database: str
+    end: Callable[[], None] = lambda: None
 
 
 @contextlib.contextmanager
@@ -97,6 +104,27 @@ def launched(launch: Launch, services: Services, logs: Path) -> Iterator[Process
         # Whatever ends the trial but its regular end must end the processes at once.
         stack.push(lambda kind, *_: family.stop(0 if kind is not None else STOP_S))
         yield family.start(services, database)
+
+
+def offer(load: Child, order: Order, file: str = "") -> dict[str, Any]:
+    """Have the load offer a step and return what it says of it.
+
+    Parameters
+    ----------
+    load : the process of :mod:`asyncdb_bench.load`.
+    order : what to offer.
+    file : where it writes the requests' columns; empty: nowhere.
+
+    Raises
+    ------
+    ServiceError : it has ended.
+    MeasurementError : it answered something else.
+    """
+    message = {"do": "step", "step": asdict(order), "file": file}
+    reply = load.ask(message, order.window_s + order.drain_s + READY_S)
+    if reply.get("event") != "step":
+        raise MeasurementError(f"the load generator answered {reply}")
+    return reply
 
 
 def _drop(services: Services, database: str) -> None:
@@ -122,15 +150,18 @@ class Family:
         """Start all at once, so that they import at the same time, and wait until all are ready."""
         launch = self.launch
         shared = self._shared(services, database)
-        load = self._child("asyncdb_bench.load", None, "load") if launch.outstanding else None
+        cores = launch.pinning.of
+        load = None
+        if launch.outstanding:
+            load = self._child("asyncdb_bench.load", None, "load", cores("load"))
         workers = tuple(self._workers(shared)) if launch.with_workers else ()
-        self.app = self._child("asyncdb_bench.app", self._app_config(shared), "app")
+        self.app = self._child("asyncdb_bench.app", self._app_config(shared), "app", cores("app"))
         _wait_for(workers)
         port: int = self.app.receive(READY_S)["port"]
         if load is not None:
             load.send(self._load_config(port))
             load.receive(READY_S)
-        return Processes(self.app, workers, load, port, database)
+        return Processes(self.app, workers, load, port, database, end=lambda: self.stop(STOP_S))
 
     def start_workers(self, services: Services, database: str) -> None:
         """Start the extra processes alone, and wait until they are ready."""
@@ -141,9 +172,12 @@ class Family:
         for child in reversed(self.children):
             child.stop(timeout_s if child is self.app else 0)
 
-    def _child(self, module: str, config: dict[str, Any] | None, role: str) -> Child:
+    def _child(
+        self, module: str, config: dict[str, Any] | None, role: str, cores: Sequence[int]
+    ) -> Child:
         name = f"{self.launch.variant.label} ({role})"
-        child = Child(module, config, self.logs / f"{self.launch.name}-{role}.log", name)
+        with on_cores(cores):
+            child = Child(module, config, self.logs / f"{self.launch.name}-{role}.log", name)
         self.children.append(child)
         return child
 
@@ -164,7 +198,9 @@ class Family:
         for part in cls.parts(knobs):
             for copy in range(part.copies):
                 config = {**shared, "part": dict(part.options)}
-                yield self._child(part.module, config, f"{part.role}{copy}")
+                yield self._child(
+                    part.module, config, f"{part.role}{copy}", self.launch.pinning.of("workers")
+                )
 
     def _app_config(self, shared: dict[str, Any]) -> dict[str, Any]:
         variant = self.launch.variant

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from asyncdb_bench.cores import usable_cores
 
 PACKAGES = (
     "aio-pika",
@@ -36,7 +39,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
-        "usable_cores": usable_cores(),
+        "usable_cores": len(usable_cores()),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
         "memory_mb": psutil.virtual_memory().total // 2**20,
         "kernel": f"{platform.system()} {platform.release()}",
@@ -44,9 +47,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    return len(psutil.Process().cpu_affinity() or []) if psutil.LINUX else os.cpu_count() or 1
+def fingerprint(here: Mapping[str, Any]) -> str:
+    """Return what tells a machine from others, as far as its pace is concerned.
+
+    Parameters
+    ----------
+    here : what :func:`machine` says.
+    """
+    parts = ("cpu", "cores", "usable_cores", "memory_mb", "kernel")
+    return "; ".join(f"{part} {here[part]}" for part in parts) + f"; {platform.python_version()}"
 
 
 def versions() -> dict[str, str]:

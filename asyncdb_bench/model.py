@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 HEARTBEAT_US = 1000
 """Between two beats of the application's heartbeat, whose lateness is the loop lag."""
+
+PROBE_EVERY_S = 0.05
+"""Between two probes of the health route, which does no database work."""
 
 OUTCOMES = ("undrained", "ok", "error", "timeout", "skipped")
 """What may become of an arrival; the place in this tuple is the number on disk."""
@@ -73,6 +76,7 @@ class Variant:
     knobs : every knob's value, defaults included.
     budget : database connections it may use at once, all processes together.
     parts : extra processes by role, with their number.
+    limits : requests that each of its resources serves at once, see :meth:`Strategy.limits`.
     not_run : why it cannot be run here, empty where it can.
     """
 
@@ -81,6 +85,7 @@ class Variant:
     knobs: Mapping[str, Any]
     budget: int
     parts: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
     not_run: str = ""
 
 
@@ -94,6 +99,30 @@ class Asked:
     objective: Objective
     ladder: tuple[float, ...]
     mix: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """From where on a measurement is not sound; the reasons are in ``docs/method.md``.
+
+    Parameters
+    ----------
+    send_lag_p50_share, send_lag_p99_share : of the latency's p50 and p99.
+    send_lag_floor_ms : a send lag below it never matters.
+    client_busy : share of a core.
+    arrivals : share by which the arrival rate may differ from the offered load.
+    audit : share by which the database's own count may differ from the ledger's.
+    stolen : of the CPU time asked for, how much more a hypervisor may have taken from one variant
+        than from the best: a share, their difference.
+    """
+
+    send_lag_p50_share: float = 0.05
+    send_lag_p99_share: float = 0.10
+    send_lag_floor_ms: float = 2.0
+    client_busy: float = 0.90
+    arrivals: float = 0.02
+    audit: float = 0.015
+    stolen: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +142,8 @@ class Settings:
     time_budget_s : the whole run's time; the ladders are cut to fit. 0: no limit.
     budget : database connections that each strategy may use at once.
     outstanding : requests that the client keeps under way at most; above it arrivals are skipped.
+    cpus : which role runs on which cores, see :func:`asyncdb_bench.cores.share_out`.
+    tolerance : from where on a measurement is not sound.
     """
 
     profile: str
@@ -126,6 +157,27 @@ class Settings:
     time_budget_s: float
     budget: int
     outstanding: int = 4000
+    cpus: str = "auto"
+    tolerance: Tolerance = Tolerance()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the load is asked to offer.
+
+    Parameters
+    ----------
+    rate_rps, window_s : the arrivals.
+    drain_s : how long to wait for what is under way at the end.
+    seed : of arrivals, operations and parameters.
+    probe : whether to ask for the health route meanwhile.
+    """
+
+    rate_rps: float
+    window_s: float
+    drain_s: float
+    seed: tuple[int, ...]
+    probe: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +240,56 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one role (application, workers, broker, PostgreSQL, load) used during a step."""
+    """What one role (application, workers, broker, PostgreSQL, load) used during a step.
+
+    `switches` are context switches, voluntary and not, of all its threads; None where the kernel
+    does not tell.
+    """
 
     cpu_s: float
     rss_mb: float
     pss_mb: float | None
     processes: int
+    switches: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Who ran inside the application's process during a step.
+
+    Parameters
+    ----------
+    loop_cpu_s, other_cpu_s : CPU seconds of the event loop's thread and of all others.
+    loop_waited_s : the loop's thread was runnable but had no core; None where it is not known.
+    count : threads at the step's end.
+    """
+
+    loop_cpu_s: float
+    other_cpu_s: float
+    loop_waited_s: float | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What the database says it did, beside what the ledger says the operations did.
+
+    Parameters
+    ----------
+    source : the statistics view it comes from.
+    transactions, rows : observed; None: not known.
+    transactions_least, transactions_most : expected: those of right answers, and besides those
+        that may or may not have been done (timed out, failed, undrained).
+    rows_least, rows_most : likewise; None where an operation does not declare its rows.
+    """
+
+    source: str
+    transactions: int | None
+    transactions_least: int
+    transactions_most: int
+    rows: int | None = None
+    rows_least: int | None = None
+    rows_most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +299,18 @@ class Step:
     `latency` counts from the intended arrival, `service` from the actual send, both over right
     answers and those that were given up (with the time they had waited); `latency_bounds` are
     95 % bounds of p50, p95 and p99 within this step, milliseconds; `loop_lag` is what an arrival
-    at any moment would have waited for the application's event loop. `holds` is the scenario's
-    objective; `valid` is whether the measurement is sound.
+    at any moment would have waited for the application's event loop, `probe` what a request that
+    does no database work took from outside, from its intended start. `arrivals_rps` were really
+    sent within the window. `phases` are those of :data:`asyncdb_bench.phases.PHASES` over the
+    right answers that were sampled, with `held` (a connection checked out) and `run` (a thread or
+    worker occupied) beside them. `drift` is the median latency of the window's second half over
+    that of its first, None where there is too little to tell. `wire` are bytes; `stolen` is the
+    share of the CPU time asked for that a hypervisor took; `lasted_s` goes from the window's start
+    to the last answer, over which CPU time counts. `closed_loop` is the latency that a closed loop
+    of `closed_loop_users` would have believed, see :func:`asyncdb_bench.stats.closed_loop`. `holds`
+    is the scenario's objective; `valid` is whether the measurement is sound; `notes` are
+    circumstances that the reader should know and that do not make it unsound. `repeated`: what made
+    it invalid may pass, so it was offered again; this one counts for nothing.
     """
 
     run_id: str
@@ -233,11 +339,30 @@ class Step:
     misses: tuple[str, ...]
     valid: bool
     reasons: tuple[str, ...]
+    arrivals_rps: float = 0.0
+    probe: Percentiles = Percentiles(0)
+    closed_loop: Percentiles = Percentiles(0)
+    closed_loop_users: int = 0
+    phases: Mapping[str, Percentiles] = field(default_factory=dict)
+    connections_active_mean: float | None = None
+    threads: Threads | None = None
+    wire: Mapping[str, int] = field(default_factory=dict)
+    stolen: float = 0.0
+    lasted_s: float = 0.0
+    audit: Audit | None = None
+    drift: float | None = None
+    steady: bool = True
+    notes: tuple[str, ...] = ()
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TrialEnd:
-    """How a trial ended: `why` the ladder stopped, and `failure` where it broke."""
+    """How a trial ended: `why` the ladder stopped, and `failure` where it broke.
+
+    `audit` is the whole trial's, warm-up included, from ``pg_stat_database``; `reasons` are why
+    none of its steps is sound.
+    """
 
     trial: str
     block: int
@@ -246,6 +371,9 @@ class TrialEnd:
     why: str
     seconds: float
     failure: str = ""
+    audit: Audit | None = None
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +385,67 @@ class ServiceInfo:
     version: str
     source: str
     settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pinning:
+    """Which role may run on which cores; a role that is not listed may run on all.
+
+    `problem` says why nothing, or not all, is pinned.
+    """
+
+    cores: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    problem: str = ""
+
+    def of(self, role: str) -> tuple[int, ...]:
+        """Return a role's cores; empty: all."""
+        return self.cores.get(role, ())
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingError:
+    """What the client reported of a server whose delays were known, milliseconds.
+
+    Parameters
+    ----------
+    distribution : of the delays, in words.
+    n : requests.
+    known_ms, error_ms : by percentile (``"p50"`` …): the delay that the server drew, and by how
+        much the client's service latency exceeded it.
+    """
+
+    distribution: str
+    n: int
+    known_ms: Mapping[str, float]
+    error_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the client and the machine can do: ``results/calibration.json``.
+
+    Parameters
+    ----------
+    machine : the fingerprint that a run's must equal for this to be used.
+    max_rps : the highest rate that the client offers on schedule against a null handler.
+    send_lag : by share of `max_rps` in percent.
+    errors : one per delay distribution.
+    noise : by figure (``"p50_ms"``, ``"p99_ms"``, ``"cpu_ms_per_request"``): the 95th percentile
+        of the ratio that the same variant shows against itself, 1 or more.
+    pairs : how many such ratios each rests on.
+    stolen : share of the CPU time asked for that a hypervisor took meanwhile.
+    """
+
+    schema_version: int
+    measured_at: str
+    machine: str
+    cpus: Mapping[str, tuple[int, ...]]
+    max_rps: float
+    send_lag: Mapping[str, Percentiles]
+    errors: tuple[RecordingError, ...]
+    noise: Mapping[str, float]
+    pairs: int
+    stolen: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,3 +462,6 @@ class Manifest:
     versions: Mapping[str, str]
     services: tuple[ServiceInfo, ...]
     plan: Plan
+    pinning: Pinning = Pinning()
+    calibration: Calibration | None = None
+    notes: tuple[str, ...] = ()

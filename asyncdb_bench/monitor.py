@@ -1,4 +1,4 @@
-"""What a trial's processes use, and which database connections are open, watched from outside."""
+"""What a trial's processes use, and what the database says, watched from outside."""
 
 from __future__ import annotations
 
@@ -9,57 +9,109 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
+from asyncdb_bench import kernel
+from asyncdb_bench.errors import first_line
+from asyncdb_bench.model import Threads, Usage
+from asyncdb_bench.pgstat import Statistics, Work
 
-from asyncdb_bench.model import Usage
-
-CONNECTIONS_EVERY_S = 0.1
-ACTIVITY = (
-    "SELECT count(*), count(*) FILTER (WHERE state = 'active') FROM pg_stat_activity"
-    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    " AND backend_type = 'client backend'"
-)
+WATCH_EVERY_S = 0.1
 
 
 @dataclass
 class Observed:
-    """What was seen during one step."""
+    """What was seen during one step.
+
+    `stolen` is the share of the CPU time asked for that a hypervisor took; `work` is what the
+    database counted meanwhile, None where it does not tell; `problem` says why it could not be
+    watched, or not to the end.
+    """
 
     usage: dict[str, Usage] = field(default_factory=dict)
-    connections_peak: int | None = None
-    connections_active_peak: int | None = None
+    threads: Threads | None = None
+    loopback_bytes: int | None = None
+    stolen: float = 0.0
+    connections: list[tuple[int, int]] = field(default_factory=list)
     rows: list[tuple[int, str, float]] = field(default_factory=list)
+    work: Work | None = None
+    problem: str = ""
+
+    @property
+    def connections_peak(self) -> int | None:
+        """The most connections that were open."""
+        return max((total for total, _ in self.connections), default=None)
+
+    @property
+    def connections_active_peak(self) -> int | None:
+        """The most that were busy at once."""
+        return max((active for _, active in self.connections), default=None)
+
+    @property
+    def connections_active_mean(self) -> float | None:
+        """How many were busy on average."""
+        if not self.connections:
+            return None
+        return sum(active for _, active in self.connections) / len(self.connections)
 
 
 class Monitor:
-    """Samples processes by role and the database's connections in a thread of its own.
+    """Samples processes by role, and the database's statistics in a thread of its own.
 
     Parameters
     ----------
     roles : for each role the process ids at the root of its tree.
-    connect : opens a connection to the trial's database, or None where it cannot be watched.
+    connect : opens the trial database's statistics, or None where it is not watched.
     """
 
-    def __init__(self, roles: Mapping[str, list[int]], connect: Callable[[], Any] | None) -> None:
+    def __init__(
+        self, roles: Mapping[str, list[int]], connect: Callable[[], Statistics] | None
+    ) -> None:
         self.roles = roles
         self._connect = connect
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._observed: Observed | None = None
+        self._statistics: Statistics | None = None
+        self._problem = ""
         self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
 
     def __enter__(self) -> Monitor:
+        if self._connect is not None:
+            self._open(self._connect)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(timeout=5)
+        if self._statistics is not None:
+            self._statistics.close()
+
+    @property
+    def problem(self) -> str:
+        """Why the database could not be watched, or not to the end; empty: it could."""
+        return self._problem
+
+    def transactions(self, *, at_the_end: bool = False) -> int | None:
+        """Return how many transactions the database has committed; None where it does not tell.
+
+        Parameters
+        ----------
+        at_the_end : wait until all others have disconnected, which is when they report.
+        """
+        with self._lock:
+            found: int | None = self._ask(
+                lambda statistics: statistics.transactions(wait=at_the_end)
+            )
+        return found
 
     def begin(self) -> None:
         """Begin to watch a step."""
-        self._before = {role: cpu_s(pids) for role, pids in self.roles.items()}
+        self._before = {role: _spent(pids) for role, pids in self.roles.items()}
+        self._threads_before = self._app_threads()
+        self._loopback_before = kernel.loopback_bytes()
+        self._stolen_before = kernel.stolen()
         with self._lock:
+            self._work_before = self._ask(lambda statistics: statistics.work())
             self._observed = Observed()
 
     def end(self) -> Observed:
@@ -67,71 +119,79 @@ class Monitor:
         with self._lock:
             observed = self._observed or Observed()
             self._observed = None
+            after = self._ask(lambda statistics: statistics.work())
+            if after is not None and self._work_before is not None:
+                observed.work = after - self._work_before
+            observed.problem = self._problem
         for role, pids in self.roles.items():
-            used = max(0.0, cpu_s(pids) - self._before[role])
-            rss_mb, pss_mb = memory_mb(pids)
-            observed.usage[role] = Usage(used, rss_mb, pss_mb, len(tree(pids)))
+            (cpu_s, switches), (cpu_before_s, switches_before) = _spent(pids), self._before[role]
+            told = switches is not None and switches_before is not None
+            rss_mb, pss_mb = kernel.memory_mb(pids)
+            observed.usage[role] = Usage(
+                cpu_s=max(0.0, cpu_s - cpu_before_s),
+                rss_mb=rss_mb,
+                pss_mb=pss_mb,
+                processes=len(kernel.tree(pids)),
+                switches=max(0, switches - switches_before) if told else None,  # type: ignore[operator]
+            )
+        observed.threads = self._thread_use()
+        observed.stolen = kernel.stolen_share(self._stolen_before)
+        loopback = kernel.loopback_bytes()
+        if loopback is not None and self._loopback_before is not None:
+            observed.loopback_bytes = loopback - self._loopback_before
         return observed
 
-    def _watch(self) -> None:
-        with contextlib.ExitStack() as stack:
-            connection = None
-            if self._connect is not None:
-                with contextlib.suppress(Exception):
-                    connection = stack.enter_context(contextlib.closing(self._connect()))
-            while not self._stop.wait(CONNECTIONS_EVERY_S):
-                if self._observed is not None and connection is not None:
-                    connection = self._count_connections(connection)
+    def _app_threads(self) -> dict[int, kernel.Run]:
+        return kernel.threads(self.roles["app"][0]) if self.roles.get("app") else {}
 
-    def _count_connections(self, connection: Any) -> Any:
-        try:
-            total, active = connection.execute(ACTIVITY).fetchone()
-        except Exception:
+    def _thread_use(self) -> Threads | None:
+        """Return who ran in the application; its loop runs in the process's first thread."""
+        now, before = self._app_threads(), self._threads_before
+        nothing = kernel.Run(0.0, 0.0)
+        loop = self.roles["app"][0] if self.roles.get("app") else 0
+        if loop not in now:
             return None
-        with self._lock:
-            seen = self._observed
-            if seen is not None:
-                now_us = time.monotonic_ns() // 1000
-                seen.rows += [
-                    (now_us, "connections", float(total)),
-                    (now_us, "connections_active", float(active)),
-                ]
-                seen.connections_peak = max(seen.connections_peak or 0, total)
-                seen.connections_active_peak = max(seen.connections_active_peak or 0, active)
-        return connection
+        used = {tid: run.cpu_s - before.get(tid, nothing).cpu_s for tid, run in now.items()}
+        waited = now[loop].waited_s
+        if waited is not None:
+            waited -= before.get(loop, nothing).waited_s or 0.0
+        return Threads(used.pop(loop), sum(used.values()), waited, len(now))
+
+    def _open(self, connect: Callable[[], Statistics]) -> None:
+        try:
+            self._statistics = connect()
+        except Exception as error:
+            self._problem = f"the database could not be watched: {first_line(error)}"
+
+    def _ask(self, what: Callable[[Statistics], Any]) -> Any:
+        """Ask the statistics; what fails is told once, and then no more is asked."""
+        if self._statistics is None:
+            return None
+        try:
+            return what(self._statistics)
+        except Exception as error:
+            self._problem = f"the database could not be watched: {first_line(error)}"
+            with contextlib.suppress(Exception):
+                self._statistics.close()
+            self._statistics = None
+            return None
+
+    def _watch(self) -> None:
+        while not self._stop.wait(WATCH_EVERY_S):
+            with self._lock:
+                seen = self._observed
+                if seen is None:
+                    continue
+                counted = self._ask(lambda statistics: statistics.connections())
+                if counted is not None:
+                    now_us = time.monotonic_ns() // 1000
+                    total, active = counted
+                    seen.connections.append((total, active))
+                    seen.rows += [
+                        (now_us, "connections", float(total)),
+                        (now_us, "connections_active", float(active)),
+                    ]
 
 
-def tree(pids: list[int]) -> list[psutil.Process]:
-    """Return the living processes of some trees."""
-    found = []
-    for pid in pids:
-        with contextlib.suppress(psutil.Error):
-            root = psutil.Process(pid)
-            found += [root, *root.children(recursive=True)]
-    return found
-
-
-def cpu_s(pids: list[int]) -> float:
-    """Return the CPU seconds that some trees have used, children that ended included."""
-    total = 0.0
-    for process in tree(pids):
-        with contextlib.suppress(psutil.Error):
-            used = process.cpu_times()
-            total += used.user + used.system
-    return total
-
-
-def memory_mb(pids: list[int]) -> tuple[float, float | None]:
-    """Return the memory of some trees in MB.
-
-    Returns
-    -------
-    Resident size (a page shared by several processes counts in each), and proportional size (it
-    is shared out among them), None where the kernel does not tell.
-    """
-    rss, pss = 0, 0
-    for process in tree(pids):
-        with contextlib.suppress(psutil.Error):
-            rss += process.memory_info().rss
-            pss += getattr(process.memory_full_info(), "pss", 0)
-    return rss / 1e6, pss / 1e6 if pss else None
+def _spent(pids: list[int]) -> tuple[float, int | None]:
+    return kernel.cpu_s(pids), kernel.switches(pids)

@@ -10,9 +10,14 @@ import numpy as np
 
 from asyncdb_bench import stats
 from asyncdb_bench.model import HEARTBEAT_US, OUTCOMES
+from asyncdb_bench.phases import PHASES
 
 LAG_SERIES_US = 50_000
-OK, TIMEOUT, UNDRAINED = (OUTCOMES.index(each) for each in ("ok", "timeout", "undrained"))
+GRACE_NS = 2_000_000
+"""A send that is this much late is on time: the floor of the send lag's tolerance."""
+OK, TIMEOUT, SKIPPED, UNDRAINED = (
+    OUTCOMES.index(each) for each in ("ok", "timeout", "skipped", "undrained")
+)
 
 Row = tuple[int, str, float]
 
@@ -28,6 +33,8 @@ class Times:
         with np.load(file) as columns:
             intended, sent, done = (columns[name] for name in ("intended_ns", "sent_ns", "done_ns"))
             outcome = columns["outcome"]
+            self.phases_us = _phases(columns, outcome == OK)
+            self.probes_ns = columns["probes"]
         given_up = started_ns + int((window_s + drain_s) * 1e9)
         done = np.where(outcome == UNDRAINED, given_up, done)
         counted = np.isin(outcome, (OK, TIMEOUT, UNDRAINED))
@@ -35,12 +42,43 @@ class Times:
         self.latency_us = (done - intended)[counted] // 1000
         self.service_us = (done - sent)[counted & was_sent] // 1000
         self.send_lag_us = (sent - intended)[was_sent] // 1000
+        ended_ns = started_ns + int(window_s * 1e9)
+        self.arrivals_rps = _arrivals(intended, sent, done, outcome, ended_ns) / window_s
+        self.drift, self.steady = stats.drift(
+            (intended[counted] - started_ns) // 1000, self.latency_us, int(window_s * 1e6)
+        )
+        sent_anyway, self.closed_loop_users = stats.closed_loop(
+            intended[counted] // 1000, done[counted] // 1000
+        )
+        self.closed_loop_us = self.latency_us[sent_anyway]
+        last = int(done.max()) if len(done) else 0
+        self.lasted_s = max(window_s, (last - started_ns) / 1e9)
         right = outcome == OK
         self.achieved_rps = stats.completion_rate(
             (intended[right] - started_ns) // 1000,
             (done[right] - started_ns) // 1000,
             int(window_s * 1e6),
         )
+
+
+def _phases(columns: Any, right: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """Return each phase's durations over the right answers that were sampled, microseconds."""
+    sampled = right & (columns["back_us"] >= 0)
+    send_lag = (columns["sent_ns"] - columns["intended_ns"]) // 1000
+    found = {"send_lag": send_lag[sampled]}
+    for name in (*PHASES[1:], "held", "run"):
+        values = columns[f"{name}_us"][sampled]
+        found[name] = values[values >= 0]
+    return found
+
+
+def _arrivals(intended: Any, sent: Any, done: Any, outcome: Any, ended_ns: int) -> int:
+    """Return how many requests were really sent, or tried, within the window.
+
+    One that was refused was never sent: it counts by when that was known.
+    """
+    tried = np.where(sent > 0, sent, np.where(outcome == UNDRAINED, intended, done))
+    return int(np.count_nonzero((outcome != SKIPPED) & (tried < ended_ns + GRACE_NS)))
 
 
 def window_lag(beats: dict[str, Any], started_ns: int, window_s: float) -> np.ndarray[Any, Any]:
@@ -58,13 +96,14 @@ def peaks(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def series_columns(
-    trial: str, step: int, beats: Mapping[str, Any], watched: list[Row]
+    trial: str, step: int, beats: Mapping[str, Any], watched: list[Row], probes_ns: Any
 ) -> dict[str, Any]:
     """Return the columns of ``series.parquet``: one row per time and name.
 
     The heartbeat is kept as the greatest lag of each 50 ms.
     """
     rows = list(watched)
+    rows += [(int(at) // 1000, "probe_us", float(took) / 1000) for at, took in probes_ns]
     for row in beats["gauges"]:
         rows += [
             (int(row["at_us"]), name, float(value))

@@ -17,6 +17,7 @@ import msgspec
 Params = Mapping[str, Any]
 Steps = Generator[Any, Any, dict[str, Any]]
 Check = Callable[[Params, Mapping[str, Any]], bool]
+Rows = int | Callable[[Params], int] | None
 
 
 class Operation:
@@ -26,15 +27,22 @@ class Operation:
     ----------
     steps : generator function: yields statements, receives their results, returns a JSON object.
     check : ``check(params, answer)``, true where the answer is right; cheap, without the database.
+    rows : how many rows its statements return or change, or how to tell from the parameters;
+        None where that cannot be known beforehand.
     """
 
-    def __init__(self, steps: Callable[..., Steps], check: Check) -> None:
+    def __init__(self, steps: Callable[..., Steps], check: Check, rows: Rows = None) -> None:
         self.__doc__ = steps.__doc__
         self.__module__ = steps.__module__
         self.steps = steps
         self.check = check
+        self.rows = rows
         self.name = steps.__name__
         self.summary = (inspect.getdoc(steps) or "").partition("\n")[0]
+
+    def rows_of(self, params: Params) -> int:
+        """Return how many rows a run with these parameters touches; 0 where it is not known."""
+        return self.rows(params) if callable(self.rows) else self.rows or 0
 
     @functools.cached_property
     def params_type(self) -> type[msgspec.Struct]:
@@ -50,14 +58,16 @@ class Operation:
         return f"Operation({self.name})"
 
 
-def operation(*, check: Check) -> Callable[[Callable[..., Steps]], Operation]:
+def operation(*, check: Check, rows: Rows = None) -> Callable[[Callable[..., Steps]], Operation]:
     """Make an operation of a generator function.
 
     Parameters
     ----------
     check : ``check(params, answer)``; a wrong answer is an error in the ledger, not a success.
+    rows : how many rows its statements return or change in all, or ``rows(params)``: what the
+        database says it did is compared with it. None: it is not compared.
     """
-    return lambda steps: Operation(steps, check)
+    return lambda steps: Operation(steps, check, rows)
 
 
 def drive(steps: Steps, execute: Callable[[Any], Any]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from asyncdb_bench.cores import share_out, usable_cores
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
 from asyncdb_bench.knob import make_knobs, values_of
-from asyncdb_bench.model import Asked, Plan, Settings, Trial, Variant
+from asyncdb_bench.model import Asked, Plan, Settings, Tolerance, Trial, Variant
 from asyncdb_bench.plugins import (
     CHECKOUT,
     PACKAGE,
@@ -113,9 +114,10 @@ def make_settings(choices: Choices, profile: Mapping[str, Any]) -> Settings:
     values |= {
         name: value for name, value in (choices.overrides or {}).items() if value is not None
     }
-    missing = known - values.keys() - {"outstanding"}
+    missing = known - values.keys() - {"outstanding", "cpus", "tolerance"}
     if missing:
         raise UsageError(f"profile {choices.profile!r} lacks {', '.join(sorted(missing))}")
+    values["tolerance"] = make_tolerance(profile.get("tolerance", {}))
     settings = Settings(profile=choices.profile, **values)
     for name, low, high in (
         ("blocks", 1, 1000),
@@ -131,7 +133,24 @@ def make_settings(choices: Choices, profile: Mapping[str, Any]) -> Settings:
         value = getattr(settings, name)
         if not low <= value <= high:
             raise UsageError(f"{name}={value} is outside {low}..{high:g}")
+    share_out(settings.cpus, usable_cores())
     return settings
+
+
+def make_tolerance(given: Mapping[str, float]) -> Tolerance:
+    """Return the tolerances of a profile.
+
+    Raises
+    ------
+    UsageError : one that does not exist, or is not a positive number.
+    """
+    known = {field.name for field in fields(Tolerance)}
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownNameError("tolerance", name, known)
+        if not isinstance(value, int | float) or not 0 < value < 1000:
+            raise UsageError(f"tolerance {name}={value!r} must be a positive number")
+    return Tolerance(**given)
 
 
 def make_variant(spec: Spec, budget: int) -> Variant:
@@ -144,6 +163,7 @@ def make_variant(spec: Spec, budget: int) -> Variant:
         knobs=values_of(knobs),
         budget=cls.budget(knobs),
         parts={part.role: part.copies for part in cls.parts(knobs)},
+        limits=cls.limits(knobs),
     )
 
 

@@ -85,7 +85,8 @@ def figures(step: Step) -> str:
     if step.ledger.failed_share:
         parts.append(f"failed {step.ledger.failed_share:.1%}")
     if not step.valid:
-        parts.append("INVALID: " + "; ".join(step.reasons))
+        again = ", offering it again" if step.repeated else ""
+        parts.append("INVALID: " + "; ".join(step.reasons) + again)
     elif not step.holds:
         parts.append("objective missed")
     return "  ".join(parts)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from asyncdb_bench import plan as planning
 from asyncdb_bench import report, store
+from asyncdb_bench.cores import on_cores, permitted, share_out, usable_cores
 from asyncdb_bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_SERVICE
-from asyncdb_bench.machine import git, machine, versions
-from asyncdb_bench.model import SCHEMA_VERSION, Manifest, Plan, TrialEnd
+from asyncdb_bench.lock import MachineLock
+from asyncdb_bench.machine import fingerprint, git, machine, versions
+from asyncdb_bench.model import SCHEMA_VERSION, Calibration, Manifest, Pinning, Plan, TrialEnd
 from asyncdb_bench.plugins import CHECKOUT, strategy_class
 from asyncdb_bench.progress import Progress, make_progress
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial import Bench, run_trial
+
+HESITATE_S = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,12 @@ def run(plan: Plan, places: Places, command: Sequence[str] = ()) -> Outcome:
     folder = store.make_run_folder(places.results, new_run_id(plan))
     interrupted, ends = False, []
     try:
-        with make_progress(plan, planning.estimate_s(plan)) as progress:
-            ends = measure(plan, folder, progress, command)
+        with (
+            MachineLock(command) as lock,
+            make_progress(plan, planning.estimate_s(plan)) as progress,
+        ):
+            warn_of(lock, progress)
+            ends = measure(plan, folder, progress, command, lock)
     except KeyboardInterrupt:
         interrupted = True
     if not folder.has_manifest:
@@ -66,20 +75,94 @@ def run(plan: Plan, places: Places, command: Sequence[str] = ()) -> Outcome:
     return Outcome(folder, written, exit_code(written, ends, interrupted=interrupted))
 
 
+def warn_of(lock: MachineLock, progress: Progress) -> None:
+    """Say who holds the machine, and leave the time to think better of it."""
+    if lock.holder is not None:
+        progress.say(
+            f"another run holds this machine ({lock.holder}): the steps of both would be invalid;"
+            f" starting in {HESITATE_S} s, Ctrl-C leaves it in peace"
+        )
+        time.sleep(HESITATE_S)
+
+
 def measure(
-    plan: Plan, folder: store.RunFolder, progress: Progress, command: Sequence[str]
+    plan: Plan,
+    folder: store.RunFolder,
+    progress: Progress,
+    command: Sequence[str],
+    lock: MachineLock,
 ) -> list[TrialEnd]:
     """Start the services, run the trials in order, stop the services."""
     with_broker = any(strategy_class(each.strategy).brokers for each in plan.variants)
     deadline = time.monotonic() + plan.settings.time_budget_s
     prefix = f"asyncdb_bench_{folder.run_id.replace('-', '_').lower()}"
-    with RunningServices(
-        folder.logs, prefix, with_broker=with_broker, on_start=progress.service
-    ) as services:
+    # before this process goes to its own cores
+    here = machine()
+    pinning = permitted(share_out(plan.settings.cpus, usable_cores()))
+    with (
+        on_cores(pinning.of("postgresql")),
+        RunningServices(
+            folder.logs, prefix, with_broker=with_broker, on_start=progress.service
+        ) as services,
+    ):
         plan = without_refused(plan, services)
-        folder.write_manifest(make_manifest(plan, folder.run_id, services, command))
-        bench = Bench(folder.run_id, plan.seed, plan.settings, folder, services, progress.step)
+        pinning = as_started(pinning, services)
+        calibration, notes = usable_calibration(folder.path.parent, plan, pinning, here)
+        for note in notes:
+            progress.say(f"note: {note}")
+        manifest = make_manifest(plan, folder.run_id, services, command, here)
+        folder.write_manifest(
+            replace(manifest, pinning=pinning, calibration=calibration, notes=notes)
+        )
+        bench = Bench(
+            folder.run_id,
+            plan.seed,
+            plan.settings,
+            folder,
+            services,
+            progress.step,
+            pinning,
+            calibration,
+            lock.intruder,
+        )
         return run_trials(bench, plan, progress, deadline)
+
+
+def as_started(pinning: Pinning, services: RunningServices) -> Pinning:
+    """Take out of a pinning the services that are not ours to pin."""
+    foreign = {"postgresql", "broker"} - services.roles().keys()
+    kept = {role: cores for role, cores in pinning.cores.items() if role not in foreign}
+    named = [service.name for service in services.info() if service.name in foreign]
+    problem = pinning.problem
+    if pinning.cores and named:
+        problem = f"{' and '.join(named)} not pinned: not started by this run"
+    return Pinning(kept, problem)
+
+
+def usable_calibration(
+    results: Path, plan: Plan, pinning: Pinning, here: Mapping[str, Any]
+) -> tuple[Calibration | None, tuple[str, ...]]:
+    """Return this machine's calibration where there is one, and what to say of it."""
+    calibration = store.read_calibration(results)
+    if calibration is None:
+        return None, ("not calibrated: `bench.py calibrate` takes a minute",)
+    if calibration.machine != fingerprint(here):
+        return None, (
+            "results/calibration.json is of another machine; run `bench.py calibrate` here",
+        )
+    notes = []
+    if calibration.cpus.get("load", ()) != pinning.of("load"):
+        notes.append(
+            f"calibrated with the load on cores {calibration.cpus.get('load', 'any')}, now"
+            f" {pinning.of('load') or 'any'}"
+        )
+    notes += [
+        f"the ladder of {each.label} goes up to {max(each.ladder):,.0f}/s, beyond half of what the"
+        f" load generator can offer here ({calibration.max_rps:,.0f}/s)"
+        for each in plan.scenarios
+        if max(each.ladder) > calibration.max_rps / 2
+    ]
+    return calibration, tuple(notes)
 
 
 def run_trials(bench: Bench, plan: Plan, progress: Progress, deadline: float) -> list[TrialEnd]:
@@ -112,9 +195,13 @@ def without_refused(plan: Plan, services: RunningServices) -> Plan:
 
 
 def make_manifest(
-    plan: Plan, run_id: str, services: RunningServices, command: Sequence[str]
+    plan: Plan,
+    run_id: str,
+    services: RunningServices,
+    command: Sequence[str],
+    here: Mapping[str, Any],
 ) -> Manifest:
-    """Say what this run is."""
+    """Say what this run is, and on which machine."""
     return Manifest(
         schema_version=SCHEMA_VERSION,
         run_id=run_id,
@@ -122,7 +209,7 @@ def make_manifest(
         seed=plan.seed,
         command=tuple(command),
         git=git(CHECKOUT),
-        machine=machine(),
+        machine=here,
         versions=versions(),
         services=services.info(),
         plan=plan,

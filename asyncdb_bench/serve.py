@@ -17,6 +17,7 @@ import numpy as np
 from asyncdb_bench.errors import UnsupportedError, UsageError
 from asyncdb_bench.launch import Launch, Services, launched
 from asyncdb_bench.model import Asked, Broker, Variant
+from asyncdb_bench.pgstat import Statistics
 from asyncdb_bench.plan import make_asked, make_variant
 from asyncdb_bench.plugins import make_scenario, parse_specs, strategy_class
 from asyncdb_bench.services import broker as brokers
@@ -126,11 +127,9 @@ class AttachedServices:
         """No process here is ours."""
         return {}
 
-    def monitor_connection(self, url: str) -> Any:
-        """Open a connection to watch the database with."""
-        import psycopg
-
-        return psycopg.connect(url, autocommit=True, connect_timeout=5)
+    def statistics(self, url: str) -> Statistics:
+        """Open the statistics of the database."""
+        return Statistics(url)
 
 
 @contextmanager

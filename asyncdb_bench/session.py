@@ -47,7 +47,7 @@ def dialect_url(url: str, driver: str) -> tuple[URL, str]:
     return parsed.difference_update_query(["sslmode"]), mode
 
 
-def make_engine(url: str, pool: int, timeout_s: float) -> Engine:
+def make_engine(url: str, pool: int, timeout_s: float, *, timed: bool = False) -> Engine:
     """Make a blocking engine on psycopg with a fixed pool that never overflows.
 
     Parameters
@@ -55,12 +55,17 @@ def make_engine(url: str, pool: int, timeout_s: float) -> Engine:
     url : ``postgresql://…`` without a driver.
     pool : connections.
     timeout_s : how long a checkout may wait.
+    timed : whether the requests' phases are noted, see :mod:`asyncdb_bench.timed`.
     """
     from sqlalchemy import create_engine
+    from sqlalchemy.pool import QueuePool
+
+    from asyncdb_bench.timed import TimedPool, watch
 
     target, ssl_mode = dialect_url(url, "psycopg")
-    return create_engine(
+    engine = create_engine(
         target,
+        poolclass=TimedPool if timed else QueuePool,
         pool_size=pool,
         max_overflow=0,
         pool_timeout=timeout_s,
@@ -70,6 +75,9 @@ def make_engine(url: str, pool: int, timeout_s: float) -> Engine:
             "sslmode": ssl_mode,
         },
     )
+    if timed:
+        watch(engine)
+    return engine
 
 
 def fill_pool(engine: Engine, pool: int) -> None:
@@ -112,7 +120,9 @@ class SessionStrategy(Strategy[P]):
         from sqlalchemy.orm import sessionmaker
 
         size = self.budget(self.knobs)
-        self.engine = make_engine(self.context.database_url, size, self.context.timeout_s)
+        self.engine = make_engine(
+            self.context.database_url, size, self.context.timeout_s, timed=self.knobs.timing > 0
+        )
         self.session = sessionmaker(self.engine)
         fill_pool(self.engine, size)
 
@@ -135,3 +145,8 @@ class SessionStrategy(Strategy[P]):
     def budget(cls, knobs: P) -> int:
         """Return the pool's size."""
         return knobs.pool
+
+    @classmethod
+    def limits(cls, knobs: P) -> dict[str, int]:
+        """Return the pool's size."""
+        return {"connections": cls.budget(knobs)}

@@ -3,7 +3,8 @@
 A run's folder: ``manifest.json``, ``steps.jsonl`` (a line per step, appended as it ends),
 ``trials.jsonl``, ``requests.parquet``, ``series.parquet``, ``summary.json``, ``logs/``. While a
 run goes on, the Parquet tables lie in parts (``requests.parts/``): a run that was cut off keeps
-every step that had ended. Schema history: 1, the first.
+every step that had ended. Schema history: 1, the first; 2, phases, probes, audits,
+threads, pinning, calibration.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from asyncdb_bench.errors import StoreError
-from asyncdb_bench.model import SCHEMA_VERSION, Manifest, Step, TrialEnd
+from asyncdb_bench.model import SCHEMA_VERSION, Calibration, Manifest, Step, TrialEnd
+from asyncdb_bench.phases import PHASES
 
 T = TypeVar("T")
 
@@ -211,7 +213,31 @@ def request_columns(
         "done_us": instants("done_ns"),
         "status": raw["status"].astype(np.int16),
         "outcome": raw["outcome"].astype(np.int8),
+        **{
+            f"{name}_us": pa.array(raw[f"{name}_us"], mask=raw[f"{name}_us"] < 0)
+            for name in PHASES
+            if name != "send_lag"
+        },
     }
+
+
+def write_calibration(root: Path, calibration: Calibration) -> Path:
+    """Write ``results/calibration.json`` and return where it is."""
+    path = root / "calibration.json"
+    with _storing(path):
+        root.mkdir(parents=True, exist_ok=True)
+    _write(path, msgspec.json.format(msgspec.json.encode(calibration)))
+    return path
+
+
+def read_calibration(root: Path) -> Calibration | None:
+    """Read ``results/calibration.json``; None where there is none that this version reads."""
+    path = root / "calibration.json"
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Calibration)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found if found.schema_version == SCHEMA_VERSION else None
 
 
 def make_run_folder(root: Path, run_id: str) -> RunFolder:

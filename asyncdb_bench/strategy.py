@@ -20,6 +20,9 @@ class Knobs:
     gc_freeze: bool = knob(
         True, help="take what start-up made out of garbage collection (gc.freeze): shorter pauses"
     )
+    timing: float = knob(
+        1.0, low=0, high=1, help="share of the requests whose phases are noted (Server-Timing)"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,16 @@ class Strategy(ABC, Generic[K]):
     @abstractmethod
     def budget(cls, knobs: K) -> int:
         """Return how many database connections it may use at once."""
+
+    @classmethod
+    def limits(cls, knobs: K) -> dict[str, int]:
+        """Return how many requests each of its resources serves at once.
+
+        By the names ``handler`` (1 where the loop waits for the database itself), ``threads``,
+        ``workers`` and ``connections``; those that it has. From them and the time that a request
+        occupies each follows the capacity that it can have at most.
+        """
+        return {}
 
     @classmethod
     def parts(cls, knobs: K) -> tuple[Part, ...]:

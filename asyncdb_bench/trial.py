@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asyncdb_bench import stats, store
+from asyncdb_bench import store
 from asyncdb_bench.errors import MeasurementError, ServiceError
-from asyncdb_bench.judge import Evidence, doubts, is_saturated, misses
-from asyncdb_bench.launch import READY_S, Launch, Processes, Services, launched
-from asyncdb_bench.model import Asked, Ledger, Settings, Step, Trial, TrialEnd, Variant
-from asyncdb_bench.monitor import Monitor, Observed
+from asyncdb_bench.judge import audit_doubts, is_saturated
+from asyncdb_bench.launch import READY_S, Launch, Processes, Services, launched, offer
+from asyncdb_bench.model import (
+    Asked,
+    Audit,
+    Calibration,
+    Ledger,
+    Order,
+    Pinning,
+    Settings,
+    Step,
+    Trial,
+    TrialEnd,
+    Variant,
+)
+from asyncdb_bench.monitor import Monitor
 from asyncdb_bench.observe import Times, peaks, series_columns, window_lag
 from asyncdb_bench.plan import window_of
+from asyncdb_bench.plugins import make_scenario
+from asyncdb_bench.record import Clocks, Context, Measured, judged_step, whole_audit
+
+ATTEMPTS = 3
+"""How often a step is offered at most where what made it invalid may pass."""
+NO_BEATS: dict[str, Any] = {"at_us": [], "lag_us": [], "gauges": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +46,9 @@ class Bench:
     folder: store.RunFolder
     services: Services
     on_step: Callable[[Step], None]
+    pinning: Pinning = field(default_factory=Pinning)
+    calibration: Calibration | None = None
+    intruder: Callable[[], str] = str
 
 
 def run_trial(
@@ -49,7 +69,7 @@ def run_trial(
     StoreError : the results cannot be written: nothing more can be kept.
     """
     began = time.monotonic()
-    why, failure = "", ""
+    why, failure, climb = "", "", None
     try:
         launch = Launch(
             variant=variant,
@@ -58,6 +78,7 @@ def run_trial(
             queue=f"asyncdb-bench-{bench.run_id}-{trial.id}",
             timeout_s=bench.settings.timeout_s,
             outstanding=bench.settings.outstanding,
+            pinning=bench.pinning,
         )
         with launched(launch, bench.services, bench.folder.logs) as processes:
             climb = Climb(bench, trial, variant, asked, place, processes)
@@ -72,6 +93,9 @@ def run_trial(
         why=why,
         seconds=time.monotonic() - began,
         failure=failure,
+        audit=climb.audit if climb else None,
+        reasons=tuple(audit_doubts(climb.audit, bench.settings.tolerance.audit)) if climb else (),
+        notes=climb.notes if climb else (),
     )
     bench.folder.append_trial(end)
     return end
@@ -97,128 +121,120 @@ class Climb:
         self.processes = processes
         assert processes.load is not None
         self.load = processes.load
+        self.offered = 0
+        self.ledgers: list[Ledger] = []
+        self.audit: Audit | None = None
+        self.notes: tuple[str, ...] = ()
+        operations = make_scenario(asked.scenario, asked.knobs).workload().operations
+        self.context = Context(
+            run_id=bench.run_id,
+            trial=trial,
+            variant=variant,
+            objective=asked.objective,
+            tolerance=bench.settings.tolerance,
+            calibrated_rps=bench.calibration.max_rps if bench.calibration else None,
+            counts_rows=all(operations[name].rows is not None for name in asked.mix),
+        )
 
     def run(self, deadline: float) -> str:
         """Climb until the variant saturates, the ladder ends or time is up; return which."""
-        settings, services = self.bench.settings, self.bench.services
+        services = self.bench.services
         roles = {
             "app": [self.processes.app.pid],
             "workers": [each.pid for each in self.processes.workers],
             "load": [self.load.pid],
             **services.roles(),
         }
-        missed_before = False
-        watch = Monitor(roles, lambda: services.monitor_connection(self.processes.database))
+        watch = Monitor(roles, lambda: services.statistics(self.processes.database))
         with watch as monitor, self.bench.folder.scratch() as scratch:
+            before = monitor.transactions()
             self._warm_up()
-            for number, rate in enumerate(self.asked.ladder):
-                window_s = window_of(settings, rate)
-                if number and time.monotonic() + window_s + settings.drain_s > deadline:
-                    return "time"
-                step = self._step(number, rate, window_s, monitor, scratch)
-                saturated = is_saturated(
-                    self.asked.objective, step.ledger, step.latency, rate, step.achieved_rps
-                )
-                if saturated or (missed_before and not step.holds):
-                    return "saturated"
-                missed_before = not step.holds
+            why = self._climb(monitor, scratch, deadline)
+            # a backend reports its last transactions to pg_stat_database when it ends
+            self.processes.end()
+            after = monitor.transactions(at_the_end=True)
+            self.audit = whole_audit(self.ledgers, before, after, self.variant.budget)
+            self.notes = (monitor.problem,) if monitor.problem else ()
+        return why
+
+    def _climb(self, monitor: Monitor, scratch: Path, deadline: float) -> str:
+        settings = self.bench.settings
+        missed_before = False
+        for place, rate in enumerate(self.asked.ladder):
+            step_s = window_of(settings, rate) + settings.drain_s
+            if place and time.monotonic() + step_s > deadline:
+                return "time"
+            for attempt in range(1, ATTEMPTS + 1):
+                may_repeat = attempt < ATTEMPTS and time.monotonic() + 2 * step_s <= deadline
+                step = self._step(place, rate, monitor, scratch, may_repeat=may_repeat)
+                if not step.repeated:
+                    break
+            saturated = is_saturated(
+                self.asked.objective, step.ledger, step.latency, rate, step.achieved_rps
+            )
+            if saturated or (missed_before and not step.holds):
+                return "saturated"
+            missed_before = not step.holds
         return "top of the ladder"
 
     def _warm_up(self) -> None:
         seconds = self.bench.settings.warmup_s
         if seconds > 0:
             rate = max(self.asked.ladder[0], 16 / seconds)
-            self._offer(rate, seconds, (self.bench.seed, 999), "")
+            reply = self._offer(rate, seconds, (self.bench.seed, 999), "")
+            self.ledgers.append(Ledger(**reply["ledger"]))
 
     def _offer(
         self, rate: float, window_s: float, seed: tuple[int, ...], file: str
     ) -> dict[str, Any]:
-        drain_s = self.bench.settings.drain_s
-        order = {"rate_rps": rate, "window_s": window_s, "drain_s": drain_s, "seed": seed}
-        reply = self.load.ask(
-            {"do": "step", "step": order, "file": file}, window_s + drain_s + READY_S
-        )
-        if reply.get("event") != "step":
-            raise MeasurementError(f"the load generator answered {reply}")
-        return reply
+        return offer(self.load, Order(rate, window_s, self.bench.settings.drain_s, seed), file)
 
     def _step(
-        self, number: int, rate: float, window_s: float, monitor: Monitor, scratch: Path
+        self, place: int, rate: float, monitor: Monitor, scratch: Path, *, may_repeat: bool
     ) -> Step:
+        number, window_s = self.offered, window_of(self.bench.settings, rate)
+        self.offered += 1
         file = scratch / f"{number}.npz"
-        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        clocks = Clocks()
         self.processes.app.ask({"do": "mark"}, READY_S)
         monitor.begin()
-        seed = (self.bench.seed, self.trial.block, self.place, number)
+        seed = (self.bench.seed, self.trial.block, self.place, place)
         reply = self._offer(rate, window_s, seed, str(file))
         seen = monitor.end()
-        beats = self.processes.app.ask({"do": "mark"}, READY_S)
-        step = self._judged(number, rate, window_s, started_at, file, reply, seen, beats)
+        died: ServiceError | None = None
+        try:
+            beats = self.processes.app.ask({"do": "mark"}, READY_S)
+        except ServiceError as error:
+            # what was asked of it until then is a measurement, and what it failed is part of it
+            beats, died = NO_BEATS, error
+        measured = Measured(
+            number=number,
+            rate=rate,
+            window_s=window_s,
+            clocks=clocks,
+            jump_s=clocks.jump_s(),
+            times=Times(file, reply["started_ns"], window_s, self.bench.settings.drain_s),
+            reply=reply,
+            seen=seen,
+            lag_us=window_lag(beats, reply["started_ns"], window_s),
+            gauges=peaks(beats["gauges"]),
+        )
+        self.ledgers.append(measured.ledger)
+        step = judged_step(
+            self.context, measured, self.bench.intruder(), may_repeat=may_repeat and died is None
+        )
         operations = list(self.asked.mix)
         name = f"{self.trial.id}-{number:02d}"
         folder = self.bench.folder
         folder.write_part(
             "requests", name, store.request_columns(self.trial.id, number, operations, file)
         )
-        folder.write_part("series", name, series_columns(self.trial.id, number, beats, seen.rows))
+        probes = measured.times.probes_ns
+        folder.write_part(
+            "series", name, series_columns(self.trial.id, number, beats, seen.rows, probes)
+        )
         folder.append_step(step)
         self.bench.on_step(step)
+        if died is not None:
+            raise ServiceError(f"it ended during the step at {rate:g}/s: {died}") from died
         return step
-
-    def _judged(
-        self,
-        number: int,
-        rate: float,
-        window_s: float,
-        started_at: str,
-        file: Path,
-        reply: dict[str, Any],
-        seen: Observed,
-        beats: dict[str, Any],
-    ) -> Step:
-        times = Times(file, reply["started_ns"], window_s, self.bench.settings.drain_s)
-        ledger = Ledger(**reply["ledger"])
-        latency = stats.percentiles(times.latency_us)
-        send_lag = stats.percentiles(times.send_lag_us)
-        evidence = Evidence(
-            ledger=ledger,
-            latency=latency,
-            send_lag=send_lag,
-            client_busy=reply["cpu_s"] / window_s,
-            attempted=reply["attempted"],
-            counted=reply["locust_count"],
-            wrong_answers=sum(
-                count for why, count in reply["errors"].items() if why.startswith("wrong answer")
-            ),
-            budget=self.variant.budget,
-            connections_peak=seen.connections_peak,
-        )
-        missed, reasons = misses(self.asked.objective, ledger, latency), doubts(evidence)
-        return Step(
-            run_id=self.bench.run_id,
-            trial=self.trial.id,
-            block=self.trial.block,
-            scenario=self.trial.scenario,
-            variant=self.trial.variant,
-            strategy=self.variant.strategy,
-            step=number,
-            offered_rps=rate,
-            achieved_rps=times.achieved_rps,
-            window_s=window_s,
-            started_at=started_at,
-            ledger=ledger,
-            latency=latency,
-            latency_bounds=stats.bounds(times.latency_us),
-            service=stats.percentiles(times.service_us),
-            send_lag=send_lag,
-            loop_lag=stats.percentiles(window_lag(beats, reply["started_ns"], window_s)),
-            usage=seen.usage,
-            connections_peak=seen.connections_peak,
-            connections_active_peak=seen.connections_active_peak,
-            gauges=peaks(beats["gauges"]),
-            errors=reply["errors"],
-            holds=not missed,
-            misses=missed,
-            valid=not reasons,
-            reasons=reasons,
-        )

@@ -54,20 +54,22 @@ def decide(comparison: Comparison, blocks: int) -> Verdict:
         scenario=comparison.scenario,
         best=best,
         sentence=_sentence(best, others, comparison),
-        why=_why(comparison),
+        why=". ".join(filter(None, (_why(comparison), _short_of(comparison)))),
         sureness=_sureness(blocks, comparison, shaky),
         sound=not shaky,
     )
 
 
 def _nothing(comparison: Comparison) -> Verdict:
-    measured = bool(comparison.capacities)
-    text = (
-        "no variant carried even the lowest offered load; ask for less (a lower ladder) or look"
-        " at the logs"
-        if measured
-        else "nothing was measured"
-    )
+    text = "nothing was measured"
+    if comparison.capacities:
+        text = (
+            "no variant carried even the lowest offered load; ask for less (a lower ladder) or look"
+            " at the logs"
+        )
+    if comparison.capacities and set(comparison.invalid) == set(comparison.capacities):
+        first = next(iter(comparison.invalid.values()))[0]
+        text = f"nothing is ranked, since no variant was measured soundly: {first}"
     return Verdict(comparison.scenario, (), text, "", "", sound=False)
 
 
@@ -170,6 +172,21 @@ def _why(comparison: Comparison) -> str:
     return f"At {_number(comparison.common_rps)}/s, where all were measured: " + "; ".join(parts)
 
 
+def _short_of(comparison: Comparison) -> str:
+    """Say what each was short of at saturation, those with the same together."""
+    by_name: dict[str, list[str]] = {}
+    for name in comparison.capacities:
+        limit = comparison.limits.get(name)
+        if limit is not None and limit.diagnosis.bottleneck:
+            by_name.setdefault(limit.diagnosis.bottleneck, []).append(name)
+    parts = [f"{_list(names)} by {_article(what)}" for what, names in by_name.items()]
+    return f"Held back: {'; '.join(parts)}" if parts else ""
+
+
+def _article(bottleneck: str) -> str:
+    return "something not identified" if bottleneck == "not identified" else f"the {bottleneck}"
+
+
 def _sureness(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> str:
     parts = []
     if blocks < 2:
@@ -193,7 +210,7 @@ def _sureness(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> str:
 def rate(capacity: Capacity) -> str:
     """Return a capacity as text: ``≥ 400/s`` where the ladder ended first."""
     if capacity.rps == 0:
-        return "less than the lowest load"
+        return f"< {_number(capacity.high)}/s" if capacity.high else "none"
     return f"{'≥ ' if capacity.open_ended else ''}{_number(capacity.rps)}/s"
 
 

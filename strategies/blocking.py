@@ -17,3 +17,8 @@ class Blocking(SessionStrategy[PoolKnobs]):
     async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
         """Run the operation on the loop."""
         return self.execute(operation, params)
+
+    @classmethod
+    def limits(cls, knobs: PoolKnobs) -> dict[str, int]:
+        """Return the pool's size, and that the loop serves one request at a time."""
+        return super().limits(knobs) | {"handler": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ class Celery(Strategy[CeleryKnobs]):
         app = tasks.make_app(options, backend=tasks.backend_url(options, client=callback))
         self.task = tasks.task_of(app)
         self.task_arguments = tasks.task_arguments
+        self.unwrapped = tasks.unwrapped
         if callback:
             self.bridge = Bridge(app, self.context.queue, self.context.timeout_s)
             await self.bridge.open()
@@ -73,14 +75,17 @@ class Celery(Strategy[CeleryKnobs]):
         """Send the operation to a worker and wait for its answer as `wait` says."""
         if self.bridge is not None:
             return await self.bridge.call(operation.name, dict(params))
+        submitted_ns = time.monotonic_ns()
+        arguments = self.task_arguments(operation.name, dict(params), self.context.timeout_s)
         if self.executor is not None:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self.executor, self._get, operation.name, params)
-        result = self._send(operation.name, params)
+            found = await loop.run_in_executor(self.executor, self._get, arguments)
+            return self.unwrapped(found, submitted_ns)
+        result = self._send(arguments)
         async with asyncio.timeout(self.context.timeout_s):
             while not result.ready():
                 await asyncio.sleep(POLL_S)
-        return self._answer(result)
+        return self.unwrapped(self._result(result), submitted_ns)
 
     async def close(self) -> None:
         """End the threads."""
@@ -99,33 +104,37 @@ class Celery(Strategy[CeleryKnobs]):
             "late_replies": self.bridge.pending.late,
         }
 
-    def _send(self, name: str, params: Params) -> Any:
-        timeout_s = self.context.timeout_s
-        arguments = self.task_arguments(name, dict(params), timeout_s)
-        return self.task.apply_async(arguments, expiration=timeout_s)
+    def _send(self, arguments: Any) -> Any:
+        return self.task.apply_async(arguments, expiration=self.context.timeout_s)
 
-    def _get(self, name: str, params: Params) -> dict[str, Any]:
+    def _get(self, arguments: Any) -> dict[str, Any]:
         from celery.exceptions import TimeoutError as ResultTimeoutError
 
-        result = self._send(name, params)
+        result = self._send(arguments)
         try:
             result.get(timeout=self.context.timeout_s, propagate=False)
         except ResultTimeoutError as error:
             raise RequestTimeoutError(f"no result: {error}") from error
-        return self._answer(result)
+        return self._result(result)
 
-    def _answer(self, result: Any) -> dict[str, Any]:
+    def _result(self, result: Any) -> dict[str, Any]:
         from asyncdb_bench.taskqueue.pending import RemoteError
 
         if not result.successful():
             raise RemoteError(repr(result.result))
-        answer: dict[str, Any] = result.result
-        return answer
+        found: dict[str, Any] = result.result
+        return found
 
     @classmethod
     def budget(cls, knobs: CeleryKnobs) -> int:
         """Return a connection for each task that runs at once."""
         return knobs.workers
+
+    @classmethod
+    def limits(cls, knobs: CeleryKnobs) -> dict[str, int]:
+        """Return how many tasks run at once, and the threads that wait for their results."""
+        waiting = {"threads": knobs.threads} if knobs.wait == "thread" else {}
+        return {"workers": knobs.workers} | waiting
 
     @classmethod
     def parts(cls, knobs: CeleryKnobs) -> tuple[Part, ...]:

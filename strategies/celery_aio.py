@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from typing import Any
 
@@ -38,6 +39,7 @@ class CeleryAio(Strategy[WorkerKnobs]):
         app = tasks.make_app(options, backend=tasks.backend_url(options, client=True))
         self.as_task = app.amqp.as_task_v2
         self.task_name, self.task_arguments = tasks.TASK, tasks.task_arguments
+        self.unwrapped = tasks.unwrapped
         self.connection = await aio_pika.connect_robust(
             self.context.broker.url, timeout=5, reconnect_interval=RECONNECT_S
         )
@@ -54,7 +56,7 @@ class CeleryAio(Strategy[WorkerKnobs]):
         timeout_s = self.context.timeout_s
         task_id = str(uuid.uuid4())
         future = self.pending.add(task_id)
-        started = asyncio.get_running_loop().time()
+        submitted_ns = time.monotonic_ns()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._publish(task_id, operation.name, dict(params))
@@ -64,8 +66,8 @@ class CeleryAio(Strategy[WorkerKnobs]):
         except Exception as error:
             self.pending.forget(task_id)
             raise UnavailableError(f"broker unavailable: {error}") from error
-        left = timeout_s - (asyncio.get_running_loop().time() - started)
-        return await self.pending.wait(task_id, future, left)
+        left = timeout_s - (time.monotonic_ns() - submitted_ns) / 1e9
+        return self.unwrapped(await self.pending.wait(task_id, future, left), submitted_ns)
 
     async def _publish(self, task_id: str, name: str, params: dict[str, Any]) -> None:
         import msgspec
@@ -107,6 +109,11 @@ class CeleryAio(Strategy[WorkerKnobs]):
     def budget(cls, knobs: WorkerKnobs) -> int:
         """Return a connection for each task that runs at once."""
         return knobs.workers
+
+    @classmethod
+    def limits(cls, knobs: WorkerKnobs) -> dict[str, int]:
+        """Return how many tasks run at once."""
+        return {"workers": knobs.workers}
 
     @classmethod
     def parts(cls, knobs: WorkerKnobs) -> tuple[Part, ...]:

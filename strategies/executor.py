@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncdb_bench.knob import BUDGET, knob
 from asyncdb_bench.operation import Operation, Params
+from asyncdb_bench.phases import hand_over, taken_back
 from asyncdb_bench.session import PoolKnobs, SessionStrategy
 
 if TYPE_CHECKING:
@@ -37,11 +38,15 @@ class Executor(SessionStrategy[ExecutorKnobs]):
 
         await super().open()
         self.executor = ThreadPoolExecutor(self.knobs.threads, thread_name_prefix="executor")
-        self.in_thread = run_on_executor(type(self).execute)
+        self.in_thread = run_on_executor(lambda _, call, *args: call(*args))
 
     async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
         """Run the operation on a thread and await its future."""
-        answer: dict[str, Any] = await self.in_thread(self, operation, params)
+        call = hand_over(self.execute)
+        try:
+            answer: dict[str, Any] = await self.in_thread(self, call, operation, params)
+        finally:
+            taken_back()
         return answer
 
     async def close(self) -> None:
@@ -60,3 +65,8 @@ class Executor(SessionStrategy[ExecutorKnobs]):
     def budget(cls, knobs: ExecutorKnobs) -> int:
         """Return the pool's size."""
         return knobs.pool or knobs.threads
+
+    @classmethod
+    def limits(cls, knobs: ExecutorKnobs) -> dict[str, int]:
+        """Return the pool's size and the threads."""
+        return super().limits(knobs) | {"threads": knobs.threads}

@@ -20,10 +20,15 @@ class Native(Strategy[PoolKnobs]):
     async def open(self) -> None:
         """Connect the whole pool."""
         from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+        from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+        from asyncdb_bench.timed import TimedAsyncPool, watch
 
         target, ssl_mode = dialect_url(self.context.database_url, "asyncpg")
+        timed = self.knobs.timing > 0
         self.engine = create_async_engine(
             target,
+            poolclass=TimedAsyncPool if timed else AsyncAdaptedQueuePool,
             pool_size=self.knobs.pool,
             max_overflow=0,
             pool_timeout=self.context.timeout_s,
@@ -33,6 +38,8 @@ class Native(Strategy[PoolKnobs]):
                 "timeout": 5,
             },
         )
+        if timed:
+            watch(self.engine.sync_engine)
         self.session = async_sessionmaker(self.engine)
         connections = [await self.engine.connect() for _ in range(self.knobs.pool)]
         for connection in connections:
@@ -57,3 +64,8 @@ class Native(Strategy[PoolKnobs]):
     def budget(cls, knobs: PoolKnobs) -> int:
         """Return the pool's size."""
         return knobs.pool
+
+    @classmethod
+    def limits(cls, knobs: PoolKnobs) -> dict[str, int]:
+        """Return the pool's size."""
+        return {"connections": knobs.pool}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
+from random import random
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from tornado.web import Application, RequestHandler
 
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 from asyncdb_bench.operation import Operation
+from asyncdb_bench.phases import HEADER, Phases, current
 from asyncdb_bench.strategy import Strategy
 
 _encode = msgspec.json.Encoder().encode
@@ -24,11 +26,19 @@ class JsonHandler(RequestHandler):
     def compute_etag(self) -> None:
         """No caching, so no digest of every answer."""
 
-    def answer(self, body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
-        """Finish with a JSON object."""
+    def answer(
+        self,
+        body: Mapping[str, Any],
+        status: HTTPStatus = HTTPStatus.OK,
+        phases: Phases | None = None,
+    ) -> None:
+        """Finish with a JSON object, and where the time went."""
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
-        self.finish(_encode(body))
+        encoded = _encode(body)
+        if phases is not None:
+            self.set_header(HEADER, phases.header())
+        self.finish(encoded)
 
     def refuse(self, status: HTTPStatus, reason: str) -> None:
         """Finish with an error and its reason."""
@@ -62,6 +72,7 @@ class OperationHandler(JsonHandler):
         self.operations = operations
         self.decoders = decoders
         self.timeout_s = timeout_s
+        self.timing: float = strategy.knobs.timing
 
     async def post(self, name: str) -> None:
         """Validate the parameters, run the operation, answer."""
@@ -75,6 +86,8 @@ class OperationHandler(JsonHandler):
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             self.refuse(HTTPStatus.BAD_REQUEST, f"{name}: {error}")
             return
+        phases = Phases() if self.timing and (self.timing >= 1 or random() < self.timing) else None
+        current.set(phases)
         try:
             async with asyncio.timeout(self.timeout_s):
                 answer = await self.strategy.run(operation, params)
@@ -89,7 +102,7 @@ class OperationHandler(JsonHandler):
             reason = f"{type(error).__name__}: {error}"
             self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, reason)
         else:
-            self.answer(answer)
+            self.answer(answer, phases=phases)
 
 
 class HealthHandler(JsonHandler):

@@ -21,7 +21,8 @@ from gevent.queue import Queue
 from locust import task
 from locust.env import Environment
 
-from asyncdb_bench.load.user import OpenModelUser, StepOrder
+from asyncdb_bench.load.user import OpenModelUser
+from asyncdb_bench.model import Order
 from asyncdb_bench.plugins import make_scenario
 
 
@@ -96,12 +97,12 @@ def user_class(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
             gc.collect()
             gc.disable()
             used = cpu_s()
-            step = msgspec.convert(order["step"], StepOrder)
-            record, started_ns = self.serve(step)
+            step = msgspec.convert(order["step"], Order)
+            record, started_ns, probes = self.serve(step)
             used = cpu_s() - used
             gc.enable()
             if order["file"]:
-                record.save(Path(order["file"]), started_ns)
+                record.save(Path(order["file"]), started_ns, probes)
             say(
                 event="step",
                 started_ns=started_ns,
@@ -111,6 +112,9 @@ def user_class(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
                 errors=record.errors,
                 cpu_s=used,
                 connections=self.opened,
+                rows=record.rows,
+                bytes_sent=record.bytes_sent,
+                bytes_received=record.bytes_received,
             )
 
     return HarnessUser

@@ -8,7 +8,10 @@ from typing import Any
 import gevent.socket
 from geventhttpclient.response import HTTPResponse
 
+from asyncdb_bench.phases import HEADER
+
 BLOCK = 16384
+TIMING = HEADER.lower()
 
 
 class ConnectionLostError(OSError):
@@ -30,13 +33,15 @@ class Connection:
         self.reusable = True
         self.sent_ns = 0
         self.done_ns = 0
+        self.received = 0
 
-    def exchange(self, request: bytes) -> tuple[int, bytes]:
+    def exchange(self, request: bytes) -> tuple[int, bytes, str]:
         """Send a request and read its answer to the last byte.
 
         Returns
         -------
-        Status code and body; `sent_ns` and `done_ns` are set on the way.
+        Status code, body, and the ``Server-Timing`` header, empty where there is none; `sent_ns`,
+        `done_ns` and `received` (bytes) are set on the way.
 
         Raises
         ------
@@ -44,21 +49,30 @@ class Connection:
         """
         self.reusable = False
         self.sent_ns = 0
+        self.received = 0
         response = HTTPResponse("POST")
         self.sent_ns = time.monotonic_ns()
         self.socket.sendall(request)
         while not response.message_complete:
             data = self.socket.recv(BLOCK)
+            # before the answer is parsed: that is the client's time, not the server's
+            self.done_ns = time.monotonic_ns()
             if not data:
                 raise ConnectionLostError("connection closed before the answer was complete")
+            self.received += len(data)
             response.feed(data)
-        self.done_ns = time.monotonic_ns()
         self.reusable = response.should_keep_alive()
-        return response.status_code, bytes(response._body_buffer)
+        timing = response.get(TIMING, "")
+        return response.status_code, bytes(response._body_buffer), str(timing)
 
     def close(self) -> None:
         """Close the socket."""
         self.socket.close()
+
+
+def get_bytes(host: str, port: int, path: str) -> bytes:
+    """Return the whole HTTP/1.1 request of a GET."""
+    return f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
 
 
 def request_bytes(host: str, port: int, operation: str, body: bytes) -> bytes:

@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncdb_bench.model import OUTCOMES, Ledger
+from asyncdb_bench.phases import PHASES, parse
 
 UNDRAINED, OK, ERROR, TIMEOUT, SKIPPED = range(len(OUTCOMES))
+
+LEGS = tuple(name for name in PHASES if name != "send_lag")
 
 
 class Recorder:
@@ -34,6 +37,10 @@ class Recorder:
         self.outcome = array("b", bytes(len(intended_ns)))
         self.errors: Counter[str] = Counter()
         self.attempted = 0
+        self.told: dict[int, str] = {}
+        self.rows = 0
+        self.bytes_sent = 0
+        self.bytes_received = 0
 
     def ledger(self) -> Ledger:
         """Count where every scheduled arrival went."""
@@ -52,9 +59,49 @@ class Recorder:
         self.outcome[place] = outcome
         self.errors[reason[:200]] += 1
 
-    def save(self, path: Path, started_ns: int) -> None:
-        """Write the columns to a scratch file (NumPy's format, times on CLOCK_MONOTONIC)."""
+    def phases(self) -> dict[str, NDArray[np.int64]]:
+        """Return a column for each phase but the send lag, microseconds; -1: not known.
+
+        Those beyond the phases are `held` and `run` of :class:`asyncdb_bench.phases.Phases`.
+        Where the server's clock is another machine's, the way there is not known and `back` is
+        both ways.
+        """
+        columns = {
+            name: np.full(len(self.intended_ns), -1, np.int64) for name in (*LEGS, "held", "run")
+        }
+        for place, header in self.told.items():
+            told = parse(header)
+            if told is None:
+                continue
+            sent, done = self.sent_ns[place], self.done_ns[place]
+            there, back = (told.began_ns - sent) / 1000, (done - told.began_ns) / 1000
+            if there >= 0 and back >= told.handler_us:
+                columns["arrival"][place] = round(there)
+                columns["back"][place] = round(back - told.handler_us)
+            else:
+                columns["back"][place] = max(0, round((done - sent) / 1000 - told.handler_us))
+            columns["queue"][place] = round(told.queue_us)
+            columns["pool"][place] = round(told.pool_us)
+            columns["database"][place] = round(told.database_us)
+            columns["reply"][place] = round(told.reply_us)
+            elsewhere = told.queue_us + told.pool_us + told.database_us + told.reply_us
+            columns["python"][place] = max(0, round(told.handler_us - elsewhere))
+            columns["held"][place] = round(told.held_us)
+            columns["run"][place] = round(told.run_us)
+        return columns
+
+    def save(self, path: Path, started_ns: int, probes: Any) -> None:
+        """Write the columns to a scratch file (NumPy's format, times on CLOCK_MONOTONIC).
+
+        Parameters
+        ----------
+        path : the file.
+        started_ns : the step's start.
+        probes : intended start and latency of each probe, nanoseconds, shape (n, 2).
+        """
         columns: dict[str, Any] = {
+            "probes": probes,
+            **{f"{name}_us": column for name, column in self.phases().items()},
             "intended_ns": self.intended_ns + started_ns,
             "sent_ns": np.asarray(self.sent_ns),
             "done_ns": np.asarray(self.done_ns),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -20,29 +19,14 @@ from locust import User
 from asyncdb_bench.load.alarm import Alarm
 from asyncdb_bench.load.arrivals import choose, poisson
 from asyncdb_bench.load.connection import Connection, request_bytes
+from asyncdb_bench.load.probe import Probe
 from asyncdb_bench.load.recorder import ERROR, OK, SKIPPED, TIMEOUT, Recorder
+from asyncdb_bench.model import Order
 from asyncdb_bench.operation import Operation
 from asyncdb_bench.scenario import Scenario
 
 LEAD_NS = 50_000_000
 TIMEOUT_STATUS = 504
-
-
-@dataclass(frozen=True, slots=True)
-class StepOrder:
-    """What the harness asks for: one offered load.
-
-    Parameters
-    ----------
-    rate_rps, window_s : the arrivals.
-    drain_s : how long to wait for what is under way when the window ends.
-    seed : of arrivals, operations and parameters.
-    """
-
-    rate_rps: float
-    window_s: float
-    drain_s: float
-    seed: tuple[int, ...]
 
 
 class OpenModelUser(User):
@@ -59,13 +43,15 @@ class OpenModelUser(User):
         """Make room for the connections, which are opened when they are first needed."""
         self.idle: list[Connection] = []
         self.opened = 0
+        self.probe = Probe(self.address, self.timeout_s)
 
-    def serve(self, order: StepOrder) -> tuple[Recorder, int]:
+    def serve(self, order: Order) -> tuple[Recorder, int, Any]:
         """Serve one step.
 
         Returns
         -------
-        The record, and the step's start on CLOCK_MONOTONIC in nanoseconds.
+        The record, the step's start on CLOCK_MONOTONIC in nanoseconds, and what the probes found
+        (see :meth:`Probe.end`).
         """
         intended = poisson(order.rate_rps, order.window_s, (*order.seed, 0))
         names, chosen = choose(self.scenario.mix(), len(intended), (*order.seed, 1))
@@ -75,6 +61,7 @@ class OpenModelUser(User):
         alarm = Alarm()
         started_ns = time.monotonic_ns() + LEAD_NS
         due = (intended + started_ns).tolist()
+        self.probe.start(started_ns, order.window_s if order.probe else 0)
         try:
             for place, due_ns in enumerate(due):
                 alarm.wait_until(due_ns)
@@ -87,7 +74,7 @@ class OpenModelUser(User):
         finally:
             alarm.close()
         pool.kill(block=True, timeout=2)
-        return self.record, started_ns
+        return self.record, started_ns, self.probe.end()
 
     def _prepare(
         self, names: list[str], chosen: np.ndarray[Any, Any], seed: tuple[int, ...]
@@ -108,9 +95,11 @@ class OpenModelUser(User):
         connection = None
         try:
             connection = self.idle.pop() if self.idle else self._connect()
-            status, body = connection.exchange(request)
+            status, body, timing = connection.exchange(request)
             record.done_ns[place] = connection.done_ns
             record.status[place] = status
+            if timing:
+                record.told[place] = timing
             self._judge(place, operation, params, status, body)
         except TimeoutError:
             record.done_ns[place] = time.monotonic_ns()
@@ -121,6 +110,8 @@ class OpenModelUser(User):
         finally:
             if connection is not None:
                 record.sent_ns[place] = connection.sent_ns
+                record.bytes_sent += len(request)
+                record.bytes_received += connection.received
             self._give_back(connection)
         self._tell_locust(operation.name, record, place, due_ns)
 
@@ -130,6 +121,7 @@ class OpenModelUser(User):
         if status == 200:
             if operation.check(params, msgspec.json.decode(body)):
                 self.record.outcome[place] = OK
+                self.record.rows += operation.rows_of(params)
             else:
                 self.record.fail(place, ERROR, f"wrong answer to {operation.name}")
             return

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from asyncdb_bench.analysis import Comparison
+from asyncdb_bench.curves import Curve
 from asyncdb_bench.model import Asked, Manifest
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, less its yellow.
@@ -31,7 +32,17 @@ STYLE: Any = {
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
 }
-Curves = Mapping[tuple[str, str], tuple[list[float], list[float]]]
+Curves = Mapping[tuple[str, str], Curve]
+PHASE_LOOKS = {
+    "send_lag": ("#444444", "send lag (client)"),
+    "arrival": ("#E69F00", "arrival (kernel, loop)"),
+    "queue": ("#D55E00", "queue (threads, broker)"),
+    "pool": ("#CC79A7", "pool wait"),
+    "database": ("#0072B2", "database"),
+    "python": ("#009E73", "Python"),
+    "reply": ("#F0E442", "reply (thread, worker)"),
+    "back": ("#999999", "way back"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,8 @@ def draw(
 
     Returns
     -------
-    By scenario: ``latency``, ``percentiles`` and ``capacity``, those for which there is data.
+    By scenario: ``latency``, ``percentiles``, ``capacity``, ``phases`` and ``loop``, those for
+    which there is data.
     """
     looks = Looks([each.label for each in manifest.plan.variants])
     asked = {each.label: each for each in manifest.plan.scenarios}
@@ -75,6 +87,10 @@ def draw(
             }
             if mine:
                 drawn[each.scenario]["percentiles"] = percentiles(each, mine, looks)
+            if each.phases:
+                drawn[each.scenario]["phases"] = phases(each)
+            if own.loop_lag_p99_ms.notna().any():
+                drawn[each.scenario]["loop"] = loop(own, asked[each.scenario], looks)
     return drawn
 
 
@@ -98,22 +114,10 @@ def latency(steps: pd.DataFrame, asked: Asked, looks: Looks) -> Drawing:
     """Draw p99 and p50 latency against offered load; invalid steps are hollow."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    for variant, rows in steps.groupby("variant"):
-        look = looks.of(str(variant))
-        by_load = rows.groupby("offered_rps")
-        p99, p50 = by_load.p99_ms.median(), by_load.p50_ms.median()
-        axes.plot(p99.index, p99, label=str(variant), markersize=5, **look)
-        axes.plot(p50.index, p50, color=look["color"], linewidth=1.1, alpha=0.8, linestyle=":")
-        bad = rows[~rows.valid]
-        axes.plot(
-            bad.offered_rps,
-            bad.p99_ms,
-            "o",
-            mfc="white",
-            mec=look["color"],
-            markersize=11,
-            zorder=1,
-        )
+    _against_load(axes, steps, looks, "p99_ms", "p50_ms")
+    for variant, bad in steps[~steps.valid].groupby("variant"):
+        ring = {"mfc": "white", "mec": looks.of(str(variant))["color"], "markersize": 11}
+        axes.plot(bad.offered_rps, bad.p99_ms, "o", zorder=1, **ring)
     axes.axhline(asked.objective.p99_ms, color="#888888", linewidth=1, linestyle="--")
     axes.annotate(
         f"objective: p99 < {asked.objective.p99_ms:g} ms",
@@ -139,29 +143,82 @@ def latency(steps: pd.DataFrame, asked: Asked, looks: Looks) -> Drawing:
     return Drawing(_svg(figure, f"latency-{asked.label}", text), text)
 
 
-def percentiles(
-    comparison: Comparison, curves: Mapping[str, tuple[list[float], list[float]]], looks: Looks
-) -> Drawing:
-    """Draw latency against percentile, the tail stretched."""
+def loop(steps: pd.DataFrame, asked: Asked, looks: Looks) -> Drawing:
+    """Draw what others feel of the loop: its lag from inside, a probe's latency from outside."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    _against_load(axes, steps, looks, "loop_lag_p99_ms", "probe_p99_ms")
+    _log_axis(axes.xaxis, axes, "x", steps.offered_rps)
+    _log_axis(axes.yaxis, axes, "y", pd.concat([steps.loop_lag_p99_ms, steps.probe_p99_ms]))
+    axes.set_xlabel("offered load, requests/s (log)")
+    axes.set_ylabel("p99, ms (log)")
+    _legend(axes)
+    text = (
+        f"{asked.label}: event-loop lag p99 (solid) and latency p99 of a probe that does no"
+        f" database work (dotted) against offered load for"
+        f" {', '.join(map(str, steps.variant.unique()))}"
+    )
+    return Drawing(_svg(figure, f"loop-{asked.label}", text), text)
+
+
+def phases(comparison: Comparison) -> Drawing:
+    """Draw where the time went: each phase's share of the mean latency, which stands beside it.
+
+    Shares, because the slowest variant's bar would leave nothing to see of the others'.
+    """
+    names = list(comparison.phases)[::-1]
+    totals = {name: sum(comparison.phases[name].values()) or 1.0 for name in names}
+    figure = Figure(figsize=(8, 1.5 + 0.42 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    left = [0.0] * len(names)
+    for phase, (colour, label) in PHASE_LOOKS.items():
+        widths = [100 * comparison.phases[name][phase] / totals[name] for name in names]
+        axes.barh(
+            range(len(names)), widths, left=left, color=colour, label=label, height=0.62, lw=0
+        )
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    axes.set_yticks(range(len(names)), [f"{name}  {totals[name]:,.3g} ms" for name in names])
+    axes.set_xlim(0, 100)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("share of the mean latency, %")
+    _legend(axes)
+    listed = "; ".join(
+        f"{name}: " + ", ".join(f"{phase} {value:.3g} ms" for phase, value in each.items())
+        for name, each in comparison.phases.items()
+    )
+    text = (
+        f"{comparison.scenario}: where the time went at {comparison.common_rps:g} requests/s,"
+        f" means. {listed}"
+    )
+    return Drawing(_svg(figure, f"phases-{comparison.scenario}", text), text)
+
+
+def percentiles(comparison: Comparison, curves: Mapping[str, Curve], looks: Looks) -> Drawing:
+    """Draw latency against percentile, corrected and raw, the tail stretched."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    for variant, (levels, values) in curves.items():
+    for variant, curve in curves.items():
         look = looks.of(variant) | {"marker": ""}
-        axes.plot([1 / (1 - level) for level in levels], values, label=variant, **look)
+        places = [1 / (1 - level) for level in curve.levels]
+        axes.plot(places, curve.corrected_ms, label=variant, **look)
+        axes.plot(places, curve.raw_ms, color=look["color"], linewidth=1.1, linestyle=":")
     axes.set_xscale("log")
     ticks = (0, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999)
-    top = max(1 / (1 - level) for levels, _ in curves.values() for level in levels)
+    top = max(1 / (1 - level) for curve in curves.values() for level in curve.levels)
     axes.xaxis.set_major_locator(FixedLocator([1 / (1 - t) for t in ticks if 1 / (1 - t) <= top]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 - 100 / x:.6g}"))
-    every = pd.Series([value for _, values in curves.values() for value in values])
+    every = pd.Series(
+        [value for curve in curves.values() for value in (*curve.corrected_ms, *curve.raw_ms)]
+    )
     _log_axis(axes.yaxis, axes, "y", every)
     axes.set_xlabel("percentile of the requests (tail stretched)")
-    axes.set_ylabel("latency from the intended arrival, ms (log)")
+    axes.set_ylabel("latency, ms (log)")
     _legend(axes)
     text = (
         f"{comparison.scenario}: latency by percentile at {comparison.common_rps:g} requests/s,"
-        f" the highest load at which all were measured, for {', '.join(curves)}"
+        f" the highest load at which all were measured, for {', '.join(curves)}; solid from the"
+        " intended arrival, dotted what a closed loop would have believed"
     )
     return Drawing(_svg(figure, f"percentiles-{comparison.scenario}", text), text)
 
@@ -195,6 +252,15 @@ def capacity(comparison: Comparison, looks: Looks) -> Drawing:
     listed = ", ".join(f"{name} {each.rps:,.0f}/s" for name, each in comparison.capacities.items())
     text = f"{comparison.scenario}: capacity: {listed}"
     return Drawing(_svg(figure, f"capacity-{comparison.scenario}", text), text)
+
+
+def _against_load(axes: Any, steps: pd.DataFrame, looks: Looks, solid: str, dotted: str) -> None:
+    """Draw two figures against offered load for each variant, medians over blocks."""
+    for variant, rows in steps.groupby("variant"):
+        look = looks.of(str(variant))
+        medians = rows.groupby("offered_rps")[[solid, dotted]].median()
+        axes.plot(medians.index, medians[solid], label=str(variant), markersize=5, **look)
+        axes.plot(medians.index, medians[dotted], color=look["color"], linewidth=1.1, linestyle=":")
 
 
 def _log_axis(axis: Any, axes: Any, which: str, values: pd.Series[Any]) -> None:

@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from asyncdb_bench.analysis import Comparison
-from asyncdb_bench.model import Manifest, TrialEnd
+from asyncdb_bench.model import PROBE_EVERY_S, Manifest, Step, TrialEnd
+from asyncdb_bench.phases import PHASES
 from asyncdb_bench.report.figures import Drawing
 from asyncdb_bench.verdict import Verdict, rate
 
@@ -22,12 +23,14 @@ def render(
     verdicts: Sequence[Verdict],
     figures: Mapping[str, Mapping[str, Drawing]],
     ends: Sequence[TrialEnd],
+    offered: Sequence[Step],
 ) -> str:
     """Return the report as one self-contained HTML page.
 
     Parameters
     ----------
     manifest, steps, ends : of the run.
+    offered : its steps, those that were offered again included.
     comparisons, verdicts : one per scenario, in the same order.
     figures : by scenario and name.
     """
@@ -39,6 +42,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "share": share, "svg": svg}
+    records = [step for step in offered if not step.repeated]
     planned, done = len(manifest.plan.trials), sum(not end.failure for end in ends)
     return environment.get_template("report.html.j2").render(
         manifest=manifest,
@@ -46,7 +50,13 @@ def render(
         sections=list(zip(comparisons, verdicts, strict=True)),
         asked={each.label: each for each in manifest.plan.scenarios},
         figures=figures,
-        fairness=fairness(manifest, steps),
+        fairness=fairness(manifest, steps, records, ends),
+        resources=resources(records, comparisons),
+        phase_names=PHASES,
+        unsteady=[row for row in steps.itertuples() if not row.steady],
+        notes=notes(manifest, ends, records),
+        repeated=[step for step in offered if step.repeated],
+        probe_every_ms=round(PROBE_EVERY_S * 1000),
         failures=[end for end in ends if end.failure],
         invalid=[row for row in steps.itertuples() if not row.valid],
         planned=planned,
@@ -75,7 +85,96 @@ def _request(name: str, label: str) -> str:
     return f"{name}:{knobs}" if knobs else name
 
 
-def fairness(manifest: Manifest, steps: pd.DataFrame) -> list[dict[str, Any]]:
+def notes(
+    manifest: Manifest, ends: Sequence[TrialEnd], records: Sequence[Step]
+) -> list[tuple[str, list[str]]]:
+    """Return circumstances that a reader should know, and where each applied."""
+    found: dict[str, list[str]] = {note: [] for note in manifest.notes}
+    if manifest.pinning.problem:
+        found[manifest.pinning.problem] = []
+    for step in records:
+        for note in step.notes:
+            if not note.startswith("not steady"):
+                where = f"{step.scenario} · {step.variant} at {step.offered_rps:g}/s"
+                found.setdefault(note, []).append(where)
+    for end in ends:
+        for note in (*end.notes, *end.reasons):
+            found.setdefault(note, []).append(f"{end.scenario} · {end.variant}")
+    return [(note, list(dict.fromkeys(where))) for note, where in found.items()]
+
+
+def resources(
+    records: Sequence[Step], comparisons: Sequence[Comparison]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what each role used at the common load, by scenario; means over blocks."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for comparison in comparisons:
+        for variant in comparison.rows.index:
+            steps = [
+                step
+                for step in records
+                if (step.scenario, step.variant, step.offered_rps)
+                == (comparison.scenario, variant, comparison.common_rps)
+                and step.ledger.ok
+            ]
+            if steps:
+                found.setdefault(comparison.scenario, []).append(
+                    {"variant": variant} | _resources_of(steps)
+                )
+    return found
+
+
+def _resources_of(steps: Sequence[Step]) -> dict[str, Any]:
+    answers = sum(step.ledger.ok for step in steps)
+    roles = [role for role in ROLES if any(role in step.usage for step in steps)]
+    used = {role: [step.usage[role] for step in steps if role in step.usage] for role in roles}
+    wire = {name: sum(step.wire.get(name, 0) for step in steps) / answers for name in WIRE}
+    return {
+        "cpu": {role: sum(u.cpu_s for u in each) * 1000 / answers for role, each in used.items()},
+        "switches": {
+            role: sum(u.switches for u in each if u.switches is not None) / answers
+            if any(u.switches is not None for u in each)
+            else None
+            for role, each in used.items()
+        },
+        "rss": {role: max(u.rss_mb for u in each) for role, each in used.items()},
+        "wire": {name: value for name, value in wire.items() if value},
+    }
+
+
+ROLES = ("app", "workers", "broker", "postgresql", "load")
+WIRE = ("client_sent", "client_received", "loopback")
+
+
+def counted(records: Sequence[Step], ends: Sequence[TrialEnd]) -> dict[str, Any]:
+    """Return what the database counted for some steps and trials beside what was expected."""
+    audits = [step.audit for step in records if step.audit is not None]
+    rows = [each for each in audits if each.rows is not None and each.rows_least is not None]
+    whole = [end.audit for end in ends if end.audit is not None]
+    known = [each for each in whole if each.transactions is not None]
+    return {
+        "rows": sum(each.rows or 0 for each in rows) if rows else None,
+        "rows_expected": _range(
+            sum(each.rows_least or 0 for each in rows), sum(each.rows_most or 0 for each in rows)
+        ),
+        "transactions": sum(each.transactions or 0 for each in known) if known else None,
+        "transactions_expected": _range(
+            sum(each.transactions_least for each in known),
+            sum(each.transactions_most for each in known),
+        ),
+    }
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def fairness(
+    manifest: Manifest,
+    steps: pd.DataFrame,
+    records: Sequence[Step],
+    ends: Sequence[TrialEnd],
+) -> list[dict[str, Any]]:
     """Return what each variant was given, as declared and as seen."""
     rows = []
     for variant in manifest.plan.variants:
@@ -87,6 +186,10 @@ def fairness(manifest: Manifest, steps: pd.DataFrame) -> list[dict[str, Any]]:
                 "peak": int(peak.max()) if len(peak) else None,
                 "active": int(active.max()) if len(active) else None,
                 "memory_mb": float(own.memory_mb.max()) if len(own) else None,
+                "counted": counted(
+                    [step for step in records if step.variant == variant.label],
+                    [end for end in ends if end.variant == variant.label],
+                ),
                 "knobs": ", ".join(f"{key}={value}" for key, value in variant.knobs.items()),
                 "parts": ", ".join(f"{n} x {role}" for role, n in variant.parts.items()),
             }

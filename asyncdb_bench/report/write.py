@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asyncdb_bench.analysis import Comparison, compare, percentile_curves, steps_table, summary
+from asyncdb_bench.analysis import Comparison, compare, summary
+from asyncdb_bench.curves import COLUMNS, percentile_curves
 from asyncdb_bench.model import Manifest, Step
 from asyncdb_bench.store import RunFolder, point_latest, write_text
+from asyncdb_bench.tables import steps_table
 from asyncdb_bench.verdict import Verdict, decide
 
 
@@ -49,16 +51,17 @@ def write(folder: RunFolder, reports: Path) -> Written:
     from asyncdb_bench.report.figures import draw
     from asyncdb_bench.report.page import render
 
-    manifest, records, ends = folder.manifest(), folder.steps(), folder.trials()
-    steps = steps_table(records)
-    comparisons = tuple(compare(manifest, steps, ends))
+    manifest, ends = folder.manifest(), folder.trials()
+    offered = folder.steps()
+    records = [step for step in offered if not step.repeated]
+    steps = steps_table(records, ends)
+    comparisons = tuple(compare(manifest, steps, ends, records))
     verdicts = tuple(decide(each, manifest.plan.settings.blocks) for each in comparisons)
     folder.write_summary(summary(steps, comparisons))
     wanted = steps_at_common_load(records, comparisons)
-    columns = ("trial", "step", "intended_us", "done_us", "outcome")
-    curves = percentile_curves(folder.tables("requests", columns), wanted)
+    curves = percentile_curves(folder.tables("requests", COLUMNS), wanted)
     figures = draw(manifest, steps, comparisons, curves)
-    page = render(manifest, steps, comparisons, verdicts, figures, ends)
+    page = render(manifest, steps, comparisons, verdicts, figures, ends, offered)
     target = reports / folder.run_id / "index.html"
     write_text(target, page)
     point_latest(reports, folder.run_id)

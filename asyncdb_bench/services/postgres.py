@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.model import ServiceInfo
 from asyncdb_bench.scenario import Data
 from asyncdb_bench.services.program import Program, answers, free_port, unprivileged
@@ -179,11 +179,6 @@ class Postgres:
                     connection.execute(statement)
             except psycopg.Error as error:
                 raise ServiceError(f"{statement} failed: {first_line(error)}") from error
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def use_url(url: str, prefix: str) -> Postgres:

@@ -11,6 +11,7 @@ from typing import Any
 
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.model import Broker, ServiceInfo
+from asyncdb_bench.pgstat import Statistics
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
 
@@ -133,13 +134,9 @@ class RunningServices:
         }
         return {role: [each.popen.pid] for role, each in programs.items() if each is not None}
 
-    def monitor_connection(self, url: str) -> Any:
-        """Open a connection to watch a database with."""
-        import psycopg
-
-        return psycopg.connect(
-            url, autocommit=True, connect_timeout=5, application_name="asyncdb-bench monitor"
-        )
+    def statistics(self, url: str) -> Statistics:
+        """Open the statistics of a database."""
+        return Statistics(url)
 
     def info(self) -> tuple[ServiceInfo, ...]:
         """Return what the services are, for the manifest."""

@@ -15,6 +15,7 @@ from kombu import Connection, Queue
 from asyncdb_bench.errors import UnavailableError
 from asyncdb_bench.model import Broker
 from asyncdb_bench.operation import Operation, drive
+from asyncdb_bench.phases import Phases, current, report
 from asyncdb_bench.session import fill_pool, make_engine, translated
 
 TASK = "asyncdb_bench.run_operation"
@@ -131,43 +132,75 @@ def make_app(options: QueueOptions, *, backend: str) -> Celery:
     return app
 
 
-def task_arguments(
-    name: str, params: dict[str, Any], timeout_s: float
-) -> tuple[str, dict[str, Any], float]:
+Arguments = tuple[str, dict[str, Any], float, bool]
+
+
+def task_arguments(name: str, params: dict[str, Any], timeout_s: float) -> Arguments:
     """Return the task's arguments: after `timeout_s` nobody waits for its result any more.
+
+    The last says whether the worker should note the task's phases.
 
     Celery's own `expires` is not used: a worker whose queue holds only expired tasks drops them
     at about 30/s (their acknowledgement waits for the next event of its loop), so that a backlog
     outlives the outage that made it.
     """
-    return name, params, time.time() + timeout_s
+    return name, params, time.time() + timeout_s, current.get() is not None
 
 
-def run_operation(name: str, params: dict[str, Any], deadline: float) -> dict[str, Any]:
+def unwrapped(result: dict[str, Any], submitted_ns: int) -> dict[str, Any]:
+    """Return the answer in a task's result, and note the phases that came with it."""
+    phases = current.get()
+    if phases is not None and result["phases"]:
+        phases.absorb(submitted_ns, result["phases"])
+    answer: dict[str, Any] = result["answer"]
+    return answer
+
+
+def run_operation(
+    name: str, params: dict[str, Any], deadline: float, timed: bool = False
+) -> dict[str, Any]:
     """Run an operation in the worker's own session: the body of the task.
 
     Parameters
     ----------
     name, params : the operation.
     deadline : seconds since the epoch after which the task is abandoned without running.
+    timed : whether to note the phases.
+
+    Returns
+    -------
+    The operation's ``answer``, and its ``phases`` as :func:`asyncdb_bench.phases.report` gives
+    them, or None.
     """
     if time.time() > deadline:
         raise UnavailableError("abandoned: nobody waits for it any more")
     if _database is None:
         raise UnavailableError("this worker process has no database connection yet")
-    return _database.run(name, params)
+    phases = Phases() if timed else None
+    token = current.set(phases)
+    try:
+        answer = _database.run(name, params)
+    finally:
+        current.reset(token)
+    return {"answer": answer, "phases": phases and report(phases)}
 
 
 class WorkerDatabase:
     """Engine and operations of one worker process, made after the fork."""
 
     def __init__(
-        self, url: str, operations: Mapping[str, Operation], pool: int, timeout_s: float
+        self,
+        url: str,
+        operations: Mapping[str, Operation],
+        pool: int,
+        timeout_s: float,
+        *,
+        timed: bool = False,
     ) -> None:
         from sqlalchemy.orm import sessionmaker
 
         self.operations = operations
-        self.engine = make_engine(url, pool, timeout_s)
+        self.engine = make_engine(url, pool, timeout_s, timed=timed)
         self.session = sessionmaker(self.engine)
         fill_pool(self.engine, pool)
 

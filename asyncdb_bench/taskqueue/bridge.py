@@ -22,7 +22,7 @@ from celery import Celery
 from kombu import Consumer, Queue
 
 from asyncdb_bench.errors import UnavailableError
-from asyncdb_bench.taskqueue.app import task_arguments, task_of
+from asyncdb_bench.taskqueue.app import Arguments, task_arguments, task_of, unwrapped
 from asyncdb_bench.taskqueue.pending import LIMIT, Pending
 
 RETRY_S = 0.2
@@ -32,8 +32,7 @@ DRAIN_S = 0.25
 @dataclass(frozen=True, slots=True)
 class _Call:
     task_id: str
-    name: str
-    params: dict[str, Any]
+    arguments: Arguments
     deadline: float
 
 
@@ -80,11 +79,13 @@ class Bridge:
         """Run an operation on a worker and return its answer; never waits on the broker."""
         task_id = str(uuid.uuid4())
         future = self.pending.add(task_id)
+        submitted_ns = time.monotonic_ns()
+        arguments = task_arguments(name, params, self.timeout_s)
         try:
-            self._outbox.put_nowait(_Call(task_id, name, params, time.monotonic() + self.timeout_s))
+            self._outbox.put_nowait(_Call(task_id, arguments, time.monotonic() + self.timeout_s))
         except queue.Full:
             self.pending.fail(task_id, "the buffer of tasks to publish is full")
-        return await self.pending.wait(task_id, future, self.timeout_s)
+        return unwrapped(await self.pending.wait(task_id, future, self.timeout_s), submitted_ns)
 
     async def close(self) -> None:
         """End both threads."""
@@ -132,7 +133,7 @@ class Bridge:
                 if generation != self._generation:
                     raise ConnectionResetError("the connection to the broker was lost")
                 self.task.apply_async(
-                    task_arguments(call.name, call.params, self.timeout_s),
+                    call.arguments,
                     task_id=call.task_id,
                     reply_to=self.reply_to,
                     producer=producer,

@@ -37,6 +37,7 @@ def worker_parts(knobs: WorkerKnobs, *, reply: bool = True) -> tuple[Part, ...]:
         "acks_late": knobs.acks_late,
         "gc_freeze": knobs.gc_freeze,
         "reply": reply,
+        "timed": knobs.timing > 0,
     }
     module = "asyncdb_bench.taskqueue.worker"
     return (Part("worker", module, options, copies=knobs.workers if solo else 1),)

@@ -33,7 +33,7 @@ def _setting(name: str) -> str:
 def _database() -> WorkerDatabase:
     (spec,) = parse_specs(os.environ.get("ASYNCDB_BENCH_SCENARIO", "mixed"))
     operations = make_scenario(spec.name, spec.knobs).workload().operations
-    return WorkerDatabase(_setting("DATABASE_URL"), operations, 1, TIMEOUT_S)
+    return WorkerDatabase(_setting("DATABASE_URL"), operations, 1, TIMEOUT_S, timed=True)
 
 
 _url = _setting("BROKER_URL")

@@ -71,7 +71,11 @@ def _run(config: dict[str, Any], pool: str) -> None:
     connections = 1 if pool in {"prefork", "solo"} else part["concurrency"]
     tasks.connect_when_ready(
         lambda: tasks.WorkerDatabase(
-            config["database_url"], operations, connections, config["timeout_s"]
+            config["database_url"],
+            operations,
+            connections,
+            config["timeout_s"],
+            timed=part["timed"],
         ),
         forks=pool == "prefork",
         gc_freeze=part["gc_freeze"],

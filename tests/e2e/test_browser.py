@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from asyncdb_bench.report import write
+from asyncdb_bench.store import RunFolder
 from tests.e2e.conftest import ROOT, Bench
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -72,4 +75,22 @@ def test_it_prints_to_a4(
     pdf = page.pdf(format="A4")
     assert pdf.startswith(b"%PDF")
     assert len(pdf) > 20_000
+    page.close()
+
+
+def test_a_long_word_from_data_does_not_make_the_page_wider(
+    browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """A doubt may quote a command line, or a path, that has no place to break."""
+    bench = finished[0]
+    run = (bench.results / "latest").resolve()
+    copied = tmp_path / "results" / run.name
+    shutil.copytree(run, copied)
+    lines = (copied / "steps.jsonl").read_text().splitlines()
+    first = json.loads(lines[0]) | {"valid": False, "reasons": ["held by /" + "path" * 200]}
+    (copied / "steps.jsonl").write_text("\n".join([json.dumps(first), *lines[1:]]) + "\n")
+    written = write(RunFolder(copied), tmp_path / "reports")
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    page.goto(written.path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.close()

@@ -9,17 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from asyncdb_bench.analysis import (
-    aggregate,
-    capacity,
-    common_load,
-    compare,
-    percentile_curves,
-    steps_table,
-    summary,
-    undermining,
-)
+from asyncdb_bench.analysis import capacity, common_load, compare, summary, undermining
+from asyncdb_bench.curves import percentile_curves
 from asyncdb_bench.model import OUTCOMES
+from asyncdb_bench.tables import aggregate, steps_table
 from tests.factories import end, manifest, step
 
 OK, ERROR, TIMEOUT = (OUTCOMES.index(each) for each in ("ok", "error", "timeout"))
@@ -169,7 +162,28 @@ def test_curves_are_pooled_by_name_and_leave_errors_out() -> None:
         }
     )
     curves = percentile_curves([piece], {("a", 0): "one", ("b", 0): "one"})
-    levels, values = curves["one"]
-    assert (min(values), max(values)) == (1, 4)
-    assert levels[0] == 0
-    assert values == sorted(values)
+    curve = curves["one"]
+    assert (min(curve.corrected_ms), max(curve.corrected_ms)) == (1, 4)
+    assert set(curve.raw_ms) <= set(curve.corrected_ms)
+    assert curve.levels[0] == 0
+    assert curve.corrected_ms == sorted(curve.corrected_ms)
+
+
+def test_cpu_time_that_was_taken_from_one_and_not_from_the_best_makes_its_capacity_doubtful() -> (
+    None
+):
+    for taken, doubtful in ((0.05, False), (0.16, True), (0.40, True)):
+        steps = climb("executor", 400, (100, 400, 500), stolen=0.0)
+        steps += climb("native", 100, (100, 400), stolen=taken)
+        (found,) = compare(manifest(), steps_table(steps), [])
+        assert ("native" in found.invalid) == doubtful
+        assert "executor" not in found.invalid
+    assert "the hypervisor took 40% of the CPU time" in found.invalid["native"][0]
+    assert "it may carry more" in found.invalid["native"][0]
+
+
+def test_cpu_time_that_was_taken_from_all_alike_leaves_the_comparison_fair() -> None:
+    steps = climb("executor", 400, (100, 400, 500), stolen=0.4)
+    steps += climb("native", 100, (100, 400), stolen=0.45)
+    (found,) = compare(manifest(), steps_table(steps), [])
+    assert not found.invalid

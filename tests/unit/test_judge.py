@@ -8,25 +8,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.judge import Evidence, doubts, is_saturated, misses
-from asyncdb_bench.model import Ledger, Objective, Percentiles
+from asyncdb_bench.judge import (
+    Evidence,
+    circumstances,
+    doubts,
+    is_saturated,
+    lasting_doubts,
+    misses,
+)
+from asyncdb_bench.model import Audit, Ledger, Objective, Percentiles, Tolerance
 
 GOOD = Ledger(scheduled=1000, ok=1000, error=0, timeout=0, skipped=0, undrained=0)
 FAST = Percentiles(1000, 20, 20, 30, 40, 50, 60)
 LAG = Percentiles(1000, 0.1, 0.1, 0.2, 0.5, 1, 2)
-SOUND = Evidence(GOOD, FAST, LAG, 0.3, 1000, 1000, 0, 8, 8)
+SOUND = Evidence(GOOD, FAST, LAG, 0.3, 1000, 1000, 0, 8, 8, 500.0, 500.0)
+TOLERANCE = Tolerance()
 OBJECTIVE = Objective(p99_ms=100)
 
 
 def test_a_good_step_holds_and_is_sound() -> None:
     assert misses(OBJECTIVE, GOOD, FAST) == ()
-    assert doubts(SOUND) == ()
+    assert doubts(SOUND, TOLERANCE) == ()
 
 
 def test_a_slow_step_misses_the_objective_and_is_still_sound() -> None:
     slow = replace(FAST, p99_ms=150)
     assert misses(OBJECTIVE, GOOD, slow) == ("p99 150 ms, objective < 100 ms",)
-    assert doubts(replace(SOUND, latency=slow)) == ()
+    assert doubts(replace(SOUND, latency=slow), TOLERANCE) == ()
 
 
 def test_failures_miss_the_objective_however_fast_the_rest_was() -> None:
@@ -47,29 +55,68 @@ def test_a_step_without_success_misses() -> None:
         ({"connections_peak": 9}, "9 database connections, 8 declared"),
         ({"counted": 990}, "Locust counted 990 requests, the recorder 1000"),
         ({"ledger": replace(GOOD, ok=900)}, "the ledger does not add up"),
+        ({"arrivals_rps": 480.0}, "arrivals at 480.0/s instead of 500.0/s (limit 2%)"),
+        ({"calibrated_rps": 400.0}, "500/s is beyond what the load generator offers on schedule"),
+        ({"intruder": "pid 7 (eve)"}, "another run held the machine: pid 7 (eve)"),
+        (
+            {"audit": Audit("pg_stat_statements", 950, 1000, 1000)},
+            "the database counted 950 transactions, the ledger says 1,000 (pg_stat_statements)",
+        ),
+        (
+            {"audit": Audit("view", 1000, 1000, 1000, 1100, 1000, 1020)},
+            "the database counted 1,100 rows, the ledger says 1,000 to 1,020 (view)",
+        ),
         ({"send_lag": replace(LAG, p50_ms=2.5)}, "send lag p50 2.5 ms (limit 2.0 ms)"),
         ({"send_lag": replace(LAG, p99_ms=4.5)}, "send lag p99 4.5 ms (limit 4.0 ms)"),
     ],
 )
 def test_an_unsound_step_says_why(change: dict[str, object], says: str) -> None:
-    (reason,) = doubts(replace(SOUND, **change))  # type: ignore[arg-type]
+    (reason,) = doubts(replace(SOUND, **change), TOLERANCE)  # type: ignore[arg-type]
     assert says in reason
 
 
 def test_skipped_arrivals_are_the_clients_fault() -> None:
     skipped = replace(GOOD, ok=900, skipped=100)
-    evidence = replace(SOUND, ledger=skipped, attempted=900, counted=900)
-    assert doubts(evidence) == ("100 arrivals skipped: too many requests under way",)
+    evidence = replace(SOUND, ledger=skipped, attempted=900, counted=900, arrivals_rps=450)
+    assert doubts(evidence, TOLERANCE) == ("100 arrivals skipped: too many requests under way",)
 
 
 def test_a_late_send_that_is_small_beside_the_latency_is_no_doubt() -> None:
     slow = replace(FAST, p50_ms=500, p99_ms=900)
     lag = replace(LAG, p50_ms=20, p99_ms=60)
-    assert doubts(replace(SOUND, latency=slow, send_lag=lag)) == ()
+    assert doubts(replace(SOUND, latency=slow, send_lag=lag), TOLERANCE) == ()
 
 
 def test_an_unobserved_budget_is_no_doubt() -> None:
-    assert doubts(replace(SOUND, connections_peak=None)) == ()
+    assert doubts(replace(SOUND, connections_peak=None), TOLERANCE) == ()
+
+
+@pytest.mark.parametrize(
+    "audit",
+    [
+        Audit("view", None, 1000, 1000),
+        Audit("view", 1000, 1000, 1000, 1000, None, None),
+        Audit("view", 1014, 1000, 1000),
+        Audit("view", 1150, 1000, 1200),
+        Audit("view", 3, 0, 0),
+    ],
+)
+def test_what_the_database_counts_may_differ_a_little_or_not_be_known(audit: Audit) -> None:
+    assert doubts(replace(SOUND, audit=audit), TOLERANCE) == ()
+
+
+def test_tolerances_are_settings() -> None:
+    busy = replace(SOUND, client_busy=0.95)
+    assert doubts(busy, replace(TOLERANCE, client_busy=0.99)) == ()
+    late = replace(SOUND, send_lag=replace(LAG, p50_ms=2.5))
+    assert doubts(late, replace(TOLERANCE, send_lag_floor_ms=3)) == ()
+
+
+def test_circumstances_are_told_and_do_not_make_a_step_unsound() -> None:
+    assert circumstances(1.02, steady=True, jump_s=0.01) == []
+    drifting, jumped = circumstances(2.1, steady=False, jump_s=-3600)
+    assert drifting == "not steady: the second half's median latency is 2.1 x the first's"
+    assert "the wall clock jumped by -3600.0 s" in jumped
 
 
 def test_saturation() -> None:
@@ -90,3 +137,22 @@ def test_the_ledger_adds_up_exactly_when_nothing_was_lost(
     total = ok + error + timeout + skipped + undrained
     assert Ledger(total, ok, error, timeout, skipped, undrained).adds_up
     assert not Ledger(total + 1, ok, error, timeout, skipped, undrained).adds_up
+
+
+@pytest.mark.parametrize(
+    ("change", "lasts"),
+    [
+        ({"client_busy": 0.95}, False),
+        ({"send_lag": replace(LAG, p99_ms=9.0)}, False),
+        ({"wrong_answers": 3}, True),
+        ({"calibrated_rps": 400.0}, True),
+        ({"audit": Audit("view", 1, 1000, 1000)}, True),
+        ({"intruder": "eve"}, True),
+    ],
+)
+def test_what_may_pass_is_told_from_what_would_be_there_again(
+    change: dict[str, object], lasts: bool
+) -> None:
+    evidence = replace(SOUND, **change)  # type: ignore[arg-type]
+    assert doubts(evidence, TOLERANCE)
+    assert bool(lasting_doubts(evidence, TOLERANCE)) == lasts

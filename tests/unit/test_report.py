@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def usual_steps(*variants: str, scenario: str = "read") -> list[Any]:
 
 def test_a_report_is_one_file_that_asks_for_nothing(tmp_path: Path) -> None:
     page, outcome = written(tmp_path, manifest(), usual_steps("native", "executor"))
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3
     assert not re.findall(r'(?:src|href)="(?!#|data:)', page)
     assert "url(http" not in page
     assert "@import" not in page
@@ -130,3 +131,13 @@ def test_the_repeat_command_asks_for_the_same_again() -> None:
 def test_a_run_outside_of_git_has_a_report(tmp_path: Path) -> None:
     page, _ = written(tmp_path, manifest(git={}), usual_steps("native"))
     assert "not a git checkout" in page
+
+
+def test_a_step_that_was_offered_again_counts_for_nothing_and_is_said(tmp_path: Path) -> None:
+    first = step("native", 100, valid=False, reasons=("the hypervisor took 40%",), repeated=True)
+    again = replace(step("native", 100), step=101)
+    page, outcome = written(tmp_path, manifest(("native",)), [first, again, step("native", 200)])
+    assert "Offered again" in page
+    assert "the hypervisor took 40%" in page
+    assert "<h3>Invalid steps</h3>" not in page
+    assert outcome.verdicts[0].sound

@@ -13,6 +13,7 @@ import pytest
 
 from asyncdb_bench import store
 from asyncdb_bench.errors import StoreError
+from asyncdb_bench.phases import PHASES
 from tests.factories import end, manifest, step
 
 
@@ -53,8 +54,9 @@ def test_a_damaged_line_in_the_middle_is_named(folder: store.RunFolder) -> None:
     [
         ("not json", "is damaged"),
         ("[]", "is damaged"),
-        ('{"schema_version": 99}', "has schema 99, this version reads 1"),
-        ('{"schema_version": 1}', "is damaged"),
+        ('{"schema_version": 99}', "has schema 99, this version reads 2"),
+        ('{"schema_version": 1}', "has schema 1, this version reads 2"),
+        ('{"schema_version": 2}', "is damaged"),
     ],
 )
 def test_a_manifest_that_cannot_be_read_says_why(
@@ -102,6 +104,7 @@ def test_request_columns_keep_microseconds_and_leave_out_what_did_not_happen(
     tmp_path: Path,
 ) -> None:
     scratch = tmp_path / "step.npz"
+    phases: dict[str, Any] = {f"{name}_us": np.array([12, -1]) for name in PHASES}
     np.savez(
         scratch,
         intended_ns=np.array([1_000_400, 2_000_600]),
@@ -110,12 +113,14 @@ def test_request_columns_keep_microseconds_and_leave_out_what_did_not_happen(
         status=np.array([200, 0], np.int16),
         outcome=np.array([1, 0], np.int8),
         operation=np.array([1, 0], np.int8),
+        **phases,
     )
     made = store.request_columns("t000", 2, ["read", "slow"], scratch)
     assert made["intended_us"].to_pylist() == [1000, 2001]
     assert made["sent_us"].to_pylist() == [1100, None]
     assert made["done_us"].to_pylist() == [5000, None]
     assert made["operation"].to_pylist() == ["slow", "read"]
+    assert made["database_us"].to_pylist() == [12, None]
     assert made["trial"].to_pylist() == ["t000", "t000"]
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.analysis import Comparison, compare, steps_table
+from asyncdb_bench.analysis import Comparison, compare
+from asyncdb_bench.tables import steps_table
 from asyncdb_bench.verdict import decide
 from tests.factories import end, manifest, step
 

@@ -1,0 +1,105 @@
+"""Strategies that misbehave on purpose, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from asyncdb_bench.dataset import balance_of, owner_of
+from asyncdb_bench.errors import UnavailableError
+from asyncdb_bench.knob import knob
+from asyncdb_bench.operation import Operation, Params
+from asyncdb_bench.session import PoolKnobs, SessionStrategy
+from asyncdb_bench.strategy import Knobs, Strategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BurnKnobs(Knobs):
+    """How much CPU."""
+
+    ms: float = knob(5.0, unit="ms", low=0, high=100, help="CPU burned on the loop")
+
+
+class Burn(Strategy[BurnKnobs]):
+    """Answers rightly without a database, burning CPU on the loop."""
+
+    name = "burn"
+    summary = "burns CPU on the loop"
+    Knobs = BurnKnobs
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Burn, then answer."""
+        until = time.perf_counter() + self.knobs.ms / 1000
+        while time.perf_counter() < until:
+            pass
+        await asyncio.sleep(0)
+        account = params["account"]
+        return {"id": account, "balance": balance_of(account), "owner": owner_of(account)}
+
+    @classmethod
+    def budget(cls, knobs: BurnKnobs) -> int:
+        """Return one, though it uses none."""
+        return 1
+
+
+class Unavailable(Burn):
+    """Never succeeds."""
+
+    name = "unavailable"
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Refuse."""
+        raise UnavailableError("told to")
+
+
+class Dying(SessionStrategy[PoolKnobs]):
+    """Ends its process at the three hundredth request."""
+
+    name = "dying"
+    summary = "dies half-way"
+    count = 0
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Answer, or die."""
+        self.count += 1
+        if self.count > 300:
+            os._exit(3)
+        return self.execute(operation, params)
+
+
+class Twice(SessionStrategy[PoolKnobs]):
+    """Does the work twice and tells of it once: more than the ledger says."""
+
+    name = "twice"
+    summary = "does the work twice"
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Run it twice."""
+        self.execute(operation, params)
+        return self.execute(operation, params)
+
+
+class Greedy(SessionStrategy[PoolKnobs]):
+    """Opens one connection more than it declares."""
+
+    name = "greedy"
+    summary = "opens more connections than declared"
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Run it."""
+        return self.execute(operation, params)
+
+    @classmethod
+    def budget(cls, knobs: PoolKnobs) -> int:
+        """Declare one less than the pool has."""
+        return knobs.pool
+
+    async def open(self) -> None:
+        """Connect the pool, and one more."""
+        import psycopg
+
+        await super().open()
+        self.extra = psycopg.connect(self.context.database_url)

@@ -15,14 +15,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
+from asyncdb_bench.kernel import cpu_s, tree
 from asyncdb_bench.launch import Launch, launched
-from asyncdb_bench.monitor import cpu_s, tree
 from asyncdb_bench.plan import make_asked, make_variant
 from asyncdb_bench.plugins import Spec, make_scenario
 from asyncdb_bench.process import Child
@@ -51,13 +51,13 @@ class Target(NamedTuple):
 def pin(servers: list[int], database: list[int]) -> None:
     """Give servers (of which one works at a time), wrk and PostgreSQL cores of their own."""
     cores = ALL_CORES
-    if not cores or len(cores) < 3:
+    if len(cores) < 2:
         return
     psutil.Process().cpu_affinity([cores[1]])
     for process in tree(servers):
         process.cpu_affinity([cores[0]])
     for process in tree(database):
-        process.cpu_affinity(cores[2:])
+        process.cpu_affinity(cores[2:] or cores[1:])
 
 
 def wrk(port: int, seconds: float, script: Path) -> float:
@@ -88,7 +88,7 @@ def wrk(port: int, seconds: float, script: Path) -> float:
 def ours(name: str, services: RunningServices, logs: Path) -> Iterator[Target]:
     """Run our application; yield where it is."""
     launch = Launch(
-        make_variant(Spec(name, {"gc_freeze": "false"}), 8),
+        make_variant(Spec(name, {"gc_freeze": "false", "timing": "0"}), 8),
         make_asked(Spec("read", {}), {}),
         f"ours_{name}",
         "none",
@@ -112,12 +112,22 @@ def minimal(name: str, services: RunningServices, logs: Path) -> Iterator[Target
         services.drop(url)
 
 
-def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+Measure = Callable[[str, RunningServices, Path, Path, argparse.Namespace], None]
+
+
+def run(measure: Measure, words: str | None, rounds: int, starts: int) -> int:
+    """Measure each strategy against a PostgreSQL of its own with wrk; return the exit code.
+
+    Parameters
+    ----------
+    measure : measures one strategy and prints what it found.
+    words : what this is, for ``--help``.
+    rounds, starts : how often, unless told otherwise.
+    """
+    parser = argparse.ArgumentParser(description=(words or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--starts", type=int, default=starts)
     parser.add_argument("--strategies", default=",".join(STRATEGIES))
     options = parser.parse_args()
     if shutil.which("wrk") is None:
@@ -187,4 +197,4 @@ def measure(
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(measure, __doc__, rounds=7, starts=5))

@@ -10,7 +10,7 @@ PROFILE ?= quick
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test lint types contracts check-all doctor list format lock \
+.PHONY: help setup bench smoke test lint types contracts check-all calibrate doctor list format lock \
         reference up down bench-compose browser clean
 
 help: ## print this list
@@ -30,6 +30,9 @@ bench: $(STAMP) ## compare the strategies and write the report
 
 smoke: $(STAMP) ## does everything work, in under a minute
 	@$(BIN)/python bench.py run --profile smoke $(ARGS)
+
+calibrate: $(STAMP) ## what the load generator and this machine can do, in a minute
+	@$(BIN)/python bench.py calibrate $(ARGS)
 
 doctor: $(STAMP) ## what was found on this machine and what is missing
 	@$(BIN)/python bench.py doctor

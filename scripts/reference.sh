@@ -4,6 +4,7 @@ set -eu
 python=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+"$python" bench.py calibrate --results "$folder/results"
 code=0
 "$python" bench.py run --profile quick --seed 2017 \
     --results "$folder/results" --reports "$folder/reports" || code=$?

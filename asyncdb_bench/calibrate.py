@@ -305,10 +305,10 @@ def noise_floor(
                 for each in pair:
                     assert each.load is not None
                     file = folder / "aa.npz"
-                    before = kernel.cpu_s([each.app.pid])
+                    before = kernel.cpu_s([each.apps[0].pid])
                     order = Order(AA_RPS, sizes.pair_s, 2.0, (2, number + 1))
                     reply = offer(each.load, order, str(file))
-                    used = kernel.cpu_s([each.app.pid]) - before
+                    used = kernel.cpu_s([each.apps[0].pid]) - before
                     seen = stats.percentiles(
                         Times(file, reply["started_ns"], sizes.pair_s, 2.0).latency_us
                     )

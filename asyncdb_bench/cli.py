@@ -29,6 +29,10 @@ ScenarioOption = Annotated[
 ]
 ProfileOption = Annotated[str, typer.Option(help="smoke, quick, standard, nightly, blog")]
 SeedOption = Annotated[int | None, typer.Option(help="repeat the arrivals of another run", min=0)]
+VaryOption = Annotated[
+    list[str] | None,
+    typer.Option(help="strategy:knob=1,2,4: a curve over one knob (app:processes=1,2: of all)"),
+]
 BlocksOption = Annotated[int | None, typer.Option(help="rounds of trials over all variants")]
 BudgetOption = Annotated[int | None, typer.Option(help="database connections per strategy")]
 TimeOption = Annotated[
@@ -51,15 +55,17 @@ def _choices(
     budget: int | None,
     time_budget: float | None,
     cpus: str | None,
+    vary: list[str] | None,
 ) -> Choices:
     overrides = {"blocks": blocks, "budget": budget, "time_budget_s": time_budget, "cpus": cpus}
-    return Choices(profile, strategy or None, scenario or None, seed, overrides)
+    return Choices(profile, strategy or None, scenario or None, seed, overrides, vary or ())
 
 
 @app.command()
 def run(
     strategy: StrategyOption = None,
     scenario: ScenarioOption = None,
+    vary: VaryOption = None,
     profile: ProfileOption = "quick",
     seed: SeedOption = None,
     blocks: BlocksOption = None,
@@ -76,7 +82,7 @@ def run(
     from asyncdb_bench.run import Places, print_last_lines
     from asyncdb_bench.run import run as run_plan
 
-    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget, cpus)
+    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget, cpus, vary)
     plan = make_plan(choices, read_profiles())
     console.print_intention(plan)
     places = Places(results.resolve(), reports.resolve())
@@ -90,6 +96,7 @@ def run(
 def plan(
     strategy: StrategyOption = None,
     scenario: ScenarioOption = None,
+    vary: VaryOption = None,
     profile: ProfileOption = "quick",
     seed: SeedOption = None,
     blocks: BlocksOption = None,
@@ -102,7 +109,7 @@ def plan(
     from asyncdb_bench import console
     from asyncdb_bench.plan import make_plan, read_profiles
 
-    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget, cpus)
+    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget, cpus, vary)
     console.print_plan(make_plan(choices, read_profiles()))
 
 

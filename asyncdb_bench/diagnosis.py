@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from asyncdb_bench.model import Pinning, Step, Variant
 from asyncdb_bench.phases import PHASES
-from asyncdb_bench.theory import Picture, busy, grown, picture
+from asyncdb_bench.theory import Picture, app_cores, busy, grown, picture
 
 FULL = 0.85
 """A core, a pool or a set of threads that is busy this share of the time is used up: on a shared
@@ -130,7 +130,7 @@ def cores(case: Case) -> Diagnosis | None:
             f"workers used {workers:.2f} and the application {own:.2f} of their"
             f" {_cores(count)}; {case.grew('queue')}",
         )
-    if own < case.full_core:
+    if own < case.full_core * app_cores(case.variant, case.pinning):
         return None
     other = case.full.other_cpu
     if other >= SPREAD * own:
@@ -141,7 +141,8 @@ def cores(case: Case) -> Diagnosis | None:
         )
     return Diagnosis(
         "event loop",
-        f"its thread used {case.full.loop_cpu:.2f} of a core; loop lag p99"
+        f"{_loops(case)} used {case.full.loop_cpu:.2f} of"
+        f" {_cores(app_cores(case.variant, case.pinning))}; loop lag p99"
         f" {_ms(case.full.loop_lag_p99_ms)}; {case.grew(_most(case))}",
     )
 
@@ -232,6 +233,11 @@ def _unknown(case: Case) -> Diagnosis:
 
 def _most(case: Case) -> str:
     return grown(case.idle, case.full)[0][0]
+
+
+def _loops(case: Case) -> str:
+    count = case.variant.processes
+    return "its thread" if count == 1 else f"the threads of its {count} loops"
 
 
 def _cores(count: int) -> str:

@@ -27,6 +27,7 @@ class Knob:
     low, high : inclusive bounds, or None.
     choices : the permitted values, empty when free.
     help : one line.
+    split : whether several application processes share the value.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Knob:
     high: float | None = None
     choices: tuple[str, ...] = ()
     help: str = ""
+    split: bool = False
 
     @property
     def bounds(self) -> str:
@@ -58,6 +60,7 @@ def knob(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     help: str = "",  # noqa: A002 - the field's usual word
+    split: bool = False,
 ) -> Any:
     """Declare a knob as a field of a frozen dataclass.
 
@@ -68,8 +71,16 @@ def knob(
     low, high : inclusive bounds of a number.
     choices : the permitted values of a string.
     help : one line on what it does.
+    split : whether several application processes share the value, see :func:`split_knobs`.
     """
-    metadata = {"unit": unit, "low": low, "high": high, "choices": choices, "help": help}
+    metadata = {
+        "unit": unit,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "help": help,
+        "split": split,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -113,6 +124,33 @@ def make_knobs(cls: type[T], given: Mapping[str, Any], *, owner: str, budget: in
         for name, spec in known.items()
     }
     return cls(**values)
+
+
+def split_knobs(knobs: T, processes: int, place: int, *, owner: str) -> T:
+    """Return one application process's share of the knobs: the shares add up to the whole.
+
+    Parameters
+    ----------
+    knobs : of the whole variant.
+    processes : application processes.
+    place : which of them, from 0.
+    owner : whose knobs these are, for the message.
+
+    Raises
+    ------
+    KnobError : a value too small for each process to have one.
+    """
+    shares = {}
+    for name, spec in knobs_of(type(knobs)).items():
+        value = getattr(knobs, name)
+        if spec.split and value:
+            if value < processes:
+                raise KnobError(
+                    f"{owner}:{name}={value} cannot be split among {processes} processes; give"
+                    " each at least one"
+                )
+            shares[name] = value // processes + (place < value % processes)
+    return dataclasses.replace(knobs, **shares)  # type: ignore[type-var]
 
 
 def values_of(knobs: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 from asyncdb_bench.cores import on_cores
 from asyncdb_bench.errors import MeasurementError, ServiceError
-from asyncdb_bench.knob import make_knobs
+from asyncdb_bench.knob import make_knobs, split_knobs, values_of
 from asyncdb_bench.model import Asked, Broker, Order, Pinning, Variant
 from asyncdb_bench.plugins import make_scenario, strategy_class
 from asyncdb_bench.process import Child
@@ -79,7 +80,7 @@ class Processes:
     `end` ends them all before their time.
     """
 
-    app: Child
+    apps: tuple[Child, ...]
     workers: tuple[Child, ...]
     load: Child | None
     port: int
@@ -144,7 +145,7 @@ class Family:
         self.launch = launch
         self.logs = logs
         self.children: list[Child] = []
-        self.app: Child | None = None
+        self.apps: tuple[Child, ...] = ()
 
     def start(self, services: Services, database: str) -> Processes:
         """Start all at once, so that they import at the same time, and wait until all are ready."""
@@ -155,13 +156,14 @@ class Family:
         if launch.outstanding:
             load = self._child("asyncdb_bench.load", None, "load", cores("load"))
         workers = tuple(self._workers(shared)) if launch.with_workers else ()
-        self.app = self._child("asyncdb_bench.app", self._app_config(shared), "app", cores("app"))
-        _wait_for(workers)
-        port: int = self.app.receive(READY_S)["port"]
+        with self._shared_port() as wanted:
+            self.apps = tuple(self._applications(shared, wanted))
+            _wait_for(workers)
+            (port,) = {app.receive(READY_S)["port"] for app in self.apps}
         if load is not None:
             load.send(self._load_config(port))
             load.receive(READY_S)
-        return Processes(self.app, workers, load, port, database, end=lambda: self.stop(STOP_S))
+        return Processes(self.apps, workers, load, port, database, end=lambda: self.stop(STOP_S))
 
     def start_workers(self, services: Services, database: str) -> None:
         """Start the extra processes alone, and wait until they are ready."""
@@ -170,7 +172,38 @@ class Family:
     def stop(self, timeout_s: float) -> None:
         """End all; only the application has anything to close in order."""
         for child in reversed(self.children):
-            child.stop(timeout_s if child is self.app else 0)
+            child.stop(timeout_s if child in self.apps else 0)
+
+    @contextlib.contextmanager
+    def _shared_port(self) -> Iterator[int]:
+        """Hold a port for several applications to share while they start.
+
+        A socket that is bound and does not listen gets no connections.
+        """
+        launch = self.launch
+        if launch.variant.processes == 1:
+            yield launch.port
+            return
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            try:
+                held.bind((launch.host, launch.port))
+            except OSError as error:
+                raise ServiceError(
+                    f"cannot listen on {launch.host}:{launch.port}: {error.strerror}; choose"
+                    " another --port"
+                ) from error
+            yield held.getsockname()[1]
+
+    def _applications(self, shared: dict[str, Any], port: int) -> Iterator[Child]:
+        variant = self.launch.variant
+        cls = strategy_class(variant.strategy)
+        whole = make_knobs(cls.Knobs, variant.knobs, owner=cls.name, budget=0)
+        for place in range(variant.processes):
+            own = split_knobs(whole, variant.processes, place, owner=cls.name)
+            config = self._app_config(shared, values_of(own), port)
+            role = "app" if variant.processes == 1 else f"app{place}"
+            yield self._child("asyncdb_bench.app", config, role, self.launch.pinning.of("app"))
 
     def _child(
         self, module: str, config: dict[str, Any] | None, role: str, cores: Sequence[int]
@@ -202,18 +235,21 @@ class Family:
                     part.module, config, f"{part.role}{copy}", self.launch.pinning.of("workers")
                 )
 
-    def _app_config(self, shared: dict[str, Any]) -> dict[str, Any]:
+    def _app_config(
+        self, shared: dict[str, Any], knobs: dict[str, Any], port: int
+    ) -> dict[str, Any]:
         variant = self.launch.variant
         needs_broker = bool(strategy_class(variant.strategy).brokers)
         return {
             **shared,
             "strategy": variant.strategy,
-            "knobs": dict(variant.knobs),
+            "knobs": knobs,
+            "reuse_port": variant.processes > 1,
             "uvloop": variant.knobs["uvloop"],
             "gc_freeze": variant.knobs["gc_freeze"],
             "broker": shared["broker"] if needs_broker else None,
             "host": self.launch.host,
-            "port": self.launch.port,
+            "port": port,
         }
 
     def _load_config(self, port: int) -> dict[str, Any]:

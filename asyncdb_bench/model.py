@@ -88,6 +88,11 @@ class Variant:
     limits: Mapping[str, int] = field(default_factory=dict)
     not_run: str = ""
 
+    @property
+    def processes(self) -> int:
+        """How many application processes share the port."""
+        return int(self.knobs.get("processes", 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:

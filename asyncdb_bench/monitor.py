@@ -142,20 +142,27 @@ class Monitor:
         return observed
 
     def _app_threads(self) -> dict[int, kernel.Run]:
-        return kernel.threads(self.roles["app"][0]) if self.roles.get("app") else {}
+        """Return the threads of all application processes; a thread's id is the machine's."""
+        found: dict[int, kernel.Run] = {}
+        for pid in self.roles.get("app", []):
+            found |= kernel.threads(pid)
+        return found
 
     def _thread_use(self) -> Threads | None:
-        """Return who ran in the application; its loop runs in the process's first thread."""
+        """Return who ran in the applications; a loop runs in its process's first thread."""
         now, before = self._app_threads(), self._threads_before
         nothing = kernel.Run(0.0, 0.0)
-        loop = self.roles["app"][0] if self.roles.get("app") else 0
-        if loop not in now:
+        loops = [pid for pid in self.roles.get("app", []) if pid in now]
+        if not loops:
             return None
         used = {tid: run.cpu_s - before.get(tid, nothing).cpu_s for tid, run in now.items()}
-        waited = now[loop].waited_s
-        if waited is not None:
-            waited -= before.get(loop, nothing).waited_s or 0.0
-        return Threads(used.pop(loop), sum(used.values()), waited, len(now))
+        waits = [now[loop].waited_s for loop in loops]
+        waited = None
+        if all(each is not None for each in waits):
+            earlier = sum(before.get(loop, nothing).waited_s or 0.0 for loop in loops)
+            waited = sum(each or 0.0 for each in waits) - earlier
+        in_loops = sum(used.pop(loop) for loop in loops)
+        return Threads(in_loops, sum(used.values()), waited, len(now))
 
     def _open(self, connect: Callable[[], Statistics]) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from asyncdb_bench.model import HEARTBEAT_US, OUTCOMES
 from asyncdb_bench.phases import PHASES
 
 LAG_SERIES_US = 50_000
+GAUGES_US = 50_000
+"""Between two readings of an application's gauges."""
 GRACE_NS = 2_000_000
 """A send that is this much late is on time: the floor of the send lag's tolerance."""
 OK, TIMEOUT, SKIPPED, UNDRAINED = (
@@ -87,6 +89,35 @@ def window_lag(beats: dict[str, Any], started_ns: int, window_s: float) -> np.nd
     start_us = started_ns // 1000
     inside = (at_us >= start_us) & (at_us < start_us + int(window_s * 1e6))
     return stats.expand_stalls(lag_us[inside], HEARTBEAT_US)
+
+
+def merged(beats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the heartbeats of several application processes as one, in the order of time.
+
+    Their gauges (depths, connections in use) are summed over readings that are at most
+    50 ms apart.
+    """
+    at_us = np.concatenate([np.array(each["at_us"], np.int64) for each in beats])
+    lag_us = np.concatenate([np.array(each["lag_us"], np.int64) for each in beats])
+    order = np.argsort(at_us, kind="stable")
+    return {
+        "at_us": at_us[order],
+        "lag_us": lag_us[order],
+        "gauges": _summed([each["gauges"] for each in beats]),
+    }
+
+
+def _summed(readings: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:
+    if len(readings) == 1:
+        return readings[0]
+    slots: dict[int, dict[str, float]] = {}
+    for rows in readings:
+        for slot, row in {int(row["at_us"]) // GAUGES_US: row for row in rows}.items():
+            total = slots.setdefault(slot, {"at_us": slot * GAUGES_US})
+            for name, value in row.items():
+                if name != "at_us":
+                    total[name] = total.get(name, 0) + value
+    return [slots[slot] for slot in sorted(slots)]
 
 
 def peaks(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncdb_bench.cores import share_out, usable_cores
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
-from asyncdb_bench.knob import make_knobs, values_of
+from asyncdb_bench.knob import make_knobs, split_knobs, values_of
 from asyncdb_bench.model import Asked, Plan, Settings, Tolerance, Trial, Variant
 from asyncdb_bench.plugins import (
     CHECKOUT,
@@ -23,6 +23,7 @@ from asyncdb_bench.plugins import (
     scenario_class,
     strategy_class,
 )
+from asyncdb_bench.vary import parse_vary, varied
 
 START_S = 3.5
 """What a trial costs beside its steps: database copy, processes, pools (measured: 1 to 4 s)."""
@@ -39,6 +40,7 @@ class Choices:
     scenarios: str | None = None
     seed: int | None = None
     overrides: Mapping[str, Any] | None = None
+    vary: Sequence[str] = ()
 
 
 def read_profiles(path: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -73,6 +75,8 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     strategies = _collect(
         wrong, lambda: _specs(choices.strategies, profile["strategies"], "strategies")
     )
+    if choices.vary and strategies is not None:
+        strategies = _collect(wrong, lambda: _varied(choices, strategies))
     scenarios = _collect(
         wrong, lambda: _specs(choices.scenarios, profile["scenarios"], "scenarios")
     )
@@ -105,6 +109,11 @@ def _specs(given: str | None, default: Sequence[str], kind: str) -> list[Spec]:
     if not specs:
         raise UsageError(f"no {kind} given; known: {', '.join(names(kind))}")
     return specs
+
+
+def _varied(choices: Choices, strategies: Sequence[Spec]) -> list[Spec]:
+    varies = [parse_vary(each) for each in choices.vary]
+    return varied(strategies, varies, named=choices.strategies is not None)
 
 
 def make_settings(choices: Choices, profile: Mapping[str, Any]) -> Settings:
@@ -157,6 +166,8 @@ def make_variant(spec: Spec, budget: int) -> Variant:
     """Return a variant with every knob's value."""
     cls = strategy_class(spec.name)
     knobs = make_knobs(cls.Knobs, spec.knobs, owner=cls.name, budget=budget)
+    # a share that would be empty is refused now, not when the processes start
+    split_knobs(knobs, knobs.processes, 0, owner=cls.name)
     return Variant(
         label=spec.label,
         strategy=spec.name,

@@ -73,7 +73,7 @@ def serve_alone(serving: Serving) -> None:
         services = stack.enter_context(make(variant, logs))
         processes = stack.enter_context(launched(launch, services, logs))
         _print(_usage(variant, asked, f"http://{serving.host}:{processes.port}"))
-        while processes.app.popen.poll() is None:
+        while all(app.popen.poll() is None for app in processes.apps):
             time.sleep(0.2)
 
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class PoolKnobs(Knobs):
     """Knobs of a strategy with a connection pool of its own."""
 
-    pool: int = knob(BUDGET, unit="connections", low=1, high=1000, help="size of the pool")
+    pool: int = knob(
+        BUDGET, unit="connections", low=1, high=1000, help="size of the pool", split=True
+    )
 
 
 P = TypeVar("P", bound=PoolKnobs)

@@ -20,6 +20,13 @@ class Knobs:
     gc_freeze: bool = knob(
         True, help="take what start-up made out of garbage collection (gc.freeze): shorter pauses"
     )
+    processes: int = knob(
+        1,
+        unit="processes",
+        low=1,
+        high=64,
+        help="application processes on one port (SO_REUSEPORT), which share pool and threads",
+    )
     timing: float = knob(
         1.0, low=0, high=1, help="share of the requests whose phases are noted (Server-Timing)"
     )
@@ -95,9 +102,9 @@ class Strategy(ABC, Generic[K]):
     def limits(cls, knobs: K) -> dict[str, int]:
         """Return how many requests each of its resources serves at once.
 
-        By the names ``handler`` (1 where the loop waits for the database itself), ``threads``,
-        ``workers`` and ``connections``; those that it has. From them and the time that a request
-        occupies each follows the capacity that it can have at most.
+        By the names ``handler`` (the processes, where a loop waits for the database itself),
+        ``threads``, ``workers`` and ``connections``; those that it has. From them and the time
+        that a request occupies each follows the capacity that it can have at most.
         """
         return {}
 

@@ -143,7 +143,7 @@ def ceiling(seen: Sequence[Picture], variant: Variant, pinning: Pinning) -> Ceil
             law = f"{limit} {_noun(name, limit)} / {demand:.3g} ms"
             found[name] = (limit * 1000 / demand, law)
     for name, roles, cores in (
-        ("application CPU", ("app",), 1),
+        ("application CPU", ("app",), app_cores(variant, pinning)),
         ("CPU of application and workers", ("app", "workers"), len(pinning.of("app"))),
         ("PostgreSQL CPU", ("postgresql",), len(pinning.of("postgresql"))),
     ):
@@ -156,6 +156,11 @@ def ceiling(seen: Sequence[Picture], variant: Variant, pinning: Pinning) -> Ceil
     lowest = min(found, key=lambda name: found[name][0])
     others = {name: rps for name, (rps, _) in found.items() if name != lowest}
     return Ceiling(lowest, found[lowest][0], found[lowest][1], others)
+
+
+def app_cores(variant: Variant, pinning: Pinning) -> int:
+    """Return how many cores the application can use: one interpreter runs one thread at a time."""
+    return min(variant.processes, len(pinning.of("app")) or variant.processes)
 
 
 def _cpu_ms(seen: Picture, roles: Sequence[str]) -> float:

@@ -26,7 +26,7 @@ from asyncdb_bench.model import (
     Variant,
 )
 from asyncdb_bench.monitor import Monitor
-from asyncdb_bench.observe import Times, peaks, series_columns, window_lag
+from asyncdb_bench.observe import Times, merged, peaks, series_columns, window_lag
 from asyncdb_bench.plan import window_of
 from asyncdb_bench.plugins import make_scenario
 from asyncdb_bench.record import Clocks, Context, Measured, judged_step, whole_audit
@@ -140,7 +140,7 @@ class Climb:
         """Climb until the variant saturates, the ladder ends or time is up; return which."""
         services = self.bench.services
         roles = {
-            "app": [self.processes.app.pid],
+            "app": [app.pid for app in self.processes.apps],
             "workers": [each.pid for each in self.processes.workers],
             "load": [self.load.pid],
             **services.roles(),
@@ -184,6 +184,10 @@ class Climb:
             reply = self._offer(rate, seconds, (self.bench.seed, 999), "")
             self.ledgers.append(Ledger(**reply["ledger"]))
 
+    def _mark(self) -> list[dict[str, Any]]:
+        """Return what each application noted since the last call."""
+        return [app.ask({"do": "mark"}, READY_S) for app in self.processes.apps]
+
     def _offer(
         self, rate: float, window_s: float, seed: tuple[int, ...], file: str
     ) -> dict[str, Any]:
@@ -196,14 +200,14 @@ class Climb:
         self.offered += 1
         file = scratch / f"{number}.npz"
         clocks = Clocks()
-        self.processes.app.ask({"do": "mark"}, READY_S)
+        self._mark()
         monitor.begin()
         seed = (self.bench.seed, self.trial.block, self.place, place)
         reply = self._offer(rate, window_s, seed, str(file))
         seen = monitor.end()
         died: ServiceError | None = None
         try:
-            beats = self.processes.app.ask({"do": "mark"}, READY_S)
+            beats = merged(self._mark())
         except ServiceError as error:
             # what was asked of it until then is a measurement, and what it failed is part of it
             beats, died = NO_BEATS, error

@@ -95,7 +95,7 @@ def ours(name: str, services: RunningServices, logs: Path) -> Iterator[Target]:
         10,
     )
     with launched(launch, services, logs) as processes:
-        yield Target(processes.port, processes.app.pid)
+        yield Target(processes.port, processes.apps[0].pid)
 
 
 @contextlib.contextmanager

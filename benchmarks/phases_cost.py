@@ -31,7 +31,7 @@ def serving(name: str, timing: float, services: RunningServices, logs: Path) -> 
         10,
     )
     with launched(launch, services, logs) as processes:
-        yield Target(processes.port, processes.app.pid)
+        yield Target(processes.port, processes.apps[0].pid)
 
 
 def measure(

@@ -20,5 +20,5 @@ class Blocking(SessionStrategy[PoolKnobs]):
 
     @classmethod
     def limits(cls, knobs: PoolKnobs) -> dict[str, int]:
-        """Return the pool's size, and that the loop serves one request at a time."""
-        return super().limits(knobs) | {"handler": 1}
+        """Return the pool's size, and that each loop serves one request at a time."""
+        return super().limits(knobs) | {"handler": knobs.processes}

@@ -32,7 +32,9 @@ class CeleryKnobs(WorkerKnobs):
         help="callback: replies resolve futures; thread: .get() on threads; poll: asks ready(),"
         " and publishes on the loop (the two naive ways, kept with their flaws)",
     )
-    threads: int = knob(32, unit="threads", low=1, high=1000, help="threads of wait=thread")
+    threads: int = knob(
+        32, unit="threads", low=1, high=1000, help="threads of wait=thread", split=True
+    )
 
 
 class Celery(Strategy[CeleryKnobs]):

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 class ExecutorKnobs(PoolKnobs):
     """`threads` alone sets the pool too: a thread without a connection would only wait."""
 
-    threads: int = knob(BUDGET, unit="threads", low=1, high=1000, help="size of the executor")
-    pool: int = knob(0, unit="connections", low=0, high=1000, help="size of the pool; 0: threads")
+    threads: int = knob(
+        BUDGET, unit="threads", low=1, high=1000, help="size of the executor", split=True
+    )
+    pool: int = knob(
+        0, unit="connections", low=0, high=1000, help="size of the pool; 0: threads", split=True
+    )
 
 
 class Executor(SessionStrategy[ExecutorKnobs]):

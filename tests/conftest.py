@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services.running import RunningServices
+
+# A shell's background job inherits an ignored Ctrl-C, and so would the commands under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def start(logs: Path, *, broker: str) -> RunningServices:

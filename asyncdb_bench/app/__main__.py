@@ -42,6 +42,7 @@ class AppConfig(msgspec.Struct, frozen=True):
     host: str = "127.0.0.1"
     port: int = 0
     broker: Broker | None = None
+    reuse_port: bool = False
     uvloop: bool = False
     gc_freeze: bool = True
 
@@ -63,7 +64,9 @@ def make_strategy(config: AppConfig) -> Strategy[Any]:
 async def serve(config: AppConfig) -> None:
     """Serve until told to stop; the strategy is closed whatever happens."""
     try:
-        sockets = bind_sockets(config.port, address=config.host, backlog=BACKLOG)
+        sockets = bind_sockets(
+            config.port, address=config.host, backlog=BACKLOG, reuse_port=config.reuse_port
+        )
     except OSError as error:
         raise ServiceError(
             f"cannot listen on {config.host}:{config.port}: {error.strerror}; choose another --port"

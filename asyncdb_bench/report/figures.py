@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from asyncdb_bench.analysis import Comparison
 from asyncdb_bench.curves import Curve
+from asyncdb_bench.knobcurve import KnobCurve
 from asyncdb_bench.model import Asked, Manifest
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, less its yellow.
@@ -54,7 +55,11 @@ class Drawing:
 
 
 def draw(
-    manifest: Manifest, steps: pd.DataFrame, comparisons: Sequence[Comparison], curves: Curves
+    manifest: Manifest,
+    steps: pd.DataFrame,
+    comparisons: Sequence[Comparison],
+    curves: Curves,
+    curves_over: Mapping[str, Sequence[KnobCurve]],
 ) -> dict[str, dict[str, Drawing]]:
     """Draw every figure.
 
@@ -64,11 +69,12 @@ def draw(
     steps : rows of :func:`asyncdb_bench.analysis.steps_table`.
     comparisons : one per scenario.
     curves : percentile curves by scenario and variant.
+    curves_over : by scenario, the curves over one knob.
 
     Returns
     -------
-    By scenario: ``latency``, ``percentiles``, ``capacity``, ``phases`` and ``loop``, those for
-    which there is data.
+    By scenario: ``latency``, ``percentiles``, ``capacity``, ``phases``, ``loop`` and ``knob0``
+    and so on, those for which there is data.
     """
     looks = Looks([each.label for each in manifest.plan.variants])
     asked = {each.label: each for each in manifest.plan.scenarios}
@@ -89,6 +95,8 @@ def draw(
                 drawn[each.scenario]["percentiles"] = percentiles(each, mine, looks)
             if each.phases:
                 drawn[each.scenario]["phases"] = phases(each)
+            for place, curve in enumerate(curves_over[each.scenario]):
+                drawn[each.scenario][f"knob{place}"] = knob_curve(curve, each.scenario)
             if own.loop_lag_p99_ms.notna().any():
                 drawn[each.scenario]["loop"] = loop(own, asked[each.scenario], looks)
     return drawn
@@ -159,6 +167,43 @@ def loop(steps: pd.DataFrame, asked: Asked, looks: Looks) -> Drawing:
         f" {', '.join(map(str, steps.variant.unique()))}"
     )
     return Drawing(_svg(figure, f"loop-{asked.label}", text), text)
+
+
+def knob_curve(curve: KnobCurve, scenario: str) -> Drawing:
+    """Draw capacity with its ceiling, and below it p99 and loop lag, against one knob."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    values = [each.value for each in curve.points]
+    carried = [each.capacity.rps for each in curve.points]
+    upper.plot(values, carried, color=COLOURS[0], marker="o", label="capacity")
+    for point in curve.points:
+        high = point.capacity.high if point.capacity.high is not None else point.capacity.rps
+        upper.plot([point.value] * 2, [point.capacity.low, high], color=COLOURS[0], linewidth=1.2)
+        if not point.sound:
+            upper.plot(point.value, point.capacity.rps, "o", mfc="white", mec=COLOURS[0], ms=10)
+    known = [(each.value, each.ceiling_rps) for each in curve.points if each.ceiling_rps]
+    if known:
+        at, tops = zip(*known, strict=True)
+        upper.plot(at, tops, color="#555555", linestyle="--", marker="_", label="ceiling by theory")
+    if curve.recommended is not None:
+        upper.axvline(curve.recommended.value, color=COLOURS[2], linewidth=1.2, label="recommended")
+    upper.set_ylim(bottom=0)
+    upper.set_ylabel("capacity, requests/s")
+    _legend(upper)
+    latencies = pd.Series([each.p99_ms for each in curve.points], dtype=float)
+    lags = pd.Series([each.loop_lag_p99_ms for each in curve.points], dtype=float)
+    lower.plot(values, latencies, color=COLOURS[1], marker="s", label="latency p99")
+    lower.plot(values, lags, color=COLOURS[3], marker="^", linestyle=":", label="loop lag p99")
+    _log_axis(lower.yaxis, lower, "y", pd.concat([latencies, lags]))
+    lower.set_ylabel("ms (log)")
+    _legend(lower)
+    lower.set_xscale("log", base=2)
+    lower.set_xticks(values, [f"{value:g}" for value in values])
+    lower.xaxis.set_minor_locator(NullLocator())
+    lower.set_xlabel(f"{curve.name}:{curve.knob} (log)")
+    listed = ", ".join(f"{each.value:g}: {each.capacity.rps:,.0f}/s" for each in curve.points)
+    text = f"{scenario}: capacity of {curve.name} against {curve.knob}: {listed}"
+    return Drawing(_svg(figure, f"knob-{curve.name}-{curve.knob}-{scenario}", text), text)
 
 
 def phases(comparison: Comparison) -> Drawing:

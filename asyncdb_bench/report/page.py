@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from asyncdb_bench.analysis import Comparison
+from asyncdb_bench.knobcurve import KnobCurve
 from asyncdb_bench.model import PROBE_EVERY_S, Manifest, Step, TrialEnd
 from asyncdb_bench.phases import PHASES
 from asyncdb_bench.report.figures import Drawing
@@ -24,6 +25,7 @@ def render(
     figures: Mapping[str, Mapping[str, Drawing]],
     ends: Sequence[TrialEnd],
     offered: Sequence[Step],
+    curves_over: Mapping[str, Sequence[KnobCurve]],
 ) -> str:
     """Return the report as one self-contained HTML page.
 
@@ -33,6 +35,7 @@ def render(
     offered : its steps, those that were offered again included.
     comparisons, verdicts : one per scenario, in the same order.
     figures : by scenario and name.
+    curves_over : by scenario, the curves over one knob.
     """
     environment = Environment(
         loader=PackageLoader("asyncdb_bench.report", "templates"),
@@ -50,6 +53,7 @@ def render(
         sections=list(zip(comparisons, verdicts, strict=True)),
         asked={each.label: each for each in manifest.plan.scenarios},
         figures=figures,
+        curves_over=curves_over,
         fairness=fairness(manifest, steps, records, ends),
         resources=resources(records, comparisons),
         phase_names=PHASES,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from asyncdb_bench.analysis import Comparison, compare, summary
 from asyncdb_bench.curves import COLUMNS, percentile_curves
+from asyncdb_bench.knobcurve import knob_curves
 from asyncdb_bench.model import Manifest, Step
 from asyncdb_bench.store import RunFolder, point_latest, write_text
 from asyncdb_bench.tables import steps_table
@@ -60,8 +61,9 @@ def write(folder: RunFolder, reports: Path) -> Written:
     folder.write_summary(summary(steps, comparisons))
     wanted = steps_at_common_load(records, comparisons)
     curves = percentile_curves(folder.tables("requests", COLUMNS), wanted)
-    figures = draw(manifest, steps, comparisons, curves)
-    page = render(manifest, steps, comparisons, verdicts, figures, ends, offered)
+    curves_over = {each.scenario: knob_curves(manifest.plan.variants, each) for each in comparisons}
+    figures = draw(manifest, steps, comparisons, curves, curves_over)
+    page = render(manifest, steps, comparisons, verdicts, figures, ends, offered, curves_over)
     target = reports / folder.run_id / "index.html"
     write_text(target, page)
     point_latest(reports, folder.run_id)

@@ -134,8 +134,8 @@ def test_the_application_ends_when_its_parent_is_gone(
     postgres: RunningServices, tmp_path: Path
 ) -> None:
     with serving("blocking", postgres, tmp_path) as processes:
-        process = psutil.Process(processes.app.pid)
-        assert processes.app.popen.stdin is not None
-        processes.app.popen.stdin.close()
-        assert eventually(lambda: processes.app.popen.poll() is not None, 6)
+        process = psutil.Process(processes.apps[0].pid)
+        assert processes.apps[0].popen.stdin is not None
+        processes.apps[0].popen.stdin.close()
+        assert eventually(lambda: processes.apps[0].popen.poll() is not None, 6)
         assert not process.is_running()

@@ -56,9 +56,9 @@ def test_a_stop_of_two_seconds_is_in_the_tail_that_a_closed_loop_never_sees(
 
         def stop() -> None:
             time.sleep(a_dense_moment())
-            processes.app.popen.send_signal(signal.SIGSTOP)
+            processes.apps[0].popen.send_signal(signal.SIGSTOP)
             time.sleep(STOP_S)
-            processes.app.popen.send_signal(signal.SIGCONT)
+            processes.apps[0].popen.send_signal(signal.SIGCONT)
 
         stopper = threading.Thread(target=stop)
         stopper.start()

@@ -171,3 +171,26 @@ def test_a_database_that_may_not_be_watched_makes_the_result_smaller(
     (note,) = [each for each in step.notes if "could not be watched" in each]
     assert "permission denied" in note
     assert found.end.notes == (note,)
+
+
+@pytest.mark.parametrize(
+    "request_text", ["native:processes=2", "executor:processes=2", "blocking:processes=2:pool=3"]
+)
+def test_several_processes_share_one_port_and_one_budget(
+    request_text: str, postgres: RunningServices, tmp_path: Path
+) -> None:
+    found = measure(request_text, postgres, tmp_path, scenario="slow:ms=20,rows=1000", ladder=(60,))
+    (step,) = found.steps
+    assert step.ledger.ok == step.ledger.scheduled
+    assert step.usage["app"].processes == 2
+    assert step.connections_peak == found.variant.budget
+    assert step.valid, step.reasons
+    assert step.loop_lag.n > 2000, "the beats of both loops"
+    logs = sorted(each.name for each in (found.folder.path / "logs").glob("t*-app*.log"))
+    assert [name.rpartition("-")[2] for name in logs] == ["app0.log", "app1.log"]
+
+
+def test_celery_behind_several_processes(valkey: RunningServices, tmp_path: Path) -> None:
+    (step,) = measure("celery:processes=2", valkey, tmp_path, ladder=(60,)).steps
+    assert step.ledger.ok == 90
+    assert step.usage["app"].processes == 2

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdb_bench.errors import KnobError, UnknownNameError
-from asyncdb_bench.knob import BUDGET, knob, knobs_of, make_knobs, values_of
+from asyncdb_bench.knob import BUDGET, knob, knobs_of, make_knobs, split_knobs, values_of
 
 
 @dataclass(frozen=True)
@@ -73,3 +73,22 @@ def test_bounds_are_shown() -> None:
         "true|false",
         "a|b",
     ]
+
+
+@dataclass(frozen=True)
+class Shared:
+    pool: int = knob(8, low=0, high=64, split=True)
+    other: int = knob(3, low=1, high=64)
+
+
+@given(pool=st.integers(0, 64), processes=st.integers(1, 16))
+def test_shares_of_a_split_knob_add_up_to_the_whole(pool: int, processes: int) -> None:
+    whole = Shared(pool=pool)
+    if 0 < pool < processes:
+        with pytest.raises(KnobError, match="cannot be split"):
+            split_knobs(whole, processes, 0, owner="s")
+        return
+    shares = [split_knobs(whole, processes, place, owner="s") for place in range(processes)]
+    assert sum(each.pool for each in shares) == pool
+    assert max(each.pool for each in shares) - min(each.pool for each in shares) <= 1
+    assert {each.other for each in shares} == {3}

@@ -77,7 +77,8 @@ class Bench:
         context = Context(
             database_url=database or self.database,
             operations=self.operations,
-            broker=self.services.broker if self.cls.brokers else None,
+            broker=self.services.broker if self.variant.brokers else None,
+            store=self.services.store if self.variant.needs_store else None,
             queue=queue,
             timeout_s=TIMEOUT_S,
         )
@@ -228,7 +229,7 @@ def examine(variant: Variant, services: RunningServices) -> Iterator[Finding]:
     ------
     UnsupportedError : it cannot run here, for want of its broker.
     """
-    refused = services.refusal(strategy_class(variant.strategy).brokers)
+    refused = services.refusal(variant.brokers, needs_store=variant.needs_store)
     if refused:
         raise UnsupportedError(f"{variant.label} cannot be checked here: {refused}")
     data = make_scenario(WORK, {}).workload().data
@@ -300,9 +301,13 @@ def check_strategy(request: str, budget: int = 4) -> int:
     variant = make_variant(specs[0], budget)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="asyncdb-bench-check-") as logs:
-        needs_broker = bool(strategy_class(variant.strategy).brokers)
         prefix = f"asyncdb_bench_check_{time.time_ns()}"
-        with RunningServices(Path(logs), prefix, with_broker=needs_broker) as services:
+        with RunningServices(
+            Path(logs),
+            prefix,
+            with_broker=bool(variant.brokers),
+            with_store=variant.needs_store,
+        ) as services:
             for finding in examine(variant, services):
                 failed += bool(finding.problem)
                 _print(f"{'FAIL' if finding.problem else 'ok  '}  {finding.check}")

@@ -29,6 +29,10 @@ class Services(Protocol):
     def broker(self) -> Broker | None:
         """The broker, where one runs."""
 
+    @property
+    def store(self) -> Broker | None:
+        """The Redis for results, where one is needed."""
+
     def clone(self, data: Any, name: str) -> str:
         """Make a fresh database and return its URL."""
 
@@ -221,6 +225,9 @@ class Family:
             "scenario_knobs": dict(launch.asked.knobs),
             "database_url": database,
             "broker": asdict(services.broker) if services.broker else None,
+            "store": asdict(services.store)
+            if services.store and launch.variant.needs_store
+            else None,
             "queue": launch.queue,
             "timeout_s": launch.timeout_s,
         }
@@ -239,7 +246,6 @@ class Family:
         self, shared: dict[str, Any], knobs: dict[str, Any], port: int
     ) -> dict[str, Any]:
         variant = self.launch.variant
-        needs_broker = bool(strategy_class(variant.strategy).brokers)
         return {
             **shared,
             "strategy": variant.strategy,
@@ -247,7 +253,7 @@ class Family:
             "reuse_port": variant.processes > 1,
             "uvloop": variant.knobs["uvloop"],
             "gc_freeze": variant.knobs["gc_freeze"],
-            "broker": shared["broker"] if needs_broker else None,
+            "broker": shared["broker"] if variant.brokers else None,
             "host": self.launch.host,
             "port": port,
         }

@@ -78,6 +78,8 @@ class Variant:
     parts : extra processes by role, with their number.
     limits : requests that each of its resources serves at once, see :meth:`Strategy.limits`.
     not_run : why it cannot be run here, empty where it can.
+    brokers : kinds of broker that it works over; empty: it needs none.
+    needs_store : whether it needs a Redis for results.
     """
 
     label: str
@@ -87,6 +89,8 @@ class Variant:
     parts: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     not_run: str = ""
+    brokers: tuple[str, ...] = ()
+    needs_store: bool = False
 
     @property
     def processes(self) -> int:

@@ -175,6 +175,8 @@ def make_variant(spec: Spec, budget: int) -> Variant:
         budget=cls.budget(knobs),
         parts={part.role: part.copies for part in cls.parts(knobs)},
         limits=cls.limits(knobs),
+        brokers=cls.brokers_for(knobs),
+        needs_store=cls.needs_store(knobs),
     )
 
 

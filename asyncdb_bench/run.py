@@ -17,7 +17,7 @@ from asyncdb_bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_INVALID, EXIT
 from asyncdb_bench.lock import MachineLock
 from asyncdb_bench.machine import fingerprint, git, machine, versions
 from asyncdb_bench.model import SCHEMA_VERSION, Calibration, Manifest, Pinning, Plan, TrialEnd
-from asyncdb_bench.plugins import CHECKOUT, strategy_class
+from asyncdb_bench.plugins import CHECKOUT
 from asyncdb_bench.progress import Progress, make_progress
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial import Bench, run_trial
@@ -93,7 +93,8 @@ def measure(
     lock: MachineLock,
 ) -> list[TrialEnd]:
     """Start the services, run the trials in order, stop the services."""
-    with_broker = any(strategy_class(each.strategy).brokers for each in plan.variants)
+    with_broker = any(each.brokers for each in plan.variants)
+    with_store = any(each.needs_store for each in plan.variants)
     deadline = time.monotonic() + plan.settings.time_budget_s
     prefix = f"asyncdb_bench_{folder.run_id.replace('-', '_').lower()}"
     # before this process goes to its own cores
@@ -102,7 +103,11 @@ def measure(
     with (
         on_cores(pinning.of("postgresql")),
         RunningServices(
-            folder.logs, prefix, with_broker=with_broker, on_start=progress.service
+            folder.logs,
+            prefix,
+            with_broker=with_broker,
+            with_store=with_store,
+            on_start=progress.service,
         ) as services,
     ):
         plan = without_refused(plan, services)
@@ -186,7 +191,7 @@ def run_trials(bench: Bench, plan: Plan, progress: Progress, deadline: float) ->
 def without_refused(plan: Plan, services: RunningServices) -> Plan:
     """Take out the trials of variants that cannot run here; they are reported with the reason."""
     variants = tuple(
-        replace(each, not_run=services.refusal(strategy_class(each.strategy).brokers))
+        replace(each, not_run=services.refusal(each.brokers, needs_store=each.needs_store))
         for each in plan.variants
     )
     refused = {each.label for each in variants if each.not_run}

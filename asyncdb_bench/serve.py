@@ -19,7 +19,7 @@ from asyncdb_bench.launch import Launch, Services, launched
 from asyncdb_bench.model import Asked, Broker, Variant
 from asyncdb_bench.pgstat import Statistics
 from asyncdb_bench.plan import make_asked, make_variant
-from asyncdb_bench.plugins import make_scenario, parse_specs, strategy_class
+from asyncdb_bench.plugins import make_scenario, parse_specs
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.running import RunningServices
@@ -85,12 +85,15 @@ def own_services(variant: Variant, logs: Path) -> Iterator[Services]:
     ------
     UnsupportedError : the broker that it needs is not to be had.
     """
-    kinds = strategy_class(variant.strategy).brokers
     prefix = f"asyncdb_bench_serve_{int(time.time())}"
     with RunningServices(
-        logs, prefix, with_broker=bool(kinds), on_start=lambda name: _print(f"starting {name}")
+        logs,
+        prefix,
+        with_broker=bool(variant.brokers),
+        with_store=variant.needs_store,
+        on_start=lambda name: _print(f"starting {name}"),
     ) as services:
-        if refused := services.refusal(kinds):
+        if refused := services.refusal(variant.brokers, needs_store=variant.needs_store):
             raise UnsupportedError(f"{variant.label} cannot run here: {refused}")
         yield services
 
@@ -101,6 +104,11 @@ class AttachedServices:
     def __init__(self, database_url: str, broker: Broker | None) -> None:
         self.database_url = database_url
         self.broker = broker
+
+    @property
+    def store(self) -> Broker | None:
+        """The broker, where it is one that keeps results."""
+        return self.broker if self.broker is not None and self.broker.kind == "redis" else None
 
     def clone(self, data: Any, name: str) -> str:
         """Seed the database where it has no tables yet, and return its URL."""
@@ -141,7 +149,7 @@ def attached_services(variant: Variant, _logs: Path) -> Iterator[Services]:
     UsageError : a URL that is needed is not set.
     ServiceError : one does not answer.
     """
-    needs_broker = bool(strategy_class(variant.strategy).brokers)
+    needs_broker = bool(variant.brokers)
     database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "")
     if not database or (needs_broker and not broker):
         raise UsageError("--attached needs DATABASE_URL, and BROKER_URL where there are workers")

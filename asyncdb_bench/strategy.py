@@ -43,6 +43,7 @@ class Context:
     broker : the broker, where the strategy declares that it needs one.
     queue : name of the task queue, unique to the trial.
     timeout_s : after how long the application gives up a request.
+    store : a Redis for results, where the strategy declares that it needs one.
     """
 
     database_url: str
@@ -50,6 +51,7 @@ class Context:
     broker: Broker | None = None
     queue: str = "asyncdb-bench"
     timeout_s: float = 10.0
+    store: Broker | None = None
 
 
 K = TypeVar("K", bound=Knobs)
@@ -107,6 +109,16 @@ class Strategy(ABC, Generic[K]):
         that a request occupies each follows the capacity that it can have at most.
         """
         return {}
+
+    @classmethod
+    def brokers_for(cls, knobs: K) -> tuple[str, ...]:
+        """Return the kinds of broker that it works over with these knobs."""
+        return cls.brokers
+
+    @classmethod
+    def needs_store(cls, knobs: K) -> bool:
+        """Return whether it needs a Redis for results, whatever the broker is."""
+        return False
 
     @classmethod
     def parts(cls, knobs: K) -> tuple[Part, ...]:

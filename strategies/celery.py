@@ -32,9 +32,20 @@ class CeleryKnobs(WorkerKnobs):
         help="callback: replies resolve futures; thread: .get() on threads; poll: asks ready(),"
         " and publishes on the loop (the two naive ways, kept with their flaws)",
     )
+    results: str = knob(
+        "auto",
+        choices=("auto", "rpc", "redis", "amqp"),
+        help="result backend; amqp: one queue per task (RabbitMQ), as in 2017; auto: rpc, and redis"
+        " where wait is not callback over Redis",
+    )
     threads: int = knob(
         32, unit="threads", low=1, high=1000, help="threads of wait=thread", split=True
     )
+
+    @property
+    def backend(self) -> str:
+        """The result backend; a callback needs none but replies unless told otherwise."""
+        return "rpc" if self.results == "auto" and self.wait == "callback" else self.results
 
 
 class Celery(Strategy[CeleryKnobs]):
@@ -59,16 +70,17 @@ class Celery(Strategy[CeleryKnobs]):
         options = tasks.QueueOptions(
             broker=self.context.broker,
             queue=self.context.queue,
-            results=results_backend(reply=callback, broker=self.context.broker.kind),
+            results=results_backend(self.knobs.backend, self.context.broker.kind),
             acks_late=self.knobs.acks_late,
             timeout_s=self.context.timeout_s,
+            store=self.context.store,
         )
         app = tasks.make_app(options, backend=tasks.backend_url(options, client=callback))
         self.task = tasks.task_of(app)
         self.task_arguments = tasks.task_arguments
         self.unwrapped = tasks.unwrapped
         if callback:
-            self.bridge = Bridge(app, self.context.queue, self.context.timeout_s)
+            self.bridge = Bridge(app, options)
             await self.bridge.open()
         elif self.knobs.wait == "thread":
             self.executor = ThreadPoolExecutor(self.knobs.threads, thread_name_prefix="celery-get")
@@ -141,4 +153,14 @@ class Celery(Strategy[CeleryKnobs]):
     @classmethod
     def parts(cls, knobs: CeleryKnobs) -> tuple[Part, ...]:
         """Return the worker."""
-        return worker_parts(knobs, reply=knobs.wait == "callback")
+        return worker_parts(knobs, knobs.backend)
+
+    @classmethod
+    def brokers_for(cls, knobs: CeleryKnobs) -> tuple[str, ...]:
+        """Return RabbitMQ alone where each task has a queue."""
+        return ("rabbitmq",) if knobs.results == "amqp" else cls.brokers
+
+    @classmethod
+    def needs_store(cls, knobs: CeleryKnobs) -> bool:
+        """Say whether Redis keeps the results."""
+        return knobs.results == "redis"

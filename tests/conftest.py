@@ -24,6 +24,7 @@ def start(logs: Path, *, broker: str) -> RunningServices:
         logs,
         f"asyncdb_bench_test_{time.time_ns()}",
         with_broker=bool(broker),
+        with_store=broker == "rabbitmq",
         environment=environment,
     )
     if broker == "redis":

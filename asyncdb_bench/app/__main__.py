@@ -42,6 +42,7 @@ class AppConfig(msgspec.Struct, frozen=True):
     host: str = "127.0.0.1"
     port: int = 0
     broker: Broker | None = None
+    store: Broker | None = None
     reuse_port: bool = False
     uvloop: bool = False
     gc_freeze: bool = True
@@ -57,6 +58,7 @@ def make_strategy(config: AppConfig) -> Strategy[Any]:
         broker=config.broker,
         queue=config.queue,
         timeout_s=config.timeout_s,
+        store=config.store,
     )
     return cls(make_knobs(cls.Knobs, config.knobs, owner=cls.name, budget=0), context)
 

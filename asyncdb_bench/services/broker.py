@@ -254,3 +254,4 @@ def _remove(broker: Broker, queue: str) -> None:
     with Connection(broker.url, connect_timeout=2) as connection:
         channel: Any = connection.channel()
         channel.queue_delete(queue)
+        channel.exchange_delete(f"{queue}.results")

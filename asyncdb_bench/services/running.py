@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,7 @@ class RunningServices:
     logs : folder for the services' logs.
     prefix : start of every name of a database of ours.
     with_broker : whether anybody needs a broker.
+    with_store : whether anybody needs a Redis for results.
     on_start : told what is being started, for the display.
     environment : read for ``DATABASE_URL`` and ``BROKER_URL``.
     """
@@ -36,15 +38,18 @@ class RunningServices:
         prefix: str,
         *,
         with_broker: bool,
+        with_store: bool = False,
         on_start: Callable[[str], None] = lambda _: None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.logs = logs
         self.prefix = prefix
         self.with_broker = with_broker
+        self.with_store = with_store
         self.on_start = on_start
         self.environment = environment if environment is not None else os.environ
         self.broker_server: brokers.BrokerServer | None = None
+        self.store_server: brokers.BrokerServer | None = None
         self.broker_problem = ""
         self._stack = contextlib.ExitStack()
 
@@ -81,6 +86,11 @@ class RunningServices:
             self.broker_problem = str(error)
         else:
             stack.callback(self.broker_server.stop)
+            if self.with_store and self.store is None:
+                self.on_start("Valkey, for results")
+                folder = databases.scratch_folder("store")
+                self.store_server = brokers.start_valkey(folder, self.logs)
+                stack.callback(self.store_server.stop)
 
     def _start_broker(self) -> brokers.BrokerServer:
         url = self.environment.get("BROKER_URL", "")
@@ -99,12 +109,21 @@ class RunningServices:
         """The broker, where one runs."""
         return self.broker_server.broker if self.broker_server else None
 
-    def refusal(self, kinds: tuple[str, ...]) -> str:
+    @property
+    def store(self) -> Broker | None:
+        """The Redis for results: the broker where it is one, else one beside it."""
+        if self.broker is not None and self.broker.kind == "redis":
+            return self.broker
+        return self.store_server.broker if self.store_server else None
+
+    def refusal(self, kinds: tuple[str, ...], *, needs_store: bool = False) -> str:
         """Return why a strategy that works over these kinds of broker cannot run, or nothing."""
         if not kinds:
             return ""
         if self.broker is None:
             return f"no broker: {self.broker_problem}"
+        if needs_store and self.store is None:
+            return "no Redis for its results"
         if self.broker.kind not in kinds:
             wanted = " or ".join({"rabbitmq": "RabbitMQ", "redis": "Redis"}[each] for each in kinds)
             return (
@@ -125,14 +144,21 @@ class RunningServices:
         """Remove a trial's queues from a broker that outlives the run."""
         if self.broker_server is not None:
             self.broker_server.clean(queue)
+        if self.store_server is not None:
+            self.store_server.clean(queue)
 
     def roles(self) -> dict[str, list[int]]:
         """Return the process ids of the services that are ours, by role."""
+        brokers_run = [self.broker_server, self.store_server]
         programs = {
-            "postgresql": self.postgres.program,
-            "broker": self.broker_server.program if self.broker_server else None,
+            "postgresql": [self.postgres.program],
+            "broker": [each.program for each in brokers_run if each is not None],
         }
-        return {role: [each.popen.pid] for role, each in programs.items() if each is not None}
+        pids = {
+            role: [each.popen.pid for each in run if each is not None]
+            for role, run in programs.items()
+        }
+        return {role: found for role, found in pids.items() if found}
 
     def statistics(self, url: str) -> Statistics:
         """Open the statistics of a database."""
@@ -141,4 +167,5 @@ class RunningServices:
     def info(self) -> tuple[ServiceInfo, ...]:
         """Return what the services are, for the manifest."""
         broker = (self.broker_server.info(),) if self.broker_server else ()
-        return (self.postgres.info(), *broker)
+        store = (replace(self.store_server.info(), name="results"),) if self.store_server else ()
+        return (self.postgres.info(), *broker, *store)

@@ -22,6 +22,9 @@ TASK = "asyncdb_bench.run_operation"
 QUEUE_EXPIRES_S = 60.0
 """A queue that nobody uses any more is deleted by RabbitMQ after this long."""
 
+RESULT_QUEUE_EXPIRES_S = 15.0
+"""Likewise a task's own result queue, which a late result declares anew."""
+
 
 class PromptConnection(Connection):  # type: ignore[misc]
     """Tries again every 0.2 to 1 s.
@@ -57,7 +60,9 @@ class QueueOptions:
     Parameters
     ----------
     broker, queue : where; the queue's name is unique to the trial.
-    results : result backend of the workers: ``"rpc"`` (reply messages) or ``"redis"``.
+    results : how results come back: ``"rpc"`` (reply messages), ``"redis"``, or ``"amqp"`` (one
+        queue per task).
+    store : the Redis that keeps them with ``"redis"``.
     acks_late : acknowledge a task after it ran, so that a killed worker's task runs again.
     prefetch : tasks that a worker process takes ahead.
     timeout_s : after how long an unanswered task is worth nothing.
@@ -69,6 +74,12 @@ class QueueOptions:
     acks_late: bool = False
     prefetch: int = 1
     timeout_s: float = 10.0
+    store: Broker | None = None
+
+
+def results_exchange(queue: str) -> str:
+    """Return the exchange to which `results=amqp` publishes, of this trial alone."""
+    return f"{queue}.results"
 
 
 def transport_options(options: QueueOptions) -> dict[str, Any]:
@@ -86,7 +97,10 @@ def transport_options(options: QueueOptions) -> dict[str, Any]:
 def backend_url(options: QueueOptions, *, client: bool) -> str:
     """Return Celery's result backend; replies by message need none on the client's side."""
     if options.results == "redis":
-        return options.broker.url
+        assert options.store is not None
+        return options.store.url
+    if options.results == "amqp":
+        return "celery_amqp_backend.AMQPBackend://"
     return "disabled://" if client else "rpc://"
 
 
@@ -124,7 +138,10 @@ def make_app(options: QueueOptions, *, backend: str) -> Celery:
         broker_heartbeat=0,
         broker_transport_options=transport_options(options),
         result_backend_transport_options={"global_keyprefix": f"{options.queue}:"},
-        result_expires=QUEUE_EXPIRES_S,
+        result_expires=RESULT_QUEUE_EXPIRES_S if options.results == "amqp" else QUEUE_EXPIRES_S,
+        result_exchange=results_exchange(options.queue),
+        result_exchange_type="direct",
+        result_persistent=False,
         redis_socket_timeout=max(5.0, 2 * options.timeout_s),
         event_queue_ttl=5,
     )

@@ -17,16 +17,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from celery import Celery
-from kombu import Consumer, Queue
 
-from asyncdb_bench.errors import UnavailableError
-from asyncdb_bench.taskqueue.app import Arguments, task_arguments, task_of, unwrapped
+from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
+from asyncdb_bench.taskqueue.app import (
+    Arguments,
+    QueueOptions,
+    task_arguments,
+    task_of,
+    unwrapped,
+)
 from asyncdb_bench.taskqueue.pending import LIMIT, Pending
+from asyncdb_bench.taskqueue.results import make_results
 
 RETRY_S = 0.2
-DRAIN_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +46,16 @@ class Bridge:
     Parameters
     ----------
     app : the Celery application.
-    queue_name : the task queue; the reply queue is named after it.
-    timeout_s : after how long a task is worth nothing, to the broker and the workers too.
+    options : how tasks and results travel; the reply queue is named after the task queue.
     """
 
-    def __init__(self, app: Celery, queue_name: str, timeout_s: float) -> None:
+    def __init__(self, app: Celery, options: QueueOptions) -> None:
         self.app = app
         self.task = task_of(app)
-        self.timeout_s = timeout_s
+        self.timeout_s = options.timeout_s
         self.pending = Pending()
-        self.reply_to = f"{queue_name}.reply.{uuid.uuid4().hex[:8]}"
+        reply_to = f"{options.queue}.reply.{uuid.uuid4().hex[:8]}"
+        self.results = make_results(options, reply_to, self._on_result)
         self._outbox: queue.Queue[_Call | None] = queue.Queue(maxsize=LIMIT)
         self._stop = threading.Event()
         self._listening = threading.Event()
@@ -85,7 +89,12 @@ class Bridge:
             self._outbox.put_nowait(_Call(task_id, arguments, time.monotonic() + self.timeout_s))
         except queue.Full:
             self.pending.fail(task_id, "the buffer of tasks to publish is full")
-        return unwrapped(await self.pending.wait(task_id, future, self.timeout_s), submitted_ns)
+        try:
+            reply = await self.pending.wait(task_id, future, self.timeout_s)
+        except RequestTimeoutError:
+            self.results.forget(task_id)
+            raise
+        return unwrapped(reply, submitted_ns)
 
     async def close(self) -> None:
         """End both threads."""
@@ -132,10 +141,11 @@ class Bridge:
             try:
                 if generation != self._generation:
                     raise ConnectionResetError("the connection to the broker was lost")
+                self.results.expect(call.task_id)
                 self.task.apply_async(
                     call.arguments,
                     task_id=call.task_id,
-                    reply_to=self.reply_to,
+                    reply_to=self.results.reply_to,
                     producer=producer,
                     expiration=self.timeout_s,
                     retry=False,
@@ -159,28 +169,15 @@ class Bridge:
         while not self._stop.is_set():
             try:
                 with self._connection() as connection:
-                    self._consume(connection)
+                    self.results.listen(connection, self._listening.set, self._stop.is_set)
             except Exception as error:
                 self._broken = error
                 self._generation += 1
                 self._on_loop(self.pending.fail_all, f"connection to the broker lost: {error}")
                 self._stop.wait(RETRY_S)
 
-    def _consume(self, connection: Any) -> None:
-        replies = Queue(self.reply_to, exclusive=True, auto_delete=True, durable=False)
-        with Consumer(
-            connection, [replies], on_message=self._on_reply, no_ack=True, accept=["json"]
-        ):
-            self._listening.set()
-            while not self._stop.is_set():
-                try:
-                    connection.drain_events(timeout=DRAIN_S)
-                except TimeoutError:
-                    continue
-
-    def _on_reply(self, message: Any) -> None:
-        reply = msgspec.json.decode(message.body)
-        self._on_loop(self.pending.resolve, reply["task_id"], reply)
+    def _on_result(self, task_id: str, reply: dict[str, Any]) -> None:
+        self._on_loop(self.pending.resolve, task_id, reply)
 
 
 def _forget(connection: Any) -> None:

@@ -21,13 +21,13 @@ class WorkerKnobs(Knobs):
     acks_late: bool = knob(False, help="acknowledge a task after it ran, not before")
 
 
-def worker_parts(knobs: WorkerKnobs, *, reply: bool = True) -> tuple[Part, ...]:
+def worker_parts(knobs: WorkerKnobs, results: str = "rpc") -> tuple[Part, ...]:
     """Return the worker's process: one group, or with `pool=solo` one for each task at once.
 
     Parameters
     ----------
     knobs : the worker's knobs.
-    reply : whether results come back as reply messages; else as :func:`results_backend` says.
+    results : how results come back; ``"auto"``: as :func:`results_backend` says.
     """
     solo = knobs.pool == "solo"
     options = {
@@ -36,13 +36,15 @@ def worker_parts(knobs: WorkerKnobs, *, reply: bool = True) -> tuple[Part, ...]:
         "prefetch": knobs.prefetch,
         "acks_late": knobs.acks_late,
         "gc_freeze": knobs.gc_freeze,
-        "reply": reply,
+        "results": results,
         "timed": knobs.timing > 0,
     }
     module = "asyncdb_bench.taskqueue.worker"
     return (Part("worker", module, options, copies=knobs.workers if solo else 1),)
 
 
-def results_backend(*, reply: bool, broker: str) -> str:
-    """Return Celery's result backend: reply messages, or what people use for `.get()` on Redis."""
-    return "redis" if broker == "redis" and not reply else "rpc"
+def results_backend(results: str, broker: str) -> str:
+    """Return Celery's result backend; ``"auto"`` is what people use for `.get()` on that broker."""
+    if results == "auto":
+        return "redis" if broker == "redis" else "rpc"
+    return results

@@ -61,7 +61,8 @@ def _run(config: dict[str, Any], pool: str) -> None:
     options = tasks.QueueOptions(
         broker=Broker(**config["broker"]),
         queue=config["queue"],
-        results=results_backend(reply=part["reply"], broker=config["broker"]["kind"]),
+        results=results_backend(part["results"], config["broker"]["kind"]),
+        store=Broker(**config["store"]) if config["store"] else None,
         acks_late=part["acks_late"],
         prefetch=part["prefetch"],
         timeout_s=config["timeout_s"],

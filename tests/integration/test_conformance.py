@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+from kombu import Connection
 
 from asyncdb_bench.conformance import examine
 from asyncdb_bench.plan import make_variant
 from asyncdb_bench.plugins import Spec, names, parse_specs, strategy_class
 from asyncdb_bench.services.running import RunningServices
+from tests.integration.measure import measure
 
 BUDGET = 3
 WITHOUT_BROKER = [name for name in names("strategies") if not strategy_class(name).brokers]
@@ -18,6 +23,7 @@ CELERY_WAYS = [
     *(f"celery:pool={pool}" for pool in ("threads", "gevent", "solo")),
     "celery:acks_late=true:prefetch=4",
 ]
+RESULT_WAYS = [f"celery:results={way}" for way in ("redis", "amqp")]
 
 pytestmark = pytest.mark.services
 
@@ -34,12 +40,12 @@ def test_without_a_broker(name: str, postgres: RunningServices) -> None:
     conforms(name, postgres)
 
 
-@pytest.mark.parametrize("name", [*OVER_RABBITMQ, *CELERY_WAYS])
+@pytest.mark.parametrize("name", [*OVER_RABBITMQ, *CELERY_WAYS, *RESULT_WAYS])
 def test_over_rabbitmq(name: str, rabbitmq: RunningServices) -> None:
     conforms(name, rabbitmq)
 
 
-@pytest.mark.parametrize("name", [*OVER_REDIS, *CELERY_WAYS[:2]])
+@pytest.mark.parametrize("name", [*OVER_REDIS, *CELERY_WAYS[:2], RESULT_WAYS[0]])
 def test_over_redis(name: str, valkey: RunningServices) -> None:
     conforms(name, valkey)
 
@@ -80,3 +86,25 @@ def test_the_suite_finds_what_is_wrong(tmp_path, postgres: RunningServices) -> N
     assert "3 x read sent 6 statements, a plain session 3" in text
     assert "1 rows of a failed transaction stayed" in text
     assert "connections open" in text
+
+
+def test_a_queue_per_task_answers_and_leaves_nothing(
+    rabbitmq: RunningServices, tmp_path: Path
+) -> None:
+    found = measure("celery:results=amqp", rabbitmq, tmp_path, ladder=(60,))
+    (step,) = found.steps
+    assert step.ledger.ok == step.ledger.scheduled == 90
+    assert rabbitmq.broker_server is not None
+    assert rabbitmq.broker is not None
+    left = f"asyncdb-bench-{step.run_id}-{step.trial}.results"
+    with Connection(rabbitmq.broker.url) as connection:
+        gone: Any = connection.channel_errors
+        channel: Any = connection.channel()
+        with pytest.raises(gone, match="NOT_FOUND"):
+            channel.exchange_declare(left, "direct", passive=True)
+
+
+def test_a_queue_per_task_needs_rabbitmq(valkey: RunningServices) -> None:
+    (spec,) = parse_specs("celery:results=amqp")
+    variant = make_variant(spec, BUDGET)
+    assert "it needs RabbitMQ" in valkey.refusal(variant.brokers, needs_store=variant.needs_store)

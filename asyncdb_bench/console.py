@@ -50,7 +50,7 @@ def print_plan(plan: Plan) -> None:
         console.print(text, highlight=False, markup=False)
     for asked in plan.scenarios:
         ladder = ", ".join(f"{load:g}" for load in asked.ladder)
-        windows = sorted({round(window_of(settings, load), 1) for load in asked.ladder})
+        windows = sorted({round(window_of(settings, asked, load), 1) for load in asked.ladder})
         text = f"  {asked.label}: {asked.objective}; ladder {ladder} requests/s;"
         text += f" windows {windows[0]:g} to {windows[-1]:g} s"
         console.print(text, highlight=False, markup=False)

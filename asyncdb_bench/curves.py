@@ -6,6 +6,8 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from asyncdb_bench import stats
 from asyncdb_bench.model import OUTCOMES
@@ -70,3 +72,54 @@ def percentile_curves(pieces: Iterable[Any], wanted: Mapping[tuple[str, int], K]
             )
             curves[name] = Curve(levels.tolist(), *(each.tolist() for each in values))
     return curves
+
+
+class Waiting(NamedTuple):
+    """What waited over one step.
+
+    Parameters
+    ----------
+    at_s : seconds from the step's first point.
+    waiting : requests due and not yet answered.
+    oldest_s : how long the oldest of them had waited, seconds.
+    """
+
+    at_s: list[float]
+    waiting: list[float]
+    oldest_s: list[float]
+
+
+SERIES = ("trial", "step", "at_us", "name", "value")
+
+
+def waiting_curves(pieces: Iterable[Any], wanted: Mapping[tuple[str, int], K]) -> dict[K, Waiting]:
+    """Return what waited over time for some steps, of each name the first.
+
+    Parameters
+    ----------
+    pieces : tables with the columns :data:`SERIES`.
+    wanted : what to call each (trial, step).
+    """
+    found: dict[K, dict[str, list[tuple[int, float]]]] = {}
+    taken: dict[K, tuple[str, int]] = {}
+    for piece in pieces:
+        kept = piece.filter(pc.is_in(piece["name"], pa.array(["waiting", "oldest_us"])))
+        for row in kept.to_pylist():
+            place = (row["trial"], row["step"])
+            name = wanted.get(place)
+            if name is None or taken.setdefault(name, place) != place:
+                continue
+            own = found.setdefault(name, {"waiting": [], "oldest_us": []})
+            own[row["name"]].append((row["at_us"], row["value"]))
+    return {name: _waiting(own["waiting"], own["oldest_us"]) for name, own in found.items()}
+
+
+def _waiting(waiting: list[tuple[int, float]], oldest: list[tuple[int, float]]) -> Waiting:
+    waiting.sort()
+    oldest.sort()
+    start = waiting[0][0]
+    return Waiting(
+        [(at - start) / 1e6 for at, _ in waiting],
+        [value for _, value in waiting],
+        [value / 1e6 for _, value in oldest],
+    )

@@ -79,7 +79,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The running processes: `port` is the application's, `database` a URL.
+    """The running processes: `port` is the application's, `database` a URL, `queue` the tasks'.
 
     `end` ends them all before their time.
     """
@@ -89,6 +89,7 @@ class Processes:
     load: Child | None
     port: int
     database: str
+    queue: str
     end: Callable[[], None] = lambda: None
 
 
@@ -167,7 +168,15 @@ class Family:
         if load is not None:
             load.send(self._load_config(port))
             load.receive(READY_S)
-        return Processes(self.apps, workers, load, port, database, end=lambda: self.stop(STOP_S))
+        return Processes(
+            apps=self.apps,
+            workers=workers,
+            load=load,
+            port=port,
+            database=database,
+            queue=launch.queue,
+            end=lambda: self.stop(STOP_S),
+        )
 
     def start_workers(self, services: Services, database: str) -> None:
         """Start the extra processes alone, and wait until they are ready."""

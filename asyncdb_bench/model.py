@@ -100,7 +100,10 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A scenario with its knob values, as this run asks it."""
+    """A scenario with its knob values, as this run asks it.
+
+    `shape` is how the arrival rate changes during a step; empty: it does not.
+    """
 
     label: str
     scenario: str
@@ -108,6 +111,13 @@ class Asked:
     objective: Objective
     ladder: tuple[float, ...]
     mix: Mapping[str, float]
+    shape: tuple[Segment, ...] = ()
+
+    @property
+    def mean_factor(self) -> float:
+        """The window's mean arrival rate as a multiple of the offered load."""
+        seconds = sum(each.seconds for each in self.shape)
+        return sum(s.seconds * s.factor for s in self.shape) / seconds if seconds else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +190,7 @@ class Order:
     drain_s : how long to wait for what is under way at the end.
     seed : of arrivals, operations and parameters.
     probe : whether to ask for the health route meanwhile.
+    shape : how the rate changes; empty: it does not.
     """
 
     rate_rps: float
@@ -187,6 +198,7 @@ class Order:
     drain_s: float
     seed: tuple[int, ...]
     probe: bool = True
+    shape: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +314,89 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waited during a step, whatever the strategy: requests due and not yet answered.
+
+    Parameters
+    ----------
+    peak : the most at once.
+    peak_age_ms : for how long the oldest had waited then.
+    oldest_ms : the longest that any waited, while it did.
+    drain_s : from a surge's end until no more waited than before it; None: the load had none, or
+        it was not worked off within the step.
+    """
+
+    peak: int
+    peak_age_ms: float
+    oldest_ms: float
+    drain_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLedger:
+    """Where a step's tasks went; None: not known, since a worker was gone.
+
+    Parameters
+    ----------
+    published : by the application.
+    delivered, acknowledged, redelivered : by the workers' account.
+    abandoned : received when nobody waited for them any more, and not run.
+    queued : left in the broker at the step's end.
+    replied, late : results that came in time, and after their caller had given up.
+    """
+
+    published: int
+    delivered: int | None
+    acknowledged: int | None
+    redelivered: int | None
+    abandoned: int | None
+    queued: int | None
+    replied: int
+    late: int
+
+    @property
+    def expired(self) -> int | None:
+        """Tasks that the broker dropped because their time was over, or lost."""
+        if self.delivered is None or self.queued is None or self.redelivered is None:
+            return None
+        return self.published - (self.delivered - self.redelivered) - self.queued
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQueue:
+    """A step's task queue at the broker.
+
+    Parameters
+    ----------
+    depth_mean, depth_peak : tasks ready in the broker, counted every 20 ms until the last answer.
+    depth_by_law : the mean that follows from the tasks' own time there (Little's law).
+    little : `depth_by_law` / `depth_mean`; None where the queue was hardly ever there, or where
+        not every task's time is known.
+    in_broker, in_worker : time from publishing until a worker received it, and from then until it
+        ran.
+    oldest_ms : the longest that any task waited in the broker.
+    ledger : where the tasks went.
+    """
+
+    depth_mean: float
+    depth_peak: int
+    depth_by_law: float
+    little: float | None
+    in_broker: Percentiles
+    in_worker: Percentiles
+    oldest_ms: float
+    ledger: TaskLedger
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a step's window: its length, and its arrival rate as a multiple of the base's."""
+
+    seconds: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A line of ``steps.jsonl``: one offered load inside a trial.
 
@@ -319,7 +414,8 @@ class Step:
     of `closed_loop_users` would have believed, see :func:`asyncdb_bench.stats.closed_loop`. `holds`
     is the scenario's objective; `valid` is whether the measurement is sound; `notes` are
     circumstances that the reader should know and that do not make it unsound. `repeated`: what made
-    it invalid may pass, so it was offered again; this one counts for nothing.
+    it invalid may pass, so it was offered again; this one counts for nothing. `backlog` is what
+    waited meanwhile, `tasks` the task queue where there is one.
     """
 
     run_id: str
@@ -363,6 +459,8 @@ class Step:
     steady: bool = True
     notes: tuple[str, ...] = ()
     repeated: bool = False
+    backlog: Backlog | None = None
+    tasks: TaskQueue | None = None
 
 
 @dataclass(frozen=True, slots=True)

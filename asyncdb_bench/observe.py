@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from asyncdb_bench import stats
+from asyncdb_bench.backlog import Curve
 from asyncdb_bench.model import HEARTBEAT_US, OUTCOMES
-from asyncdb_bench.phases import PHASES
+from asyncdb_bench.phases import PHASES, TASK_STAMPS
 
 LAG_SERIES_US = 50_000
 GAUGES_US = 50_000
@@ -37,9 +39,17 @@ class Times:
             outcome = columns["outcome"]
             self.phases_us = _phases(columns, outcome == OK)
             self.probes_ns = columns["probes"]
+            self.tasks_us = {
+                name: columns[f"{name}_ns"][columns["started_ns"] > 0] // 1000
+                for name in TASK_STAMPS
+            }
         given_up = started_ns + int((window_s + drain_s) * 1e9)
         done = np.where(outcome == UNDRAINED, given_up, done)
         counted = np.isin(outcome, (OK, TIMEOUT, UNDRAINED))
+        # a request that failed at once no longer waits; one that was skipped never did
+        came = outcome != SKIPPED
+        self.began_us, self.ended_us = intended[came] // 1000, done[came] // 1000
+        self.start_us = started_ns // 1000
         was_sent = sent > 0
         self.latency_us = (done - intended)[counted] // 1000
         self.service_us = (done - sent)[counted & was_sent] // 1000
@@ -104,6 +114,7 @@ def merged(beats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "at_us": at_us[order],
         "lag_us": lag_us[order],
         "gauges": _summed([each["gauges"] for each in beats]),
+        "counters": sum((Counter(each["counters"]) for each in beats), Counter()),
     }
 
 
@@ -127,13 +138,22 @@ def peaks(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def series_columns(
-    trial: str, step: int, beats: Mapping[str, Any], watched: list[Row], probes_ns: Any
+    trial: str,
+    step: int,
+    beats: Mapping[str, Any],
+    watched: list[Row],
+    probes_ns: Any,
+    waiting: Curve,
 ) -> dict[str, Any]:
     """Return the columns of ``series.parquet``: one row per time and name.
 
     The heartbeat is kept as the greatest lag of each 50 ms.
     """
     rows = list(watched)
+    for name, values in (("waiting", waiting.waiting), ("oldest_us", waiting.oldest_us)):
+        rows += [
+            (int(at), name, float(value)) for at, value in zip(waiting.at_us, values, strict=True)
+        ]
     rows += [(int(at) // 1000, "probe_us", float(took) / 1000) for at, took in probes_ns]
     for row in beats["gauges"]:
         rows += [

@@ -22,9 +22,13 @@ PHASES = ("send_lag", "arrival", "queue", "pool", "database", "python", "reply",
 """All phases of a request in the order in which it passes them; they add up to its latency."""
 HEADER = "Server-Timing"
 
+TASK_STAMPS = ("published", "received", "started")
+"""When a request's task was handed to the broker, came to a worker, and ran: CLOCK_MONOTONIC."""
+
 _TIMING = re.compile(
     r'handler;desc="(\d+)";dur=([\d.]+), queue;dur=([\d.]+), pool;dur=([\d.]+),'
     r" database;dur=([\d.]+), reply;dur=([\d.]+), held;dur=([\d.]+), run;dur=([\d.]+)"
+    r'(?:, task;desc="(\d+) (\d+) (\d+)")?'
 )
 
 
@@ -42,6 +46,7 @@ class Phases:
     run : a thread or worker was occupied (overlaps likewise); 0 where neither is used.
     holds_since : when a connection was checked out that is still held; 0: none was.
     ended : when a thread was done with the work that was handed over; 0: none was.
+    task : :data:`TASK_STAMPS` of its task, where there is one.
     """
 
     __slots__ = (
@@ -54,12 +59,14 @@ class Phases:
         "queue",
         "reply",
         "run",
+        "task",
     )
 
     def __init__(self) -> None:
         self.began = time.monotonic_ns()
         self.queue = self.pool = self.database = self.reply = self.held = self.run = 0
         self.holds_since = self.ended = 0
+        self.task: tuple[int, int, int] | None = None
 
     def header(self) -> str:
         """Return the value of ``Server-Timing`` (W3C Server Timing): milliseconds.
@@ -68,11 +75,12 @@ class Phases:
         a client on the same machine tells the way there from the way back.
         """
         total = time.monotonic_ns() - self.began
+        task = ', task;desc="{} {} {}"'.format(*self.task) if self.task else ""
         return (
             f'handler;desc="{self.began}";dur={total / 1e6:.3f}, queue;dur={self.queue / 1e6:.3f},'
             f" pool;dur={self.pool / 1e6:.3f}, database;dur={self.database / 1e6:.3f},"
             f" reply;dur={self.reply / 1e6:.3f}, held;dur={self.held / 1e6:.3f},"
-            f" run;dur={self.run / 1e6:.3f}"
+            f" run;dur={self.run / 1e6:.3f}{task}"
         )
 
     def absorb(self, submitted_ns: int, told: Sequence[int]) -> None:
@@ -84,11 +92,13 @@ class Phases:
         told : the worker's :func:`report`. Where its clock is another machine's, the way there
             and back counts as queue.
         """
-        began, ended, pool, database, held = told
+        began, ended, pool, database, held, published, received = told
         now = time.monotonic_ns()
         if submitted_ns <= began <= ended <= now:
             self.queue += began - submitted_ns
             self.reply += now - ended
+            if published and received:
+                self.task = (published, received, began)
         else:
             self.queue += max(0, now - submitted_ns - (ended - began))
         self.pool += pool
@@ -101,9 +111,16 @@ current: ContextVar[Phases | None] = ContextVar("phases", default=None)
 """The phases of the request that runs in this context; None where it is not sampled."""
 
 
-def report(phases: Phases) -> list[int]:
-    """Return what a worker noted, to be sent to the application: nanoseconds."""
-    return [phases.began, time.monotonic_ns(), phases.pool, phases.database, phases.held]
+def report(phases: Phases, published_ns: int = 0, received_ns: int = 0) -> list[int]:
+    """Return what a worker noted, to be sent to the application: nanoseconds.
+
+    Parameters
+    ----------
+    phases : of the task.
+    published_ns, received_ns : of its message; 0: not known.
+    """
+    own = [phases.began, time.monotonic_ns(), phases.pool, phases.database, phases.held]
+    return [*own, published_ns, received_ns]
 
 
 def hand_over(call: Callable[..., T]) -> Callable[..., T]:
@@ -150,6 +167,7 @@ class Told(NamedTuple):
     reply_us: float
     held_us: float
     run_us: float
+    task: tuple[int, int, int] | None = None
 
 
 def parse(header: str) -> Told | None:
@@ -157,5 +175,6 @@ def parse(header: str) -> Told | None:
     found = _TIMING.fullmatch(header)
     if found is None:
         return None
-    began, *durations = found.groups()
-    return Told(int(began), *(float(each) * 1000 for each in durations))
+    began, *durations, published, received, started = found.groups()
+    task = (int(published), int(received), int(started)) if started else None
+    return Told._make([int(began), *(float(each) * 1000 for each in durations), task])

@@ -195,6 +195,7 @@ def make_asked(spec: Spec, ladders: Mapping[str, Sequence[float]]) -> Asked:
         objective=scenario.objective(),
         ladder=ladder,
         mix=dict(scenario.mix()),
+        shape=scenario.shape(),
     )
 
 
@@ -229,15 +230,20 @@ def order(
     return tuple(trials)
 
 
-def window_of(settings: Settings, rate_rps: float) -> float:
-    """Return a step's window in seconds: long enough for the arrivals wanted, within bounds."""
+def window_of(settings: Settings, asked: Asked, rate_rps: float) -> float:
+    """Return a step's window in seconds: long enough for the arrivals wanted, within bounds.
+
+    Where the scenario has a shape, that says how long it is.
+    """
+    if asked.shape:
+        return sum(each.seconds for each in asked.shape)
     wanted = settings.min_arrivals / rate_rps
     return min(max(settings.window_s, wanted), max(settings.window_max_s, settings.window_s))
 
 
 def trial_seconds(settings: Settings, asked: Asked) -> float:
     """Estimate the seconds of a trial that climbs its whole ladder."""
-    steps = sum(window_of(settings, rate) + STEP_OVERHEAD_S for rate in asked.ladder)
+    steps = sum(window_of(settings, asked, rate) + STEP_OVERHEAD_S for rate in asked.ladder)
     return START_S + settings.warmup_s + steps + settings.drain_s
 
 

@@ -9,11 +9,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from asyncdb_bench import stats
+from asyncdb_bench.backlog import Curve, summary
 from asyncdb_bench.judge import Evidence, circumstances, doubts, lasting_doubts, misses
-from asyncdb_bench.model import Audit, Ledger, Objective, Step, Tolerance, Trial, Variant
+from asyncdb_bench.model import (
+    Audit,
+    Backlog,
+    Ledger,
+    Objective,
+    Segment,
+    Step,
+    TaskQueue,
+    Tolerance,
+    Trial,
+    Variant,
+)
 from asyncdb_bench.monitor import Observed
 from asyncdb_bench.observe import Times
+from asyncdb_bench.queues import doubts_about
 
 
 class Clocks:
@@ -42,6 +57,8 @@ class Measured:
     seen: Observed
     lag_us: Any
     gauges: dict[str, float]
+    waiting: Curve | None = None
+    tasks: TaskQueue | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -58,6 +75,7 @@ class Context:
     run_id, trial, variant, objective, tolerance : of the run.
     calibrated_rps : the highest rate that the client offers on schedule; None: not calibrated.
     counts_rows : whether every operation of the scenario declares its rows.
+    shape, mean_factor : how the arrival rate changes during a step, and its mean over the base.
     """
 
     run_id: str
@@ -67,6 +85,8 @@ class Context:
     tolerance: Tolerance
     calibrated_rps: float | None
     counts_rows: bool
+    shape: tuple[Segment, ...] = ()
+    mean_factor: float = 1.0
 
 
 def judged_step(
@@ -98,7 +118,7 @@ def judged_step(
         ),
         budget=context.variant.budget,
         connections_peak=seen.connections_peak,
-        offered_rps=measured.rate,
+        offered_rps=measured.rate * context.mean_factor,
         arrivals_rps=times.arrivals_rps,
         audit=audit,
         calibrated_rps=context.calibrated_rps,
@@ -150,8 +170,24 @@ def judged_step(
         audit=audit,
         drift=times.drift,
         steady=times.steady,
-        notes=tuple(notes) + ((seen.problem,) if seen.problem else ()),
+        notes=(*notes, *doubts_about(measured.tasks), *filter(None, [seen.problem])),
+        backlog=backlog_of(context, measured),
+        tasks=measured.tasks,
     )
+
+
+def backlog_of(context: Context, measured: Measured) -> Backlog | None:
+    """Return what waited during the step, and how long a surge took to be worked off."""
+    if measured.waiting is None:
+        return None
+    surge_end, calm = None, None
+    factors = [segment.factor for segment in context.shape]
+    if factors and max(factors) > factors[0]:
+        ends = np.cumsum([segment.seconds for segment in context.shape]) * 1e6
+        start = measured.times.start_us
+        surge_end = start + int(ends[factors.index(max(factors))])
+        calm = (start, start + int(ends[0]))
+    return summary(measured.waiting, surge_end, calm)
 
 
 def step_audit(context: Context, measured: Measured) -> Audit | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from asyncdb_bench.model import Objective
+from asyncdb_bench.model import Objective, Segment
 from asyncdb_bench.operation import Operation
 
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ class Scenario(ABC, Generic[K]):
     @abstractmethod
     def objective(self) -> Objective:
         """Return what must hold for an offered load to count as carried."""
+
+    def shape(self) -> tuple[Segment, ...]:
+        """Return how the arrival rate changes during a step; empty: it does not."""
+        return ()
 
     @abstractmethod
     def ladder(self) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ A run's folder: ``manifest.json``, ``steps.jsonl`` (a line per step, appended as
 ``trials.jsonl``, ``requests.parquet``, ``series.parquet``, ``summary.json``, ``logs/``. While a
 run goes on, the Parquet tables lie in parts (``requests.parts/``): a run that was cut off keeps
 every step that had ended. Schema history: 1, the first; 2, phases, probes, audits,
-threads, pinning, calibration.
+threads, pinning, calibration, backlog, task queue.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 
 from asyncdb_bench.errors import StoreError
 from asyncdb_bench.model import SCHEMA_VERSION, Calibration, Manifest, Step, TrialEnd
-from asyncdb_bench.phases import PHASES
+from asyncdb_bench.phases import PHASES, TASK_STAMPS
 
 T = TypeVar("T")
 
@@ -218,6 +218,7 @@ def request_columns(
             for name in PHASES
             if name != "send_lag"
         },
+        **{f"{name}_us": instants(f"{name}_ns") for name in TASK_STAMPS},
     }
 
 

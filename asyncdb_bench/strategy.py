@@ -95,6 +95,10 @@ class Strategy(ABC, Generic[K]):
         """Return what can be read at no cost: depth of hidden queues, pool in use."""
         return {}
 
+    def counters(self) -> dict[str, int]:
+        """Return running totals of tasks: ``published``, ``replied``, ``late``; none without."""
+        return {}
+
     @classmethod
     @abstractmethod
     def budget(cls, knobs: K) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from asyncdb_bench import store
+from asyncdb_bench.backlog import curve, moments
+from asyncdb_bench.depth import DepthWatch
 from asyncdb_bench.errors import MeasurementError, ServiceError
 from asyncdb_bench.judge import audit_doubts, is_saturated
 from asyncdb_bench.launch import READY_S, Launch, Processes, Services, launched, offer
@@ -29,11 +33,12 @@ from asyncdb_bench.monitor import Monitor
 from asyncdb_bench.observe import Times, merged, peaks, series_columns, window_lag
 from asyncdb_bench.plan import window_of
 from asyncdb_bench.plugins import make_scenario
+from asyncdb_bench.queues import Accounts, ledger_of, task_queue
 from asyncdb_bench.record import Clocks, Context, Measured, judged_step, whole_audit
 
 ATTEMPTS = 3
 """How often a step is offered at most where what made it invalid may pass."""
-NO_BEATS: dict[str, Any] = {"at_us": [], "lag_us": [], "gauges": []}
+NO_BEATS: dict[str, Any] = {"at_us": [], "lag_us": [], "gauges": [], "counters": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,10 @@ class Climb:
             tolerance=bench.settings.tolerance,
             calibrated_rps=bench.calibration.max_rps if bench.calibration else None,
             counts_rows=all(operations[name].rows is not None for name in asked.mix),
+            shape=asked.shape,
+            mean_factor=asked.mean_factor,
         )
+        self.depth: DepthWatch | None = None
 
     def run(self, deadline: float) -> str:
         """Climb until the variant saturates, the ladder ends or time is up; return which."""
@@ -146,7 +154,11 @@ class Climb:
             **services.roles(),
         }
         watch = Monitor(roles, lambda: services.statistics(self.processes.database))
-        with watch as monitor, self.bench.folder.scratch() as scratch:
+        with (
+            watch as monitor,
+            self.bench.folder.scratch() as scratch,
+            self._watched_queue() as self.depth,
+        ):
             before = monitor.transactions()
             self._warm_up()
             why = self._climb(monitor, scratch, deadline)
@@ -157,11 +169,21 @@ class Climb:
             self.notes = (monitor.problem,) if monitor.problem else ()
         return why
 
+    @contextlib.contextmanager
+    def _watched_queue(self) -> Iterator[DepthWatch | None]:
+        """Watch the task queue's depth where the strategy has one."""
+        broker = self.bench.services.broker
+        if broker is None or not self.variant.brokers:
+            yield None
+            return
+        with DepthWatch(broker, self.processes.queue) as watch:
+            yield watch
+
     def _climb(self, monitor: Monitor, scratch: Path, deadline: float) -> str:
         settings = self.bench.settings
         missed_before = False
         for place, rate in enumerate(self.asked.ladder):
-            step_s = window_of(settings, rate) + settings.drain_s
+            step_s = window_of(settings, self.asked, rate) + settings.drain_s
             if place and time.monotonic() + step_s > deadline:
                 return "time"
             for attempt in range(1, ATTEMPTS + 1):
@@ -170,7 +192,11 @@ class Climb:
                 if not step.repeated:
                     break
             saturated = is_saturated(
-                self.asked.objective, step.ledger, step.latency, rate, step.achieved_rps
+                self.asked.objective,
+                step.ledger,
+                step.latency,
+                rate * self.asked.mean_factor,
+                step.achieved_rps,
             )
             if saturated or (missed_before and not step.holds):
                 return "saturated"
@@ -191,16 +217,31 @@ class Climb:
     def _offer(
         self, rate: float, window_s: float, seed: tuple[int, ...], file: str
     ) -> dict[str, Any]:
-        return offer(self.load, Order(rate, window_s, self.bench.settings.drain_s, seed), file)
+        # the warm-up is even, whatever the steps are
+        shape = self.asked.shape if file else ()
+        order = Order(rate, window_s, self.bench.settings.drain_s, seed, shape=shape)
+        return offer(self.load, order, file)
+
+    def _accounts(self, beats: dict[str, Any]) -> Accounts:
+        """Return what application and workers have counted of their tasks so far."""
+        workers: Counter[str] = Counter()
+        try:
+            for worker in self.processes.workers:
+                workers.update(worker.ask({"do": "mark"}, READY_S)["counts"])
+        except ServiceError:
+            return Accounts(beats["counters"], None)
+        return Accounts(beats["counters"], workers)
 
     def _step(
         self, place: int, rate: float, monitor: Monitor, scratch: Path, *, may_repeat: bool
     ) -> Step:
-        number, window_s = self.offered, window_of(self.bench.settings, rate)
+        number, window_s = self.offered, window_of(self.bench.settings, self.asked, rate)
         self.offered += 1
         file = scratch / f"{number}.npz"
         clocks = Clocks()
-        self._mark()
+        accounts = self._accounts(merged(self._mark()))
+        if self.depth is not None:
+            self.depth.take()
         monitor.begin()
         seed = (self.bench.seed, self.trial.block, self.place, place)
         reply = self._offer(rate, window_s, seed, str(file))
@@ -211,17 +252,29 @@ class Climb:
         except ServiceError as error:
             # what was asked of it until then is a measurement, and what it failed is part of it
             beats, died = NO_BEATS, error
+        times = Times(file, reply["started_ns"], window_s, self.bench.settings.drain_s)
+        end_us = times.start_us + int(times.lasted_s * 1e6)
+        waiting = curve(times.began_us, times.ended_us, moments(times.start_us, end_us))
+        tasks = None
+        if self.depth is not None and died is None:
+            readings = self.depth.take()
+            queued = readings[-1][1] if readings else None
+            ledger = ledger_of(accounts, self._accounts(beats), queued)
+            tasks = task_queue(times.tasks_us, readings, ledger, times.start_us, end_us)
+            seen.rows += [(at, "broker_depth", float(count)) for at, count in readings]
         measured = Measured(
             number=number,
             rate=rate,
             window_s=window_s,
             clocks=clocks,
             jump_s=clocks.jump_s(),
-            times=Times(file, reply["started_ns"], window_s, self.bench.settings.drain_s),
+            times=times,
             reply=reply,
             seen=seen,
             lag_us=window_lag(beats, reply["started_ns"], window_s),
             gauges=peaks(beats["gauges"]),
+            waiting=waiting,
+            tasks=tasks,
         )
         self.ledgers.append(measured.ledger)
         step = judged_step(
@@ -235,7 +288,7 @@ class Climb:
         )
         probes = measured.times.probes_ns
         folder.write_part(
-            "series", name, series_columns(self.trial.id, number, beats, seen.rows, probes)
+            "series", name, series_columns(self.trial.id, number, beats, seen.rows, probes, waiting)
         )
         folder.append_step(step)
         self.bench.on_step(step)

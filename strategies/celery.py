@@ -118,6 +118,17 @@ class Celery(Strategy[CeleryKnobs]):
             "late_replies": self.bridge.pending.late,
         }
 
+    def counters(self) -> dict[str, int]:
+        """Return what became of the tasks, as far as the application knows."""
+        if self.bridge is None:
+            return {}
+        pending = self.bridge.pending
+        return {
+            "published": self.bridge.published,
+            "replied": pending.replied,
+            "late": pending.late,
+        }
+
     def _send(self, arguments: Any) -> Any:
         return self.task.apply_async(arguments, expiration=self.context.timeout_s)
 

@@ -24,6 +24,7 @@ class CeleryAio(Strategy[WorkerKnobs]):
     Knobs = WorkerKnobs
     brokers = ("rabbitmq",)
     connection: Any = None
+    published = 0
 
     async def open(self) -> None:
         """Connect, and consume one reply queue of this process."""
@@ -39,7 +40,7 @@ class CeleryAio(Strategy[WorkerKnobs]):
         app = tasks.make_app(options, backend=tasks.backend_url(options, client=True))
         self.as_task = app.amqp.as_task_v2
         self.task_name, self.task_arguments = tasks.TASK, tasks.task_arguments
-        self.unwrapped = tasks.unwrapped
+        self.unwrapped, self.stamp = tasks.unwrapped, tasks.stamp
         self.connection = await aio_pika.connect_robust(
             self.context.broker.url, timeout=5, reconnect_interval=RECONNECT_S
         )
@@ -77,7 +78,7 @@ class CeleryAio(Strategy[WorkerKnobs]):
         task = self.as_task(task_id, self.task_name, arguments, reply_to=self.reply_to)
         message = self.message_type(
             msgspec.json.encode(task.body),
-            headers=task.headers,
+            headers=task.headers | self.stamp(),
             content_type="application/json",
             content_encoding="utf-8",
             correlation_id=task_id,
@@ -87,6 +88,7 @@ class CeleryAio(Strategy[WorkerKnobs]):
         await self.channel.default_exchange.publish(
             message, routing_key=self.context.queue, mandatory=False
         )
+        self.published += 1
 
     async def _on_reply(self, message: Any) -> None:
         import msgspec
@@ -104,6 +106,11 @@ class CeleryAio(Strategy[WorkerKnobs]):
     def gauges(self) -> dict[str, float]:
         """Return how many calls wait, and how many replies came too late."""
         return {"pending": len(self.pending), "late_replies": self.pending.late}
+
+    def counters(self) -> dict[str, int]:
+        """Return what became of the tasks, as far as the application knows."""
+        pending = self.pending
+        return {"published": self.published, "replied": pending.replied, "late": pending.late}
 
     @classmethod
     def budget(cls, knobs: WorkerKnobs) -> int:

@@ -84,7 +84,7 @@ async def serve(config: AppConfig) -> None:
             # A full collection walks every object that importing made, some 40 ms on the loop.
             gc.collect()
             gc.freeze()
-        heartbeat = Heartbeat(strategy.gauges)
+        heartbeat = Heartbeat(strategy.gauges, strategy.counters)
         heartbeat.start()
         Control({"mark": heartbeat.take}, stop.set).start()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -21,10 +21,16 @@ class Heartbeat:
     Parameters
     ----------
     gauges : read every 50 beats, e.g. the depth of a hidden queue.
+    counters : running totals, handed out with the beats.
     """
 
-    def __init__(self, gauges: Callable[[], dict[str, float]]) -> None:
+    def __init__(
+        self,
+        gauges: Callable[[], dict[str, float]],
+        counters: Callable[[], dict[str, int]] = dict,
+    ) -> None:
         self._gauges = gauges
+        self._counters = counters
         self._lag_us = array("q")
         self._rows: list[dict[str, float]] = []
 
@@ -41,7 +47,7 @@ class Heartbeat:
         Returns
         -------
         ``at_us`` and ``lag_us`` (one entry per beat: when it was due on CLOCK_MONOTONIC, and by
-        how much it came late), ``gauges`` (rows of time and values).
+        how much it came late), ``gauges`` (rows of time and values), ``counters`` (totals).
         """
         # Called from another thread than the loop's: what is noted meanwhile stays at the end.
         beats, readings = len(self._lag_us), len(self._rows)
@@ -52,7 +58,7 @@ class Heartbeat:
             due.append(at_us)
             at_us += HEARTBEAT_US * (1 + lag // HEARTBEAT_US)
         self._first_us = at_us
-        return {"at_us": due, "lag_us": lag_us, "gauges": rows}
+        return {"at_us": due, "lag_us": lag_us, "gauges": rows, "counters": self._counters()}
 
     def _beat(self) -> None:
         now_us = _now_us()

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncdb_bench.model import Segment
+
 
 def poisson(rate_rps: float, window_s: float, seed: Sequence[int]) -> NDArray[np.int64]:
     """Return the intended arrival times of an open model.
@@ -29,6 +31,32 @@ def poisson(rate_rps: float, window_s: float, seed: Sequence[int]) -> NDArray[np
     times = np.random.default_rng(seed).uniform(0, window_s * 1e9, count)
     times.sort()
     return times.astype(np.int64)
+
+
+def shaped(
+    rate_rps: float, window_s: float, shape: Sequence[Segment], seed: Sequence[int]
+) -> NDArray[np.int64]:
+    """Return the intended arrival times of a window whose rate changes.
+
+    Parameters
+    ----------
+    rate_rps : the base rate.
+    window_s : length of the window where `shape` is empty, seconds.
+    shape : its parts, each a Poisson process of its own rate.
+    seed : of the generator.
+
+    Returns
+    -------
+    As :func:`poisson`.
+    """
+    if not shape:
+        return poisson(rate_rps, window_s, seed)
+    parts, start_ns = [], 0
+    for place, segment in enumerate(shape):
+        own = poisson(rate_rps * segment.factor, segment.seconds, (*seed, place))
+        parts.append(own + start_ns)
+        start_ns += int(segment.seconds * 1e9)
+    return np.concatenate(parts)
 
 
 def choose(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncdb_bench.model import OUTCOMES, Ledger
-from asyncdb_bench.phases import PHASES, parse
+from asyncdb_bench.phases import PHASES, TASK_STAMPS, parse
 
 UNDRAINED, OK, ERROR, TIMEOUT, SKIPPED = range(len(OUTCOMES))
 
@@ -90,6 +90,16 @@ class Recorder:
             columns["run"][place] = round(told.run_us)
         return columns
 
+    def task_stamps(self) -> dict[str, NDArray[np.int64]]:
+        """Return a column for each of a task's stamps, CLOCK_MONOTONIC; 0: not known."""
+        columns = {name: np.zeros(len(self.intended_ns), np.int64) for name in TASK_STAMPS}
+        for place, header in self.told.items():
+            told = parse(header)
+            if told is not None and told.task is not None:
+                for name, stamp in zip(TASK_STAMPS, told.task, strict=True):
+                    columns[name][place] = stamp
+        return columns
+
     def save(self, path: Path, started_ns: int, probes: Any) -> None:
         """Write the columns to a scratch file (NumPy's format, times on CLOCK_MONOTONIC).
 
@@ -102,6 +112,7 @@ class Recorder:
         columns: dict[str, Any] = {
             "probes": probes,
             **{f"{name}_us": column for name, column in self.phases().items()},
+            **{f"{name}_ns": column for name, column in self.task_stamps().items()},
             "intended_ns": self.intended_ns + started_ns,
             "sent_ns": np.asarray(self.sent_ns),
             "done_ns": np.asarray(self.done_ns),

@@ -17,7 +17,7 @@ from gevent.pool import Pool
 from locust import User
 
 from asyncdb_bench.load.alarm import Alarm
-from asyncdb_bench.load.arrivals import choose, poisson
+from asyncdb_bench.load.arrivals import choose, shaped
 from asyncdb_bench.load.connection import Connection, request_bytes
 from asyncdb_bench.load.probe import Probe
 from asyncdb_bench.load.recorder import ERROR, OK, SKIPPED, TIMEOUT, Recorder
@@ -53,7 +53,7 @@ class OpenModelUser(User):
         The record, the step's start on CLOCK_MONOTONIC in nanoseconds, and what the probes found
         (see :meth:`Probe.end`).
         """
-        intended = poisson(order.rate_rps, order.window_s, (*order.seed, 0))
+        intended = shaped(order.rate_rps, order.window_s, order.shape, (*order.seed, 0))
         names, chosen = choose(self.scenario.mix(), len(intended), (*order.seed, 1))
         self.record = Recorder(intended, chosen)
         prepared = self._prepare(names, chosen, order.seed)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from asyncdb_bench.analysis import Comparison
-from asyncdb_bench.curves import Curve
+from asyncdb_bench.curves import Curve, Waiting
 from asyncdb_bench.knobcurve import KnobCurve
 from asyncdb_bench.model import Asked, Manifest
 
@@ -60,6 +60,7 @@ def draw(
     comparisons: Sequence[Comparison],
     curves: Curves,
     curves_over: Mapping[str, Sequence[KnobCurve]],
+    waits: Mapping[tuple[str, str], Waiting],
 ) -> dict[str, dict[str, Drawing]]:
     """Draw every figure.
 
@@ -70,11 +71,12 @@ def draw(
     comparisons : one per scenario.
     curves : percentile curves by scenario and variant.
     curves_over : by scenario, the curves over one knob.
+    waits : what waited over time, by scenario and variant.
 
     Returns
     -------
-    By scenario: ``latency``, ``percentiles``, ``capacity``, ``phases``, ``loop`` and ``knob0``
-    and so on, those for which there is data.
+    By scenario: ``latency``, ``percentiles``, ``capacity``, ``phases``, ``loop``,
+    ``waiting``, ``knob0`` and so on, those for which there is data.
     """
     looks = Looks([each.label for each in manifest.plan.variants])
     asked = {each.label: each for each in manifest.plan.scenarios}
@@ -95,6 +97,9 @@ def draw(
                 drawn[each.scenario]["percentiles"] = percentiles(each, mine, looks)
             if each.phases:
                 drawn[each.scenario]["phases"] = phases(each)
+            waited = {v: each_ for (name, v), each_ in waits.items() if name == each.scenario}
+            if waited:
+                drawn[each.scenario]["waiting"] = waiting(waited, each.scenario, looks)
             for place, curve in enumerate(curves_over[each.scenario]):
                 drawn[each.scenario][f"knob{place}"] = knob_curve(curve, each.scenario)
             if own.loop_lag_p99_ms.notna().any():
@@ -167,6 +172,26 @@ def loop(steps: pd.DataFrame, asked: Asked, looks: Looks) -> Drawing:
         f" {', '.join(map(str, steps.variant.unique()))}"
     )
     return Drawing(_svg(figure, f"loop-{asked.label}", text), text)
+
+
+def waiting(curves: Mapping[str, Waiting], scenario: str, looks: Looks) -> Drawing:
+    """Draw how many requests waited over time, and below it how long the oldest had."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    for variant, each in curves.items():
+        style = {k: v for k, v in looks.of(variant).items() if k != "marker"}
+        upper.plot(each.at_s, each.waiting, label=variant, **style)
+        lower.plot(each.at_s, each.oldest_s, label=variant, **style)
+    upper.set_ylabel("requests waiting or under way")
+    lower.set_ylabel("age of the oldest, s")
+    lower.set_xlabel("time in the step, s")
+    for axes in (upper, lower):
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(left=0)
+    _legend(upper)
+    peaks = ", ".join(f"{name} {max(each.waiting):,.0f}" for name, each in curves.items())
+    text = f"{scenario}: requests waiting over time; at the peak: {peaks}"
+    return Drawing(_svg(figure, f"waiting-{scenario}", text), text)
 
 
 def knob_curve(curve: KnobCurve, scenario: str) -> Drawing:

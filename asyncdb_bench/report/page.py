@@ -56,6 +56,7 @@ def render(
         curves_over=curves_over,
         fairness=fairness(manifest, steps, records, ends),
         resources=resources(records, comparisons),
+        waited=waited(records, comparisons),
         phase_names=PHASES,
         unsteady=[row for row in steps.itertuples() if not row.steady],
         notes=notes(manifest, ends, records),
@@ -144,6 +145,34 @@ def _resources_of(steps: Sequence[Step]) -> dict[str, Any]:
         "rss": {role: max(u.rss_mb for u in each) for role, each in used.items()},
         "wire": {name: value for name, value in wire.items() if value},
     }
+
+
+def waited(
+    records: Sequence[Step], comparisons: Sequence[Comparison]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what waited at the common load, by scenario: surges, and queues of tasks."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for comparison in comparisons:
+        for variant in comparison.rows.index:
+            own = [
+                step
+                for step in records
+                if (step.scenario, step.variant, step.offered_rps)
+                == (comparison.scenario, variant, comparison.common_rps)
+            ]
+            # the worst of the blocks, whole: a mean of peaks would be nobody's
+            worst = max(
+                own, key=lambda step: step.backlog.peak if step.backlog else 0, default=None
+            )
+            if worst is not None and worst.backlog is not None:
+                found.setdefault(comparison.scenario, []).append(
+                    {"variant": variant, "backlog": worst.backlog, "tasks": worst.tasks}
+                )
+    return found
+
+
+def _peak(step: Step) -> int:
+    return step.backlog.peak if step.backlog else 0
 
 
 ROLES = ("app", "workers", "broker", "postgresql", "load")

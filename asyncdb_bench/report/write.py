@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncdb_bench.analysis import Comparison, compare, summary
-from asyncdb_bench.curves import COLUMNS, percentile_curves
+from asyncdb_bench.curves import COLUMNS, SERIES, percentile_curves, waiting_curves
 from asyncdb_bench.knobcurve import knob_curves
 from asyncdb_bench.model import Manifest, Step
 from asyncdb_bench.store import RunFolder, point_latest, write_text
@@ -62,7 +62,10 @@ def write(folder: RunFolder, reports: Path) -> Written:
     wanted = steps_at_common_load(records, comparisons)
     curves = percentile_curves(folder.tables("requests", COLUMNS), wanted)
     curves_over = {each.scenario: knob_curves(manifest.plan.variants, each) for each in comparisons}
-    figures = draw(manifest, steps, comparisons, curves, curves_over)
+    surging = {each.label for each in manifest.plan.scenarios if each.shape}
+    shaped = {place: name for place, name in wanted.items() if name[0] in surging}
+    waits = waiting_curves(folder.tables("series", SERIES), shaped) if shaped else {}
+    figures = draw(manifest, steps, comparisons, curves, curves_over, waits)
     page = render(manifest, steps, comparisons, verdicts, figures, ends, offered, curves_over)
     target = reports / folder.run_id / "index.html"
     write_text(target, page)

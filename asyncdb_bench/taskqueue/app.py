@@ -19,6 +19,8 @@ from asyncdb_bench.phases import Phases, current, report
 from asyncdb_bench.session import fill_pool, make_engine, translated
 
 TASK = "asyncdb_bench.run_operation"
+ABANDONED = "abandoned: nobody waits for it any more"
+"""What a task says that was received after its caller had given it up."""
 QUEUE_EXPIRES_S = 60.0
 """A queue that nobody uses any more is deleted by RabbitMQ after this long."""
 
@@ -145,8 +147,19 @@ def make_app(options: QueueOptions, *, backend: str) -> Celery:
         redis_socket_timeout=max(5.0, 2 * options.timeout_s),
         event_queue_ttl=5,
     )
-    app.task(run_operation, name=TASK, shared=False)
+    app.task(
+        run_operation,
+        name=TASK,
+        shared=False,
+        bind=True,
+        Request="asyncdb_bench.taskqueue.counted:CountedRequest",
+    )
     return app
+
+
+def stamp() -> dict[str, int]:
+    """Return the headers of a message that is published now: when that is."""
+    return {"published_ns": time.monotonic_ns()}
 
 
 Arguments = tuple[str, dict[str, Any], float, bool]
@@ -174,12 +187,13 @@ def unwrapped(result: dict[str, Any], submitted_ns: int) -> dict[str, Any]:
 
 
 def run_operation(
-    name: str, params: dict[str, Any], deadline: float, timed: bool = False
+    task: Task, name: str, params: dict[str, Any], deadline: float, timed: bool = False
 ) -> dict[str, Any]:
     """Run an operation in the worker's own session: the body of the task.
 
     Parameters
     ----------
+    task : as it runs, with its message's stamps.
     name, params : the operation.
     deadline : seconds since the epoch after which the task is abandoned without running.
     timed : whether to note the phases.
@@ -190,7 +204,7 @@ def run_operation(
     them, or None.
     """
     if time.time() > deadline:
-        raise UnavailableError("abandoned: nobody waits for it any more")
+        raise UnavailableError(ABANDONED)
     if _database is None:
         raise UnavailableError("this worker process has no database connection yet")
     phases = Phases() if timed else None
@@ -199,7 +213,8 @@ def run_operation(
         answer = _database.run(name, params)
     finally:
         current.reset(token)
-    return {"answer": answer, "phases": phases and report(phases)}
+    stamps = (getattr(task.request, name, 0) for name in ("published_ns", "received_ns"))
+    return {"answer": answer, "phases": phases and report(phases, *stamps)}
 
 
 class WorkerDatabase:

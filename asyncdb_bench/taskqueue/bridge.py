@@ -23,6 +23,7 @@ from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 from asyncdb_bench.taskqueue.app import (
     Arguments,
     QueueOptions,
+    stamp,
     task_arguments,
     task_of,
     unwrapped,
@@ -54,6 +55,7 @@ class Bridge:
         self.task = task_of(app)
         self.timeout_s = options.timeout_s
         self.pending = Pending()
+        self.published = 0
         reply_to = f"{options.queue}.reply.{uuid.uuid4().hex[:8]}"
         self.results = make_results(options, reply_to, self._on_result)
         self._outbox: queue.Queue[_Call | None] = queue.Queue(maxsize=LIMIT)
@@ -149,7 +151,9 @@ class Bridge:
                     producer=producer,
                     expiration=self.timeout_s,
                     retry=False,
+                    headers=stamp(),
                 )
+                self.published += 1
             except Exception as error:
                 self._on_loop(self.pending.fail, call.task_id, f"broker unavailable: {error}")
                 raise

@@ -25,6 +25,7 @@ class Pending:
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
         self.late = 0
+        self.replied = 0
         self._futures: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     def __len__(self) -> int:
@@ -70,6 +71,7 @@ class Pending:
         if future is None or future.done():
             self.late += 1
             return
+        self.replied += 1
         if reply.get("status") == "SUCCESS":
             future.set_result(reply["result"])
         else:

@@ -14,9 +14,12 @@ import sys
 from typing import Any
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
+def _answer_parent() -> None:
+    """Answer every line with what became of the tasks so far; end when the parent is gone."""
+    while asked := os.read(0, 4096):
+        for _ in range(asked.count(b"\n")):
+            counted = sys.modules.get("asyncdb_bench.taskqueue.counted")
+            _say(event="tasks", counts=dict(counted.counts) if counted else {})
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
@@ -31,8 +34,7 @@ def _read_line() -> bytes:
 
 
 def _say(**event: Any) -> None:
-    sys.stdout.write(json.dumps(event) + "\n")
-    sys.stdout.flush()
+    os.write(1, json.dumps(event).encode() + b"\n")
 
 
 def main() -> None:
@@ -40,7 +42,7 @@ def main() -> None:
     config = json.loads(_read_line())
     # A native thread, before gevent may patch threading: it must see the end of the parent
     # whatever the pool does.
-    _thread.start_new_thread(_end_with_parent, ())
+    _thread.start_new_thread(_answer_parent, ())
     pool = config["part"]["pool"]
     if pool == "gevent":
         from celery import maybe_patch_concurrency

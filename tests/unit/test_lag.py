@@ -63,4 +63,4 @@ def test_nothing_noted_gives_nothing(takes: int) -> None:
     heartbeat = Heartbeat(dict)
     heartbeat._first_us = 0
     for _ in range(takes):
-        assert heartbeat.take() == {"at_us": [], "lag_us": [], "gauges": []}
+        assert heartbeat.take() == {"at_us": [], "lag_us": [], "gauges": [], "counters": {}}

@@ -138,10 +138,13 @@ def settings(**changes: Any) -> Settings:
     return Settings(**(values | changes))
 
 
+PLAIN = Asked("s", "read", {}, Objective(100), (1.0,), {})
+
+
 def test_low_loads_get_longer_windows_within_bounds() -> None:
-    assert planning.window_of(settings(), 1000) == 2
-    assert planning.window_of(settings(), 25) == 4
-    assert planning.window_of(settings(), 1) == 6
+    assert planning.window_of(settings(), PLAIN, 1000) == 2
+    assert planning.window_of(settings(), PLAIN, 25) == 4
+    assert planning.window_of(settings(), PLAIN, 1) == 6
 
 
 @given(st.floats(0, 1000), st.integers(1, 100))

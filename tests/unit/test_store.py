@@ -13,7 +13,7 @@ import pytest
 
 from asyncdb_bench import store
 from asyncdb_bench.errors import StoreError
-from asyncdb_bench.phases import PHASES
+from asyncdb_bench.phases import PHASES, TASK_STAMPS
 from tests.factories import end, manifest, step
 
 
@@ -105,6 +105,7 @@ def test_request_columns_keep_microseconds_and_leave_out_what_did_not_happen(
 ) -> None:
     scratch = tmp_path / "step.npz"
     phases: dict[str, Any] = {f"{name}_us": np.array([12, -1]) for name in PHASES}
+    phases |= {f"{name}_ns": np.array([3_000_000, 0]) for name in TASK_STAMPS}
     np.savez(
         scratch,
         intended_ns=np.array([1_000_400, 2_000_600]),
@@ -121,6 +122,7 @@ def test_request_columns_keep_microseconds_and_leave_out_what_did_not_happen(
     assert made["done_us"].to_pylist() == [5000, None]
     assert made["operation"].to_pylist() == ["slow", "read"]
     assert made["database_us"].to_pylist() == [12, None]
+    assert made["received_us"].to_pylist() == [3000, None]
     assert made["trial"].to_pylist() == ["t000", "t000"]
 
 

@@ -1,0 +1,117 @@
+"""What waits: how many, how old the oldest, how long until it is worked off. Pure.
+
+The same measure for every strategy, taken from outside: from when a request was due until it was
+answered. An executor's queue, a pool's waiters and a socket's buffer are queues too, only hidden.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncdb_bench.model import Backlog
+
+STEP_US = 20_000
+"""Between two points of a curve."""
+LITTLE = 0.10
+"""By how much the depth that was counted and the one that follows from Little's law may differ."""
+LEAST_DEPTH = 1.0
+LEAST_READINGS = 20
+
+
+class Curve(NamedTuple):
+    """What waited over time.
+
+    Parameters
+    ----------
+    at_us : points in time, shape (n,).
+    waiting : how many had come and were not done, shape (n,).
+    oldest_us : for how long the oldest of them had waited, shape (n,); 0 where none waited.
+    """
+
+    at_us: NDArray[np.int64]
+    waiting: NDArray[np.int64]
+    oldest_us: NDArray[np.int64]
+
+
+def curve(
+    began_us: NDArray[np.int64], ended_us: NDArray[np.int64], at_us: NDArray[np.int64]
+) -> Curve:
+    """Return what waited at given moments.
+
+    Parameters
+    ----------
+    began_us, ended_us : when each came and was done, shape (n,), in any order.
+    at_us : the moments, shape (m,).
+    """
+    order = np.argsort(began_us, kind="stable")
+    began, ended = began_us[order], ended_us[order]
+    came = np.searchsorted(began, at_us, side="right")
+    gone = np.searchsorted(np.sort(ended), at_us, side="right")
+    # the oldest at a moment is the first in order of arrival that ends after it
+    latest_end = np.maximum.accumulate(ended) if len(ended) else ended
+    first = np.searchsorted(latest_end, at_us, side="right")
+    oldest = np.zeros(len(at_us), np.int64)
+    waits = came > gone
+    oldest[waits] = at_us[waits] - began[first[waits]]
+    return Curve(at_us, came - gone, oldest)
+
+
+def moments(start_us: int, end_us: int) -> NDArray[np.int64]:
+    """Return the points in time at which a step's curve is taken."""
+    return np.arange(start_us, max(end_us, start_us + STEP_US) + STEP_US, STEP_US, dtype=np.int64)
+
+
+def summary(found: Curve, surge_end_us: int | None, calm_us: tuple[int, int] | None) -> Backlog:
+    """Return a curve's peak, and how long a surge took to be worked off.
+
+    Parameters
+    ----------
+    found : the curve.
+    surge_end_us : when the surge ended; None: the load had none.
+    calm_us : start and end of the load before the surge: what waited then is what is usual.
+    """
+    if not len(found.waiting):
+        return Backlog(0, 0.0, 0.0, None)
+    peak = int(np.argmax(found.waiting))
+    drained = None
+    if surge_end_us is not None and calm_us is not None:
+        calm = found.waiting[(found.at_us >= calm_us[0]) & (found.at_us < calm_us[1])]
+        usual = int(np.quantile(calm, 0.99, method="inverted_cdf")) if len(calm) else 0
+        after = found.at_us >= surge_end_us
+        back = after & (found.waiting <= usual)
+        if back.any():
+            drained = float(found.at_us[np.argmax(back)] - surge_end_us) / 1e6
+    return Backlog(
+        peak=int(found.waiting[peak]),
+        peak_age_ms=float(found.oldest_us[peak]) / 1000,
+        oldest_ms=float(found.oldest_us.max()) / 1000,
+        drain_s=drained,
+    )
+
+
+def little(
+    waited_us: NDArray[np.int64], depth: NDArray[Any], span_us: int
+) -> tuple[float, float, float | None]:
+    """Hold a counted depth against Little's law: mean depth = arrival rate x mean time in it.
+
+    J. D. C. Little, *A Proof for the Queuing Formula L = λW*, Operations Research 9 (1961). It is
+    exact over a span that begins and ends with an empty queue.
+
+    Parameters
+    ----------
+    waited_us : each task's time in the queue, shape (n,).
+    depth : readings of the queue's depth at even intervals over the span, shape (m,).
+    span_us : the span.
+
+    Returns
+    -------
+    Mean depth counted, mean depth by the law, and their ratio (law / counted); no ratio where the
+    queue was hardly ever there.
+    """
+    counted = float(np.mean(depth)) if len(depth) else 0.0
+    by_law = float(waited_us.sum()) / span_us if span_us > 0 else 0.0
+    told = len(depth) >= LEAST_READINGS and counted >= LEAST_DEPTH
+    return counted, by_law, by_law / counted if told else None

@@ -17,7 +17,9 @@ STEP_US = 20_000
 """Between two points of a curve."""
 LITTLE = 0.10
 """By how much the depth that was counted and the one that follows from Little's law may differ."""
-LEAST_DEPTH = 1.0
+LEAST_DEPTH = 5.0
+"""Where fewer tasks wait on average, the way to the broker and from it is a visible part of their
+time, and the law is not asked."""
 LEAST_READINGS = 20
 
 
@@ -93,7 +95,7 @@ def summary(found: Curve, surge_end_us: int | None, calm_us: tuple[int, int] | N
 
 
 def little(
-    waited_us: NDArray[np.int64], depth: NDArray[Any], span_us: int
+    waited_us: NDArray[np.int64], at_us: NDArray[Any], depth: NDArray[Any], span_us: int
 ) -> tuple[float, float, float | None]:
     """Hold a counted depth against Little's law: mean depth = arrival rate x mean time in it.
 
@@ -103,7 +105,8 @@ def little(
     Parameters
     ----------
     waited_us : each task's time in the queue, shape (n,).
-    depth : readings of the queue's depth at even intervals over the span, shape (m,).
+    at_us, depth : readings of the queue's depth, shape (m,); each holds until the next, since on
+        a busy machine they come at uneven intervals.
     span_us : the span.
 
     Returns
@@ -111,7 +114,9 @@ def little(
     Mean depth counted, mean depth by the law, and their ratio (law / counted); no ratio where the
     queue was hardly ever there.
     """
-    counted = float(np.mean(depth)) if len(depth) else 0.0
+    counted = 0.0
+    if len(depth) > 1:
+        counted = float(np.average(depth[:-1], weights=np.maximum(np.diff(at_us), 1)))
     by_law = float(waited_us.sum()) / span_us if span_us > 0 else 0.0
     told = len(depth) >= LEAST_READINGS and counted >= LEAST_DEPTH
     return counted, by_law, by_law / counted if told else None

@@ -103,6 +103,7 @@ class Asked:
     """A scenario with its knob values, as this run asks it.
 
     `shape` is how the arrival rate changes during a step; empty: it does not.
+    `websocket`: it is a chat over WebSockets, not requests.
     """
 
     label: str
@@ -112,6 +113,7 @@ class Asked:
     ladder: tuple[float, ...]
     mix: Mapping[str, float]
     shape: tuple[Segment, ...] = ()
+    websocket: bool = False
 
     @property
     def mean_factor(self) -> float:
@@ -389,6 +391,38 @@ class TaskQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class Chat:
+    """What the members of a chat felt during a step.
+
+    Parameters
+    ----------
+    delivery : from the intended post to the receipt by each member.
+    deliveries : receipts in all.
+    lost : receipts that are missing of messages that were stored; None: members were away, so it
+        is not known who should have had them.
+    duplicated, out_of_order : receipts.
+    ping : round trip of a WebSocket ping every 100 ms on every tenth connection, from when it was
+        due.
+    frozen_s : for how long nobody received anything although messages were due, in stretches of
+        0.1 s and more.
+    joins_per_s, join : of the members who joined last, history included.
+    members, connected : who should be there, and who was at the step's end.
+    """
+
+    delivery: Percentiles
+    deliveries: int
+    lost: int | None
+    duplicated: int
+    out_of_order: int
+    ping: Percentiles
+    frozen_s: float
+    joins_per_s: float
+    join: Percentiles
+    members: int
+    connected: int
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A part of a step's window: its length, and its arrival rate as a multiple of the base's."""
 
@@ -415,7 +449,8 @@ class Step:
     is the scenario's objective; `valid` is whether the measurement is sound; `notes` are
     circumstances that the reader should know and that do not make it unsound. `repeated`: what made
     it invalid may pass, so it was offered again; this one counts for nothing. `backlog` is what
-    waited meanwhile, `tasks` the task queue where there is one.
+    waited meanwhile, `tasks` the task queue where there is one, `chat` what the members of a chat
+    felt.
     """
 
     run_id: str
@@ -461,6 +496,7 @@ class Step:
     repeated: bool = False
     backlog: Backlog | None = None
     tasks: TaskQueue | None = None
+    chat: Chat | None = None
 
 
 @dataclass(frozen=True, slots=True)

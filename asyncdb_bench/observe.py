@@ -23,6 +23,8 @@ OK, TIMEOUT, SKIPPED, UNDRAINED = (
     OUTCOMES.index(each) for each in ("ok", "timeout", "skipped", "undrained")
 )
 
+CHAT_COLUMNS = ("receipts_ns", "pings_ns", "joins_us", "join_s", "disorder", "members")
+
 Row = tuple[int, str, float]
 
 
@@ -37,19 +39,27 @@ class Times:
         with np.load(file) as columns:
             intended, sent, done = (columns[name] for name in ("intended_ns", "sent_ns", "done_ns"))
             outcome = columns["outcome"]
-            self.phases_us = _phases(columns, outcome == OK)
+            # what a chat's members feel is the messages; a search is its asker's own
+            felt = columns["is_post"] if "is_post" in columns else np.ones(len(outcome), bool)
+            self.phases_us = _phases(columns, (outcome == OK) & felt)
             self.probes_ns = columns["probes"]
+            self.chat_columns = (
+                {name: columns[name] for name in (*CHAT_COLUMNS, "intended_ns")}
+                if "receipts_ns" in columns
+                else None
+            )
             self.tasks_us = {
                 name: columns[f"{name}_ns"][columns["started_ns"] > 0] // 1000
                 for name in TASK_STAMPS
             }
         given_up = started_ns + int((window_s + drain_s) * 1e9)
         done = np.where(outcome == UNDRAINED, given_up, done)
-        counted = np.isin(outcome, (OK, TIMEOUT, UNDRAINED))
+        counted = np.isin(outcome, (OK, TIMEOUT, UNDRAINED)) & felt
         # a request that failed at once no longer waits; one that was skipped never did
         came = outcome != SKIPPED
         self.began_us, self.ended_us = intended[came] // 1000, done[came] // 1000
         self.start_us = started_ns // 1000
+        self.right = outcome == OK
         was_sent = sent > 0
         self.latency_us = (done - intended)[counted] // 1000
         self.service_us = (done - sent)[counted & was_sent] // 1000
@@ -65,7 +75,7 @@ class Times:
         self.closed_loop_us = self.latency_us[sent_anyway]
         last = int(done.max()) if len(done) else 0
         self.lasted_s = max(window_s, (last - started_ns) / 1e9)
-        right = outcome == OK
+        right = self.right
         self.achieved_rps = stats.completion_rate(
             (intended[right] - started_ns) // 1000,
             (done[right] - started_ns) // 1000,

@@ -86,6 +86,13 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     ]
     ladders = profile.get("ladders", {})
     asked = [_collect(wrong, lambda s=spec: make_asked(s, ladders)) for spec in scenarios or []]
+    wrong += [
+        f"{variant.label} cannot run {each.label}: a room lives in one process, not"
+        f" {variant.processes}"
+        for variant in variants
+        for each in asked
+        if variant and each and each.websocket and variant.processes > 1
+    ]
     if wrong or settings is None:
         raise UsageError("\n".join(dict.fromkeys(wrong)))
     seed = choices.seed if choices.seed is not None else random.SystemRandom().randrange(2**31)
@@ -196,6 +203,7 @@ def make_asked(spec: Spec, ladders: Mapping[str, Sequence[float]]) -> Asked:
         ladder=ladder,
         mix=dict(scenario.mix()),
         shape=scenario.shape(),
+        websocket=scenario.websocket,
     )
 
 

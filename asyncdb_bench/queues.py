@@ -68,13 +68,14 @@ def task_queue(
     start_us, end_us : the step, to its last answer.
     """
     published, received, started = (stamps_us[name] for name in TASK_STAMPS)
-    inside = [count for at, count in depth if start_us <= at < end_us]
-    counted, by_law, ratio = little(received - published, np.array(inside), end_us - start_us)
+    inside = np.array([each for each in depth if start_us <= each[0] < end_us]).reshape(-1, 2)
+    span_us = end_us - start_us
+    counted, by_law, ratio = little(received - published, inside[:, 0], inside[:, 1], span_us)
     everyone = len(published) == ledger.published
     waiting = curve(published, received, moments(start_us, end_us))
     return TaskQueue(
         depth_mean=counted,
-        depth_peak=max(inside, default=0),
+        depth_peak=int(inside[:, 1].max(initial=0)),
         depth_by_law=by_law,
         little=ratio if everyone else None,
         in_broker=stats.percentiles(received - published),

@@ -13,10 +13,12 @@ import numpy as np
 
 from asyncdb_bench import stats
 from asyncdb_bench.backlog import Curve, summary
+from asyncdb_bench.chatstats import chat
 from asyncdb_bench.judge import Evidence, circumstances, doubts, lasting_doubts, misses
 from asyncdb_bench.model import (
     Audit,
     Backlog,
+    Chat,
     Ledger,
     Objective,
     Segment,
@@ -173,7 +175,16 @@ def judged_step(
         notes=(*notes, *doubts_about(measured.tasks), *filter(None, [seen.problem])),
         backlog=backlog_of(context, measured),
         tasks=measured.tasks,
+        chat=chat_of(times),
     )
+
+
+def chat_of(times: Times) -> Chat | None:
+    """Return what the members felt, where the step was a chat's."""
+    if times.chat_columns is None:
+        return None
+    end_us = times.start_us + int(times.lasted_s * 1e6)
+    return chat(times.chat_columns, times.right, end_us)
 
 
 def backlog_of(context: Context, measured: Measured) -> Backlog | None:
@@ -193,6 +204,7 @@ def backlog_of(context: Context, measured: Measured) -> Backlog | None:
 def step_audit(context: Context, measured: Measured) -> Audit | None:
     """Compare what statements did with the ledger; None where the database does not tell."""
     ledger, rows, work = measured.ledger, measured.reply["rows"], measured.seen.work
+    joined = measured.reply.get("joined", 0)
     if work is None:
         return None
     per_request = rows / ledger.ok if ledger.ok else 0
@@ -202,8 +214,8 @@ def step_audit(context: Context, measured: Measured) -> Audit | None:
         # without an explicit commit each statement is a transaction of its own, which this view
         # does not count as one
         transactions=work.commits or None,
-        transactions_least=ledger.ok,
-        transactions_most=ledger.ok + unsure(ledger),
+        transactions_least=ledger.ok + joined,
+        transactions_most=ledger.ok + joined + unsure(ledger),
         rows=work.rows if counts else None,
         rows_least=rows if counts else None,
         rows_most=rows + math.ceil(per_request * unsure(ledger)) if counts else None,

@@ -57,6 +57,8 @@ class Scenario(ABC, Generic[K]):
     name: ClassVar[str]
     summary: ClassVar[str]
     Knobs: ClassVar[type[Knobs]] = Knobs
+    websocket: ClassVar[bool] = False
+    """A chat over WebSockets, with the operations `history`, `post` and `search`; not requests."""
 
     def __init__(self, knobs: K) -> None:
         self.knobs = knobs

@@ -209,10 +209,16 @@ class Climb:
             rate = max(self.asked.ladder[0], 16 / seconds)
             reply = self._offer(rate, seconds, (self.bench.seed, 999), "")
             self.ledgers.append(Ledger(**reply["ledger"]))
+            self._note_joins(reply)
 
     def _mark(self) -> list[dict[str, Any]]:
         """Return what each application noted since the last call."""
         return [app.ask({"do": "mark"}, READY_S) for app in self.processes.apps]
+
+    def _note_joins(self, reply: dict[str, Any]) -> None:
+        """Count a chat's joins, each a transaction of its own, among what was asked for."""
+        joined = reply.get("joined", 0)
+        self.ledgers.append(Ledger(joined, joined, 0, 0, 0, 0))
 
     def _offer(
         self, rate: float, window_s: float, seed: tuple[int, ...], file: str
@@ -277,6 +283,7 @@ class Climb:
             tasks=tasks,
         )
         self.ledgers.append(measured.ledger)
+        self._note_joins(reply)
         step = judged_step(
             self.context, measured, self.bench.intruder(), may_repeat=may_repeat and died is None
         )

@@ -18,6 +18,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from asyncdb_bench.app.application import make_application
+from asyncdb_bench.app.chat import Rooms, is_chat
 from asyncdb_bench.app.control import Control, raw_input, say
 from asyncdb_bench.app.lag import Heartbeat
 from asyncdb_bench.errors import BenchError, ServiceError
@@ -77,14 +78,20 @@ async def serve(config: AppConfig) -> None:
     strategy = make_strategy(config)
     try:
         await strategy.open()
-        application = make_application(strategy, strategy.context.operations, config.timeout_s)
+        operations = strategy.context.operations
+        rooms = Rooms(strategy, operations, config.timeout_s) if is_chat(operations) else None
+        application = make_application(strategy, operations, config.timeout_s, rooms)
         server = HTTPServer(application)
         server.add_sockets(sockets)
         if config.gc_freeze:
             # A full collection walks every object that importing made, some 40 ms on the loop.
             gc.collect()
             gc.freeze()
-        heartbeat = Heartbeat(strategy.gauges, strategy.counters)
+        gauges = [strategy.gauges, *([rooms.gauges] if rooms else [])]
+        heartbeat = Heartbeat(
+            lambda: {name: value for each in gauges for name, value in each().items()},
+            strategy.counters,
+        )
         heartbeat.start()
         Control({"mark": heartbeat.take}, stop.set).start()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,6 +12,7 @@ import msgspec
 from tornado.log import app_log
 from tornado.web import Application, RequestHandler
 
+from asyncdb_bench.app.chat import ChatHandler, Rooms
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 from asyncdb_bench.operation import Operation
 from asyncdb_bench.phases import HEADER, Phases, current
@@ -133,7 +134,10 @@ class IndexHandler(JsonHandler):
 
 
 def make_application(
-    strategy: Strategy[Any], operations: Mapping[str, Operation], timeout_s: float
+    strategy: Strategy[Any],
+    operations: Mapping[str, Operation],
+    timeout_s: float,
+    rooms: Rooms | None = None,
 ) -> Application:
     """Make the Tornado application.
 
@@ -142,6 +146,7 @@ def make_application(
     strategy : opened already.
     operations : by name; each becomes a route.
     timeout_s : after how long a request is given up and answered as 504.
+    rooms : of a chat, where the operations are a chat's.
     """
     handed = {
         "strategy": strategy,
@@ -151,8 +156,10 @@ def make_application(
         },
         "timeout_s": timeout_s,
     }
+    chat = [(r"/chat/(\d+)", ChatHandler, {"rooms": rooms})] if rooms else []
     return Application(
         [
+            *chat,
             (r"/op/([A-Za-z_][A-Za-z0-9_]*)", OperationHandler, handed),
             (r"/healthz", HealthHandler),
             (r"/", IndexHandler, {"operations": operations}),

@@ -21,6 +21,7 @@ from gevent.queue import Queue
 from locust import task
 from locust.env import Environment
 
+from asyncdb_bench.load.chat import ChatUser
 from asyncdb_bench.load.user import OpenModelUser
 from asyncdb_bench.model import Order
 from asyncdb_bench.plugins import make_scenario
@@ -74,7 +75,9 @@ def user_class(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
     """Return the Locust user of this scenario and target."""
     chosen = make_scenario(config.scenario, config.scenario_knobs)
 
-    class HarnessUser(OpenModelUser):
+    base = ChatUser if chosen.websocket else OpenModelUser
+
+    class HarnessUser(base):  # type: ignore[valid-type, misc]
         scenario = chosen
         operations = chosen.workload().operations
         address = (config.host, config.port)
@@ -113,6 +116,7 @@ def user_class(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
                 cpu_s=used,
                 connections=self.opened,
                 rows=record.rows,
+                joined=int(record.extra["joined"][0]) if record.extra else 0,
                 bytes_sent=record.bytes_sent,
                 bytes_received=record.bytes_received,
             )

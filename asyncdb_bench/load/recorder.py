@@ -41,6 +41,7 @@ class Recorder:
         self.rows = 0
         self.bytes_sent = 0
         self.bytes_received = 0
+        self.extra: dict[str, Any] = {}
 
     def ledger(self) -> Ledger:
         """Count where every scheduled arrival went."""
@@ -119,5 +120,6 @@ class Recorder:
             "status": np.asarray(self.status),
             "outcome": np.asarray(self.outcome),
             "operation": self.operations.astype(np.int8),
+            **self.extra,
         }
         np.savez(path, **columns)

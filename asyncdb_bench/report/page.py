@@ -57,6 +57,7 @@ def render(
         fairness=fairness(manifest, steps, records, ends),
         resources=resources(records, comparisons),
         waited=waited(records, comparisons),
+        felt=felt(records, comparisons),
         phase_names=PHASES,
         unsteady=[row for row in steps.itertuples() if not row.steady],
         notes=notes(manifest, ends, records),
@@ -167,6 +168,28 @@ def waited(
             if worst is not None and worst.backlog is not None:
                 found.setdefault(comparison.scenario, []).append(
                     {"variant": variant, "backlog": worst.backlog, "tasks": worst.tasks}
+                )
+    return found
+
+
+def felt(
+    records: Sequence[Step], comparisons: Sequence[Comparison]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what the members of a chat felt at the common load, by scenario; worst block."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for comparison in comparisons:
+        for variant in comparison.rows.index:
+            chats = [
+                step.chat
+                for step in records
+                if (step.scenario, step.variant, step.offered_rps)
+                == (comparison.scenario, variant, comparison.common_rps)
+                and step.chat is not None
+            ]
+            if chats:
+                worst = max(chats, key=lambda chat: (chat.frozen_s, chat.delivery.p99_ms or 0))
+                found.setdefault(comparison.scenario, []).append(
+                    {"variant": variant, "chat": worst}
                 )
     return found
 

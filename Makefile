@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 STRATEGY ?=
 SCENARIO ?=
-PROFILE ?= quick
+PROFILE ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -26,7 +26,7 @@ $(STAMP): requirements.lock scripts/setup.sh
 
 bench: $(STAMP) ## compare the strategies and write the report
 	@$(BIN)/python bench.py run $(if $(STRATEGY),--strategy "$(STRATEGY)") \
-	  $(if $(SCENARIO),--scenario "$(SCENARIO)") --profile $(PROFILE) $(ARGS)
+	  $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(PROFILE),--profile $(PROFILE)) $(ARGS)
 
 smoke: $(STAMP) ## does everything work, in under a minute
 	@$(BIN)/python bench.py run --profile smoke $(ARGS)

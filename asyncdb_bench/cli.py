@@ -27,7 +27,12 @@ StrategyOption = Annotated[
 ScenarioOption = Annotated[
     str | None, typer.Option(help="x,y:knob=value,… (default: the profile's)")
 ]
-ProfileOption = Annotated[str, typer.Option(help="smoke, quick, standard, nightly, blog")]
+ProfileOption = Annotated[
+    str,
+    typer.Option(
+        help="smoke, quick, standard, nightly, blog, sweep (default: quick; sweep for a sweep)"
+    ),
+]
 SeedOption = Annotated[int | None, typer.Option(help="repeat the arrivals of another run", min=0)]
 VaryOption = Annotated[
     list[str] | None,
@@ -58,7 +63,10 @@ def _choices(
     vary: list[str] | None,
 ) -> Choices:
     overrides = {"blocks": blocks, "budget": budget, "time_budget_s": time_budget, "cpus": cpus}
-    return Choices(profile, strategy or None, scenario or None, seed, overrides, vary or ())
+    usual = "sweep" if (scenario or "").startswith("sweep") else "quick"
+    return Choices(
+        profile or usual, strategy or None, scenario or None, seed, overrides, vary or ()
+    )
 
 
 @app.command()
@@ -66,7 +74,7 @@ def run(
     strategy: StrategyOption = None,
     scenario: ScenarioOption = None,
     vary: VaryOption = None,
-    profile: ProfileOption = "quick",
+    profile: ProfileOption = "",
     seed: SeedOption = None,
     blocks: BlocksOption = None,
     budget: BudgetOption = None,
@@ -97,7 +105,7 @@ def plan(
     strategy: StrategyOption = None,
     scenario: ScenarioOption = None,
     vary: VaryOption = None,
-    profile: ProfileOption = "quick",
+    profile: ProfileOption = "",
     seed: SeedOption = None,
     blocks: BlocksOption = None,
     budget: BudgetOption = None,

@@ -13,6 +13,7 @@ from asyncdb_bench.model import Plan
 from asyncdb_bench.plan import estimate_s, window_of
 from asyncdb_bench.progress import duration
 from asyncdb_bench.report import Written
+from asyncdb_bench.sweep import is_cell
 from asyncdb_bench.verdict import rate
 
 COLUMNS = (
@@ -67,7 +68,14 @@ def print_plan(plan: Plan) -> None:
 def print_result(written: Written) -> None:
     """Print a table and a sentence for each scenario."""
     console = Console()
+    if written.found_map is not None:
+        for sentence in written.found_map.sentences:
+            console.print(Text(f"{sentence}.", style="bold"))
+    asked = {each.label: each for each in written.manifest.plan.scenarios}
     for comparison, verdict in zip(written.comparisons, written.verdicts, strict=True):
+        if is_cell(asked[comparison.scenario]):
+            console.print(f"{comparison.scenario}: {verdict.sentence}")
+            continue
         console.print(_table(comparison))
         for name, reason in comparison.not_run.items():
             console.print(Text(f"{name}: not run, because {reason}"))

@@ -28,6 +28,7 @@ BALANCES = 10_007
 
 AccountId = Annotated[int, msgspec.Meta(ge=1)]
 CounterId = Annotated[int, msgspec.Meta(ge=1, le=COUNTERS)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=60)]
 
 
@@ -144,4 +145,29 @@ def slow(account: AccountId, seconds: Seconds) -> Steps:
     return {"id": row.id, "balance": row.balance}
 
 
-OPERATIONS: dict[str, Any] = {each.name: each for each in (read, write, slow)}
+def _right_rows(params: Params, answer: Params) -> bool:
+    rows, first, count = answer["rows"], params["first"], params["count"]
+    last = first + count - 1
+    return bool(
+        len(rows) == count
+        and rows[0] == [first, balance_of(first)]
+        and rows[-1] == [last, balance_of(last)]
+    )
+
+
+@operation(check=_right_rows, rows=lambda params: int(params["count"]))
+def fetch(first: AccountId, count: Count, seconds: Seconds) -> Steps:
+    """Read several accounts by a query that takes `seconds` in the database."""
+    wanted = (
+        select(Account.id, Account.balance)
+        .where(Account.id.between(first, first + count - 1))
+        .order_by(Account.id)
+    )
+    if seconds:
+        pause = func.pg_sleep(cast(seconds, Float)).table_valued("slept")
+        wanted = wanted.join(pause, true())
+    found = (yield wanted).all()
+    return {"rows": [[each.id, each.balance] for each in found]}
+
+
+OPERATIONS: dict[str, Any] = {each.name: each for each in (read, write, slow, fetch)}

@@ -103,7 +103,8 @@ class Asked:
     """A scenario with its knob values, as this run asks it.
 
     `shape` is how the arrival rate changes during a step; empty: it does not.
-    `websocket`: it is a chat over WebSockets, not requests.
+    `websocket`: it is a chat over WebSockets, not requests. `gallop`: the ladder is climbed two
+    rungs at a time.
     """
 
     label: str
@@ -114,6 +115,7 @@ class Asked:
     mix: Mapping[str, float]
     shape: tuple[Segment, ...] = ()
     websocket: bool = False
+    gallop: bool = False
 
     @property
     def mean_factor(self) -> float:

@@ -80,6 +80,8 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     scenarios = _collect(
         wrong, lambda: _specs(choices.scenarios, profile["scenarios"], "scenarios")
     )
+    if scenarios is not None:
+        scenarios = _collect(wrong, lambda: _expanded(scenarios))
     budget = settings.budget if settings else 1
     variants = [
         _collect(wrong, lambda s=spec: make_variant(s, budget)) for spec in strategies or []
@@ -116,6 +118,15 @@ def _specs(given: str | None, default: Sequence[str], kind: str) -> list[Spec]:
     if not specs:
         raise UsageError(f"no {kind} given; known: {', '.join(names(kind))}")
     return specs
+
+
+def _expanded(specs: Sequence[Spec]) -> list[Spec]:
+    """Return the scenarios with those that stand for a grid in all its cells."""
+    return [
+        Spec(spec.name, knobs)
+        for spec in specs
+        for knobs in scenario_class(spec.name).expand(spec.knobs)
+    ]
 
 
 def _varied(choices: Choices, strategies: Sequence[Spec]) -> list[Spec]:
@@ -204,6 +215,7 @@ def make_asked(spec: Spec, ladders: Mapping[str, Sequence[float]]) -> Asked:
         mix=dict(scenario.mix()),
         shape=scenario.shape(),
         websocket=scenario.websocket,
+        gallop=scenario.gallop,
     )
 
 

@@ -233,7 +233,7 @@ def exit_code(written: report.Written, ends: Sequence[TrialEnd], *, interrupted:
         return EXIT_INTERRUPTED
     if any(end.failure for end in ends) or not ends:
         return EXIT_SERVICE
-    if not all(verdict.sound for verdict in written.verdicts):
+    if not written.sound:
         return EXIT_INVALID
     return EXIT_DONE
 

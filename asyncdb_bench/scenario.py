@@ -60,8 +60,16 @@ class Scenario(ABC, Generic[K]):
     websocket: ClassVar[bool] = False
     """A chat over WebSockets, with the operations `history`, `post` and `search`; not requests."""
 
+    gallop: ClassVar[bool] = False
+    """Climb the ladder two rungs at a time and then fill in the one below the first miss."""
+
     def __init__(self, knobs: K) -> None:
         self.knobs = knobs
+
+    @classmethod
+    def expand(cls, given: Mapping[str, str]) -> list[dict[str, str]]:
+        """Return the knobs of each scenario that a request stands for: itself, or a grid."""
+        return [dict(given)]
 
     @abstractmethod
     def workload(self) -> Workload:

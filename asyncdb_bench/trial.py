@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ from asyncdb_bench.record import Clocks, Context, Measured, judged_step, whole_a
 
 ATTEMPTS = 3
 """How often a step is offered at most where what made it invalid may pass."""
+PROMPT_S = 0.05
+PROMPT_TIMES = 3
+"""An application that answers its health route so often within that time is idle again."""
 NO_BEATS: dict[str, Any] = {"at_us": [], "lag_us": [], "gauges": [], "counters": {}}
 
 
@@ -180,28 +184,58 @@ class Climb:
             yield watch
 
     def _climb(self, monitor: Monitor, scratch: Path, deadline: float) -> str:
-        settings = self.bench.settings
         missed_before = False
-        for place, rate in enumerate(self.asked.ladder):
-            step_s = window_of(settings, self.asked, rate) + settings.drain_s
-            if place and time.monotonic() + step_s > deadline:
+        stride = 2 if self.asked.gallop else 1
+        last = len(self.asked.ladder) - 1
+        done: set[int] = set()
+        for place in dict.fromkeys([*range(0, last + 1, stride), last]):
+            step = self._offered(place, monitor, scratch, deadline)
+            if step is None:
                 return "time"
-            for attempt in range(1, ATTEMPTS + 1):
-                may_repeat = attempt < ATTEMPTS and time.monotonic() + 2 * step_s <= deadline
-                step = self._step(place, rate, monitor, scratch, may_repeat=may_repeat)
-                if not step.repeated:
-                    break
-            saturated = is_saturated(
-                self.asked.objective,
-                step.ledger,
-                step.latency,
-                rate * self.asked.mean_factor,
-                step.achieved_rps,
-            )
-            if saturated or (missed_before and not step.holds):
+            done.add(place)
+            if not step.holds and place and place - 1 not in done:
+                # the rung that was leapt over, once what this one left has been worked off
+                self._settle()
+                self._offered(place - 1, monitor, scratch, deadline)
+                return "saturated"
+            if self._is_over(step) or (missed_before and not step.holds):
                 return "saturated"
             missed_before = not step.holds
         return "top of the ladder"
+
+    def _offered(self, place: int, monitor: Monitor, scratch: Path, deadline: float) -> Step | None:
+        """Offer a rung, again where what spoiled it may pass; None where there is no time."""
+        settings, rate = self.bench.settings, self.asked.ladder[place]
+        step_s = window_of(settings, self.asked, rate) + settings.drain_s
+        if self.offered and time.monotonic() + step_s > deadline:
+            return None
+        for attempt in range(1, ATTEMPTS + 1):
+            may_repeat = attempt < ATTEMPTS and time.monotonic() + 2 * step_s <= deadline
+            step = self._step(place, rate, monitor, scratch, may_repeat=may_repeat)
+            if not step.repeated:
+                break
+        return step
+
+    def _is_over(self, step: Step) -> bool:
+        return is_saturated(
+            self.asked.objective,
+            step.ledger,
+            step.latency,
+            step.offered_rps * self.asked.mean_factor,
+            step.achieved_rps,
+        )
+
+    def _settle(self) -> None:
+        """Wait until the application answers promptly again, at most as long as it may take."""
+        url = f"http://127.0.0.1:{self.processes.port}/healthz"
+        deadline = time.monotonic() + self.bench.settings.timeout_s
+        prompt = 0
+        while prompt < PROMPT_TIMES and time.monotonic() < deadline:
+            began = time.monotonic()
+            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):
+                pass
+            prompt = prompt + 1 if time.monotonic() - began < PROMPT_S else 0
+            time.sleep(PROMPT_S)
 
     def _warm_up(self) -> None:
         seconds = self.bench.settings.warmup_s

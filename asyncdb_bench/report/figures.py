@@ -11,12 +11,14 @@ from typing import Any
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from asyncdb_bench.analysis import Comparison
 from asyncdb_bench.curves import Curve, Waiting
 from asyncdb_bench.knobcurve import KnobCurve
 from asyncdb_bench.model import Asked, Manifest
+from asyncdb_bench.sweep import SWEEP, Cell, Map, is_cell
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, less its yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
@@ -61,6 +63,7 @@ def draw(
     curves: Curves,
     curves_over: Mapping[str, Sequence[KnobCurve]],
     waits: Mapping[tuple[str, str], Waiting],
+    found_map: Map | None,
 ) -> dict[str, dict[str, Drawing]]:
     """Draw every figure.
 
@@ -72,6 +75,7 @@ def draw(
     curves : percentile curves by scenario and variant.
     curves_over : by scenario, the curves over one knob.
     waits : what waited over time, by scenario and variant.
+    found_map : the map, where there is one; its figure is ``map`` of the scenario ``sweep``.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def draw(
     with rc_context(STYLE):
         for each in comparisons:
             own = steps[steps.scenario == each.scenario]
-            if own.empty:
+            if own.empty or is_cell(asked[each.scenario]):
                 continue
             drawn[each.scenario] = {
                 "latency": latency(own, asked[each.scenario], looks),
@@ -104,6 +108,8 @@ def draw(
                 drawn[each.scenario][f"knob{place}"] = knob_curve(curve, each.scenario)
             if own.loop_lag_p99_ms.notna().any():
                 drawn[each.scenario]["loop"] = loop(own, asked[each.scenario], looks)
+        if found_map is not None:
+            drawn[SWEEP] = {"map": crossover(found_map, looks)}
     return drawn
 
 
@@ -172,6 +178,53 @@ def loop(steps: pd.DataFrame, asked: Asked, looks: Looks) -> Drawing:
         f" {', '.join(map(str, steps.variant.unique()))}"
     )
     return Drawing(_svg(figure, f"loop-{asked.label}", text), text)
+
+
+def crossover(found: Map, looks: Looks) -> Drawing:
+    """Draw the map: each cell in its best variant's colour; ties hatched, unsound cells white."""
+    times = sorted({cell.ms for cell in found.cells})
+    sizes = sorted({cell.rows for cell in found.cells})
+    figure = Figure(
+        figsize=(1.2 + 1.55 * len(times), 1.1 + 0.95 * len(sizes)), layout="constrained"
+    )
+    axes = figure.add_subplot()
+    for cell in found.cells:
+        x, y = times.index(cell.ms), sizes.index(cell.rows)
+        top = cell.best[0] if cell.best else ""
+        colour = looks.of(top)["color"] if cell.sound else "#ffffff"
+        axes.add_patch(
+            Rectangle(
+                (x, y), 1, 1, facecolor=colour, alpha=0.35, edgecolor="#555555",
+                hatch="//" if cell.tie and cell.sound else None, linewidth=0.8,
+            )
+        )  # fmt: skip
+        axes.text(x + 0.5, y + 0.5, cell_text(cell), ha="center", va="center", fontsize=7.5)
+    axes.set_xlim(0, len(times))
+    axes.set_ylim(0, len(sizes))
+    axes.set_xticks([each + 0.5 for each in range(len(times))], [f"{each:g}" for each in times])
+    axes.set_yticks([each + 0.5 for each in range(len(sizes))], [f"{each:,}" for each in sizes])
+    axes.grid(visible=False)
+    axes.set_xlabel("time of the query in the database, ms")
+    axes.set_ylabel("rows returned")
+    text = "the map: " + "; ".join(
+        f"{cell.ms:g} ms, {cell.rows} rows: {cell_text(cell).replace(chr(10), ' ')}"
+        for cell in found.cells
+    )
+    return Drawing(_svg(figure, "map", text), text)
+
+
+def cell_text(cell: Cell) -> str:
+    """Return what a cell says: who, how much, and the loop lag that it costs."""
+    if not cell.sound:
+        return "not sound" if cell.best else "none"
+    top = max(cell.best, key=lambda name: cell.capacities[name].rps)
+    lines = [" = ".join(cell.best[:2]) + (" = …" if len(cell.best) > 2 else "")]
+    if len(lines[0]) > 20:
+        lines = [*[f"{name} =" for name in cell.best[:-1]][:2], cell.best[-1]]
+    carried = cell.capacities[top]
+    lines.append(f"{'≥ ' if carried.open_ended else ''}{carried.rps:,.0f}/s")
+    lag = cell.loop_lag_ms.get(top, float("nan"))
+    return "\n".join([*lines, f"lag {lag:.2g} ms"])
 
 
 def waiting(curves: Mapping[str, Waiting], scenario: str, looks: Looks) -> Drawing:

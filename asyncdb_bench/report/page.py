@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -14,18 +15,34 @@ from asyncdb_bench.knobcurve import KnobCurve
 from asyncdb_bench.model import PROBE_EVERY_S, Manifest, Step, TrialEnd
 from asyncdb_bench.phases import PHASES
 from asyncdb_bench.report.figures import Drawing
+from asyncdb_bench.sweep import Map, is_cell
 from asyncdb_bench.verdict import Verdict, rate
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the analysis found.
+
+    Parameters
+    ----------
+    comparisons, verdicts : one per scenario, in the same order.
+    curves_over : by scenario, the curves over one knob.
+    found_map : where the run was a sweep.
+    """
+
+    comparisons: Sequence[Comparison]
+    verdicts: Sequence[Verdict]
+    curves_over: Mapping[str, Sequence[KnobCurve]]
+    found_map: Map | None
 
 
 def render(
     manifest: Manifest,
     steps: pd.DataFrame,
-    comparisons: Sequence[Comparison],
-    verdicts: Sequence[Verdict],
+    findings: Findings,
     figures: Mapping[str, Mapping[str, Drawing]],
     ends: Sequence[TrialEnd],
     offered: Sequence[Step],
-    curves_over: Mapping[str, Sequence[KnobCurve]],
 ) -> str:
     """Return the report as one self-contained HTML page.
 
@@ -33,10 +50,10 @@ def render(
     ----------
     manifest, steps, ends : of the run.
     offered : its steps, those that were offered again included.
-    comparisons, verdicts : one per scenario, in the same order.
+    findings : of the analysis.
     figures : by scenario and name.
-    curves_over : by scenario, the curves over one knob.
     """
+    comparisons = findings.comparisons
     environment = Environment(
         loader=PackageLoader("asyncdb_bench.report", "templates"),
         autoescape=True,
@@ -46,14 +63,20 @@ def render(
     )
     environment.filters |= {"number": number, "share": share, "svg": svg}
     records = [step for step in offered if not step.repeated]
+    asked = {each.label: each for each in manifest.plan.scenarios}
     planned, done = len(manifest.plan.trials), sum(not end.failure for end in ends)
     return environment.get_template("report.html.j2").render(
         manifest=manifest,
         plan=manifest.plan,
-        sections=list(zip(comparisons, verdicts, strict=True)),
-        asked={each.label: each for each in manifest.plan.scenarios},
+        sections=[
+            (comparison, verdict)
+            for comparison, verdict in zip(comparisons, findings.verdicts, strict=True)
+            if not is_cell(asked[comparison.scenario])
+        ],
+        found_map=findings.found_map,
+        asked=asked,
         figures=figures,
-        curves_over=curves_over,
+        curves_over=findings.curves_over,
         fairness=fairness(manifest, steps, records, ends),
         resources=resources(records, comparisons),
         waited=waited(records, comparisons),

@@ -11,6 +11,7 @@ from asyncdb_bench.curves import COLUMNS, SERIES, percentile_curves, waiting_cur
 from asyncdb_bench.knobcurve import knob_curves
 from asyncdb_bench.model import Manifest, Step
 from asyncdb_bench.store import RunFolder, point_latest, write_text
+from asyncdb_bench.sweep import Map, is_cell, make_map
 from asyncdb_bench.tables import steps_table
 from asyncdb_bench.verdict import Verdict, decide
 
@@ -23,6 +24,14 @@ class Written:
     manifest: Manifest
     comparisons: tuple[Comparison, ...]
     verdicts: tuple[Verdict, ...]
+    found_map: Map | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether every verdict is, and of a map at least one cell."""
+        cells = {each.label for each in self.manifest.plan.scenarios if is_cell(each)}
+        others = [each.sound for each in self.verdicts if each.scenario not in cells]
+        return all(others) and (self.found_map is None or self.found_map.sound)
 
 
 def steps_at_common_load(
@@ -50,7 +59,7 @@ def write(folder: RunFolder, reports: Path) -> Written:
     StoreError : the run cannot be read or the report cannot be written.
     """
     from asyncdb_bench.report.figures import draw
-    from asyncdb_bench.report.page import render
+    from asyncdb_bench.report.page import Findings, render
 
     manifest, ends = folder.manifest(), folder.trials()
     offered = folder.steps()
@@ -65,9 +74,11 @@ def write(folder: RunFolder, reports: Path) -> Written:
     surging = {each.label for each in manifest.plan.scenarios if each.shape}
     shaped = {place: name for place, name in wanted.items() if name[0] in surging}
     waits = waiting_curves(folder.tables("series", SERIES), shaped) if shaped else {}
-    figures = draw(manifest, steps, comparisons, curves, curves_over, waits)
-    page = render(manifest, steps, comparisons, verdicts, figures, ends, offered, curves_over)
+    found_map = make_map(manifest.plan.scenarios, comparisons, steps, manifest.plan.variants)
+    figures = draw(manifest, steps, comparisons, curves, curves_over, waits, found_map)
+    findings = Findings(comparisons, verdicts, curves_over, found_map)
+    page = render(manifest, steps, findings, figures, ends, offered)
     target = reports / folder.run_id / "index.html"
     write_text(target, page)
     point_latest(reports, folder.run_id)
-    return Written(target, manifest, comparisons, verdicts)
+    return Written(target, manifest, comparisons, verdicts, found_map)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncdb_bench.model import Backlog
+from asyncdb_bench.model import Backlog, Outage
 
 STEP_US = 20_000
 """Between two points of a curve."""
@@ -21,6 +21,8 @@ LEAST_DEPTH = 5.0
 """Where fewer tasks wait on average, the way to the broker and from it is a visible part of their
 time, and the law is not asked."""
 LEAST_READINGS = 20
+OUTAGE = 5
+"""So many failures in a row are an outage."""
 
 
 class Curve(NamedTuple):
@@ -92,6 +94,28 @@ def summary(found: Curve, surge_end_us: int | None, calm_us: tuple[int, int] | N
         oldest_ms=float(found.oldest_us.max()) / 1000,
         drain_s=drained,
     )
+
+
+def outages(
+    intended_us: NDArray[np.int64], done_us: NDArray[np.int64], right: NDArray[np.bool_]
+) -> tuple[Outage, ...]:
+    """Return where at least five requests in a row failed, and for how long.
+
+    Parameters
+    ----------
+    intended_us : when each was due, from the step's start, shape (n,), ascending.
+    done_us : when each was done.
+    right : whether it was answered rightly.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], right, [True]]).astype(np.int8)))
+    found = []
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - start < OUTAGE:
+            continue
+        later = done_us[end:][right[end:]]
+        again = float(later.min() - intended_us[start]) / 1e6 if len(later) else None
+        found.append(Outage(float(intended_us[start]) / 1e6, again, int(end - start)))
+    return tuple(found)
 
 
 def little(

@@ -46,6 +46,10 @@ TimeOption = Annotated[
 CpusOption = Annotated[
     str | None, typer.Option(help="auto, off, or cores as 0-1/2/3: system/services/load")
 ]
+DeploymentOption = Annotated[
+    bool | None,
+    typer.Option(help="measure what each variant takes to deploy, too (default: the profile's)"),
+]
 ResultsOption = Annotated[Path, typer.Option(help="folder of results")]
 ReportsOption = Annotated[Path, typer.Option(help="folder of reports")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
@@ -61,8 +65,15 @@ def _choices(
     time_budget: float | None,
     cpus: str | None,
     vary: list[str] | None,
+    deployment: bool | None,
 ) -> Choices:
-    overrides = {"blocks": blocks, "budget": budget, "time_budget_s": time_budget, "cpus": cpus}
+    overrides = {
+        "blocks": blocks,
+        "budget": budget,
+        "time_budget_s": time_budget,
+        "cpus": cpus,
+        "deployment": deployment,
+    }
     usual = "sweep" if (scenario or "").startswith("sweep") else "quick"
     return Choices(
         profile or usual, strategy or None, scenario or None, seed, overrides, vary or ()
@@ -80,6 +91,7 @@ def run(
     budget: BudgetOption = None,
     time_budget: TimeOption = None,
     cpus: CpusOption = None,
+    deployment: DeploymentOption = None,
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     debug: DebugOption = False,
@@ -90,7 +102,9 @@ def run(
     from asyncdb_bench.run import Places, print_last_lines
     from asyncdb_bench.run import run as run_plan
 
-    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget, cpus, vary)
+    choices = _choices(
+        profile, strategy, scenario, seed, blocks, budget, time_budget, cpus, vary, deployment
+    )
     plan = make_plan(choices, read_profiles())
     console.print_intention(plan)
     places = Places(results.resolve(), reports.resolve())
@@ -111,13 +125,16 @@ def plan(
     budget: BudgetOption = None,
     time_budget: TimeOption = None,
     cpus: CpusOption = None,
+    deployment: DeploymentOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Print what would run, how long it takes, and all that is wrong with the request."""
     from asyncdb_bench import console
     from asyncdb_bench.plan import make_plan, read_profiles
 
-    choices = _choices(profile, strategy, scenario, seed, blocks, budget, time_budget, cpus, vary)
+    choices = _choices(
+        profile, strategy, scenario, seed, blocks, budget, time_budget, cpus, vary, deployment
+    )
     console.print_plan(make_plan(choices, read_profiles()))
 
 

@@ -33,6 +33,7 @@ class Evidence:
     audit : what the database counted; None: it was not asked or does not tell.
     calibrated_rps : the highest rate that the client offers on schedule here; None: not known.
     intruder : who else held the machine, in words; empty: nobody.
+    window_s : of the step: a rate times it is rounded to whole arrivals; 0: not considered.
     """
 
     ledger: Ledger
@@ -49,6 +50,7 @@ class Evidence:
     audit: Audit | None = None
     calibrated_rps: float | None = None
     intruder: str = ""
+    window_s: float = 0.0
 
 
 def misses(objective: Objective, ledger: Ledger, latency: Percentiles) -> tuple[str, ...]:
@@ -105,7 +107,8 @@ def client_doubts(evidence: Evidence, tolerance: Tolerance) -> list[str]:
         )
     sendable = evidence.offered_rps * (1 - _share(evidence.ledger.skipped, evidence.ledger))
     off = abs(evidence.arrivals_rps - sendable)
-    if off > tolerance.arrivals * evidence.offered_rps:
+    rounding = 0.5 / evidence.window_s if evidence.window_s else 0.0
+    if off > tolerance.arrivals * evidence.offered_rps + rounding:
         reasons.append(
             f"arrivals at {evidence.arrivals_rps:,.1f}/s instead of {evidence.offered_rps:,.1f}/s"
             f" (limit {tolerance.arrivals:.0%})"

@@ -42,6 +42,12 @@ class Services(Protocol):
     def clean(self, queue: str) -> None:
         """Remove a trial's queues."""
 
+    def can_restart(self, role: str) -> bool:
+        """Return whether a service is ours to kill."""
+
+    def restart(self, role: str) -> None:
+        """Kill a service and start it again."""
+
     def roles(self) -> dict[str, list[int]]:
         """Process ids of the services that are ours, by role."""
 
@@ -151,6 +157,8 @@ class Family:
         self.logs = logs
         self.children: list[Child] = []
         self.apps: tuple[Child, ...] = ()
+        self.workers: tuple[Child, ...] = ()
+        self.made: dict[int, tuple[str, dict[str, Any] | None, str, Sequence[int]]] = {}
 
     def start(self, services: Services, database: str) -> Processes:
         """Start all at once, so that they import at the same time, and wait until all are ready."""
@@ -160,11 +168,12 @@ class Family:
         load = None
         if launch.outstanding:
             load = self._child("asyncdb_bench.load", None, "load", cores("load"))
-        workers = tuple(self._workers(shared)) if launch.with_workers else ()
+        self.workers = workers = tuple(self._workers(shared)) if launch.with_workers else ()
         with self._shared_port() as wanted:
             self.apps = tuple(self._applications(shared, wanted))
             _wait_for(workers)
             (port,) = {app.receive(READY_S)["port"] for app in self.apps}
+        self.port: int = port
         if load is not None:
             load.send(self._load_config(port))
             load.receive(READY_S)
@@ -225,7 +234,25 @@ class Family:
         with on_cores(cores):
             child = Child(module, config, self.logs / f"{self.launch.name}-{role}.log", name)
         self.children.append(child)
+        self.made[child.pid] = (module, config, role, cores)
         return child
+
+    def respawn(self, child: Child) -> None:
+        """Kill an application or a worker, start it again as it was, and wait until it is ready.
+
+        Raises
+        ------
+        ServiceError : it does not start again.
+        """
+        module, config, role, cores = self.made[child.pid]
+        assert config is not None
+        child.stop(0)
+        if child in self.apps:
+            config = config | {"port": self.port}
+        again = self._child(module, config, role, cores)
+        self.apps = tuple(again if each is child else each for each in self.apps)
+        self.workers = tuple(again if each is child else each for each in self.workers)
+        again.receive(READY_S)
 
     def _shared(self, services: Services, database: str) -> dict[str, Any]:
         launch = self.launch

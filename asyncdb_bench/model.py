@@ -167,6 +167,7 @@ class Settings:
     outstanding : requests that the client keeps under way at most; above it arrivals are skipped.
     cpus : which role runs on which cores, see :func:`asyncdb_bench.cores.share_out`.
     tolerance : from where on a measurement is not sound.
+    deployment : whether to measure what each variant takes to deploy, after the trials.
     """
 
     profile: str
@@ -182,6 +183,7 @@ class Settings:
     outstanding: int = 4000
     cpus: str = "auto"
     tolerance: Tolerance = Tolerance()
+    deployment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +339,22 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """Several requests in a row that failed.
+
+    Parameters
+    ----------
+    at_s : when the first of them was due, from the step's start.
+    seconds : from then until the next right answer; None: there was none in the step.
+    failed : how many.
+    """
+
+    at_s: float
+    seconds: float | None
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskLedger:
     """Where a step's tasks went; None: not known, since a worker was gone.
 
@@ -452,7 +470,7 @@ class Step:
     circumstances that the reader should know and that do not make it unsound. `repeated`: what made
     it invalid may pass, so it was offered again; this one counts for nothing. `backlog` is what
     waited meanwhile, `tasks` the task queue where there is one, `chat` what the members of a chat
-    felt.
+    felt, `outages` where several requests in a row failed.
     """
 
     run_id: str
@@ -499,6 +517,58 @@ class Step:
     backlog: Backlog | None = None
     tasks: TaskQueue | None = None
     chat: Chat | None = None
+    outages: tuple[Outage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """What failed when a part was killed under a light load (20 requests a second).
+
+    Parameters
+    ----------
+    part : which; it was started again at once, as a supervisor would.
+    asked, failed : requests from then until the application answered again.
+    how : the failures by HTTP status.
+    back_s : from the kill to the first right answer after the last failure, seconds; 0: nothing
+        failed; None: it did not answer again in 30 s.
+    health_ms : the longest that a request without database work took meanwhile: whether the loop
+        went on; None where the application itself was killed.
+    """
+
+    part: str
+    asked: int
+    failed: int
+    how: Mapping[str, int]
+    back_s: float | None
+    health_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a variant takes to deploy, measured; a line of ``deployment.jsonl``.
+
+    Parameters
+    ----------
+    processes : to run, by role.
+    servers : that must run beside them.
+    config_lines : lines of this project's docker-compose.yml that its parts need.
+    packages, packages_mb : that it installs, with all that they require.
+    cold_start_s : from starting its processes to the first right answer; servers run already.
+    rest_mb : memory at rest by role, shared pages counted once.
+    connections : TCP connections held at rest, by what they lead to.
+    killed : each part in turn.
+    """
+
+    variant: str
+    processes: Mapping[str, int]
+    servers: tuple[str, ...]
+    config_lines: int | None
+    packages: int
+    packages_mb: float | None
+    cold_start_s: float
+    rest_mb: Mapping[str, float]
+    connections: Mapping[str, int]
+    killed: tuple[Killed, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asyncdb_bench import stats
-from asyncdb_bench.backlog import Curve
+from asyncdb_bench.backlog import Curve, outages
 from asyncdb_bench.model import HEARTBEAT_US, OUTCOMES
 from asyncdb_bench.phases import PHASES, TASK_STAMPS
 
@@ -60,6 +60,9 @@ class Times:
         self.began_us, self.ended_us = intended[came] // 1000, done[came] // 1000
         self.start_us = started_ns // 1000
         self.right = outcome == OK
+        self.outages = outages(
+            (intended - started_ns) // 1000, (done - started_ns) // 1000, self.right
+        )
         was_sent = sent > 0
         self.latency_us = (done - intended)[counted] // 1000
         self.service_us = (done - sent)[counted & was_sent] // 1000

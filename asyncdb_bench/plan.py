@@ -29,6 +29,8 @@ START_S = 3.5
 """What a trial costs beside its steps: database copy, processes, pools (measured: 1 to 4 s)."""
 SERVICES_S = 12.0
 STEP_OVERHEAD_S = 0.35
+DEPLOYMENT_S = {False: 18.0, True: 55.0}
+"""What it takes to measure a deployment, without and with a broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def make_settings(choices: Choices, profile: Mapping[str, Any]) -> Settings:
     values |= {
         name: value for name, value in (choices.overrides or {}).items() if value is not None
     }
-    missing = known - values.keys() - {"outstanding", "cpus", "tolerance"}
+    missing = known - values.keys() - {"outstanding", "cpus", "tolerance", "deployment"}
     if missing:
         raise UsageError(f"profile {choices.profile!r} lacks {', '.join(sorted(missing))}")
     values["tolerance"] = make_tolerance(profile.get("tolerance", {}))
@@ -272,7 +274,8 @@ def estimate_s(plan: Plan) -> float:
     asked = {each.label: each for each in plan.scenarios}
     full = SERVICES_S + sum(trial_seconds(plan.settings, asked[t.scenario]) for t in plan.trials)
     limit = plan.settings.time_budget_s
-    return min(full, limit) if limit else full
+    after = sum(DEPLOYMENT_S[bool(v.brokers)] for v in plan.variants) * plan.settings.deployment
+    return (min(full, limit) if limit else full) + after
 
 
 def trial_share_s(left_s: float, trials_left: int) -> float:

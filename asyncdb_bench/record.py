@@ -125,6 +125,7 @@ def judged_step(
         audit=audit,
         calibrated_rps=context.calibrated_rps,
         intruder=intruder,
+        window_s=measured.window_s,
     )
     missed = misses(context.objective, ledger, latency)
     reasons = doubts(evidence, context.tolerance)
@@ -176,6 +177,7 @@ def judged_step(
         backlog=backlog_of(context, measured),
         tasks=measured.tasks,
         chat=chat_of(times),
+        outages=times.outages,
     )
 
 

@@ -13,7 +13,14 @@ from typing import Any
 from asyncdb_bench import plan as planning
 from asyncdb_bench import report, store
 from asyncdb_bench.cores import on_cores, permitted, share_out, usable_cores
-from asyncdb_bench.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_SERVICE
+from asyncdb_bench.deployment import example, measure_deployment
+from asyncdb_bench.errors import (
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    EXIT_INVALID,
+    EXIT_SERVICE,
+    ServiceError,
+)
 from asyncdb_bench.lock import MachineLock
 from asyncdb_bench.machine import fingerprint, git, machine, versions
 from asyncdb_bench.model import SCHEMA_VERSION, Calibration, Manifest, Pinning, Plan, TrialEnd
@@ -130,7 +137,34 @@ def measure(
             calibration,
             lock.intruder,
         )
-        return run_trials(bench, plan, progress, deadline)
+        ends = run_trials(bench, plan, progress, deadline)
+        if plan.settings.deployment:
+            measure_deployments(bench, plan, progress)
+        return ends
+
+
+def measure_deployments(bench: Bench, plan: Plan, progress: Progress) -> None:
+    """Measure what each variant takes to deploy; one that does not start is left out, and told."""
+    asked = example(plan.scenarios)
+    if asked is None:
+        return
+    for variant in plan.variants:
+        if variant.not_run:
+            continue
+        progress.say(f"deployment of {variant.label}: cold start, memory, and each part killed")
+        try:
+            found = measure_deployment(
+                variant,
+                asked,
+                bench.services,
+                bench.folder.logs,
+                bench.settings,
+                bench.pinning,
+            )
+        except ServiceError as error:
+            progress.say(f"deployment of {variant.label} was not measured: {error}")
+        else:
+            bench.folder.append_deployment(found)
 
 
 def as_started(pinning: Pinning, services: RunningServices) -> Pinning:

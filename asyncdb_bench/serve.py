@@ -131,6 +131,14 @@ class AttachedServices:
     def clean(self, queue: str) -> None:
         """Leave the queue."""
 
+    def can_restart(self, role: str) -> bool:
+        """No service here is ours."""
+        return False
+
+    def restart(self, role: str) -> None:
+        """Refuse: no service here is ours."""
+        raise UnsupportedError(f"{role} was not started here and is not restarted")
+
     def roles(self) -> dict[str, list[int]]:
         """No process here is ours."""
         return {}

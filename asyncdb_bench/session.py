@@ -115,6 +115,7 @@ class SessionStrategy(Strategy[P]):
     """Blocking SQLAlchemy on psycopg; a subclass says how :meth:`execute` is run."""
 
     Knobs = PoolKnobs
+    packages = ("tornado", "sqlalchemy", "psycopg[binary]")
     engine: Engine | None = None
 
     async def open(self) -> None:

@@ -1,10 +1,10 @@
 """The names and formats under ``results/``; no other module knows them.
 
 A run's folder: ``manifest.json``, ``steps.jsonl`` (a line per step, appended as it ends),
-``trials.jsonl``, ``requests.parquet``, ``series.parquet``, ``summary.json``, ``logs/``. While a
-run goes on, the Parquet tables lie in parts (``requests.parts/``): a run that was cut off keeps
-every step that had ended. Schema history: 1, the first; 2, phases, probes, audits,
-threads, pinning, calibration, backlog, task queue.
+``trials.jsonl``, ``deployment.jsonl``, ``requests.parquet``, ``series.parquet``, ``summary.json``,
+``logs/``. While a run goes on, the Parquet tables lie in parts (``requests.parts/``): a run that
+was cut off keeps every step that had ended. Schema history: 1, the first; 2, phases, probes,
+audits, threads, pinning, calibration, backlog, task queue, chat, outages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from asyncdb_bench.errors import StoreError
-from asyncdb_bench.model import SCHEMA_VERSION, Calibration, Manifest, Step, TrialEnd
+from asyncdb_bench.model import (
+    SCHEMA_VERSION,
+    Calibration,
+    Deployment,
+    Manifest,
+    Step,
+    TrialEnd,
+)
 from asyncdb_bench.phases import PHASES, TASK_STAMPS
 
 T = TypeVar("T")
@@ -106,6 +113,14 @@ class RunFolder:
     def append_trial(self, end: TrialEnd) -> None:
         """Append a line to ``trials.jsonl``."""
         self._append("trials.jsonl", end)
+
+    def append_deployment(self, found: Deployment) -> None:
+        """Append a line to ``deployment.jsonl``."""
+        self._append("deployment.jsonl", found)
+
+    def deployments(self) -> list[Deployment]:
+        """Read ``deployment.jsonl``; none where it was not measured."""
+        return _lines(self.path / "deployment.jsonl", Deployment)
 
     def steps(self) -> list[Step]:
         """Read ``steps.jsonl``; a last line that was cut off is left out."""

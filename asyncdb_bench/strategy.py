@@ -68,6 +68,8 @@ class Strategy(ABC, Generic[K]):
     name: ClassVar[str]
     summary: ClassVar[str]
     Knobs: ClassVar[type[Knobs]] = Knobs
+    packages: ClassVar[tuple[str, ...]] = ("tornado",)
+    """What an application that goes this way installs, as pip reads it."""
     brokers: ClassVar[tuple[str, ...]] = ()
     """Kinds of broker it works over (``"rabbitmq"``, ``"redis"``); empty where it needs none."""
 

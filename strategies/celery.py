@@ -54,6 +54,7 @@ class Celery(Strategy[CeleryKnobs]):
     name = "celery"
     summary = "a Celery task per request; the loop is told of the result"
     Knobs = CeleryKnobs
+    packages = ("tornado", "sqlalchemy", "psycopg[binary]", "celery")
     brokers = ("rabbitmq", "redis")
     bridge: Bridge | None = None
     executor: ThreadPoolExecutor | None = None

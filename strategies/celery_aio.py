@@ -22,6 +22,7 @@ class CeleryAio(Strategy[WorkerKnobs]):
     name = "celery_aio"
     summary = "Celery tasks published and answered on the loop by aio-pika"
     Knobs = WorkerKnobs
+    packages = ("tornado", "sqlalchemy", "psycopg[binary]", "celery", "aio-pika")
     brokers = ("rabbitmq",)
     connection: Any = None
     published = 0

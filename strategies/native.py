@@ -15,6 +15,7 @@ class Native(Strategy[PoolKnobs]):
     name = "native"
     summary = "async SQLAlchemy (AsyncSession) on asyncpg"
     Knobs = PoolKnobs
+    packages = ("tornado", "sqlalchemy[asyncio]", "asyncpg")
     engine: Any = None
 
     async def open(self) -> None:

@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from asyncdb_bench.analysis import Comparison
+from asyncdb_bench.claims import Claim
 from asyncdb_bench.knobcurve import KnobCurve
-from asyncdb_bench.model import PROBE_EVERY_S, Manifest, Step, TrialEnd
+from asyncdb_bench.model import PROBE_EVERY_S, Deployment, Manifest, Step, TrialEnd
 from asyncdb_bench.phases import PHASES
 from asyncdb_bench.report.figures import Drawing
 from asyncdb_bench.sweep import Map, is_cell
@@ -28,12 +29,16 @@ class Findings:
     comparisons, verdicts : one per scenario, in the same order.
     curves_over : by scenario, the curves over one knob.
     found_map : where the run was a sweep.
+    deployments : what each variant takes to deploy, where that was measured.
+    claims : of 2017, where the run has the variants of that time.
     """
 
     comparisons: Sequence[Comparison]
     verdicts: Sequence[Verdict]
     curves_over: Mapping[str, Sequence[KnobCurve]]
     found_map: Map | None
+    deployments: Sequence[Deployment] = ()
+    claims: Sequence[Claim] = ()
 
 
 def render(
@@ -74,6 +79,9 @@ def render(
             if not is_cell(asked[comparison.scenario])
         ],
         found_map=findings.found_map,
+        deployments=findings.deployments,
+        under_load=under_load(records),
+        claims=findings.claims,
         asked=asked,
         figures=figures,
         curves_over=findings.curves_over,
@@ -82,6 +90,7 @@ def render(
         waited=waited(records, comparisons),
         felt=felt(records, comparisons),
         phase_names=PHASES,
+        outages=[step for step in records if step.outages],
         unsteady=[row for row in steps.itertuples() if not row.steady],
         notes=notes(manifest, ends, records),
         repeated=[step for step in offered if step.repeated],
@@ -214,6 +223,18 @@ def felt(
                 found.setdefault(comparison.scenario, []).append(
                     {"variant": variant, "chat": worst}
                 )
+    return found
+
+
+def under_load(records: Sequence[Step]) -> dict[str, float]:
+    """Return the most memory that each variant's processes and broker used in any step, MB."""
+    found: dict[str, float] = {}
+    for step in records:
+        roles = [step.usage[role] for role in ("app", "workers") if role in step.usage]
+        if step.tasks is not None and "broker" in step.usage:
+            roles.append(step.usage["broker"])
+        used = sum(each.rss_mb if each.pss_mb is None else each.pss_mb for each in roles)
+        found[step.variant] = max(found.get(step.variant, 0.0), used)
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncdb_bench.analysis import Comparison, compare, summary
+from asyncdb_bench.claims import claims, markdown
 from asyncdb_bench.curves import COLUMNS, SERIES, percentile_curves, waiting_curves
 from asyncdb_bench.knobcurve import knob_curves
 from asyncdb_bench.model import Manifest, Step
@@ -76,9 +77,13 @@ def write(folder: RunFolder, reports: Path) -> Written:
     waits = waiting_curves(folder.tables("series", SERIES), shaped) if shaped else {}
     found_map = make_map(manifest.plan.scenarios, comparisons, steps, manifest.plan.variants)
     figures = draw(manifest, steps, comparisons, curves, curves_over, waits, found_map)
-    findings = Findings(comparisons, verdicts, curves_over, found_map)
+    deployments = folder.deployments()
+    found_claims = claims(manifest, comparisons, records, deployments)
+    findings = Findings(comparisons, verdicts, curves_over, found_map, deployments, found_claims)
     page = render(manifest, steps, findings, figures, ends, offered)
     target = reports / folder.run_id / "index.html"
     write_text(target, page)
+    if found_claims:
+        write_text(target.with_name("claims.md"), markdown(found_claims, manifest))
     point_latest(reports, folder.run_id)
     return Written(target, manifest, comparisons, verdicts, found_map)

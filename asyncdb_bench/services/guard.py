@@ -30,27 +30,48 @@ def main() -> int:
     identity: dict[str, Any] = {}
     if "user" in options:
         identity = {"user": options["user"], "group": options["group"], "extra_groups": []}
-    with open(options["log"], "ab") as log:  # noqa: PTH123 - pathlib would slow the start
-        program = subprocess.Popen(
-            sys.argv[3:],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            process_group=0,
-            restore_signals=True,
-            **identity,
-        )
-    threading.Thread(target=_end_with_parent, args=(program, options), daemon=True).start()
-    code = program.wait()
-    _kill_group(program.pid)
+    guarded = Guarded()
+    threading.Thread(target=_listen_to_parent, args=(guarded, options), daemon=True).start()
+    while True:
+        with open(options["log"], "ab") as log:  # noqa: PTH123 - pathlib would slow the start
+            program = subprocess.Popen(
+                sys.argv[3:],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+                restore_signals=True,
+                **identity,
+            )
+        guarded.program = program
+        guarded.started.set()
+        code = program.wait()
+        _kill_group(program.pid)
+        if not guarded.restart:
+            break
+        guarded.restart = False
     for folder in options.get("remove", []):
         shutil.rmtree(folder, ignore_errors=True)
     return code if code >= 0 else 128 - code
 
 
-def _end_with_parent(program: subprocess.Popen[bytes], options: dict[str, Any]) -> None:
+class Guarded:
+    """The program that runs now, and whether it shall run again when it ends."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.restart = False
+        self.program: Any = None
+
+
+def _listen_to_parent(guarded: Guarded, options: dict[str, Any]) -> None:
+    """Kill and start again on a line from the parent; end when it has gone."""
+    guarded.started.wait()
     while os.read(0, 4096):
-        pass
+        guarded.restart = True
+        _kill_group(guarded.program.pid)
+    guarded.restart = False
+    program = guarded.program
     with contextlib.suppress(ProcessLookupError):
         program.send_signal(options["stop_signal"])
     threading.Event().wait(options["grace_s"])

@@ -68,6 +68,20 @@ class Program:
                 )
             time.sleep(0.03)
 
+    def restart(self) -> None:
+        """Have the guard kill the program and start it again, with the same command and data.
+
+        Raises
+        ------
+        ServiceError : the guard has ended.
+        """
+        assert self.popen.stdin is not None
+        try:
+            self.popen.stdin.write(b"restart\n")
+            self.popen.stdin.flush()
+        except OSError as error:
+            raise ServiceError(f"{self.name} has ended: {self._last_words()}") from error
+
     def stop(self) -> None:
         """Tell the guard to end the program and wait until both are gone."""
         assert self.popen.stdin is not None

@@ -15,6 +15,7 @@ from asyncdb_bench.model import Broker, ServiceInfo
 from asyncdb_bench.pgstat import Statistics
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
+from asyncdb_bench.services.program import Program
 
 
 class RunningServices:
@@ -146,6 +147,22 @@ class RunningServices:
             self.broker_server.clean(queue)
         if self.store_server is not None:
             self.store_server.clean(queue)
+
+    def _program(self, role: str) -> Program | None:
+        if role == "postgresql":
+            return self.postgres.program
+        return self.broker_server.program if self.broker_server else None
+
+    def can_restart(self, role: str) -> bool:
+        """Return whether a service was started by this run."""
+        return self._program(role) is not None
+
+    def restart(self, role: str) -> None:
+        """Kill a service with SIGKILL; its guard starts it again at once, with its data."""
+        program = self._program(role)
+        if program is None:
+            raise ServiceError(f"{role} was not started by this run and is not restarted")
+        program.restart()
 
     def roles(self) -> dict[str, list[int]]:
         """Return the process ids of the services that are ours, by role."""

@@ -31,6 +31,13 @@ def test_a_good_step_holds_and_is_sound() -> None:
     assert doubts(SOUND, TOLERANCE) == ()
 
 
+def test_a_rate_is_rounded_to_whole_arrivals() -> None:
+    """18 arrivals in 2 s are 9.0/s where 8.79/s were asked for, which is no fault."""
+    low = replace(SOUND, offered_rps=8.79, arrivals_rps=9.0, window_s=2.0)
+    assert doubts(low, TOLERANCE) == ()
+    assert doubts(replace(low, arrivals_rps=9.6), TOLERANCE) != ()
+
+
 def test_a_slow_step_misses_the_objective_and_is_still_sound() -> None:
     slow = replace(FAST, p99_ms=150)
     assert misses(OBJECTIVE, GOOD, slow) == ("p99 150 ms, objective < 100 ms",)

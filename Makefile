@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bench smoke test lint types contracts check-all calibrate doctor list format lock \
-        reference up down bench-compose browser clean
+        reference examples up down bench-compose browser clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ lock: $(STAMP) ## compile requirements.lock anew from pyproject.toml
 
 reference: $(STAMP) ## measure the committed reference report anew
 	@sh scripts/reference.sh $(BIN)/python
+
+examples: $(STAMP) ## measure the committed claims and map under docs/ anew (20 minutes)
+	@sh scripts/examples.sh $(BIN)/python
 
 browser: ## install Chromium for the browser tests (Debian, as root)
 	@command -v chromium >/dev/null 2>&1 || (apt-get update -qq && apt-get install -y -qq chromium)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from asyncdb_bench.analysis import Capacity, Comparison
-from asyncdb_bench.model import Asked, Variant
+from asyncdb_bench.model import Asked, Manifest, Variant
 from asyncdb_bench.verdict import leaders
 
 SWEEP = "sweep"
@@ -182,3 +182,50 @@ def equal_until(line: Sequence[Cell], executor: Variant, native: Variant) -> str
         f"{what} until about {until.capacities[executor.label].rps:,.0f} requests/s (queries of"
         f" {until.ms:g} ms)"
     )
+
+
+def markdown(found: Map, manifest: Manifest) -> str:
+    """Return the map as a page in Markdown.
+
+    Parameters
+    ----------
+    found : the map.
+    manifest : for where the figures come from.
+    """
+    times = sorted({cell.ms for cell in found.cells})
+    by_place = {(cell.rows, cell.ms): cell for cell in found.cells}
+    blocks = manifest.plan.settings.blocks
+    lines = [
+        "# The map: which way for which query",
+        "",
+        *[f"- {sentence}." for sentence in found.sentences],
+        "",
+        "For each query time and number of rows the variants with the highest capacity that this",
+        "run cannot tell apart, what the best carries, and its loop lag p99 there.",
+        "",
+        "| rows | " + " | ".join(f"{ms:g} ms" for ms in times) + " |",
+        "|---|" + "---|" * len(times),
+    ]
+    for rows in sorted({cell.rows for cell in found.cells}):
+        cells = [_markdown_cell(by_place.get((rows, ms))) for ms in times]
+        lines.append(f"| {rows:,} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        f"Measured by `bench.py {' '.join(manifest.command) or 'run --scenario sweep'}` (seed"
+        f" {manifest.seed}) on {manifest.machine['cpu']}, {manifest.machine['cores']} cores,"
+        f" {manifest.started_at}; {blocks} block{'' if blocks == 1 else 's'}, budget"
+        f" {manifest.plan.settings.budget} connections.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "not reached"
+    if not cell.sound:
+        return "not sound" if cell.best else "none"
+    top = max(cell.best, key=lambda name: cell.capacities[name].rps)
+    carried = cell.capacities[top]
+    at_least = "≥ " if carried.open_ended else ""
+    lag = cell.loop_lag_ms.get(top, math.nan)
+    return f"{' = '.join(cell.best)}: {at_least}{carried.rps:,.0f}/s, lag {lag:.2g} ms"

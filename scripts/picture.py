@@ -1,4 +1,4 @@
-"""``picture.py PAGE PICTURE``: the head of a report as a PNG, for the README."""
+"""``picture.py PAGE PICTURE [SELECTOR]``: a report's head, or one part of it, as a PNG."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def main() -> None:
         )
         page = browser.new_page(viewport={"width": 1000, "height": HEIGHT})
         page.goto(page_file.as_uri())
-        page.screenshot(path=picture)
+        if len(sys.argv) > 3:
+            page.locator(sys.argv[3]).first.screenshot(path=picture)
+        else:
+            page.screenshot(path=picture)
         browser.close()
 
 

@@ -13,6 +13,7 @@ from asyncdb_bench.knobcurve import knob_curves
 from asyncdb_bench.model import Manifest, Step
 from asyncdb_bench.store import RunFolder, point_latest, write_text
 from asyncdb_bench.sweep import Map, is_cell, make_map
+from asyncdb_bench.sweep import markdown as map_markdown
 from asyncdb_bench.tables import steps_table
 from asyncdb_bench.verdict import Verdict, decide
 
@@ -83,6 +84,8 @@ def write(folder: RunFolder, reports: Path) -> Written:
     page = render(manifest, steps, findings, figures, ends, offered)
     target = reports / folder.run_id / "index.html"
     write_text(target, page)
+    if found_map is not None:
+        write_text(target.with_name("map.md"), map_markdown(found_map, manifest))
     if found_claims:
         write_text(target.with_name("claims.md"), markdown(found_claims, manifest))
     point_latest(reports, folder.run_id)

@@ -107,6 +107,9 @@ def test_the_report_shows_the_map_instead_of_every_cell(tmp_path: Path) -> None:
     assert page.count("<svg") == 1
     assert "blocking carries more than" in page
     assert "What held each back" not in page
+    table = outcome.path.with_name("map.md").read_text()
+    assert "| 1 | blocking" in table
+    assert "lag 2 ms |" in table
 
 
 def test_a_sweep_is_its_grid_and_a_named_cell_is_itself() -> None:

@@ -64,7 +64,7 @@ class QueueOptions:
     broker, queue : where; the queue's name is unique to the trial.
     results : how results come back: ``"rpc"`` (reply messages), ``"redis"``, or ``"amqp"`` (one
         queue per task).
-    store : the Redis that keeps them with ``"redis"``.
+    store : the Redis that keeps them with ``"redis"``; None: the broker, which then is one.
     acks_late : acknowledge a task after it ran, so that a killed worker's task runs again.
     prefetch : tasks that a worker process takes ahead.
     timeout_s : after how long an unanswered task is worth nothing.
@@ -77,6 +77,11 @@ class QueueOptions:
     prefetch: int = 1
     timeout_s: float = 10.0
     store: Broker | None = None
+
+    @property
+    def results_url(self) -> str:
+        """Where Redis keeps the results: the store, else the broker, which then is a Redis."""
+        return (self.store or self.broker).url
 
 
 def results_exchange(queue: str) -> str:
@@ -99,8 +104,7 @@ def transport_options(options: QueueOptions) -> dict[str, Any]:
 def backend_url(options: QueueOptions, *, client: bool) -> str:
     """Return Celery's result backend; replies by message need none on the client's side."""
     if options.results == "redis":
-        assert options.store is not None
-        return options.store.url
+        return options.results_url
     if options.results == "amqp":
         return "celery_amqp_backend.AMQPBackend://"
     return "disabled://" if client else "rpc://"

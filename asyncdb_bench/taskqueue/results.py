@@ -81,8 +81,7 @@ class Published:
     reply_to = None
 
     def __init__(self, options: QueueOptions, on_result: OnResult) -> None:
-        assert options.store is not None
-        self.url = options.store.url
+        self.url = options.results_url
         self.pattern = f"{options.queue}:celery-task-meta-*"
         self.on_result = on_result
 

@@ -55,3 +55,9 @@ def measure(
     trial = Trial(f"t{time.time_ns()}", 0, variant.label, asked.label)
     end = run_trial(bench, trial, variant, asked, 0, 120)
     return Measured(variant, [step for step in run.steps() if not step.repeated], end, run)
+
+
+def lasting(step: Step) -> list[str]:
+    """Return why a step is invalid but for a load generator that was held up, which may be."""
+    held_up = ("the load generator", "arrivals at")
+    return [reason for reason in step.reasons if not reason.startswith(held_up)]

@@ -26,7 +26,7 @@ from asyncdb_bench.strategy import Strategy
 
 pytestmark = pytest.mark.services
 
-LONGEST_BLOCK_S = 0.25
+LONGEST_BLOCK_S = 0.5
 """Far below the seconds that a way which waits on the broker blocks for, far above noise."""
 RECOVERY_S = 5.0
 

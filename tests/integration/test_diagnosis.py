@@ -106,7 +106,8 @@ def test_a_broker_that_stalls(valkey: RunningServices, tmp_path: Path) -> None:
 
     def after_the_first(step: Step) -> None:
         nonlocal pauses
-        if step.step == 0 or step.repeated:
+        # a step that is offered again must be calm, or stalled, again
+        if (step.offered_rps == 10) != step.repeated:
             pauses.join()
             pauses = threading.Thread(target=stall)
             pauses.start()
@@ -132,7 +133,7 @@ def test_a_client_that_sends_late(postgres: RunningServices, tmp_path: Path) -> 
 
     def after_the_first(step: Step) -> None:
         # what a late client spoiled is offered again, so it must be late again
-        if step.step == 0 or step.repeated:
+        if (step.offered_rps == 20) != step.repeated:
             threading.Thread(target=pause).start()
 
     def pause() -> None:

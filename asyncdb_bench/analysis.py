@@ -253,6 +253,17 @@ def _limit_row(found: Limit | None) -> dict[str, Any]:
     }
 
 
+def command_of(manifest: Manifest) -> str:
+    """Return how a run was asked for, without the folders that it wrote to."""
+    words = iter(manifest.command)
+    kept = [
+        word
+        for word in words
+        if word not in {"--results", "--reports"} or next(words, None) is None
+    ]
+    return f"bench.py {' '.join(kept)}"
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, float) and np.isnan(value):
         return None

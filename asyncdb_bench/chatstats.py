@@ -67,7 +67,8 @@ def chat(columns: Mapping[str, Any], ok: NDArray[np.bool_], end_us: int) -> Chat
         duplicated=int(duplicates),
         out_of_order=int(disorder),
         ping=stats.percentiles(columns["pings_ns"][:, 1] // 1000),
-        frozen_s=frozen_s(intended, receipts[there], end_us),
+        # a search is answered to its asker alone: nobody else waits for it
+        frozen_s=frozen_s(intended[columns["is_post"]], receipts[there], end_us),
         joins_per_s=len(joins) / join_s if join_s > 0 else 0.0,
         join=stats.percentiles(joins),
         members=int(wanted),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from asyncdb_bench.analysis import Capacity, Comparison
+from asyncdb_bench.analysis import Capacity, Comparison, command_of
 from asyncdb_bench.model import Deployment, Manifest, Step, Variant
 
 HOLDS = "holds"
@@ -19,8 +19,8 @@ OPEN = "not measured"
 
 APART = 1.5
 """Figures less than this ratio apart are called alike, as capacities measured once are."""
-FROZEN_S = 0.2
-"""Per ten seconds: a chat that nobody would call frozen."""
+NOTICEABLE_MS = 100
+"""A pause that a person notices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,43 +119,45 @@ def _blocks(then: Then, search: Comparison | None, records: Sequence[Step]) -> C
     felt = {
         variant.label: found
         for variant in (then.blocking, then.executor, then.native)
-        if variant is not None and (found := _frozen(records, search.scenario, variant)) is not None
+        if variant is not None and (found := _felt(records, search.scenario, variant)) is not None
     }
     mine = felt.get(then.blocking.label)
-    others = [value for name, value in felt.items() if name != then.blocking.label]
+    others = [each for name, each in felt.items() if name != then.blocking.label]
     if mine is None or not others:
         return Claim(claim, (), OPEN, "no load was measured for both")
     figures = tuple(
-        f"{name}: {value:.2g} s in ten without any message, at the lowest load of {search.scenario}"
-        for name, value in felt.items()
+        f"{search.scenario} at {step.offered_rps:g}/s, {name}: 99 % of the pings come back within"
+        f" {_ping(step):,.0f} ms, 99 % of the messages within {_delivery(step):,.0f} ms"
+        for name, step in felt.items()
     )
-    holds = mine > FROZEN_S and mine > APART * max(others)
+    holds = _ping(mine) > NOTICEABLE_MS and _ping(mine) > APART * max(map(_ping, others))
     verdict = HOLDS if holds else NOT
     because = (
-        "called in the handler it freezes the whole chat while one member's search runs; on threads"
-        " or with asyncpg it does not"
+        "called in the handler it holds up the whole chat while one member's search runs; on"
+        " threads or with asyncpg it does not"
         if holds
-        else "the searches froze no chat noticeably more than elsewhere"
+        else "the searches held up no member noticeably more than elsewhere"
     )
     return Claim(claim, figures, verdict, because)
 
 
-def _frozen(records: Sequence[Step], scenario: str, variant: Variant) -> float | None:
-    """Return the frozen seconds in ten at the lowest load that was measured, the blocks' mean."""
+def _felt(records: Sequence[Step], scenario: str, variant: Variant) -> Step | None:
+    """Return the step at the lowest load that was measured, of several blocks the worst."""
     own = [
         step
         for step in records
         if step.scenario == scenario and step.variant == variant.label and step.chat is not None
     ]
-    if not own:
-        return None
-    lowest = min(step.offered_rps for step in own)
-    found = [
-        10 * step.chat.frozen_s / step.window_s
-        for step in own
-        if step.offered_rps == lowest and step.chat is not None
-    ]
-    return sum(found) / len(found)
+    lowest = min((step.offered_rps for step in own), default=0.0)
+    return max((step for step in own if step.offered_rps == lowest), key=_ping, default=None)
+
+
+def _ping(step: Step) -> float:
+    return (step.chat.ping.p99_ms or 0.0) if step.chat else 0.0
+
+
+def _delivery(step: Step) -> float:
+    return (step.chat.delivery.p99_ms or 0.0) if step.chat else 0.0
 
 
 def _hassle(then: Then, weighed: Mapping[str, Deployment]) -> Claim:
@@ -178,9 +180,10 @@ def _hassle(then: Then, weighed: Mapping[str, Deployment]) -> Claim:
 
 def _deployed(found: Deployment) -> str:
     lines = "" if found.config_lines is None else f"{found.config_lines} lines of compose file, "
+    count = sum(found.processes.values())
     size = "" if found.packages_mb is None else f" of {found.packages_mb:.0f} MB"
     return (
-        f"{found.variant}: {sum(found.processes.values())} processes, {len(found.servers)}"
+        f"{found.variant}: {count} process{'' if count == 1 else 'es'}, {len(found.servers)}"
         f" server{'' if len(found.servers) == 1 else 's'} beside them, {lines}{found.packages}"
         f" packages{size}, {found.cold_start_s:.1f} s until the first answer,"
         f" {sum(found.rest_mb.values()):.0f} MB at rest"
@@ -211,6 +214,8 @@ def _queue(then: Then, burst: Comparison | None, records: Sequence[Step]) -> Cla
             "not worked off within the step"
             if each.drain_s is None
             else f"worked off {each.drain_s:.2g} s after the burst"
+            if each.drain_s
+            else "worked off at once"
         )
         for name, each in waits.items()
     )
@@ -343,7 +348,7 @@ def markdown(found: Sequence[Claim], manifest: Manifest) -> str:
         "In 2017 an engineer built a real-time chat on Tornado with SQLAlchemy, tried Celery and",
         "`run_on_executor`, and judged by feel. These are his claims, one by one.",
         "",
-        f"Measured by `bench.py {' '.join(manifest.command) or 'run --profile blog'}` (seed"
+        f"Measured by `{command_of(manifest)}` (seed"
         f" {manifest.seed}) on {machine['cpu']}, {machine['cores']} cores, {manifest.started_at};"
         f" {services}. {manifest.plan.settings.blocks}"
         f" block{'' if manifest.plan.settings.blocks == 1 else 's'}; figures less than"

@@ -23,7 +23,7 @@ OK, TIMEOUT, SKIPPED, UNDRAINED = (
     OUTCOMES.index(each) for each in ("ok", "timeout", "skipped", "undrained")
 )
 
-CHAT_COLUMNS = ("receipts_ns", "pings_ns", "joins_us", "join_s", "disorder", "members")
+CHAT_COLUMNS = ("receipts_ns", "pings_ns", "joins_us", "join_s", "disorder", "members", "is_post")
 
 Row = tuple[int, str, float]
 

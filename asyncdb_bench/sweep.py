@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from asyncdb_bench.analysis import Capacity, Comparison
+from asyncdb_bench.analysis import Capacity, Comparison, command_of
 from asyncdb_bench.model import Asked, Manifest, Variant
 from asyncdb_bench.verdict import leaders
 
@@ -211,7 +211,7 @@ def markdown(found: Map, manifest: Manifest) -> str:
         lines.append(f"| {rows:,} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        f"Measured by `bench.py {' '.join(manifest.command) or 'run --scenario sweep'}` (seed"
+        f"Measured by `{command_of(manifest)}` (seed"
         f" {manifest.seed}) on {manifest.machine['cpu']}, {manifest.machine['cores']} cores,"
         f" {manifest.started_at}; {blocks} block{'' if blocks == 1 else 's'}, budget"
         f" {manifest.plan.settings.budget} connections.",

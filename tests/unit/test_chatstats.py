@@ -51,6 +51,7 @@ def columns(receipts: list[list[float]], **changes: Any) -> dict[str, Any]:
         "join_s": np.array([0.5]),
         "disorder": np.array([0, 0]),
         "members": np.array([3, 3]),
+        "is_post": np.ones(len(receipts), bool),
     }
     return values | changes
 
@@ -64,6 +65,11 @@ def test_every_members_receipt_counts_and_a_missing_one_is_lost() -> None:
     assert found.ping.p50_ms == pytest.approx(5)
     assert found.joins_per_s == pytest.approx(4)
     assert found.frozen_s == pytest.approx(1.0), "the third was never delivered"
+
+
+def test_a_search_freezes_nobody_by_itself() -> None:
+    made = columns([[1.01, 1.02, 1.03], [0, 0, 0]], is_post=np.array([True, False]))
+    assert chat(made, np.array([True, True]), 9_000_000).frozen_s == 0
 
 
 def test_what_is_lost_is_not_known_while_members_are_away() -> None:

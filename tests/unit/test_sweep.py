@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from asyncdb_bench.analysis import command_of
 from asyncdb_bench.model import Asked, Manifest, Objective, Variant
 from asyncdb_bench.plan import Choices, make_plan, read_profiles
 from asyncdb_bench.plugins import make_scenario
@@ -110,6 +111,11 @@ def test_the_report_shows_the_map_instead_of_every_cell(tmp_path: Path) -> None:
     table = outcome.path.with_name("map.md").read_text()
     assert "| 1 | blocking" in table
     assert "lag 2 ms |" in table
+
+
+def test_a_page_names_the_command_and_not_the_folders() -> None:
+    words = ("run", "--results", "/tmp/x", "--scenario", "sweep", "--reports", "/tmp/y")
+    assert command_of(manifest(command=words)) == "bench.py run --scenario sweep"
 
 
 def test_a_sweep_is_its_grid_and_a_named_cell_is_itself() -> None:

@@ -1,5 +1,6 @@
 #!/bin/sh
 # setup.sh PYTHON VENV LOCK: make the environment from the lock; uv where it can be had, else pip.
+# The lock is whole, so nothing is resolved (--no-deps): pyproject.toml says whose pins that ignores.
 set -eu
 python=$1 venv=$2 lock=$3
 
@@ -18,12 +19,12 @@ fi
 if [ ! -x "$venv/bin/uv" ]; then
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || true
 fi
-if [ -x "$venv/bin/uv" ] && "$venv/bin/uv" pip install --quiet --compile-bytecode \
+if [ -x "$venv/bin/uv" ] && "$venv/bin/uv" pip install --quiet --compile-bytecode --no-deps \
         --require-hashes --python "$venv/bin/python" --requirement "$lock" 2>"$venv/uv.log"; then
     exit 0
 fi
 echo "uv could not install (see $venv/uv.log); trying pip, which takes about a minute"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
     --requirement "$lock" || {
     echo "error: the packages of $lock could not be installed; see the lines above" >&2
     exit 2

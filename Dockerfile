@@ -4,7 +4,7 @@ FROM python:3.11.13-slim-bookworm
 RUN useradd --create-home bench
 WORKDIR /srv/asyncdb-bench
 COPY requirements.lock .
-RUN python -m pip install --no-cache-dir --require-hashes --requirement requirements.lock
+RUN python -m pip install --no-cache-dir --no-deps --require-hashes --requirement requirements.lock
 COPY --chown=bench . .
 ENV PYTHONPATH=/srv/asyncdb-bench PYTHONUNBUFFERED=1
 USER bench

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asyncdb_bench import stats
+from asyncdb_bench import windows
 from asyncdb_bench.model import OUTCOMES
 
 K = TypeVar("K", bound=Hashable)
@@ -58,7 +58,7 @@ def percentile_curves(pieces: Iterable[Any], wanted: Mapping[tuple[str, int], K]
                     piece[column].to_numpy()[mine].astype(np.int64)
                     for column in ("intended_us", "done_us")
                 )
-                kept, _ = stats.closed_loop(intended, done)
+                kept, _ = windows.closed_loop(intended, done)
                 gathered.setdefault(name, []).append((done - intended, kept))
     curves = {}
     for name, parts in gathered.items():

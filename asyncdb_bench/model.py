@@ -465,8 +465,8 @@ class Step:
     that of its first, None where there is too little to tell. `wire` are bytes; `stolen` is the
     share of the CPU time asked for that a hypervisor took; `lasted_s` goes from the window's start
     to the last answer, over which CPU time counts. `closed_loop` is the latency that a closed loop
-    of `closed_loop_users` would have believed, see :func:`asyncdb_bench.stats.closed_loop`. `holds`
-    is the scenario's objective; `valid` is whether the measurement is sound; `notes` are
+    of `closed_loop_users` would have believed, see :func:`asyncdb_bench.windows.closed_loop`.
+    `holds` is the scenario's objective; `valid` is whether the measurement is sound; `notes` are
     circumstances that the reader should know and that do not make it unsound. `repeated`: what made
     it invalid may pass, so it was offered again; this one counts for nothing. `backlog` is what
     waited meanwhile, `tasks` the task queue where there is one, `chat` what the members of a chat

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from asyncdb_bench import stats
+from asyncdb_bench import windows
 from asyncdb_bench.backlog import Curve, outages
 from asyncdb_bench.model import HEARTBEAT_US, OUTCOMES
 from asyncdb_bench.phases import PHASES, TASK_STAMPS
@@ -69,17 +69,17 @@ class Times:
         self.send_lag_us = (sent - intended)[was_sent] // 1000
         ended_ns = started_ns + int(window_s * 1e9)
         self.arrivals_rps = _arrivals(intended, sent, done, outcome, ended_ns) / window_s
-        self.drift, self.steady = stats.drift(
+        self.drift, self.steady = windows.drift(
             (intended[counted] - started_ns) // 1000, self.latency_us, int(window_s * 1e6)
         )
-        sent_anyway, self.closed_loop_users = stats.closed_loop(
+        sent_anyway, self.closed_loop_users = windows.closed_loop(
             intended[counted] // 1000, done[counted] // 1000
         )
         self.closed_loop_us = self.latency_us[sent_anyway]
         last = int(done.max()) if len(done) else 0
         self.lasted_s = max(window_s, (last - started_ns) / 1e9)
         right = self.right
-        self.achieved_rps = stats.completion_rate(
+        self.achieved_rps = windows.completion_rate(
             (intended[right] - started_ns) // 1000,
             (done[right] - started_ns) // 1000,
             int(window_s * 1e6),
@@ -111,7 +111,7 @@ def window_lag(beats: dict[str, Any], started_ns: int, window_s: float) -> np.nd
     at_us, lag_us = np.array(beats["at_us"], np.int64), np.array(beats["lag_us"], np.int64)
     start_us = started_ns // 1000
     inside = (at_us >= start_us) & (at_us < start_us + int(window_s * 1e6))
-    return stats.expand_stalls(lag_us[inside], HEARTBEAT_US)
+    return windows.expand_stalls(lag_us[inside], HEARTBEAT_US)
 
 
 def merged(beats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

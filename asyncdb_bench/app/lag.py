@@ -15,8 +15,8 @@ GAUGES_EVERY = 50
 class Heartbeat:
     """Beats every millisecond on the loop and notes lateness in microseconds.
 
-    Beats missed during a stall are not noted one by one; :func:`asyncdb_bench.stats.expand_stalls`
-    puts them back.
+    Beats missed during a stall are not noted one by one;
+    :func:`asyncdb_bench.windows.expand_stalls` puts them back.
 
     Parameters
     ----------

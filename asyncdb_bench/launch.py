@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from asyncdb_bench.cores import on_cores
 from asyncdb_bench.errors import MeasurementError, ServiceError
 from asyncdb_bench.knob import make_knobs, split_knobs, values_of
-from asyncdb_bench.model import Asked, Broker, Order, Pinning, Variant
+from asyncdb_bench.model import Asked, Broker, Order, Part, Pinning, Variant
 from asyncdb_bench.plugins import make_scenario, strategy_class
 from asyncdb_bench.process import Child
 
@@ -149,6 +149,26 @@ def _wait_for(workers: tuple[Child, ...]) -> None:
         worker.receive(READY_S)
 
 
+def _shares(variant: Variant) -> Sequence[Mapping[str, Any]]:
+    """Return each application process's knobs, as the code that will run says."""
+    if variant.elsewhere is not None:
+        return variant.elsewhere.shares
+    cls = strategy_class(variant.strategy)
+    whole = make_knobs(cls.Knobs, variant.knobs, owner=cls.name, budget=0)
+    return [
+        values_of(split_knobs(whole, variant.processes, place, owner=cls.name))
+        for place in range(variant.processes)
+    ]
+
+
+def _parts(variant: Variant) -> Sequence[Part]:
+    """Return the extra processes, as the code that will run says."""
+    if variant.elsewhere is not None:
+        return variant.elsewhere.parts
+    cls = strategy_class(variant.strategy)
+    return cls.parts(make_knobs(cls.Knobs, variant.knobs, owner=cls.name, budget=0))
+
+
 class Family:
     """The children of one launch."""
 
@@ -219,11 +239,8 @@ class Family:
 
     def _applications(self, shared: dict[str, Any], port: int) -> Iterator[Child]:
         variant = self.launch.variant
-        cls = strategy_class(variant.strategy)
-        whole = make_knobs(cls.Knobs, variant.knobs, owner=cls.name, budget=0)
-        for place in range(variant.processes):
-            own = split_knobs(whole, variant.processes, place, owner=cls.name)
-            config = self._app_config(shared, values_of(own), port)
+        for place, own in enumerate(_shares(variant)):
+            config = self._app_config(shared, dict(own), port)
             role = "app" if variant.processes == 1 else f"app{place}"
             yield self._child("asyncdb_bench.app", config, role, self.launch.pinning.of("app"))
 
@@ -231,8 +248,11 @@ class Family:
         self, module: str, config: dict[str, Any] | None, role: str, cores: Sequence[int]
     ) -> Child:
         name = f"{self.launch.variant.label} ({role})"
+        # the load is the same for all
+        elsewhere = self.launch.variant.elsewhere if role != "load" else None
+        log = self.logs / f"{self.launch.name}-{role}.log"
         with on_cores(cores):
-            child = Child(module, config, self.logs / f"{self.launch.name}-{role}.log", name)
+            child = Child(module, config, log, name, elsewhere)
         self.children.append(child)
         self.made[child.pid] = (module, config, role, cores)
         return child
@@ -266,12 +286,11 @@ class Family:
             else None,
             "queue": launch.queue,
             "timeout_s": launch.timeout_s,
+            "fault": asdict(launch.variant.fault) if launch.variant.fault else None,
         }
 
     def _workers(self, shared: dict[str, Any]) -> Iterator[Child]:
-        cls = strategy_class(self.launch.variant.strategy)
-        knobs = make_knobs(cls.Knobs, self.launch.variant.knobs, owner=cls.name, budget=0)
-        for part in cls.parts(knobs):
+        for part in _parts(self.launch.variant):
             for copy in range(part.copies):
                 config = {**shared, "part": dict(part.options)}
                 yield self._child(

@@ -66,6 +66,44 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """A slowdown that is injected, so that one can see whether it is found.
+
+    Parameters
+    ----------
+    delay_ms : that each operation waits in the database before its own work.
+    cpu_ms : that each request burns on the event loop's thread.
+    pool : size of the pool (and of the executor) instead of the variant's own; 0: as it is.
+    """
+
+    delay_ms: float = 0.0
+    cpu_ms: float = 0.0
+    pool: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where a variant's processes come from, if not from this checkout and its environment.
+
+    Parameters
+    ----------
+    path : as it was asked for, after the ``@``.
+    code, python : the checkout and the interpreter that run it.
+    git, versions : of that checkout and that environment.
+    shares : each application process's knobs, as that code shares them out.
+    parts : its extra processes, as that code declares them.
+    """
+
+    path: str
+    code: str
+    python: str
+    git: Mapping[str, Any]
+    versions: Mapping[str, str]
+    shares: tuple[Mapping[str, Any], ...]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """A strategy with its knob values: what a run compares.
 
@@ -80,6 +118,8 @@ class Variant:
     not_run : why it cannot be run here, empty where it can.
     brokers : kinds of broker that it works over; empty: it needs none.
     needs_store : whether it needs a Redis for results.
+    elsewhere : the checkout or environment that runs it; None: this one.
+    fault : injected; None: none.
     """
 
     label: str
@@ -91,6 +131,8 @@ class Variant:
     not_run: str = ""
     brokers: tuple[str, ...] = ()
     needs_store: bool = False
+    elsewhere: Elsewhere | None = None
+    fault: Fault | None = None
 
     @property
     def processes(self) -> int:
@@ -209,12 +251,16 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Fresh processes for one variant in one scenario; `id` says its place in the run."""
+    """Fresh processes for one variant in one scenario; `id` says its place in the run.
+
+    `ladder` are the offered loads of this trial alone; empty: the scenario's.
+    """
 
     id: str
     block: int
     variant: str
     scenario: str
+    ladder: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -665,7 +711,10 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a run was: everything that is needed to read it and to repeat it."""
+    """What a run was: everything that is needed to read it and to repeat it.
+
+    `canary` is the machine's own pace before the run, see :func:`asyncdb_bench.canary.canary`.
+    """
 
     schema_version: int
     run_id: str
@@ -680,3 +729,4 @@ class Manifest:
     pinning: Pinning = Pinning()
     calibration: Calibration | None = None
     notes: tuple[str, ...] = ()
+    canary: Mapping[str, float] = field(default_factory=dict)

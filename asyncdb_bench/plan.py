@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.cores import share_out, usable_cores
+from asyncdb_bench.elsewhere import make_variant_elsewhere
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
+from asyncdb_bench.fault import knobs_instead, parse_fault
+from asyncdb_bench.fault import label as fault_label
 from asyncdb_bench.knob import make_knobs, split_knobs, values_of
-from asyncdb_bench.model import Asked, Plan, Settings, Tolerance, Trial, Variant
+from asyncdb_bench.model import Asked, Fault, Plan, Settings, Tolerance, Trial, Variant
 from asyncdb_bench.plugins import (
     CHECKOUT,
     PACKAGE,
@@ -43,6 +46,7 @@ class Choices:
     seed: int | None = None
     overrides: Mapping[str, Any] | None = None
     vary: Sequence[str] = ()
+    inject: str = ""
 
 
 def read_profiles(path: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -85,8 +89,12 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     if scenarios is not None:
         scenarios = _collect(wrong, lambda: _expanded(scenarios))
     budget = settings.budget if settings else 1
+    injected = _collect(wrong, lambda: parse_fault(choices.inject)) if choices.inject else None
     variants = [
-        _collect(wrong, lambda s=spec: make_variant(s, budget)) for spec in strategies or []
+        _collect(wrong, lambda s=spec, f=fault: make_variant(s, budget, f))
+        for spec in strategies or []
+        # another checkout may not know of faults, and would run without
+        for fault in ((None, injected) if injected and not spec.at else (None,))
     ]
     ladders = profile.get("ladders", {})
     asked = [_collect(wrong, lambda s=spec: make_asked(s, ladders)) for spec in scenarios or []]
@@ -103,6 +111,13 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     labelled = unique_labels([each for each in variants if each])
     wanted = tuple(each for each in asked if each)
     return Plan(seed, settings, labelled, wanted, order(labelled, wanted, settings.blocks, seed))
+
+
+def wanted_specs(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> list[Spec]:
+    """Return the strategies that are asked for, or else the profile's."""
+    if choices.profile not in profiles:
+        raise UnknownNameError("profile", choices.profile, profiles)
+    return _specs(choices.strategies, profiles[choices.profile]["strategies"], "strategies")
 
 
 def _collect(wrong: list[str], make: Any) -> Any:
@@ -125,7 +140,7 @@ def _specs(given: str | None, default: Sequence[str], kind: str) -> list[Spec]:
 def _expanded(specs: Sequence[Spec]) -> list[Spec]:
     """Return the scenarios with those that stand for a grid in all its cells."""
     return [
-        Spec(spec.name, knobs)
+        Spec(spec.name, knobs, spec.at)
         for spec in specs
         for knobs in scenario_class(spec.name).expand(spec.knobs)
     ]
@@ -182,14 +197,26 @@ def make_tolerance(given: Mapping[str, float]) -> Tolerance:
     return Tolerance(**given)
 
 
-def make_variant(spec: Spec, budget: int) -> Variant:
-    """Return a variant with every knob's value."""
+def make_variant(spec: Spec, budget: int, fault: Fault | None = None) -> Variant:
+    """Return a variant with every knob's value.
+
+    Parameters
+    ----------
+    spec : what was asked for.
+    budget : database connections, for knobs that follow it.
+    fault : to inject; into a variant of this checkout only.
+    """
+    if spec.at:
+        return make_variant_elsewhere(spec, budget)
     cls = strategy_class(spec.name)
     knobs = make_knobs(cls.Knobs, spec.knobs, owner=cls.name, budget=budget)
+    instead = knobs_instead(fault)
+    knobs = replace(knobs, **{name: v for name, v in instead.items() if hasattr(knobs, name)})
     # a share that would be empty is refused now, not when the processes start
     split_knobs(knobs, knobs.processes, 0, owner=cls.name)
     return Variant(
-        label=spec.label,
+        label=f"{spec.label}!{fault_label(fault)}" if fault else spec.label,
+        fault=fault,
         strategy=spec.name,
         knobs=values_of(knobs),
         budget=cls.budget(knobs),
@@ -202,6 +229,8 @@ def make_variant(spec: Spec, budget: int) -> Variant:
 
 def make_asked(spec: Spec, ladders: Mapping[str, Sequence[float]]) -> Asked:
     """Return a scenario with every knob's value, its ladder and objective."""
+    if spec.at:
+        raise UsageError(f"{spec.label}: scenarios are this checkout's; @ goes with a strategy")
     cls = scenario_class(spec.name)
     knobs = make_knobs(cls.Knobs, spec.knobs, owner=cls.name, budget=0)
     scenario = cls(knobs)

@@ -23,15 +23,20 @@ CHECKOUT = PACKAGE.parent
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A request such as ``executor:threads=32``: a name and knob values as text."""
+    """A request such as ``executor:threads=32``: a name and knob values as text.
+
+    `at` is the checkout or environment to run it from, as in ``native@../base``; empty: this one.
+    """
 
     name: str
     knobs: Mapping[str, str]
+    at: str = ""
 
     @property
     def label(self) -> str:
         """The request written in one fixed way."""
         name = self.name.rpartition(":")[2] if is_file(self.name) else self.name
+        name += f"@{self.at}" if self.at else ""
         return ":".join([name, *(f"{key}={value}" for key, value in self.knobs.items())])
 
 
@@ -49,11 +54,15 @@ def parse_specs(request: str) -> list[Spec]:
             if not specs:
                 raise UsageError(f"{item!r} is a knob without a strategy or scenario before it")
             last = specs[-1]
-            specs[-1] = Spec(last.name, {**last.knobs, **_pairs([head, *rest], item)})
+            pairs = {**last.knobs, **_pairs([head, *rest], item)}
+            specs[-1] = Spec(last.name, pairs, last.at)
             continue
         if head.endswith(".py") and rest and "=" not in rest[0]:
             head = f"{head}:{rest.pop(0)}"
-        specs.append(Spec(head, _pairs(rest, item)))
+        name, _, at = head.partition("@")
+        if head.endswith("@") or not name:
+            raise UsageError(f"{item!r} should read strategy@path/to/checkout/or/environment")
+        specs.append(Spec(name, _pairs(rest, item), at))
     return specs
 
 

@@ -20,8 +20,9 @@ from typing import Any
 
 import msgspec
 
+from asyncdb_bench.elsewhere import environment
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.plugins import CHECKOUT
+from asyncdb_bench.model import Elsewhere
 
 STOP_S = 5.0
 
@@ -36,19 +37,27 @@ class Child:
         so that the process can import meanwhile.
     log : file for its standard error.
     name : what messages call it.
+    elsewhere : the checkout and interpreter to run it from; None: ours.
     """
 
-    def __init__(self, module: str, config: Mapping[str, Any] | None, log: Path, name: str) -> None:
+    def __init__(
+        self,
+        module: str,
+        config: Mapping[str, Any] | None,
+        log: Path,
+        name: str,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("ab") as errors:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", module],
+                _command(module, elsewhere),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 start_new_session=True,
-                env=child_environment(),
+                env=environment(Path(elsewhere.code)) if elsewhere else environment(),
             )
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, name=f"{name}-reader", daemon=True)
@@ -130,10 +139,11 @@ class Child:
         return f" (exit code {code}; log: {self.log}){tail}"
 
 
-def child_environment() -> dict[str, str]:
-    """Return the environment of a child: ours with the checkout on the path."""
-    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH", "")]))
-    return os.environ | {"PYTHONPATH": path}
+def _command(module: str, elsewhere: Elsewhere | None) -> list[str]:
+    if elsewhere is None:
+        return [sys.executable, "-m", module]
+    # without -P the working directory, perhaps this checkout, would come before the other's code
+    return [elsewhere.python, "-P", "-m", module]
 
 
 def wait_until_ended(process: subprocess.Popen[bytes], timeout_s: float) -> bool:

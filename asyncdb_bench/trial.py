@@ -7,7 +7,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,8 @@ def run_trial(
             pinning=bench.pinning,
         )
         with launched(launch, bench.services, bench.folder.logs) as processes:
+            if trial.ladder:
+                asked = replace(asked, ladder=trial.ladder)
             climb = Climb(bench, trial, variant, asked, place, processes)
             why = climb.run(began + seconds)
     except (ServiceError, MeasurementError) as error:
@@ -192,6 +194,11 @@ class Climb:
             step = self._offered(place, monitor, scratch, deadline)
             if step is None:
                 return "time"
+            if self.trial.ladder and not step.holds:
+                # one pause of the machine must not end the climb of a trial that is to decide
+                self._settle()
+                step = self._offered(place, monitor, scratch, deadline) or step
+                missed_before = not step.holds
             done.add(place)
             if not step.holds and place and place - 1 not in done:
                 # the rung that was leapt over, once what this one left has been worked off

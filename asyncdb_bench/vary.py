@@ -29,7 +29,7 @@ class Vary:
 
     def specs(self, base: Spec) -> list[Spec]:
         """Return a request for each value."""
-        return [Spec(base.name, {**base.knobs, self.knob: value}) for value in self.values]
+        return [Spec(base.name, {**base.knobs, self.knob: value}, base.at) for value in self.values]
 
 
 def parse_vary(text: str) -> Vary:

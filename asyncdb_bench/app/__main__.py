@@ -22,8 +22,9 @@ from asyncdb_bench.app.chat import Rooms, is_chat
 from asyncdb_bench.app.control import Control, raw_input, say
 from asyncdb_bench.app.lag import Heartbeat
 from asyncdb_bench.errors import BenchError, ServiceError
+from asyncdb_bench.fault import faulty_operations, faulty_strategy
 from asyncdb_bench.knob import make_knobs
-from asyncdb_bench.model import Broker
+from asyncdb_bench.model import Broker, Fault
 from asyncdb_bench.plugins import make_scenario, strategy_class
 from asyncdb_bench.strategy import Context, Strategy
 
@@ -44,6 +45,7 @@ class AppConfig(msgspec.Struct, frozen=True):
     port: int = 0
     broker: Broker | None = None
     store: Broker | None = None
+    fault: Fault | None = None
     reuse_port: bool = False
     uvloop: bool = False
     gc_freeze: bool = True
@@ -52,7 +54,8 @@ class AppConfig(msgspec.Struct, frozen=True):
 def make_strategy(config: AppConfig) -> Strategy[Any]:
     """Return the strategy with its knobs and its context."""
     cls = strategy_class(config.strategy)
-    operations = make_scenario(config.scenario, config.scenario_knobs).workload().operations
+    workload = make_scenario(config.scenario, config.scenario_knobs).workload()
+    operations = faulty_operations(workload.operations, config.fault)
     context = Context(
         database_url=config.database_url,
         operations=operations,
@@ -61,7 +64,8 @@ def make_strategy(config: AppConfig) -> Strategy[Any]:
         timeout_s=config.timeout_s,
         store=config.store,
     )
-    return cls(make_knobs(cls.Knobs, config.knobs, owner=cls.name, budget=0), context)
+    strategy = cls(make_knobs(cls.Knobs, config.knobs, owner=cls.name, budget=0), context)
+    return faulty_strategy(strategy, config.fault)
 
 
 async def serve(config: AppConfig) -> None:

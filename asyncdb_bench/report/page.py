@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from asyncdb_bench.analysis import Comparison
 from asyncdb_bench.claims import Claim
+from asyncdb_bench.fault import label as fault_label
 from asyncdb_bench.knobcurve import KnobCurve
-from asyncdb_bench.model import PROBE_EVERY_S, Deployment, Manifest, Step, TrialEnd
+from asyncdb_bench.model import PROBE_EVERY_S, Deployment, Manifest, Step, TrialEnd, Variant
 from asyncdb_bench.phases import PHASES
-from asyncdb_bench.report.figures import Drawing
+from asyncdb_bench.report.drawing import Drawing, svg_markup
 from asyncdb_bench.sweep import Map, is_cell
 from asyncdb_bench.verdict import Verdict, rate
 
@@ -59,14 +59,8 @@ def render(
     figures : by scenario and name.
     """
     comparisons = findings.comparisons
-    environment = Environment(
-        loader=PackageLoader("asyncdb_bench.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "share": share, "svg": svg}
+    environment = templates()
+    environment.filters |= {"share": share, "svg": svg_markup}
     records = [step for step in offered if not step.repeated]
     asked = {each.label: each for each in manifest.plan.scenarios}
     planned, done = len(manifest.plan.trials), sum(not end.failure for end in ends)
@@ -105,16 +99,36 @@ def render(
     )
 
 
+def templates() -> Environment:
+    """Return the pages' templates: everything is escaped, a name that is missing is an error."""
+    environment = Environment(
+        loader=PackageLoader("asyncdb_bench.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    return environment
+
+
 def repeat_command(manifest: Manifest) -> str:
     """Return the command that asks for the same again, with the same arrivals."""
     plan = manifest.plan
-    strategies = ",".join(_request(each.strategy, each.label) for each in plan.variants)
+    twins = [each.fault for each in plan.variants if each.fault is not None]
+    strategies = ",".join(
+        _request(_source(each), each.label) for each in plan.variants if each.fault is None
+    )
     scenarios = ",".join(_request(each.scenario, each.label) for each in plan.scenarios)
     return (
         f"bench.py run --profile {plan.settings.profile} --strategy {strategies}"
         f" --scenario {scenarios} --seed {manifest.seed} --blocks {plan.settings.blocks}"
         f" --budget {plan.settings.budget}"
-    )
+    ) + (f" --inject {fault_label(twins[0])}" if twins else "")
+
+
+def _source(variant: Variant) -> str:
+    return f"{variant.strategy}@{variant.elsewhere.path}" if variant.elsewhere else variant.strategy
 
 
 def _request(name: str, label: str) -> str:
@@ -311,8 +325,3 @@ def share(value: Any) -> str:
     if value is None or pd.isna(value):
         return "–"
     return "0" if value == 0 else f"{value:.2%}"
-
-
-def svg(drawing: Drawing) -> Markup:
-    """Mark a figure of ours as safe to put into the page; its texts were escaped when drawn."""
-    return Markup(drawing.svg)  # noqa: S704

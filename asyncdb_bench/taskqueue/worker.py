@@ -54,7 +54,8 @@ def main() -> None:
 def _run(config: dict[str, Any], pool: str) -> None:
     from celery import signals
 
-    from asyncdb_bench.model import Broker
+    from asyncdb_bench.fault import faulty_operations
+    from asyncdb_bench.model import Broker, Fault
     from asyncdb_bench.plugins import make_scenario
     from asyncdb_bench.taskqueue import app as tasks
     from asyncdb_bench.taskqueue.part import results_backend
@@ -70,7 +71,9 @@ def _run(config: dict[str, Any], pool: str) -> None:
         timeout_s=config["timeout_s"],
     )
     app = tasks.make_app(options, backend=tasks.backend_url(options, client=False))
-    operations = make_scenario(config["scenario"], config["scenario_knobs"]).workload().operations
+    workload = make_scenario(config["scenario"], config["scenario_knobs"]).workload()
+    fault = Fault(**config["fault"]) if config.get("fault") else None
+    operations = faulty_operations(workload.operations, fault)
     connections = 1 if pool in {"prefork", "solo"} else part["concurrency"]
     tasks.connect_when_ready(
         lambda: tasks.WorkerDatabase(

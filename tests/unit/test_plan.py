@@ -56,7 +56,7 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 
 def test_an_unknown_profile_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="known: blog, nightly, quick, smoke, standard"):
+    with pytest.raises(UnknownNameError, match="known: blog, gate, nightly, quick, smoke"):
         planned(profile="fast")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError
+from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError, UsageError
 from asyncdb_bench.plan import Choices
 
 app = typer.Typer(
@@ -50,12 +50,16 @@ DeploymentOption = Annotated[
     bool | None,
     typer.Option(help="measure what each variant takes to deploy, too (default: the profile's)"),
 ]
+InjectOption = Annotated[
+    str, typer.Option(help="a fault beside each variant: delay_ms=2, cpu_ms=1, pool=6")
+]
 ResultsOption = Annotated[Path, typer.Option(help="folder of results")]
 ReportsOption = Annotated[Path, typer.Option(help="folder of reports")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="show a traceback with an error")]
 
 
 def _choices(
+    *,
     profile: str,
     strategy: str | None,
     scenario: str | None,
@@ -66,6 +70,7 @@ def _choices(
     cpus: str | None,
     vary: list[str] | None,
     deployment: bool | None,
+    inject: str = "",
 ) -> Choices:
     overrides = {
         "blocks": blocks,
@@ -76,7 +81,7 @@ def _choices(
     }
     usual = "sweep" if (scenario or "").startswith("sweep") else "quick"
     return Choices(
-        profile or usual, strategy or None, scenario or None, seed, overrides, vary or ()
+        profile or usual, strategy or None, scenario or None, seed, overrides, vary or (), inject
     )
 
 
@@ -92,6 +97,7 @@ def run(
     time_budget: TimeOption = None,
     cpus: CpusOption = None,
     deployment: DeploymentOption = None,
+    inject: InjectOption = "",
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     debug: DebugOption = False,
@@ -103,7 +109,17 @@ def run(
     from asyncdb_bench.run import run as run_plan
 
     choices = _choices(
-        profile, strategy, scenario, seed, blocks, budget, time_budget, cpus, vary, deployment
+        profile=profile,
+        strategy=strategy,
+        scenario=scenario,
+        seed=seed,
+        blocks=blocks,
+        budget=budget,
+        time_budget=time_budget,
+        cpus=cpus,
+        vary=vary,
+        deployment=deployment,
+        inject=inject,
     )
     plan = make_plan(choices, read_profiles())
     console.print_intention(plan)
@@ -126,6 +142,7 @@ def plan(
     time_budget: TimeOption = None,
     cpus: CpusOption = None,
     deployment: DeploymentOption = None,
+    inject: InjectOption = "",
     debug: DebugOption = False,
 ) -> None:
     """Print what would run, how long it takes, and all that is wrong with the request."""
@@ -133,7 +150,17 @@ def plan(
     from asyncdb_bench.plan import make_plan, read_profiles
 
     choices = _choices(
-        profile, strategy, scenario, seed, blocks, budget, time_budget, cpus, vary, deployment
+        profile=profile,
+        strategy=strategy,
+        scenario=scenario,
+        seed=seed,
+        blocks=blocks,
+        budget=budget,
+        time_budget=time_budget,
+        cpus=cpus,
+        vary=vary,
+        deployment=deployment,
+        inject=inject,
     )
     console.print_plan(make_plan(choices, read_profiles()))
 
@@ -199,6 +226,101 @@ def serve(
     from asyncdb_bench.serve import Serving, serve_alone
 
     serve_alone(Serving(strategy, scenario, host, port, budget, attached))
+
+
+@app.command()
+def gate(
+    base: Annotated[str, typer.Option(help="revision that this checkout is measured against")] = "",
+    against: Annotated[str, typer.Option(help="a stored run to judge RUN against instead")] = "",
+    run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="with --against")] = "latest",
+    strategy: StrategyOption = None,
+    scenario: ScenarioOption = None,
+    profile: ProfileOption = "gate",
+    seed: SeedOption = None,
+    blocks: Annotated[int, typer.Option(help="blocks at most", min=4, max=60)] = 12,
+    budget: BudgetOption = None,
+    time_budget: TimeOption = None,
+    cpus: CpusOption = None,
+    inject: Annotated[
+        str, typer.Option(help="a fault for head: delay_ms=2, cpu_ms=1, pool=6")
+    ] = "",
+    junit: Annotated[Path | None, typer.Option(help="write JUnit XML")] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="append Markdown (in a GitHub workflow: its summary)")
+    ] = None,
+    results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
+    debug: DebugOption = False,
+) -> None:
+    """Decide whether something got worse; exit code 1 only if it did."""
+    from asyncdb_bench import gating
+    from asyncdb_bench.gate import Rules
+    from asyncdb_bench.run import Places
+
+    if bool(base) == bool(against):
+        raise UsageError("give either --base REVISION (measures) or --against RUN (does not)")
+    places = Places(results.resolve(), reports.resolve())
+    outputs = gating.Outputs(junit, summary or gating.default_summary())
+    rules = Rules(most=blocks)
+    if against:
+        ended = gating.gate_against(against, run_id, rules, places, outputs)
+    else:
+        choices = _choices(
+            profile=profile,
+            strategy=strategy,
+            scenario=scenario,
+            seed=seed,
+            blocks=blocks,
+            budget=budget,
+            time_budget=time_budget,
+            cpus=cpus,
+            vary=None,
+            deployment=False,
+            inject=inject,
+        )
+        ended = gating.gate(choices, base, rules, places, outputs, sys.argv[1:])
+    gating.print_gated(ended)
+    raise typer.Exit(ended.exit_code)
+
+
+@app.command()
+def compare(
+    base: Annotated[str, typer.Argument(help="a run, RUN/VARIANT, or a variant of --run")],
+    head: Annotated[str, typer.Argument(help="likewise; it is judged against the first")],
+    of_run: Annotated[str, typer.Option("--run", help="where variants are looked up")] = "latest",
+    results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
+    debug: DebugOption = False,
+) -> None:
+    """Compare two runs, or two variants of a run, from what is on disk."""
+    from asyncdb_bench.compare import compare as compare_two
+
+    compare_two(base, head, of_run, results.resolve(), reports.resolve())
+
+
+@app.command()
+def history(
+    action: Annotated[str, typer.Argument(help="show, or import")] = "show",
+    folder: Annotated[
+        Path | None, typer.Argument(help="to import: runs (default: --results)")
+    ] = None,
+    results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
+    debug: DebugOption = False,
+) -> None:
+    """Show how figures changed over many runs, or import runs into the history."""
+    from asyncdb_bench import history as nights
+
+    root = results.resolve()
+    if action == "import":
+        done, skipped = nights.import_folder((folder or root).resolve(), root)
+        for line in skipped:
+            print(line)
+        print(f"imported {done} run{'' if done == 1 else 's'} into {root / 'history.sqlite'}")
+    elif action == "show":
+        nights.show(root, reports.resolve())
+    else:
+        raise UsageError(f"history {action!r}: it knows show and import")
 
 
 @app.command()

@@ -28,6 +28,12 @@ COLUMNS = (
 )
 
 
+def wide_console() -> Console:
+    """Return a console that does not squeeze tables where no terminal says how wide it is."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, 140))
+
+
 def print_intention(plan: Plan) -> None:
     """Print one line on what will run and how long it takes."""
     settings = plan.settings

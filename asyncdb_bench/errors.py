@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 EXIT_DONE = 0
+EXIT_REGRESSED = 1
 EXIT_USAGE = 2
 EXIT_SERVICE = 3
 EXIT_INVALID = 4

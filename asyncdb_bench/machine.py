@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from asyncdb_bench.cores import usable_cores
+from asyncdb_bench.model import Manifest
 
 PACKAGES = (
     "aio-pika",
@@ -54,8 +55,17 @@ def fingerprint(here: Mapping[str, Any]) -> str:
     ----------
     here : what :func:`machine` says.
     """
+    return _fingerprint(here, platform.python_version())
+
+
+def fingerprint_of(manifest: Manifest) -> str:
+    """Return the fingerprint of the machine that a run was measured on."""
+    return _fingerprint(manifest.machine, manifest.versions.get("python", "unknown"))
+
+
+def _fingerprint(here: Mapping[str, Any], python: str) -> str:
     parts = ("cpu", "cores", "usable_cores", "memory_mb", "kernel")
-    return "; ".join(f"{part} {here[part]}" for part in parts) + f"; {platform.python_version()}"
+    return "; ".join(f"{part} {here.get(part)}" for part in parts) + f"; {python}"
 
 
 def versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from asyncdb_bench import plan as planning
 from asyncdb_bench import report, store
+from asyncdb_bench.canary import canary
 from asyncdb_bench.cores import on_cores, permitted, share_out, usable_cores
 from asyncdb_bench.deployment import example, measure_deployment
 from asyncdb_bench.errors import (
@@ -31,6 +32,8 @@ from asyncdb_bench.trial import Bench, run_trial
 
 HESITATE_S = 3
 
+Trials = Callable[[Bench, Plan, Progress, float], list[TrialEnd]]
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -49,7 +52,9 @@ class Outcome:
     exit_code: int
 
 
-def run(plan: Plan, places: Places, command: Sequence[str] = ()) -> Outcome:
+def run(
+    plan: Plan, places: Places, command: Sequence[str] = (), trials: Trials | None = None
+) -> Outcome:
     """Measure what the plan says and write the report.
 
     Parameters
@@ -57,6 +62,7 @@ def run(plan: Plan, places: Places, command: Sequence[str] = ()) -> Outcome:
     plan : what to measure.
     places : where to write.
     command : how it was asked for, for the manifest.
+    trials : runs the trials, until a moment on the monotonic clock; default: the plan's, in order.
 
     Raises
     ------
@@ -71,7 +77,7 @@ def run(plan: Plan, places: Places, command: Sequence[str] = ()) -> Outcome:
             make_progress(plan, planning.estimate_s(plan)) as progress,
         ):
             warn_of(lock, progress)
-            ends = measure(plan, folder, progress, command, lock)
+            ends = measure(plan, folder, progress, command, lock, trials or run_trials)
     except KeyboardInterrupt:
         interrupted = True
     if not folder.has_manifest:
@@ -98,6 +104,7 @@ def measure(
     progress: Progress,
     command: Sequence[str],
     lock: MachineLock,
+    trials: Trials,
 ) -> list[TrialEnd]:
     """Start the services, run the trials in order, stop the services."""
     with_broker = any(each.brokers for each in plan.variants)
@@ -105,7 +112,7 @@ def measure(
     deadline = time.monotonic() + plan.settings.time_budget_s
     prefix = f"asyncdb_bench_{folder.run_id.replace('-', '_').lower()}"
     # before this process goes to its own cores
-    here = machine()
+    here, pace = machine(), canary()
     pinning = permitted(share_out(plan.settings.cpus, usable_cores()))
     with (
         on_cores(pinning.of("postgresql")),
@@ -124,7 +131,7 @@ def measure(
             progress.say(f"note: {note}")
         manifest = make_manifest(plan, folder.run_id, services, command, here)
         folder.write_manifest(
-            replace(manifest, pinning=pinning, calibration=calibration, notes=notes)
+            replace(manifest, pinning=pinning, calibration=calibration, notes=notes, canary=pace)
         )
         bench = Bench(
             folder.run_id,
@@ -137,7 +144,7 @@ def measure(
             calibration,
             lock.intruder,
         )
-        ends = run_trials(bench, plan, progress, deadline)
+        ends = trials(bench, plan, progress, deadline)
         if plan.settings.deployment:
             measure_deployments(bench, plan, progress)
         return ends

@@ -198,9 +198,7 @@ def unpaired_effect(
     centre = float(np.mean(logs[1]) - np.mean(logs[0]))
     if min(counts) < 2:
         return Effect(min(counts), _exp(centre))
-    shares = [float(np.var(each, ddof=1)) / len(each) for each in logs]
-    error = math.sqrt(sum(shares))
-    freedom = _welch_freedom(shares, counts)
+    error, freedom = welch(logs[0], logs[1])
     low, high = t_bounds(centre, error, freedom, confidence)
     boot = bootstrap_between(logs[0], logs[1], confidence)
     # of a pair of blocks, so that it means what it means for pairs
@@ -224,11 +222,22 @@ def _exp(log_ratio: float) -> float:
     return math.exp(min(max(log_ratio, -700), 700))
 
 
-def _welch_freedom(shares: Sequence[float], counts: Sequence[int]) -> float:
+def welch(
+    base: Sequence[float] | NDArray[np.float64], head: Sequence[float] | NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return the standard error of a difference of means, and its degrees of freedom.
+
+    Parameters
+    ----------
+    base, head : shapes (n,) and (m,), each of two values or more.
+    """
+    counts = [len(base), len(head)]
+    shares = [float(np.var(each, ddof=1)) / len(each) for each in (base, head)]
     total = sum(shares)
     if total <= 0:
-        return float(sum(counts) - 2)
-    return total**2 / sum(s**2 / (n - 1) for s, n in zip(shares, counts, strict=True))
+        return 0.0, float(sum(counts) - 2)
+    freedom = total**2 / sum(s**2 / (n - 1) for s, n in zip(shares, counts, strict=True))
+    return math.sqrt(total), freedom
 
 
 def _logs(values: Sequence[float]) -> NDArray[np.float64]:
@@ -389,8 +398,15 @@ def detectable(spread: float, n: int, alpha: float = 0.05, power: float = 0.8) -
     if spread <= 0:
         return 0.0
     critical = float(stdtrit(n - 1, 1 - alpha / 2))
-    shift = brentq(lambda d: 1 - float(nctdtr(n - 1, d, critical)) - power, 0, critical + 50)
-    return float(shift) * spread / math.sqrt(n)
+
+    def short(shift: float) -> float:
+        return power - 1 + float(nctdtr(n - 1, shift, critical))
+
+    # the function is not known far beyond where the power is reached
+    top = critical
+    while short(top) > 0:
+        top += 1
+    return float(brentq(short, 0, top)) * spread / math.sqrt(n)
 
 
 def blocks_needed(

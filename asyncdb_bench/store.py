@@ -192,6 +192,25 @@ class RunFolder:
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(f"{path} is damaged: {error}") from error
 
+    def write_gate(self, result: Any) -> None:
+        """Write ``gate.json``: the gate's decisions."""
+        _write(self.path / "gate.json", msgspec.json.format(msgspec.json.encode(result)))
+
+    def gate(self) -> dict[str, Any]:
+        """Read ``gate.json``; empty where there is none.
+
+        Raises
+        ------
+        StoreError : it is damaged.
+        """
+        path = self.path / "gate.json"
+        if not path.is_file():
+            return {}
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+
     def write_summary(self, summary: Any) -> None:
         """Write ``summary.json``."""
         _write(self.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
@@ -338,6 +357,19 @@ def _storing(path: Path) -> Iterator[None]:
         raise StoreError(
             f"cannot write {path}: {error.strerror or error}; what was measured before is kept"
         ) from error
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a text file, with the folders that it needs.
+
+    Raises
+    ------
+    StoreError : not writable, or no space.
+    """
+    with _storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(text)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -18,23 +15,9 @@ from asyncdb_bench.analysis import Comparison
 from asyncdb_bench.curves import Curve, Waiting
 from asyncdb_bench.knobcurve import KnobCurve
 from asyncdb_bench.model import Asked, Manifest
+from asyncdb_bench.report.drawing import COLOURS, MARKERS, STYLE, Drawing, drawing
 from asyncdb_bench.sweep import SWEEP, Cell, Map, is_cell
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart, less its yellow.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-STYLE: Any = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-}
 Curves = Mapping[tuple[str, str], Curve]
 PHASE_LOOKS = {
     "send_lag": ("#444444", "send lag (client)"),
@@ -46,14 +29,6 @@ PHASE_LOOKS = {
     "reply": ("#F0E442", "reply (thread, worker)"),
     "back": ("#999999", "way back"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """One figure: SVG text, and what it shows in words."""
-
-    svg: str
-    alt: str
 
 
 def draw(
@@ -159,7 +134,7 @@ def latency(steps: pd.DataFrame, asked: Asked, looks: Looks) -> Drawing:
         f"{asked.label}: p99 (solid) and p50 (dotted) latency against offered load for"
         f" {', '.join(map(str, steps.variant.unique()))}; a white ring marks an invalid step"
     )
-    return Drawing(_svg(figure, f"latency-{asked.label}", text), text)
+    return drawing(figure, f"latency-{asked.label}", text)
 
 
 def loop(steps: pd.DataFrame, asked: Asked, looks: Looks) -> Drawing:
@@ -177,7 +152,7 @@ def loop(steps: pd.DataFrame, asked: Asked, looks: Looks) -> Drawing:
         f" database work (dotted) against offered load for"
         f" {', '.join(map(str, steps.variant.unique()))}"
     )
-    return Drawing(_svg(figure, f"loop-{asked.label}", text), text)
+    return drawing(figure, f"loop-{asked.label}", text)
 
 
 def crossover(found: Map, looks: Looks) -> Drawing:
@@ -210,7 +185,7 @@ def crossover(found: Map, looks: Looks) -> Drawing:
         f"{cell.ms:g} ms, {cell.rows} rows: {cell_text(cell).replace(chr(10), ' ')}"
         for cell in found.cells
     )
-    return Drawing(_svg(figure, "map", text), text)
+    return drawing(figure, "map", text)
 
 
 def cell_text(cell: Cell) -> str:
@@ -244,7 +219,7 @@ def waiting(curves: Mapping[str, Waiting], scenario: str, looks: Looks) -> Drawi
     _legend(upper)
     peaks = ", ".join(f"{name} {max(each.waiting):,.0f}" for name, each in curves.items())
     text = f"{scenario}: requests waiting over time; at the peak: {peaks}"
-    return Drawing(_svg(figure, f"waiting-{scenario}", text), text)
+    return drawing(figure, f"waiting-{scenario}", text)
 
 
 def knob_curve(curve: KnobCurve, scenario: str) -> Drawing:
@@ -281,7 +256,7 @@ def knob_curve(curve: KnobCurve, scenario: str) -> Drawing:
     lower.set_xlabel(f"{curve.name}:{curve.knob} (log)")
     listed = ", ".join(f"{each.value:g}: {each.capacity.rps:,.0f}/s" for each in curve.points)
     text = f"{scenario}: capacity of {curve.name} against {curve.knob}: {listed}"
-    return Drawing(_svg(figure, f"knob-{curve.name}-{curve.knob}-{scenario}", text), text)
+    return drawing(figure, f"knob-{curve.name}-{curve.knob}-{scenario}", text)
 
 
 def phases(comparison: Comparison) -> Drawing:
@@ -313,7 +288,7 @@ def phases(comparison: Comparison) -> Drawing:
         f"{comparison.scenario}: where the time went at {comparison.common_rps:g} requests/s,"
         f" means. {listed}"
     )
-    return Drawing(_svg(figure, f"phases-{comparison.scenario}", text), text)
+    return drawing(figure, f"phases-{comparison.scenario}", text)
 
 
 def percentiles(comparison: Comparison, curves: Mapping[str, Curve], looks: Looks) -> Drawing:
@@ -343,7 +318,7 @@ def percentiles(comparison: Comparison, curves: Mapping[str, Curve], looks: Look
         f" the highest load at which all were measured, for {', '.join(curves)}; solid from the"
         " intended arrival, dotted what a closed loop would have believed"
     )
-    return Drawing(_svg(figure, f"percentiles-{comparison.scenario}", text), text)
+    return drawing(figure, f"percentiles-{comparison.scenario}", text)
 
 
 def capacity(comparison: Comparison, looks: Looks) -> Drawing:
@@ -374,7 +349,7 @@ def capacity(comparison: Comparison, looks: Looks) -> Drawing:
     axes.set_xlabel("capacity: highest offered load with the objective held, requests/s")
     listed = ", ".join(f"{name} {each.rps:,.0f}/s" for name, each in comparison.capacities.items())
     text = f"{comparison.scenario}: capacity: {listed}"
-    return Drawing(_svg(figure, f"capacity-{comparison.scenario}", text), text)
+    return drawing(figure, f"capacity-{comparison.scenario}", text)
 
 
 def _against_load(axes: Any, steps: pd.DataFrame, looks: Looks, solid: str, dotted: str) -> None:
@@ -401,20 +376,3 @@ def _log_axis(axis: Any, axes: Any, which: str, values: pd.Series[Any]) -> None:
 
 def _legend(axes: Any) -> None:
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-
-
-def _svg(figure: Figure, name: str, alt: str) -> str:
-    """Return a figure as SVG to put into a page: text as text, ids of its own, no prolog."""
-    buffer = io.StringIO()
-    with rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    prefix = re.sub(r"\W+", "-", name)
-    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
-    svg = re.sub(
-        r'(xlink:href="#|href="#|url\(#)(?!' + re.escape(prefix) + ")", rf"\1{prefix}-", svg
-    )
-    label = alt.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

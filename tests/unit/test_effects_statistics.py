@@ -133,6 +133,8 @@ def test_so_many_blocks_are_needed_and_one_less_would_not_do() -> None:
     assert needed is not None
     assert stats.detectable(0.08, needed) <= wanted < stats.detectable(0.08, needed - 1)
     assert stats.blocks_needed(5.0, 0.001) is None
+    assert stats.blocks_needed(1.0, math.log(1.1), alpha=0.1) == 682
+    assert 10 < stats.detectable(1.0, 2) < 20, "two blocks see next to nothing"
     assert stats.blocks_needed(0.0, 0.05) == 2
 
 

@@ -1,0 +1,253 @@
+"""Tables -> effects: by what ratio one variant differs from another, figure by figure. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from asyncdb_bench import stats
+from asyncdb_bench.analysis import capacity, undermining
+from asyncdb_bench.stats import Effect
+
+TIE = 0.05
+"""Two figures that differ by less are a tie, if the interval says so."""
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What is compared.
+
+    Parameters
+    ----------
+    name : column of :func:`asyncdb_bench.tables.steps_table`, or ``capacity_rps``.
+    title, unit : for people.
+    more_is_better : whether a ratio above 1 is good.
+    floor : added to both sides before the ratio is taken, in the figure's unit: differences far
+        below it do not matter, whatever their ratio.
+    """
+
+    name: str
+    title: str
+    unit: str
+    more_is_better: bool = False
+    floor: float = 0.0
+
+
+CAPACITY = Figure("capacity_rps", "capacity", "1/s", more_is_better=True)
+P99 = Figure("p99_ms", "p99", "ms")
+GATED = (
+    CAPACITY,
+    Figure("p50_ms", "p50", "ms"),
+    Figure("p95_ms", "p95", "ms"),
+    Figure("loop_lag_p99_ms", "loop lag p99", "ms", floor=10.0),
+    Figure("cpu_ms_per_request", "CPU per request", "ms"),
+)
+COMPARED = (*GATED[:3], P99, *GATED[3:])
+"""The p99 is shown with its interval and gated by nothing: it rests on the slowest few requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure of two variants in one scenario.
+
+    Parameters
+    ----------
+    scenario, base, head : labels.
+    figure : what is compared.
+    offered_rps : the load at which, None for a capacity.
+    base_mean, head_mean : geometric means over blocks, in the figure's unit; None: not measured.
+    effect : head against base; None where there is none to tell, see `doubt`.
+    doubt : why there is no effect; empty where there is one.
+    p_adjusted : by Holm over the table; None without an interval.
+    """
+
+    scenario: str
+    base: str
+    head: str
+    figure: Figure
+    offered_rps: float | None
+    base_mean: float | None = None
+    head_mean: float | None = None
+    effect: Effect | None = None
+    doubt: str = ""
+    p_adjusted: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """``faster``, ``slower``, ``tie``, ``inconclusive`` or ``invalid``: of head against base.
+
+        It differs where the adjusted p-value is below 0.05; it is a tie where the whole interval
+        lies within :data:`TIE`; else nothing can be said.
+        """
+        if self.effect is None:
+            return "invalid"
+        low, high = self.effect.low, self.effect.high
+        if low is None or high is None or self.p_adjusted is None:
+            return "inconclusive"
+        if low >= 1 / (1 + TIE) and high <= 1 + TIE:
+            return "tie"
+        if self.p_adjusted >= ALPHA:
+            return "inconclusive"
+        return "faster" if (self.effect.ratio > 1) == self.figure.more_is_better else "slower"
+
+    @property
+    def words(self) -> str:
+        """The verdict with what it takes to understand it."""
+        effect = self.effect
+        if effect is None:
+            return f"invalid: {self.doubt}"
+        if effect.low is None:
+            return "inconclusive: one block, so there is no interval; ask for more --blocks"
+        if self.verdict == "tie":
+            return f"tie within {TIE:.0%}"
+        if self.verdict == "inconclusive" and effect.mde is not None:
+            return f"inconclusive: nothing below {effect.mde - 1:.0%} could have been seen"
+        return self.verdict
+
+
+def capacities_by_block(steps: pd.DataFrame, objective_ms: float) -> dict[int, float]:
+    """Return the capacity of each block in which it can be relied on.
+
+    Parameters
+    ----------
+    steps : one variant's rows of :func:`steps_table` in one scenario.
+    objective_ms : the objective's p99.
+
+    Returns
+    -------
+    1/s by block; a block is missing where an invalid step decided, where even the lowest load was
+    not carried, or where the ladder ended before the variant was saturated.
+    """
+    found = {}
+    for block, rows in steps.groupby("block"):
+        own = capacity(rows)
+        if own.rps > 0 and not own.open_ended and not undermining(rows, objective_ms):
+            found[int(str(block))] = own.rps
+    return found
+
+
+def reference_load(base: pd.DataFrame, head: pd.DataFrame) -> float | None:
+    """Return the load at which two variants are compared: half of the base's capacity.
+
+    Parameters
+    ----------
+    base, head : their rows in one scenario.
+
+    Returns
+    -------
+    1/s: of the loads at which both were measured soundly, in as many blocks as any, the highest
+    that is not above half of the base's capacity, else the lowest. None where there is none.
+    """
+    counts = {
+        load: min(
+            base[base.valid & (base.offered_rps == load)].block.nunique(),
+            head[head.valid & (head.offered_rps == load)].block.nunique(),
+        )
+        for load in sorted(set(base.offered_rps) & set(head.offered_rps))
+    }
+    most = max(counts.values(), default=0)
+    if not most:
+        return None
+    shared = [load for load, count in counts.items() if count > most / 2]
+    half = capacity(base).rps / 2
+    below = [load for load in shared if load <= half * 1.001]
+    return float(max(below) if below else min(shared))
+
+
+def at_load(steps: pd.DataFrame, load: float | None, figure: str) -> dict[int, float]:
+    """Return a figure by block: the median of the block's sound steps at one load that have it."""
+    rows = steps[steps.valid & (steps.offered_rps == load)]
+    medians = rows[rows[figure].notna()].groupby("block")[figure].median()
+    return {
+        int(str(block)): float(value)
+        for block, value in medians.items()
+        if math.isfinite(value) and value >= 0
+    }
+
+
+def compare_variants(
+    base: pd.DataFrame,
+    head: pd.DataFrame,
+    *,
+    objective_ms: float,
+    paired: bool,
+    figures: Sequence[Figure] = COMPARED,
+    load: float | None = None,
+) -> list[Cell]:
+    """Compare two variants in one scenario.
+
+    Parameters
+    ----------
+    base, head : each variant's rows of :func:`steps_table` in that scenario.
+    objective_ms : the objective's p99.
+    paired : whether the same blocks hold both (one run), or each has its own (two runs).
+    figures : what to compare.
+    load : where to; None: :func:`reference_load`.
+    """
+    load = load if load is not None else reference_load(base, head)
+    names = [
+        str(rows[c].iloc[0]) if len(rows) else "?"
+        for rows, c in (
+            (base if len(base) else head, "scenario"),
+            (base, "variant"),
+            (head, "variant"),
+        )
+    ]
+    cells = []
+    for figure in figures:
+        cell = Cell(names[0], names[1], names[2], figure, None if figure is CAPACITY else load)
+        if figure is CAPACITY:
+            sides = [capacities_by_block(each, objective_ms) for each in (base, head)]
+        else:
+            sides = [at_load(each, load, figure.name) for each in (base, head)]
+        cells.append(_filled(cell, sides[0], sides[1], paired=paired))
+    return cells
+
+
+def _filled(
+    cell: Cell, base: Mapping[int, float], head: Mapping[int, float], *, paired: bool
+) -> Cell:
+    if paired:
+        both = sorted(base.keys() & head.keys())
+        base, head = {b: base[b] for b in both}, {b: head[b] for b in both}
+    sides = [list(base.values()), list(head.values())]
+    if not all(sides):
+        return replace(cell, doubt=_lacking(cell))
+    softened = [[value + cell.figure.floor for value in side] for side in sides]
+    if min(min(side) for side in softened) <= 0:
+        return replace(cell, doubt=f"{cell.figure.title} is zero in a block")
+    effect = (stats.paired_effect if paired else stats.unpaired_effect)(softened[0], softened[1])
+    return replace(
+        cell,
+        base_mean=_mean(sides[0]),
+        head_mean=_mean(sides[1]),
+        effect=effect,
+        p_adjusted=effect.p,
+    )
+
+
+def _lacking(cell: Cell) -> str:
+    if cell.figure is CAPACITY:
+        return (
+            "no block has a sound capacity of both (invalid steps, the lowest load not carried, or"
+            " a ladder that ended first)"
+        )
+    if cell.offered_rps is None:
+        return "no offered load was measured soundly for both"
+    return f"no block has a sound step of both at {cell.offered_rps:g}/s"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return stats.geometric_mean(values) if min(values) > 0 else sum(values) / len(values)
+
+
+def adjusted(cells: Sequence[Cell]) -> list[Cell]:
+    """Return a table's cells with their p-values adjusted for its size by Holm."""
+    known = [place for place, cell in enumerate(cells) if cell.effect and cell.effect.p is not None]
+    p_values = stats.holm([cells[place].effect.p or 0.0 for place in known])  # type: ignore[union-attr]
+    by_place = dict(zip(known, p_values, strict=True))
+    return [replace(cell, p_adjusted=by_place.get(place)) for place, cell in enumerate(cells)]

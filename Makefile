@@ -10,7 +10,7 @@ PROFILE ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test lint types contracts check-all calibrate doctor list format lock \
+.PHONY: help setup bench nightly smoke test lint types contracts check-all calibrate doctor list format lock \
         reference examples up down bench-compose browser clean
 
 help: ## print this list
@@ -33,6 +33,13 @@ smoke: $(STAMP) ## does everything work, in under a minute
 
 calibrate: $(STAMP) ## what the load generator and this machine can do, in a minute
 	@$(BIN)/python bench.py calibrate $(ARGS)
+
+BASE ?= HEAD~1
+MINUTES ?= 60
+
+nightly: $(STAMP) ## the night's gate against BASE within MINUTES: red only where something got worse
+	@sh scripts/nightly.sh $(BIN)/python "$(BASE)" "$(MINUTES)" $(if $(STRATEGY),--strategy "$(STRATEGY)") \
+	  $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(PROFILE),--profile $(PROFILE)) $(ARGS)
 
 doctor: $(STAMP) ## what was found on this machine and what is missing
 	@$(BIN)/python bench.py doctor

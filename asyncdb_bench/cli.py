@@ -195,15 +195,58 @@ def doctor(debug: DebugOption = False) -> None:
 @app.command()
 def calibrate(
     cpus: CpusOption = None,
+    gate: Annotated[bool, typer.Option("--gate", help="measure how often the gate errs")] = False,
+    strategy: Annotated[str, typer.Option(help="with --gate")] = "native",
+    scenario: Annotated[str, typer.Option(help="with --gate")] = "slow",
+    blocks: Annotated[int, typer.Option(help="with --gate", min=4, max=500)] = 24,
+    time_budget: Annotated[float, typer.Option(help="with --gate: seconds", min=0)] = 0,
+    of: Annotated[str, typer.Option(help="with --gate: evaluate this run, measure nothing")] = "",
+    write: Annotated[Path | None, typer.Option(help="with --gate: page to put it into")] = None,
     results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
     debug: DebugOption = False,
 ) -> None:
     """Measure what the load generator and this machine can do, in about a minute."""
+    if gate:
+        _calibrate_gate(
+            strategy, scenario, blocks, time_budget, of, write, results.resolve(), reports.resolve()
+        )
+        return
     from asyncdb_bench.calibrate import calibrate as measure
     from asyncdb_bench.store import write_calibration
 
     found = measure(lambda text: print(text, flush=True), cpus or "auto")
     print(f"calibration: {write_calibration(results.resolve(), found)}")
+
+
+def _calibrate_gate(
+    strategy: str,
+    scenario: str,
+    blocks: int,
+    time_budget: float,
+    of: str,
+    write: Path | None,
+    results: Path,
+    reports: Path,
+) -> None:
+    from asyncdb_bench import gatecalibrate as calibration
+    from asyncdb_bench.gate import Rules
+    from asyncdb_bench.run import Places, relative
+    from asyncdb_bench.store import open_run
+
+    if of:
+        folder = open_run(results, of)
+        rates = calibration.rates_of(folder, Rules())
+    else:
+        places = Places(results, reports)
+        folder, rates = calibration.calibrate_gate(
+            strategy, scenario, blocks, time_budget, places, sys.argv[1:]
+        )
+    calibration.say(rates, print)
+    if write is not None:
+        calibration.write_into(write, folder, rates)
+        print(f"written into {write}")
+    print(f"results: {relative(folder.path)}")
 
 
 @app.command()
@@ -245,6 +288,7 @@ def gate(
         str, typer.Option(help="a fault for head: delay_ms=2, cpu_ms=1, pool=6")
     ] = "",
     junit: Annotated[Path | None, typer.Option(help="write JUnit XML")] = None,
+    keep: Annotated[bool, typer.Option("--history", help="append the run to the history")] = False,
     summary: Annotated[
         Path | None, typer.Option(help="append Markdown (in a GitHub workflow: its summary)")
     ] = None,
@@ -279,6 +323,10 @@ def gate(
             inject=inject,
         )
         ended = gating.gate(choices, base, rules, places, outputs, sys.argv[1:])
+    if keep and ended.folder is not None:
+        from asyncdb_bench.history import keep_run
+
+        print(keep_run(places.results, ended.folder))
     gating.print_gated(ended)
     raise typer.Exit(ended.exit_code)
 

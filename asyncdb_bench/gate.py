@@ -105,15 +105,16 @@ def spent(alpha: float, share: float) -> float:
     return float(2 * norm.sf(norm.isf(alpha / 2) / math.sqrt(share))) if share > 0 else 0.0
 
 
-def alpha_at(rules: Rules, blocks: int) -> float:
+def alpha_at(rules: Rules, blocks: int, *, final: bool = False) -> float:
     """Return the error that the look after so many blocks may make.
 
     What has been added to the purse since the look before: by Bonferroni's inequality all looks
-    together then err at most at `alpha`, whatever their dependence.
+    together then err at most at `alpha`, whatever their dependence. The final look may spend all
+    that is left: that the time was over does not depend on what was measured.
     """
     before = [each for each in rules.looks if each < blocks]
     already = spent(rules.alpha, before[-1] / rules.most) if before else 0.0
-    return spent(rules.alpha, min(1.0, blocks / rules.most)) - already
+    return spent(rules.alpha, 1.0 if final else min(1.0, blocks / rules.most)) - already
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ def look_at(
     if found.n < 2:
         verdict = "inconclusive" if final else "open"
         return Look(verdict, found.n, math.exp(found.centre), threshold=threshold, noise=noise)
-    low, high = found.bounds(alpha_at(rules, blocks))
+    low, high = found.bounds(alpha_at(rules, blocks, final=final))
     two_sided = 2 * rules.alpha
     seen = Look(
         verdict="open",

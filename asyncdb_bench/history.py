@@ -50,6 +50,18 @@ def append(history: History, folder: store.RunFolder) -> int:
     return len(points)
 
 
+def keep_run(root: Path, folder: store.RunFolder) -> str:
+    """Append one run to the history; return what came of it in words.
+
+    A night that cannot be kept is told and does not change the night's own end.
+    """
+    try:
+        with History(root) as history:
+            return f"history: {append(history, folder)} points kept in {history.path}"
+    except StoreError as error:
+        return f"history: not kept: {error}"
+
+
 def points_of(
     manifest: Manifest,
     steps: pd.DataFrame,

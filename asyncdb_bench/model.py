@@ -179,6 +179,7 @@ class Tolerance:
     audit : share by which the database's own count may differ from the ledger's.
     stolen : of the CPU time asked for, how much more a hypervisor may have taken from one variant
         than from the best: a share, their difference.
+    steal : share of the CPU time asked for that a hypervisor may have taken in a step; 1: all.
     """
 
     send_lag_p50_share: float = 0.05
@@ -188,6 +189,7 @@ class Tolerance:
     arrivals: float = 0.02
     audit: float = 0.015
     stolen: float = 0.15
+    steal: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

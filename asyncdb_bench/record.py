@@ -126,6 +126,7 @@ def judged_step(
         calibrated_rps=context.calibrated_rps,
         intruder=intruder,
         window_s=measured.window_s,
+        stolen=seen.stolen,
     )
     missed = misses(context.objective, ledger, latency)
     reasons = doubts(evidence, context.tolerance)

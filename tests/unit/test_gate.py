@@ -90,6 +90,12 @@ def test_all_looks_together_spend_alpha(most: int, every: int) -> None:
     assert rules.looks[-1] == most
 
 
+def test_a_night_cut_short_spends_what_is_left_at_its_last_look() -> None:
+    looks = [alpha_at(RULES, 4), alpha_at(RULES, 6), alpha_at(RULES, 7, final=True)]
+    assert sum(looks) == pytest.approx(RULES.alpha)
+    assert alpha_at(RULES, 4, final=True) == pytest.approx(RULES.alpha)
+
+
 def test_the_purse_opens_late() -> None:
     assert spent(0.05, 0) == 0
     assert spent(0.05, 1) == pytest.approx(0.05)

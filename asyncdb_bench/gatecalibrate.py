@@ -90,10 +90,15 @@ class Rounds:
         self._trial(variant, 0, ladder)
         self._trial(self.delayed, 0, ladder)
         steps = self._steps()
-        plain, with_trip = (
-            float(at_load(steps[steps.variant == each.label], self.load, "p50_ms")[0])
+        found = [
+            at_load(steps[steps.variant == each.label], self.load, "p50_ms").get(0)
             for each in (variant, self.delayed)
-        )
+        ]
+        plain, with_trip = found
+        if plain is None or with_trip is None:
+            raise MeasurementError(
+                f"no sound step at {self.load:g}/s to size the faults by: is the machine busy?"
+            )
         trip = max(with_trip - plain, 0.0)
         for size in SIZES:
             delay = max(round(size * plain - trip, 2), 0.01)

@@ -34,7 +34,6 @@ class Evidence:
     calibrated_rps : the highest rate that the client offers on schedule here; None: not known.
     intruder : who else held the machine, in words; empty: nobody.
     window_s : of the step: a rate times it is rounded to whole arrivals; 0: not considered.
-    stolen : share of the CPU time asked for that a hypervisor took.
     """
 
     ledger: Ledger
@@ -52,7 +51,6 @@ class Evidence:
     calibrated_rps: float | None = None
     intruder: str = ""
     window_s: float = 0.0
-    stolen: float = 0.0
 
 
 def misses(objective: Objective, ledger: Ledger, latency: Percentiles) -> tuple[str, ...]:
@@ -100,13 +98,8 @@ def lasting_doubts(evidence: Evidence, tolerance: Tolerance) -> list[str]:
 
 
 def client_doubts(evidence: Evidence, tolerance: Tolerance) -> list[str]:
-    """Return where load generator or machine were held up or near their limits, which may pass."""
+    """Return where the load generator was held up or near its limits, which may pass."""
     reasons = []
-    if evidence.stolen > tolerance.steal:
-        reasons.append(
-            f"the hypervisor took {evidence.stolen:.0%} of the CPU time (limit"
-            f" {tolerance.steal:.0%})"
-        )
     if evidence.client_busy > tolerance.client_busy:
         reasons.append(
             f"the load generator was busy {evidence.client_busy:.0%} of a core"

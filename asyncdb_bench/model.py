@@ -179,7 +179,8 @@ class Tolerance:
     audit : share by which the database's own count may differ from the ledger's.
     stolen : of the CPU time asked for, how much more a hypervisor may have taken from one variant
         than from the best: a share, their difference.
-    steal : share of the CPU time asked for that a hypervisor may have taken in a step; 1: all.
+    steal : share of the CPU time asked for from which on, where a hypervisor took it, a step is
+        offered again; at the last attempt it is taken as it is. 1: never.
     """
 
     send_lag_p50_share: float = 0.05

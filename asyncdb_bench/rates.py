@@ -71,7 +71,7 @@ def false_alarms(copies: Sequence[Blocks], figure: Figure, rules: Rules) -> Rate
 def power(
     what: str, faulty: Blocks, copies: Sequence[Blocks], figure: Figure, rules: Rules
 ) -> Rate:
-    """Decide on a known slowdown against every pair of copies, the blocks taken from several starts.
+    """Decide on a known slowdown against every pair of copies, from several blocks on.
 
     Parameters
     ----------

@@ -126,10 +126,15 @@ def judged_step(
         calibrated_rps=context.calibrated_rps,
         intruder=intruder,
         window_s=measured.window_s,
-        stolen=seen.stolen,
     )
     missed = misses(context.objective, ledger, latency)
     reasons = doubts(evidence, context.tolerance)
+    if may_repeat and seen.stolen > context.tolerance.steal:
+        # no reason to doubt the step, only to prefer another
+        reasons += (
+            f"the hypervisor took {seen.stolen:.0%} of the CPU time asked for (limit"
+            f" {context.tolerance.steal:.0%})",
+        )
     notes = circumstances(
         times.drift, steady=times.steady, jump_s=measured.jump_s, stolen=seen.stolen
     )

@@ -31,7 +31,7 @@ from asyncdb_bench.trial import Bench, run_trial
 
 COPIES = 6
 SIZES = (0.05, 0.10, 0.20)
-POOLS = (4, 3, 2)
+POOLS = (7, 6, 5)
 DECIDED = ("p50_ms", "p95_ms", "cpu_ms_per_request")
 STEPS = 2
 BEGIN, END = "<!-- gate calibration: begin -->", "<!-- gate calibration: end -->"

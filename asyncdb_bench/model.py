@@ -180,7 +180,7 @@ class Tolerance:
     stolen : of the CPU time asked for, how much more a hypervisor may have taken from one variant
         than from the best: a share, their difference.
     steal : share of the CPU time asked for from which on, where a hypervisor took it, a step is
-        offered again; at the last attempt it is taken as it is. 1: never.
+        offered once more, and that is taken as it is. 1: never.
     """
 
     send_lag_p50_share: float = 0.05

@@ -47,7 +47,7 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A step's records, before they are judged."""
+    """A step's records, before they are judged; `attempt` counts how often it was offered."""
 
     number: int
     rate: float
@@ -61,6 +61,7 @@ class Measured:
     gauges: dict[str, float]
     waiting: Curve | None = None
     tasks: TaskQueue | None = None
+    attempt: int = 1
 
     @property
     def ledger(self) -> Ledger:
@@ -129,8 +130,9 @@ def judged_step(
     )
     missed = misses(context.objective, ledger, latency)
     reasons = doubts(evidence, context.tolerance)
-    if may_repeat and seen.stolen > context.tolerance.steal:
-        # no reason to doubt the step, only to prefer another
+    if may_repeat and measured.attempt == 1 and seen.stolen > context.tolerance.steal:
+        # no reason to doubt the step, only to prefer another; where there is steal all the time
+        # there is nothing to prefer
         reasons += (
             f"the hypervisor took {seen.stolen:.0%} of the CPU time asked for (limit"
             f" {context.tolerance.steal:.0%})",

@@ -133,6 +133,7 @@ class Climb:
         assert processes.load is not None
         self.load = processes.load
         self.offered = 0
+        self.attempt = 1
         self.ledgers: list[Ledger] = []
         self.audit: Audit | None = None
         self.notes: tuple[str, ...] = ()
@@ -218,6 +219,7 @@ class Climb:
             return None
         for attempt in range(1, ATTEMPTS + 1):
             may_repeat = attempt < ATTEMPTS and time.monotonic() + 2 * step_s <= deadline
+            self.attempt = attempt
             step = self._step(place, rate, monitor, scratch, may_repeat=may_repeat)
             if not step.repeated:
                 break
@@ -322,6 +324,7 @@ class Climb:
             gauges=peaks(beats["gauges"]),
             waiting=waiting,
             tasks=tasks,
+            attempt=self.attempt,
         )
         self.ledgers.append(measured.ledger)
         self._note_joins(reply)

@@ -23,7 +23,7 @@ class Bench:
     def command(self, *arguments: str) -> list[str]:
         """Return the whole command, with the folders for those verbs that write."""
         folders: Sequence[str] = ()
-        if arguments[0] in {"run", "report"}:
+        if arguments[0] in {"run", "report", "compare", "gate", "history", "calibrate"}:
             folders = ("--results", str(self.results), "--reports", str(self.reports))
         return [sys.executable, "bench.py", *arguments, *folders]
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from asyncdb_bench import store
 from asyncdb_bench.console import wide_console
 from asyncdb_bench.effects import Cell
-from asyncdb_bench.errors import UsageError
+from asyncdb_bench.errors import StoreError, UsageError
 from asyncdb_bench.report.compare_page import percent, write_page
 from asyncdb_bench.report.page import number
 from asyncdb_bench.sides import Duel, Side, compare_sides
@@ -61,13 +61,14 @@ def find_side(name: str, run: str, results: Path) -> Side:
         folder = _run(name[:place], results)
         if folder is not None:
             return _side(folder, name[place + 1 :])
-    folder = store.open_run(results, run)
-    known = [each.label for each in folder.manifest().plan.variants]
+    nothing = f"{name!r} is neither a run under {results} nor a variant of"
+    try:
+        folder = store.open_run(results, run)
+        known = [each.label for each in folder.manifest().plan.variants]
+    except StoreError as error:
+        raise UsageError(f"{nothing} {run!r}, which cannot be read: {error}") from error
     if name not in known:
-        raise UsageError(
-            f"{name!r} is neither a run under {results} nor a variant of {folder.run_id}; its"
-            f" variants: {', '.join(known)}"
-        )
+        raise UsageError(f"{nothing} {folder.run_id}; its variants: {', '.join(known)}")
     return _side(folder, name)
 
 

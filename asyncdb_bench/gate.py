@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from asyncdb_bench import stats
 from asyncdb_bench.effects import Figure
 
+CONFIRMING = 1000
+"""Number of the first confirming block."""
+
 Values = Sequence[float] | NDArray[np.float64]
 VERDICTS = ("regress", "invalid", "inconclusive", "improve", "pass")
 """Of a whole night: the first of these that any cell says."""

@@ -16,6 +16,7 @@ import pandas as pd
 from asyncdb_bench.analysis import capacity
 from asyncdb_bench.effects import CAPACITY, GATED, Figure, at_load, capacities_by_block
 from asyncdb_bench.gate import (
+    CONFIRMING,
     GateCell,
     Look,
     Rules,
@@ -34,8 +35,6 @@ HALF, TIMES = 0.5, 3
 those steps taken: a machine that others slow down for a second does not decide a block."""
 FACTORS = (0.8, 1.0, 1.2, 1.45, 1.75, 2.1)
 """The rungs above it, up to saturation, from which the block's capacity comes."""
-CONFIRMING = 1000
-"""Number of the first confirming block."""
 MAIN_SHARE = 0.75
 """Of the time budget; the rest is kept for confirming."""
 

@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Any, TextIO
 
+from asyncdb_bench.gate import CONFIRMING
 from asyncdb_bench.model import Plan, Step, Trial, TrialEnd
 
 
@@ -50,7 +51,7 @@ class Progress:
         """Show which trial begins."""
         self.say(
             f"[{self.done + 1}/{len(self.plan.trials)}] {trial.scenario} · {trial.variant}"
-            f" · block {trial.block + 1} of {self.plan.settings.blocks} · {self.left()}"
+            f" · {block_of(trial, self.plan.settings.blocks)} · {self.left()}"
         )
 
     def step(self, step: Step) -> None:
@@ -70,6 +71,13 @@ class Progress:
         pace = spent * (1 - share) / share if self.done >= 3 else self.seconds - spent
         left_s = max(0.0, min(pace, self.seconds - spent) if self.seconds else pace)
         return f"about {duration(left_s)} left"
+
+
+def block_of(trial: Trial, blocks: int) -> str:
+    """Return a trial's block in words; those with a ladder of their own are a gate's."""
+    if trial.block >= CONFIRMING:
+        return f"confirming block {trial.block - CONFIRMING + 1}"
+    return f"block {trial.block + (not trial.ladder)} of {blocks}"
 
 
 def figures(step: Step) -> str:

@@ -7,14 +7,25 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from asyncdb_bench.drift import all_series
 from asyncdb_bench.report import write
+from asyncdb_bench.report.compare_page import write_page
+from asyncdb_bench.report.gate_page import render_gate
+from asyncdb_bench.report.history_page import write_history
+from asyncdb_bench.sides import Side, compare_sides
 from asyncdb_bench.store import RunFolder
+from asyncdb_bench.tables import steps_table
 from tests.e2e.conftest import ROOT, Bench
+from tests.factories import manifest
+from tests.unit.test_drift import nights, series, stepped
+from tests.unit.test_effects import climbs
+from tests.unit.test_gate import cell, result
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -94,3 +105,50 @@ def test_a_long_word_from_data_does_not_make_the_page_wider(
     page.goto(written.path.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.close()
+
+
+def opened(browser: Any, path: Path, name: str) -> Any:
+    """Open a page; fail on any message, error or request; keep a picture."""
+    context = browser.new_context(viewport={"width": 1100, "height": 900})
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(path.resolve().as_uri())
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
+    assert problems == []
+    assert [url for url in requested if not url.startswith("data:")] == [path.resolve().as_uri()]
+    return page
+
+
+def test_a_comparison_opens_with_every_name_escaped(browser: Any, tmp_path: Path) -> None:
+    odd = '<script>alert("x")</script>'
+    one = Side(manifest(("a", odd), run_id="one"), steps_table([*climbs("a", 5), *climbs(odd, 6)]))
+    duel = compare_sides(replace(one, variant="a"), replace(one, variant=odd))
+    page = opened(browser, write_page(duel, tmp_path), "compare")
+    assert page.locator("figure svg").count() == 1
+    assert page.locator("tbody tr").count() == 6
+    assert page.locator("script").count() == 0
+    assert odd in page.inner_text("h1")
+
+
+def test_a_gates_page_shows_each_cell_and_its_verdict(browser: Any, tmp_path: Path) -> None:
+    made = result(cell("regress", confirmed=True), cell("inconclusive", strategy='<b>"odd"'))
+    path = tmp_path / "gate.html"
+    path.write_text(render_gate(made, has_report=False))
+    page = opened(browser, path, "gate")
+    assert "Gate: regress" in page.inner_text("h1")
+    assert page.locator("tbody tr").count() == 2
+    assert '<b>"odd"' in page.inner_text("table")
+
+
+def test_the_history_opens_with_its_changes(browser: Any, tmp_path: Path) -> None:
+    found = all_series(nights(60), series(stepped(60, 35, 1.2)))
+    path = write_history(nights(60), found, ["a clock ran <backwards>"], tmp_path)
+    page = opened(browser, path, "history")
+    assert page.locator("#changes tbody tr").count() == 1
+    assert "rev7" in page.inner_text("#changes")
+    assert page.locator("#series figure").count() == 1

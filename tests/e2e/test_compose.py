@@ -66,6 +66,7 @@ def test_no_password_is_left_in_place() -> None:
     [
         ("vendor.compose-spec", "docker-compose.yml"),
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
+        ("vendor.github-workflows", ".github/workflows/nightly.yml"),
     ],
 )
 def test_it_fits_its_schema(schema: str, file: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,8 +82,8 @@ class Bench:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[store.RunFolder]:
-    yield store.make_run_folder(tmp_path, "night")
+def folder(tmp_path: Path) -> store.RunFolder:
+    return store.make_run_folder(tmp_path, "night")
 
 
 def run_night(
@@ -175,11 +174,12 @@ def test_a_night_that_is_interrupted_leaves_nothing_open(
     folder: store.RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World({"native": 12.5}, set())
+    whole = world.run_trial
 
     def until(bench: Any, trial: Trial, *rest: Any) -> TrialEnd:
         if trial.block == 3:
             raise KeyboardInterrupt
-        return world.run_trial(bench, trial, *rest)
+        return whole(bench, trial, *rest)
 
     monkeypatch.setattr(world, "run_trial", until)
     stopped: list[Night] = []

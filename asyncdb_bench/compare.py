@@ -12,7 +12,7 @@ from asyncdb_bench import store
 from asyncdb_bench.console import wide_console
 from asyncdb_bench.effects import Cell
 from asyncdb_bench.errors import StoreError, UsageError
-from asyncdb_bench.report.compare_page import percent, write_page
+from asyncdb_bench.report.compare_page import percent, probability, write_page
 from asyncdb_bench.report.page import number
 from asyncdb_bench.sides import Duel, Side, compare_sides
 from asyncdb_bench.tables import steps_table
@@ -128,7 +128,7 @@ def _table(scenario: str, duel: Duel, cells: list[Cell]) -> Table:
             number(effect.ratio if effect else None),
             f"{number(effect.low)} to {number(effect.high)}" if effect and effect.low else "–",
             percent(effect.mde - 1 if effect and effect.mde else None),
-            number(cell.p_adjusted),
+            probability(cell.p_adjusted),
             Text(cell.words, STYLES.get(cell.verdict, "")),
         )
     return table

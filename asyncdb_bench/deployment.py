@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -51,11 +52,11 @@ def measure_deployment(
     ------
     ServiceError : it does not start.
     """
-    name = f"deployment-{variant.label.replace('/', '_')}"
+    name = "deployment-" + re.sub(r"[^A-Za-z0-9_=-]+", "_", variant.label)[:60]
     launch = Launch(
         variant=variant,
         asked=asked,
-        name=f"deployment{abs(hash(variant.label)) % 10**6}",
+        name=name,
         queue=f"asyncdb-bench-{name}-{time.time_ns()}",
         timeout_s=min(settings.timeout_s, 2.0),
         pinning=pinning,

@@ -147,7 +147,7 @@ class ChatUser(OpenModelUser):
         super().on_start()
         self.members: list[Member] = []
         self.ping_times: list[tuple[int, int]] = []
-        self.joins: dict[str, Any] = {"count": 0, "seconds": 0.0, "times_us": []}
+        self.joins: dict[str, Any] = {"seconds": 0.0, "times_us": []}
         self.waiting: dict[str, tuple[int, AsyncResult[dict[str, Any]], int]] = {}
         self.steps = self.bytes_received = 0
 
@@ -187,11 +187,7 @@ class ChatUser(OpenModelUser):
         for member in absent:
             pool.spawn(join, member)
         pool.join()
-        self.joins = {
-            "count": len(took),
-            "seconds": time.monotonic() - began,
-            "times_us": took,
-        }
+        self.joins = {"seconds": time.monotonic() - began, "times_us": took}
         return len(took)
 
     def _ping_all(self, window_s: float) -> None:

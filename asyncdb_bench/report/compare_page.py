@@ -15,7 +15,22 @@ from asyncdb_bench.store import write_text
 
 def percent(value: float | None) -> str:
     """Return a share as a percentage with as many digits as it deserves."""
-    return "–" if value is None else f"{value:.1%}" if abs(value) < 0.1 else f"{value:.0%}"
+    if value is None:
+        return "–"
+    text = f"{100 * value:.1f}".removesuffix(".0") if abs(value) < 0.1 else f"{100 * value:,.0f}"
+    return f"{text} %"
+
+
+def signed(value: float | None) -> str:
+    """Return a change as a percentage with its sign."""
+    return f"+{percent(value)}" if value is not None and value > 0 else percent(value)
+
+
+def probability(value: float | None) -> str:
+    """Return a p-value as people write it."""
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
 def write_page(duel: Duel, reports: Path) -> Path:
@@ -39,6 +54,6 @@ def write_page(duel: Duel, reports: Path) -> Path:
 def render(duel: Duel) -> str:
     """Return a comparison as one self-contained HTML page."""
     environment = templates()
-    environment.filters |= {"percent": percent, "svg": svg_markup}
+    environment.filters |= {"percent": percent, "probability": probability, "svg": svg_markup}
     figures = {name: forest(rows_of(cells), name, 1 + TIE) for name, cells in duel.cells.items()}
     return environment.get_template("compare.html.j2").render(duel=duel, figures=figures)

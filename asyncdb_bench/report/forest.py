@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from asyncdb_bench.effects import Cell
 from asyncdb_bench.gate import GateCell
 from asyncdb_bench.report.drawing import STYLE, Drawing, drawing
 
+TICKS = (0.25, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 4)
 GOOD, BAD, EVEN, OTHER = ("#009E73", "o"), ("#D55E00", "s"), ("#0072B2", "D"), ("#7F7F7F", "^")
 LOOKS = {
     "faster": GOOD,
@@ -99,9 +100,9 @@ def forest(rows: Sequence[Row], scenario: str, band: float) -> Drawing | None:
             max(0.25, min(0.85, *(row.low for row in rows)) * 0.97),
             min(4, max(1.18, *(row.high for row in rows)) * 1.03),
         )
+        axes.xaxis.set_major_locator(FixedLocator(TICKS))
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
-        axes.yaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(
             "ratio (log scale): head is better to the left, worse to the right; capacity inverted"
         )

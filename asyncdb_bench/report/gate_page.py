@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from asyncdb_bench.gate import GateResult
-from asyncdb_bench.gatefiles import MARKS, SENTENCES, change, change_interval
-from asyncdb_bench.report.compare_page import percent
+from asyncdb_bench.gatefiles import SENTENCES, change, change_interval
+from asyncdb_bench.report.compare_page import percent, signed
 from asyncdb_bench.report.drawing import svg_markup
 from asyncdb_bench.report.forest import forest, gate_rows
 from asyncdb_bench.report.page import templates
@@ -21,6 +21,7 @@ def render_gate(result: GateResult, has_report: bool) -> str:
     environment = templates()
     environment.filters |= {
         "percent": percent,
+        "signed": signed,
         "svg": svg_markup,
         "change": change,
         "interval": change_interval,
@@ -35,7 +36,6 @@ def render_gate(result: GateResult, has_report: bool) -> str:
         result=result,
         by_scenario=by_scenario,
         figures=figures,
-        mark=MARKS[result.verdict],
         sentence=SENTENCES[result.verdict],
         has_report=has_report,
     )

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from asyncdb_bench.drift import NightSeries
 from asyncdb_bench.nights import NightRow
-from asyncdb_bench.report.compare_page import percent
+from asyncdb_bench.report.compare_page import percent, probability, signed
 from asyncdb_bench.report.drawing import COLOURS, STYLE, Drawing, drawing, svg_markup
 from asyncdb_bench.report.page import templates
 from asyncdb_bench.store import write_text
@@ -36,7 +36,12 @@ def write_history(
     StoreError : not writable.
     """
     environment = templates()
-    environment.filters |= {"percent": percent, "svg": svg_markup}
+    environment.filters |= {
+        "signed": signed,
+        "percent": percent,
+        "probability": probability,
+        "svg": svg_markup,
+    }
     page = environment.get_template("history.html.j2").render(
         nights=nights,
         series=[(each, draw_series(each, place)) for place, each in enumerate(series)],

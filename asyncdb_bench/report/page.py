@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,24 +155,26 @@ def notes(
     return [(note, list(dict.fromkeys(where))) for note, where in found.items()]
 
 
+def steps_compared(
+    records: Sequence[Step], comparisons: Sequence[Comparison]
+) -> Iterator[tuple[str, str, list[Step]]]:
+    """Yield scenario, variant and its steps at the common load, one per block."""
+    for comparison in comparisons:
+        for variant in comparison.rows.index:
+            place = (comparison.scenario, variant, comparison.common_rps)
+            own = [s for s in records if (s.scenario, s.variant, s.offered_rps) == place]
+            yield comparison.scenario, variant, own
+
+
 def resources(
     records: Sequence[Step], comparisons: Sequence[Comparison]
 ) -> dict[str, list[dict[str, Any]]]:
     """Return what each role used at the common load, by scenario; means over blocks."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for comparison in comparisons:
-        for variant in comparison.rows.index:
-            steps = [
-                step
-                for step in records
-                if (step.scenario, step.variant, step.offered_rps)
-                == (comparison.scenario, variant, comparison.common_rps)
-                and step.ledger.ok
-            ]
-            if steps:
-                found.setdefault(comparison.scenario, []).append(
-                    {"variant": variant} | _resources_of(steps)
-                )
+    for scenario, variant, own in steps_compared(records, comparisons):
+        answered = [step for step in own if step.ledger.ok]
+        if answered:
+            found.setdefault(scenario, []).append({"variant": variant} | _resources_of(answered))
     return found
 
 
@@ -199,22 +201,13 @@ def waited(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return what waited at the common load, by scenario: surges, and queues of tasks."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for comparison in comparisons:
-        for variant in comparison.rows.index:
-            own = [
-                step
-                for step in records
-                if (step.scenario, step.variant, step.offered_rps)
-                == (comparison.scenario, variant, comparison.common_rps)
-            ]
-            # the worst of the blocks, whole: a mean of peaks would be nobody's
-            worst = max(
-                own, key=lambda step: step.backlog.peak if step.backlog else 0, default=None
+    for scenario, variant, own in steps_compared(records, comparisons):
+        # the worst of the blocks, whole: a mean of peaks would be nobody's
+        worst = max(own, key=_peak, default=None)
+        if worst is not None and worst.backlog is not None:
+            found.setdefault(scenario, []).append(
+                {"variant": variant, "backlog": worst.backlog, "tasks": worst.tasks}
             )
-            if worst is not None and worst.backlog is not None:
-                found.setdefault(comparison.scenario, []).append(
-                    {"variant": variant, "backlog": worst.backlog, "tasks": worst.tasks}
-                )
     return found
 
 
@@ -223,20 +216,11 @@ def felt(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return what the members of a chat felt at the common load, by scenario; worst block."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for comparison in comparisons:
-        for variant in comparison.rows.index:
-            chats = [
-                step.chat
-                for step in records
-                if (step.scenario, step.variant, step.offered_rps)
-                == (comparison.scenario, variant, comparison.common_rps)
-                and step.chat is not None
-            ]
-            if chats:
-                worst = max(chats, key=lambda chat: (chat.frozen_s, chat.delivery.p99_ms or 0))
-                found.setdefault(comparison.scenario, []).append(
-                    {"variant": variant, "chat": worst}
-                )
+    for scenario, variant, own in steps_compared(records, comparisons):
+        chats = [step.chat for step in own if step.chat is not None]
+        if chats:
+            worst = max(chats, key=lambda chat: (chat.frozen_s, chat.delivery.p99_ms or 0))
+            found.setdefault(scenario, []).append({"variant": variant, "chat": worst})
     return found
 
 

@@ -6,6 +6,7 @@ and the mean of the two makes the comparison steadier.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -85,9 +86,14 @@ class Pair:
 
 
 def focus(carried: float) -> tuple[float, ...]:
-    """Return a block's ladder around a capacity, half of it first, 1/s."""
+    """Return a block's ladder around a capacity, half of it first, 1/s.
+
+    The capacity is rounded to a tenth of a decade (the Renard series R10, ISO 3): pilots differ a
+    little from night to night, and figures compare over nights at the same load only.
+    """
+    preferred = 10 ** (round(10 * math.log10(carried)) / 10)
     digits = 0 if carried >= 40 else 1
-    half, *above = (max(round(carried * each, digits), 0.1) for each in (HALF, *FACTORS))
+    half, *above = (max(round(preferred * each, digits), 0.1) for each in (HALF, *FACTORS))
     return (half,) * TIMES + tuple(above)
 
 

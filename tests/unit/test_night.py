@@ -200,10 +200,15 @@ def test_a_night_that_is_interrupted_leaves_nothing_open(
 
 def test_a_blocks_ladder_begins_with_half_of_the_capacity() -> None:
     ladder = focus(500)
-    assert ladder[:3] == (250, 250, 250)
+    assert ladder[:3] == (251, 251, 251)
     assert list(ladder[3:]) == sorted(ladder[3:])
     assert ladder[3] < 500 < ladder[-1]
     assert min(focus(0.5)) > 0
+
+
+def test_pilots_that_differ_a_little_lead_to_the_same_loads() -> None:
+    assert focus(480) == focus(500) == focus(540)
+    assert focus(700) != focus(500)
 
 
 def test_pairs_are_each_strategy_in_each_scenario() -> None:

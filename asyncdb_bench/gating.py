@@ -41,7 +41,7 @@ from asyncdb_bench.gate import (
 )
 from asyncdb_bench.gatefiles import junit, markdown
 from asyncdb_bench.model import Manifest, Plan, Variant
-from asyncdb_bench.night import Night, Pair, cells_of, pairs_of
+from asyncdb_bench.night import Night, Pair, blocks_that_fit, cells_of, pairs_of
 from asyncdb_bench.plan import Choices, make_plan, make_variant, order, read_profiles, wanted_specs
 from asyncdb_bench.plugins import Spec
 from asyncdb_bench.report.gate_page import render_gate
@@ -145,12 +145,34 @@ def prepare(
     # what would run at most, for the estimate; the night says in the end what did
     ordered = order(variants, plan.scenarios, rules.most, plan.seed)
     whole = replace(plan, variants=variants, settings=settings, trials=ordered)
-    return whole, Night(pairs, rules), problem
+    return whole, Night(pairs, rules, fitted(plan, len(heads), rules)), problem
+
+
+def fitted(plan: Plan, strategies: int, rules: Rules) -> tuple[Figure, ...]:
+    """Return the figures that the time budget allows to decide on, and say what was left out."""
+    scenarios = len(plan.scenarios)
+    settings = plan.settings
+    fits = blocks_that_fit(settings, scenarios, strategies, with_capacity=True)
+    if fits >= rules.first:
+        return GATED
+    short = blocks_that_fit(settings, scenarios, strategies, with_capacity=False)
+    budget = f"{settings.time_budget_s / 60:.0f} min hold about"
+    if short < rules.first:
+        _say(
+            f"note: {budget} {fits} blocks, and nothing is decided before {rules.first}: give it"
+            " more time, or fewer strategies or scenarios"
+        )
+        return GATED
+    _say(
+        f"note: {budget} {fits} blocks with capacities, {short} without: capacities are left out;"
+        " more time, or fewer strategies or scenarios, bring them back"
+    )
+    return tuple(figure for figure in GATED if figure is not CAPACITY)
 
 
 def result_of(night: Night, outcome: Outcome, base: str, fault: str, problem: str) -> GateResult:
     """Return what a night decided."""
-    cells = cells_of(night.pairs, lambda _: problem or "the time was over before it was measured")
+    cells = cells_of(night, problem)
     manifest = outcome.folder.manifest()
     dirty = " with changes that are not committed" if manifest.git.get("dirty") else ""
     head = f"{str(manifest.git.get('revision', 'this checkout'))[:12]}{dirty}"

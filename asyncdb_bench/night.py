@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -26,7 +26,8 @@ from asyncdb_bench.gate import (
     look,
     series_of,
 )
-from asyncdb_bench.model import Asked, Plan, Trial, TrialEnd, Variant
+from asyncdb_bench.model import Asked, Plan, Settings, Trial, TrialEnd, Variant
+from asyncdb_bench.plan import START_S, STEP_OVERHEAD_S
 from asyncdb_bench.progress import Progress
 from asyncdb_bench.tables import steps_table
 from asyncdb_bench.trial import Bench, run_trial
@@ -112,7 +113,7 @@ def decide_pair(
     blocks: int,
     *,
     final: bool,
-    figures: Sequence[Figure] = GATED,
+    figures: Sequence[Figure],
 ) -> None:
     """Look at every figure of a pair that is still open, and note what it says.
 
@@ -178,11 +179,15 @@ class Night:
     ----------
     pairs : what to decide.
     rules : how.
+    figures : on what; without capacities the blocks offer half of the capacity alone.
     """
 
-    def __init__(self, pairs: Sequence[Pair], rules: Rules) -> None:
+    def __init__(
+        self, pairs: Sequence[Pair], rules: Rules, figures: Sequence[Figure] = GATED
+    ) -> None:
         self.pairs = list(pairs)
         self.rules = rules
+        self.figures = tuple(figures)
         self.blocks = 0
         self.confirming = 0
         self.trials: list[Trial] = []
@@ -231,7 +236,8 @@ class Night:
                     steps[(steps.scenario == pair.asked.label) & (steps.variant == label)]
                 )
                 if carried:
-                    pair.ladder = focus(carried)
+                    ladder = focus(carried)
+                    pair.ladder = ladder if CAPACITY in self.figures else ladder[:TIMES]
                     break
                 lowest = f"{label} did not carry even {pair.asked.ladder[0]:g}/s in the pilot"
                 pair.doubt = pair.doubt or end.failure or lowest
@@ -261,7 +267,7 @@ class Night:
         steps = steps[(steps.block > 0) & (steps.block < CONFIRMING)]
         for pair in self.pairs:
             if pair.is_open and self.blocks:
-                decide_pair(pair, steps, self.rules, self.blocks, final=True)
+                decide_pair(pair, steps, self.rules, self.blocks, final=True, figures=self.figures)
             for name, cell in pair.cells.items():
                 if cell.verdict == "regress" and cell.confirmed is None:
                     pair.cells[name] = replace(
@@ -272,7 +278,9 @@ class Night:
         steps = self.steps()
         steps = steps[(steps.block > 0) & (steps.block < CONFIRMING)]
         for pair in pairs:
-            decide_pair(pair, steps, self.rules, max(self.blocks, 1), final=final)
+            decide_pair(
+                pair, steps, self.rules, max(self.blocks, 1), final=final, figures=self.figures
+            )
             said = ", ".join(f"{c.figure.title} {c.look.verdict}" for c in pair.cells.values())
             self.progress.say(
                 f"after {self.blocks} blocks: {pair.asked.label} · {pair.strategy}: {said}"
@@ -351,13 +359,18 @@ def pairs_of(
     ]
 
 
-def cells_of(pairs: Sequence[Pair], no_base: Callable[[Pair], str]) -> list[GateCell]:
-    """Return all decisions; those that could not be made are invalid, with the reason."""
+def cells_of(night: Night, no_base: str) -> list[GateCell]:
+    """Return all decisions; those that could not be made are invalid, with the reason.
+
+    Parameters
+    ----------
+    night : ended.
+    no_base : why base could not be made; empty where it could.
+    """
     cells: list[GateCell] = []
-    for pair in pairs:
+    for pair in night.pairs:
         cells += pair.cells.values()
-        missing = [f for f in GATED if f.name not in pair.cells]
-        doubt = pair.doubt or no_base(pair)
+        doubt = pair.doubt or no_base or "the time was over before it was measured"
         cells += [
             GateCell(
                 pair.asked.label,
@@ -369,6 +382,27 @@ def cells_of(pairs: Sequence[Pair], no_base: Callable[[Pair], str]) -> list[Gate
                 Look("invalid", 0, 1.0),
                 doubt=doubt,
             )
-            for figure in missing
+            for figure in night.figures
+            if figure.name not in pair.cells
         ]
     return cells
+
+
+def trial_s(settings: Settings, *, with_capacity: bool) -> float:
+    """Estimate the seconds of a trial of a block."""
+    # of the rungs above half of the capacity some three are carried, the next is offered twice
+    steps = TIMES + (5 if with_capacity else 0)
+    drained = 2 * settings.drain_s if with_capacity else 0.0
+    return START_S + settings.warmup_s + steps * (settings.window_s + STEP_OVERHEAD_S) + drained
+
+
+def blocks_that_fit(
+    settings: Settings, scenarios: int, strategies: int, *, with_capacity: bool
+) -> int:
+    """Return how many blocks the time budget holds, by estimate; many where there is no limit."""
+    if not settings.time_budget_s:
+        return 1000
+    cells = scenarios * strategies
+    block_s = 3 * cells * trial_s(settings, with_capacity=with_capacity)
+    left_s = settings.time_budget_s * MAIN_SHARE - cells * 2 * trial_s(settings, with_capacity=True)
+    return max(0, int(left_s / block_s))

@@ -14,7 +14,7 @@ from asyncdb_bench import night as nights
 from asyncdb_bench import store
 from asyncdb_bench.gate import Rules, overall
 from asyncdb_bench.model import Asked, Percentiles, Step, Trial, TrialEnd, Usage, Variant
-from asyncdb_bench.night import Night, Pair, cells_of, focus, pairs_of
+from asyncdb_bench.night import Night, Pair, blocks_that_fit, cells_of, focus, pairs_of
 from asyncdb_bench.progress import Progress
 from tests.factories import manifest, settings, step
 
@@ -103,7 +103,7 @@ def run_night(
 
 
 def verdicts(night: Night) -> dict[str, str]:
-    return {c.figure.name: c.verdict for c in cells_of(night.pairs, lambda _: "never measured")}
+    return {c.figure.name: c.verdict for c in cells_of(night, "never measured")}
 
 
 def test_nothing_changed_ends_early_and_green(
@@ -167,7 +167,7 @@ def test_where_nothing_is_carried_nothing_is_decided(
     world = World({"native": 1000.0, "native@base": 1000.0}, set())
     night = run_night(world, folder, monkeypatch)
     assert set(verdicts(night).values()) == {"invalid"}
-    assert "did not carry even 50/s" in cells_of(night.pairs, lambda _: "")[0].words
+    assert "did not carry even 50/s" in cells_of(night, "")[0].words
 
 
 def test_a_night_that_is_interrupted_leaves_nothing_open(
@@ -222,3 +222,13 @@ def test_pairs_are_each_strategy_in_each_scenario() -> None:
         ("slow", "b", ()),
     ]
     assert not Pair("a", plan.scenarios[0], (), "a").is_open
+
+
+def test_what_does_not_fit_is_known_beforehand() -> None:
+    hour = settings(time_budget_s=3600)
+    assert blocks_that_fit(settings(), 9, 9, with_capacity=True) >= 100, "no limit"
+    one = blocks_that_fit(hour, 1, 1, with_capacity=True)
+    many = blocks_that_fit(hour, 3, 4, with_capacity=True)
+    assert one > 10 * many
+    assert blocks_that_fit(hour, 3, 4, with_capacity=False) > many
+    assert blocks_that_fit(settings(time_budget_s=10), 1, 1, with_capacity=True) == 0

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from asyncdb_bench import store
+from asyncdb_bench.analysis import command_of
 from asyncdb_bench.effects import GATED, at_load
 from asyncdb_bench.errors import MeasurementError, UsageError
 from asyncdb_bench.gate import Rules
@@ -214,7 +215,7 @@ def sentence(folder: store.RunFolder) -> str:
     strategy = manifest.plan.variants[0].strategy
     load = max(step.offered_rps for step in steps)
     return (
-        f"`bench.py {' '.join(manifest.command)}` on {manifest.machine['cpu']},"
+        f"`{command_of(manifest)}` on {manifest.machine['cpu']},"
         f" {manifest.machine['usable_cores']} cores: {strategy} in {asked} at {load:g}/s,"
         f" {blocks} blocks of {COPIES} copies and {3 * len(SIZES)} faults, each in fresh processes."
     )

@@ -103,9 +103,9 @@ def spent(alpha: float, share: float) -> float:
     alpha : one-sided, over all looks.
     share : of the information, 0 to 1.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtr, ndtri
 
-    return float(2 * norm.sf(norm.isf(alpha / 2) / math.sqrt(share))) if share > 0 else 0.0
+    return float(2 * ndtr(ndtri(alpha / 2) / math.sqrt(share))) if share > 0 else 0.0
 
 
 def alpha_at(rules: Rules, blocks: int, *, final: bool = False) -> float:

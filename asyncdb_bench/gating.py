@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from asyncdb_bench import store
 from asyncdb_bench.compare import find_side
@@ -275,26 +276,26 @@ def stored_cells(one: Side, other: Side, rules: Rules, doubt: str) -> list[GateC
                 continue
             pair = Pair(variant.label, asked, (), variant.label)
             noise = dict(calibration.noise) if calibration else {}
-            cells += [_stored(pair, figure, one, other, rules, noise, why) for figure in GATED]
+            rows = [
+                side.steps[
+                    (side.steps.scenario == asked.label) & (side.steps.variant == variant.label)
+                ]
+                for side in (one, other)
+            ]
+            load = reference_load(*rows)
+            cells += [_stored(pair, figure, rows, load, rules, noise, why) for figure in GATED]
     return cells
 
 
 def _stored(
     pair: Pair,
     figure: Figure,
-    one: Side,
-    other: Side,
+    rows: Sequence[pd.DataFrame],
+    load: float | None,
     rules: Rules,
     noise: dict[str, float],
     doubt: str,
 ) -> GateCell:
-    rows = [
-        side.steps[
-            (side.steps.scenario == pair.asked.label) & (side.steps.variant == pair.strategy)
-        ]
-        for side in (one, other)
-    ]
-    load = reference_load(*rows)
     if figure is CAPACITY:
         sides = [capacities_by_block(each, pair.asked.objective.p99_ms) for each in rows]
     else:

@@ -95,18 +95,12 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     (low, high) by Student's t on the logarithms, or None for fewer than two blocks: one block
     says nothing about repetition.
     """
-    from scipy.stats import t
-
     if len(values) < 2 or min(values) <= 0:
         return None
     logs = np.log(values)
-    half = (
-        float(t.ppf((1 + confidence) / 2, len(logs) - 1))
-        * float(np.std(logs, ddof=1))
-        / math.sqrt(len(logs))
-    )
-    centre = float(np.mean(logs))
-    return math.exp(centre - half), math.exp(centre + half)
+    error = float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
+    low, high = t_bounds(float(np.mean(logs)), error, len(logs) - 1, confidence)
+    return math.exp(low), math.exp(high)
 
 
 def geometric_mean(values: Sequence[float]) -> float:
@@ -392,21 +386,12 @@ def detectable(spread: float, n: int, alpha: float = 0.05, power: float = 0.8) -
     The shift at which the noncentral t distribution has that power (Cohen, *Statistical Power
     Analysis*, 2.4); 0 where there is no spread.
     """
-    from scipy.optimize import brentq
-    from scipy.special import nctdtr, stdtrit
+    from scipy.special import nctdtrinc, stdtrit
 
     if spread <= 0:
         return 0.0
     critical = float(stdtrit(n - 1, 1 - alpha / 2))
-
-    def short(shift: float) -> float:
-        return power - 1 + float(nctdtr(n - 1, shift, critical))
-
-    # the function is not known far beyond where the power is reached
-    top = critical
-    while short(top) > 0:
-        top += 1
-    return float(brentq(short, 0, top)) * spread / math.sqrt(n)
+    return float(nctdtrinc(n - 1, 1 - power, critical)) * spread / math.sqrt(n)
 
 
 def blocks_needed(

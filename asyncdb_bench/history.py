@@ -42,7 +42,7 @@ def append(history: History, folder: store.RunFolder) -> int:
     machine = fingerprint_of(manifest)
     points = points_of(manifest, read_steps(folder), folder.gate(), history, machine)
     if not any(point.scenario for point in points):
-        raise StoreError(f"{manifest.run_id} has no sound step")
+        raise StoreError(f"{manifest.run_id} has no sound step of this checkout as it is")
     revision = str(manifest.git.get("revision", "unknown"))
     dirty = bool(manifest.git.get("dirty"))
     night = NightRow(0, manifest.run_id, manifest.started_at, revision, dirty, machine)

@@ -54,7 +54,7 @@ def test_hidden_queues_are_measured_alike(
     assert step.backlog.peak > 20, "80 in a second, 25 to 50 can be served"
     assert step.backlog.peak_age_ms > 100
     assert step.backlog.drain_s is not None
-    assert 0.1 < step.backlog.drain_s < 3.5
+    assert 0.1 < step.backlog.drain_s < step.lasted_s, "it was worked off within the step"
     assert step.tasks is None
 
 

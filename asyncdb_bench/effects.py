@@ -196,6 +196,23 @@ def at_load(steps: pd.DataFrame, load: float | None, figure: str) -> dict[int, f
     }
 
 
+def by_block(
+    steps: pd.DataFrame, figure: Figure, load: float | None, objective_ms: float
+) -> dict[int, float]:
+    """Return a figure's sound values by block: capacities, or what it was at one load.
+
+    Parameters
+    ----------
+    steps : one variant's rows of :func:`steps_table` in one scenario.
+    figure : which.
+    load : where to, 1/s; not asked for a capacity.
+    objective_ms : the objective's p99.
+    """
+    if figure is CAPACITY:
+        return capacities_by_block(steps, objective_ms)
+    return at_load(steps, load, figure.name)
+
+
 def compare_variants(
     base: pd.DataFrame,
     head: pd.DataFrame,
@@ -203,7 +220,6 @@ def compare_variants(
     objective_ms: float,
     paired: bool,
     figures: Sequence[Figure] = COMPARED,
-    load: float | None = None,
 ) -> list[Cell]:
     """Compare two variants in one scenario.
 
@@ -212,10 +228,9 @@ def compare_variants(
     base, head : each variant's rows of :func:`steps_table` in that scenario.
     objective_ms : the objective's p99.
     paired : whether the same blocks hold both (one run), or each has its own (two runs).
-    figures : what to compare.
-    load : where to; None: :func:`reference_load`.
+    figures : what to compare, at :func:`reference_load`.
     """
-    load = load if load is not None else reference_load(base, head)
+    load = reference_load(base, head)
     names = [
         str(rows[c].iloc[0]) if len(rows) else "?"
         for rows, c in (
@@ -227,10 +242,7 @@ def compare_variants(
     cells = []
     for figure in figures:
         cell = Cell(names[0], names[1], names[2], figure, None if figure is CAPACITY else load)
-        if figure is CAPACITY:
-            sides = [capacities_by_block(each, objective_ms) for each in (base, head)]
-        else:
-            sides = [at_load(each, load, figure.name) for each in (base, head)]
+        sides = [by_block(each, figure, load, objective_ms) for each in (base, head)]
         cells.append(_filled(cell, sides[0], sides[1], paired=paired))
     return cells
 

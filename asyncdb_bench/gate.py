@@ -270,7 +270,7 @@ class GateCell:
     scenario, strategy : labels.
     figure : what was decided on.
     offered_rps : at which load; None for a capacity.
-    base_mean, head_mean : geometric means, in the figure's unit.
+    base_mean, head_mean : medians over blocks, in the figure's unit.
     look : the last look; its verdict is final.
     confirmed : whether fresh blocks agreed; None: it was not asked.
     doubt : why it is invalid; empty where it is not.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,7 @@ import pandas as pd
 
 from asyncdb_bench import store
 from asyncdb_bench.compare import find_side
-from asyncdb_bench.effects import (
-    CAPACITY,
-    GATED,
-    Figure,
-    at_load,
-    capacities_by_block,
-    reference_load,
-)
+from asyncdb_bench.effects import CAPACITY, GATED, Figure, by_block, reference_load
 from asyncdb_bench.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
@@ -78,7 +70,6 @@ class Gated:
     page: Path
     exit_code: int
     folder: store.RunFolder | None = None
-    written: list[Path] = field(default_factory=list)
 
 
 def gate(
@@ -109,12 +100,13 @@ def gate(
     fault = choices.inject
     plan = make_plan(replace(choices, inject=""), read_profiles())
     _say(f"base {base} is {full[:12]}; head is this checkout")
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(checked_out(base, _say))
+    with checked_out(base, _say) as folder:
         gate_plan, night, problem = prepare(plan, choices, folder, fault, rules)
         outcome = run_plan(gate_plan, places, command, night)
     result = result_of(night, outcome, f"{base} ({full[:12]})", fault, problem)
-    return finish(result, outcome.folder, places, outputs, interrupted=_was_cut(outcome))
+    return finish(
+        result, outcome.folder, places, outputs, interrupted=outcome.exit_code == EXIT_INTERRUPTED
+    )
 
 
 def prepare(
@@ -296,10 +288,7 @@ def _stored(
     noise: dict[str, float],
     doubt: str,
 ) -> GateCell:
-    if figure is CAPACITY:
-        sides = [capacities_by_block(each, pair.asked.objective.p99_ms) for each in rows]
-    else:
-        sides = [at_load(each, load, figure.name) for each in rows]
+    sides = [by_block(each, figure, load, pair.asked.objective.p99_ms) for each in rows]
     values = [[v for v in side.values() if v + figure.floor > 0] for side in sides]
     cell = GateCell(
         pair.asked.label,
@@ -343,10 +332,6 @@ def finish(
         store.append_text(outputs.summary, markdown(result))
     code = EXIT_INTERRUPTED if interrupted else CODES[result.verdict]
     return Gated(result, page, code, folder)
-
-
-def _was_cut(outcome: Outcome) -> bool:
-    return outcome.exit_code == EXIT_INTERRUPTED
 
 
 def _say(text: str) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from asyncdb_bench import stats, store
 from asyncdb_bench.compare import read_steps
 from asyncdb_bench.drift import CANARY, NightSeries, all_series, backwards
-from asyncdb_bench.effects import CAPACITY, COMPARED, at_load, capacities_by_block, reference_load
+from asyncdb_bench.effects import CAPACITY, COMPARED, by_block, reference_load
 from asyncdb_bench.errors import BenchError, StoreError, UsageError
 from asyncdb_bench.machine import fingerprint_of
 from asyncdb_bench.model import Manifest
@@ -95,10 +95,7 @@ def points_of(
             measured = set(rows[rows.valid].offered_rps)
             load = before if before in measured else reference_load(rows, rows)
             for figure in COMPARED:
-                if figure is CAPACITY:
-                    values = capacities_by_block(rows, asked.objective.p99_ms)
-                else:
-                    values = at_load(rows, load, figure.name)
+                values = by_block(rows, figure, load, asked.objective.p99_ms)
                 positive = [value for value in values.values() if value > 0]
                 if positive:
                     points.append(

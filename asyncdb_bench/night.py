@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from asyncdb_bench.analysis import capacity
-from asyncdb_bench.effects import CAPACITY, GATED, Figure, at_load, capacities_by_block
+from asyncdb_bench.effects import CAPACITY, GATED, Figure, by_block
 from asyncdb_bench.gate import (
     CONFIRMING,
     GateCell,
@@ -151,16 +151,14 @@ def values_of(
     """Return a figure's series and the values of base and head by block."""
     own = steps[steps.scenario == pair.asked.label]
 
-    def by_block(label: str) -> dict[int, float]:
+    def of(label: str) -> dict[int, float]:
         rows = own[own.variant == label]
-        if figure is CAPACITY:
-            return capacities_by_block(rows, pair.asked.objective.p99_ms)
-        return at_load(rows, pair.ladder[0], figure.name)
+        return by_block(rows, figure, pair.ladder[0], pair.asked.objective.p99_ms)
 
-    head = by_block(pair.head)
+    head = of(pair.head)
     if not pair.base:
         return Series(()), [], list(head.values())
-    return series_of(figure, [by_block(label) for label in pair.base], head)
+    return series_of(figure, [of(label) for label in pair.base], head)
 
 
 def _middle(values: Sequence[float]) -> float | None:

@@ -165,6 +165,17 @@ def explained(series: NightSeries, others: Iterable[NightSeries]) -> NightSeries
     )
 
 
+def why(series: NightSeries, change: Change) -> str:
+    """Return what a change may come from, in words."""
+    if series.figure.startswith(CANARY):
+        return "the machine's own pace"
+    if change.machine:
+        return "the machine: its canary changed too"
+    if change.before.revision == change.after.revision:
+        return "the same revision: not the code"
+    return "the code between these revisions, or what the canary does not see"
+
+
 def backwards(nights: Sequence[NightRow]) -> list[str]:
     """Return a sentence for each night whose clock says that it was before the one before it."""
     return [

@@ -12,7 +12,7 @@ import pandas as pd
 
 from asyncdb_bench import stats, store
 from asyncdb_bench.compare import read_steps
-from asyncdb_bench.drift import CANARY, NightSeries, all_series, backwards
+from asyncdb_bench.drift import CANARY, NightSeries, all_series, backwards, why
 from asyncdb_bench.effects import CAPACITY, COMPARED, by_block, reference_load
 from asyncdb_bench.errors import BenchError, StoreError, UsageError
 from asyncdb_bench.machine import fingerprint_of
@@ -198,7 +198,7 @@ def _print(
                 f"{change.ratio - 1:+.0%}",
                 f"{change.before.started_at[:10]} {change.before.revision[:9]}",
                 f"{change.after.started_at[:10]} {change.after.revision[:9]}",
-                why(each, change.machine, change.before, change.after),
+                why(each, change),
             )
     machines = len({night.machine for night in nights})
     console.print(
@@ -207,14 +207,3 @@ def _print(
     )
     if table.row_count:
         console.print(table)
-
-
-def why(series: NightSeries, machine: bool, before: NightRow, after: NightRow) -> str:
-    """Return what a change may come from, in words."""
-    if series.figure.startswith(CANARY):
-        return "the machine's own pace"
-    if machine:
-        return "the machine: its canary changed too"
-    if before.revision == after.revision:
-        return "the same revision: not the code"
-    return "the code between these revisions, or what the canary does not see"

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from asyncdb_bench.drift import NightSeries
+from asyncdb_bench.drift import NightSeries, why
 from asyncdb_bench.nights import NightRow
 from asyncdb_bench.report.compare_page import percent, probability, signed
 from asyncdb_bench.report.drawing import COLOURS, STYLE, Drawing, drawing, svg_markup
@@ -46,6 +46,7 @@ def write_history(
         nights=nights,
         series=[(each, draw_series(each, place)) for place, each in enumerate(series)],
         warnings=warnings,
+        why=why,
         changed=[each for each in series if each.changes],
         machines=sorted({night.machine for night in nights}),
     )

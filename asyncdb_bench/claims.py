@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from asyncdb_bench.analysis import Capacity, Comparison, command_of
+from asyncdb_bench.analysis import Comparison, command_of
+from asyncdb_bench.capacities import Capacity
 from asyncdb_bench.model import Deployment, Manifest, Step, Variant
 
 HOLDS = "holds"

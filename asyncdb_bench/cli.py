@@ -373,22 +373,22 @@ def history(
 
 @app.command()
 def report(
-    runs: Annotated[list[str] | None, typer.Argument(help="run ids; default: the latest")] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="run ids (default: latest); several: side by side"),
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="open it in the browser")] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="write each figure as PNG and SVG, too")
+    ] = False,
     results: ResultsOption = Path("results"),
     reports: ReportsOption = Path("reports"),
     debug: DebugOption = False,
 ) -> None:
-    """Write the report of a run again, from what is on disk."""
-    from asyncdb_bench import console
-    from asyncdb_bench.report import write
-    from asyncdb_bench.store import open_run
+    """Write the report of a run again, from what is on disk; of several, side by side, too."""
+    from asyncdb_bench.rebuild import rebuild
 
-    for name in runs or ["latest"]:
-        folder = open_run(results.resolve(), name)
-        folder.merge_parts()
-        written = write(folder, reports.resolve())
-        console.print_result(written)
-        print(f"report: {written.path}")
+    rebuild(runs or ["latest"], results.resolve(), reports.resolve(), show=show, figures=figures)
 
 
 def main() -> None:

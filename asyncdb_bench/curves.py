@@ -74,52 +74,87 @@ def percentile_curves(pieces: Iterable[Any], wanted: Mapping[tuple[str, int], K]
     return curves
 
 
-class Waiting(NamedTuple):
-    """What waited over one step.
+SERIES = ("trial", "step", "at_us", "name", "value")
+SHOWN = ("loop_lag_us", "probe_us", "waiting", "oldest_us", "broker_depth")
+POINTS = 160
+"""Points of a curve over time; more would not show, and each is kept at its greatest."""
+
+
+class Course(NamedTuple):
+    """One quantity over one step.
 
     Parameters
     ----------
-    at_s : seconds from the step's first point.
-    waiting : requests due and not yet answered.
-    oldest_s : how long the oldest of them had waited, seconds.
+    at_s : seconds from the step's first record.
+    value : the greatest of each of at most :data:`POINTS` equal stretches of time; in milliseconds
+        where the name on disk ends in ``_us``.
     """
 
     at_s: list[float]
-    waiting: list[float]
-    oldest_s: list[float]
+    value: list[float]
 
 
-SERIES = ("trial", "step", "at_us", "name", "value")
-
-
-def waiting_curves(pieces: Iterable[Any], wanted: Mapping[tuple[str, int], K]) -> dict[K, Waiting]:
-    """Return what waited over time for some steps, of each name the first.
+def courses(
+    pieces: Iterable[Any], wanted: Mapping[tuple[str, int], K]
+) -> dict[K, dict[str, Course]]:
+    """Return what was felt and what waited over time for some steps, of each name the first.
 
     Parameters
     ----------
     pieces : tables with the columns :data:`SERIES`.
     wanted : what to call each (trial, step).
+
+    Returns
+    -------
+    By name, and by series (:data:`SHOWN`).
     """
-    found: dict[K, dict[str, list[tuple[int, float]]]] = {}
+    found: dict[K, dict[str, list[tuple[Any, Any]]]] = {}
     taken: dict[K, tuple[str, int]] = {}
+    trials = pa.array(sorted({trial for trial, _ in wanted}), pa.string())
     for piece in pieces:
-        kept = piece.filter(pc.is_in(piece["name"], pa.array(["waiting", "oldest_us"])))
-        for row in kept.to_pylist():
-            place = (row["trial"], row["step"])
-            name = wanted.get(place)
-            if name is None or taken.setdefault(name, place) != place:
+        kept = piece.filter(
+            pc.and_(pc.is_in(piece["name"], pa.array(SHOWN)), pc.is_in(piece["trial"], trials))
+        )
+        for place, rows in _steps_of(kept):
+            key = wanted.get(place)
+            if key is None or taken.setdefault(key, place) != place:
                 continue
-            own = found.setdefault(name, {"waiting": [], "oldest_us": []})
-            own[row["name"]].append((row["at_us"], row["value"]))
-    return {name: _waiting(own["waiting"], own["oldest_us"]) for name, own in found.items()}
+            own = found.setdefault(key, {})
+            names = rows["name"]
+            for series in pc.unique(names).to_pylist():
+                mine = rows.filter(pc.equal(names, series))
+                own.setdefault(series, []).append(
+                    (mine["at_us"].to_numpy(), mine["value"].to_numpy())
+                )
+    return {key: _courses(own) for key, own in found.items()}
 
 
-def _waiting(waiting: list[tuple[int, float]], oldest: list[tuple[int, float]]) -> Waiting:
-    waiting.sort()
-    oldest.sort()
-    start = waiting[0][0]
-    return Waiting(
-        [(at - start) / 1e6 for at, _ in waiting],
-        [value for _, value in waiting],
-        [value / 1e6 for _, value in oldest],
-    )
+def _steps_of(table: Any) -> Iterable[tuple[tuple[str, int], Any]]:
+    """Yield the trial and step that a table holds rows of, with those rows."""
+    places = table.select(["trial", "step"]).group_by(["trial", "step"]).aggregate([])
+    for row in places.to_pylist():
+        mask = pc.and_(pc.equal(table["trial"], row["trial"]), pc.equal(table["step"], row["step"]))
+        yield (row["trial"], row["step"]), table.filter(mask)
+
+
+def _courses(own: Mapping[str, list[tuple[Any, Any]]]) -> dict[str, Course]:
+    at = {name: np.concatenate([each for each, _ in parts]) for name, parts in own.items()}
+    start = min(int(each.min()) for each in at.values())
+    end = max(int(each.max()) for each in at.values())
+    stretch = max(1, (end - start) // POINTS + 1)
+    return {
+        name: _thinned(
+            at[name] - start,
+            np.concatenate([values for _, values in parts]) / (1000 if name[-3:] == "_us" else 1),
+            stretch,
+        )
+        for name, parts in own.items()
+    }
+
+
+def _thinned(at_us: Any, values: Any, stretch_us: int) -> Course:
+    order = np.argsort(at_us, kind="stable")
+    slots, values = at_us[order] // stretch_us, values[order]
+    starts = np.flatnonzero(np.diff(slots, prepend=-1))
+    tops = np.maximum.reduceat(values, starts)
+    return Course(((slots[starts] + 0.5) * stretch_us / 1e6).tolist(), tops.tolist())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from asyncdb_bench import stats
-from asyncdb_bench.analysis import capacity, undermining
+from asyncdb_bench.capacities import capacities_by_block, capacity
 from asyncdb_bench.stats import Effect
 
 TIE = 0.05
@@ -107,54 +107,6 @@ class Cell:
         if self.verdict == "inconclusive" and effect.mde is not None:
             return f"inconclusive: nothing below {effect.mde - 1:.0%} could have been seen"
         return self.verdict
-
-
-def capacities_by_block(steps: pd.DataFrame, objective_ms: float) -> dict[int, float]:
-    """Return the capacity of each block in which it can be relied on.
-
-    Parameters
-    ----------
-    steps : one variant's rows of :func:`steps_table` in one scenario.
-    objective_ms : the objective's p99.
-
-    Returns
-    -------
-    1/s by block; a block is missing where an invalid step decided, where even the lowest load was
-    not carried, or where the ladder ended before the variant was saturated. Between the load that
-    was carried and the next it is interpolated, see :func:`crossing`: a ladder's rungs are some 20
-    % apart, and two capacities on the same rung would else look exactly alike.
-    """
-    found = {}
-    for block, rows in steps.groupby("block"):
-        own = capacity(rows)
-        if own.rps > 0 and not own.open_ended and not undermining(rows, objective_ms):
-            found[int(str(block))] = crossing(rows, own.rps, own.high, objective_ms)
-    return found
-
-
-def crossing(
-    steps: pd.DataFrame, carried: float, missed: float | None, objective_ms: float
-) -> float:
-    """Return the load at which the p99 crosses the objective, 1/s.
-
-    Parameters
-    ----------
-    steps : one variant's rows in one block.
-    carried, missed : the highest load that held, and the next, which did not.
-    objective_ms : the objective's p99.
-
-    Returns
-    -------
-    On the straight line between the two in logarithms of load and p99 (medians of a load's steps);
-    `carried` where the next load was missed by something else than its p99.
-    """
-    low, high = (
-        float(steps[steps.offered_rps == load].p99_ms.median()) for load in (carried, missed)
-    )
-    if missed is None or not 0 < low < objective_ms <= high:
-        return carried
-    share = math.log(objective_ms / low) / math.log(high / low)
-    return carried * math.exp(share * math.log(missed / carried))
 
 
 def reference_load(base: pd.DataFrame, head: pd.DataFrame) -> float | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from xml.etree import ElementTree as ET
 
 from asyncdb_bench.gate import GateCell, GateResult
+from asyncdb_bench.wording import markdown_cell, xml_text
 
 MARKS = {"pass": "✅", "improve": "🎉", "regress": "❌", "inconclusive": "❔", "invalid": "⚠️"}
 SENTENCES = {
@@ -32,7 +32,7 @@ def markdown(result: GateResult) -> str:
         "|---|---|---|---:|---:|---:|---|---:|---|",
         *(_row(cell) for cell in result.cells),
         "",
-        *(f"- {_cell(note)}" for note in result.notes),
+        *(f"- {markdown_cell(note)}" for note in result.notes),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -41,11 +41,12 @@ def _row(cell: GateCell) -> str:
     at = f" at {cell.offered_rps:g}/s" if cell.offered_rps else ""
     interval = change_interval(cell)
     return (
-        f"| {_cell(cell.scenario)} | {_cell(cell.strategy)} | {cell.figure.title}{at} |"
+        f"| {markdown_cell(cell.scenario)} | {markdown_cell(cell.strategy)} |"
+        f" {cell.figure.title}{at} |"
         f" {_number(cell.base_mean)} | {_number(cell.head_mean)} | {_percent(change(cell))} |"
         f" {f'{_percent(interval[0])} to {_percent(interval[1])}' if interval else '–'} |"
         f" {_percent(cell.look.noise - 1 if cell.look.noise > 1 else None)} |"
-        f" {MARKS[cell.verdict]} {_cell(cell.words)} |"
+        f" {MARKS[cell.verdict]} {markdown_cell(cell.words)} |"
     )
 
 
@@ -84,28 +85,19 @@ def junit(result: GateResult) -> str:
         case = ET.SubElement(
             suite,
             "testcase",
-            classname=_xml(f"{cell.scenario}.{cell.strategy}"),
+            classname=xml_text(f"{cell.scenario}.{cell.strategy}"),
             name=cell.figure.title,
         )
         if cell.verdict == "regress":
-            ET.SubElement(case, "failure", message=_xml(cell.words), type="regress")
+            ET.SubElement(case, "failure", message=xml_text(cell.words), type="regress")
         elif cell in skipped:
-            ET.SubElement(case, "skipped", message=_xml(cell.words))
+            ET.SubElement(case, "skipped", message=xml_text(cell.words))
         else:
-            ET.SubElement(case, "system-out").text = _xml(cell.words)
+            ET.SubElement(case, "system-out").text = xml_text(cell.words)
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _xml(text: str) -> str:
-    """Leave out what XML 1.0 cannot carry."""
-    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "�", text)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def _number(value: float | None) -> str:

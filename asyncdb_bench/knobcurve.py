@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asyncdb_bench.analysis import Capacity, Comparison
+from asyncdb_bench.analysis import Comparison
+from asyncdb_bench.capacities import Capacity
 from asyncdb_bench.model import Variant
 
 ENOUGH = 0.95

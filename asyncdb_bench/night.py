@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from asyncdb_bench.analysis import capacity
+from asyncdb_bench.capacities import capacity
 from asyncdb_bench.effects import CAPACITY, GATED, Figure, by_block
 from asyncdb_bench.gate import (
     CONFIRMING,

@@ -375,12 +375,24 @@ def append_text(path: Path, text: str) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all, with the folders that it needs.
 
+    What UTF-8 cannot carry (a lone surrogate in a name) is replaced.
+
+    Raises
+    ------
+    StoreError : not writable, or no space.
+    """
+    write_bytes(path, text.encode("utf-8", "replace"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, with the folders that it needs.
+
     Raises
     ------
     StoreError : not writable, or no space.
     """
     with _storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(text)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_bytes(content)
         partial.rename(path)

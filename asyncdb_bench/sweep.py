@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from asyncdb_bench.analysis import Capacity, Comparison, command_of
+from asyncdb_bench.analysis import Comparison, command_of
+from asyncdb_bench.capacities import Capacity
 from asyncdb_bench.model import Asked, Manifest, Variant
-from asyncdb_bench.verdict import leaders
+from asyncdb_bench.ranking import leaders
 
 SWEEP = "sweep"
 
@@ -86,8 +87,7 @@ def make_map(
 
 
 def _cell(asked: Asked, comparison: Comparison, steps: pd.DataFrame) -> Cell:
-    carried = {name: each for name, each in comparison.capacities.items() if each.rps > 0}
-    best = leaders(carried) if carried else ()
+    best = leaders(comparison.standings)
     shaky = [name for name in best if name in comparison.invalid]
     return Cell(
         ms=float(asked.knobs["ms"]),

@@ -116,6 +116,8 @@ def _step_row(step: Step, doubts: tuple[str, ...]) -> dict[str, Any]:
 def aggregate(steps: pd.DataFrame) -> pd.DataFrame:
     """Return a row per scenario, variant and offered load: geometric means over blocks.
 
+    Invalid steps are left out where the same load was measured soundly in another block; a row that
+    has only invalid ones says so in ``valid``. ``blocks`` counts those that the figures rest on.
     Bounds are 95 % over blocks where there are several (``bounds`` says ``"blocks"``), else those
     within the one step (``"within step"``).
     """
@@ -136,8 +138,9 @@ def aggregate(steps: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(made) if made else pd.DataFrame(columns=[*columns, "holds", "reasons"])
 
 
-def _aggregate_one(key: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
+def _aggregate_one(key: dict[str, Any], steps: pd.DataFrame) -> dict[str, Any]:
     row: dict[str, Any] = dict(key)
+    rows = steps[steps.valid] if steps.valid.any() else steps
     several = rows.block.nunique() > 1
     for name in (*FIGURES, "cpu_ms_per_request", "rss_mb", "memory_mb"):
         values = [float(v) for v in rows[name].dropna() if v > 0]
@@ -155,7 +158,7 @@ def _aggregate_one(key: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
         "blocks": int(rows.block.nunique()),
         "holds": bool(rows.holds.all()),
         "valid": bool(rows.valid.all()),
-        "reasons": sorted({reason for reasons in rows.reasons for reason in reasons}),
+        "reasons": sorted({reason for reasons in steps.reasons for reason in reasons}),
     }
 
 

@@ -1,17 +1,26 @@
-"""Tables -> sentences: which way to go for which workload, why, and how sure it is. Pure."""
+"""Tables -> sentences: which way to go for which workload, why, and how sure it is. Pure.
+
+When the answer would change, and what the best costs, is in :mod:`asyncdb_bench.conditions`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from asyncdb_bench.analysis import Capacity, Comparison
+from asyncdb_bench.analysis import Comparison
+from asyncdb_bench.capacities import Capacity
+from asyncdb_bench.conditions import DEAR, conditions
+from asyncdb_bench.ranking import ONCE, leaders
+from asyncdb_bench.wording import listed, number
 
-ONCE = 1.5
-"""Measured once, capacities less than this apart are level: trials of one block are minutes apart,
-and the shared machines that this was built on changed their pace by as much (docs/method.md)."""
-DEAR = 1.5
-"""From this ratio of CPU per request on, the sentence says what the best costs."""
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A few words beside a verdict; `warns` where they are a reason to doubt."""
+
+    text: str
+    warns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +34,10 @@ class Verdict:
     sentence : which way to go, and by how much.
     why : the figures behind it.
     sureness : how far it can be relied on.
+    conditions : when the answer would change, and at what cost it comes; a sentence each.
+    badges : the same in a few words each.
     sound : False where it rests on invalid steps or on nothing.
+    others : variants that fell short of the best.
     """
 
     scenario: str
@@ -34,6 +46,9 @@ class Verdict:
     why: str
     sureness: str
     sound: bool
+    others: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    badges: tuple[Badge, ...] = ()
 
 
 def decide(comparison: Comparison, blocks: int) -> Verdict:
@@ -47,7 +62,7 @@ def decide(comparison: Comparison, blocks: int) -> Verdict:
     carried = {name: each for name, each in comparison.capacities.items() if each.rps > 0}
     if not carried:
         return _nothing(comparison)
-    best = leaders(carried)
+    best = leaders(comparison.standings)
     others = [name for name in comparison.capacities if name not in best]
     shaky = [name for name in carried if name in comparison.invalid]
     return Verdict(
@@ -57,7 +72,46 @@ def decide(comparison: Comparison, blocks: int) -> Verdict:
         why=". ".join(filter(None, (_why(comparison), _short_of(comparison)))),
         sureness=_sureness(blocks, comparison, shaky),
         sound=not shaky,
+        others=tuple(others),
+        conditions=conditions(comparison, best),
+        badges=_badges(blocks, comparison, shaky),
     )
+
+
+def overall(verdicts: Sequence[Verdict]) -> str:
+    """Return one sentence over several scenarios; empty where there is nothing to say.
+
+    A variant is named for all of them only where it leads or is level in each.
+    """
+    told = [each for each in verdicts if each.best]
+    if len(told) < 2:
+        return ""
+    shared = [name for name in told[0].best if all(name in each.best for each in told)]
+    where = listed([each.scenario for each in told])
+    doubt = "" if all(each.sound for each in told) else " (not all of it is sound, see below)"
+    if shared and not any(each.others for each in told):
+        return f"nothing measured here tells {listed(shared)} apart in {where}{doubt}"
+    if shared:
+        verb = "leads or is level" if len(shared) == 1 else "lead or are level"
+        return f"{listed(shared)} {verb} in {where}{doubt}"
+    by_best: dict[tuple[str, ...], list[str]] = {}
+    for each in told:
+        by_best.setdefault(each.best, []).append(each.scenario)
+    parts = [f"{' or '.join(best)} for {listed(names)}" for best, names in by_best.items()]
+    return f"no one way is best for all: {'; '.join(parts)}{doubt}"
+
+
+def _badges(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> tuple[Badge, ...]:
+    found = [Badge("not sound", warns=True) if shaky else Badge("measured soundly")]
+    found.append(
+        Badge("measured once, not replicated", warns=True)
+        if blocks < 2
+        else Badge(f"replicated: {blocks} blocks")
+    )
+    smallest = [each.smallest for each in comparison.standings.values() if each.smallest]
+    if smallest:
+        found.append(Badge(f"smallest difference that shows: {min(smallest) - 1:.0%}"))
+    return tuple(found)
 
 
 def _nothing(comparison: Comparison) -> Verdict:
@@ -70,24 +124,15 @@ def _nothing(comparison: Comparison) -> Verdict:
     if comparison.capacities and set(comparison.invalid) == set(comparison.capacities):
         first = next(iter(comparison.invalid.values()))[0]
         text = f"nothing is ranked, since no variant was measured soundly: {first}"
-    return Verdict(comparison.scenario, (), text, "", "", sound=False)
-
-
-def leaders(carried: dict[str, Capacity]) -> tuple[str, ...]:
-    """Return the best variant and those that cannot be told apart from it.
-
-    Two capacities are told apart when their intervals do not touch: over blocks where there are
-    several, else between the load that was carried and the next, which was not; and measured once
-    they must be :data:`ONCE` apart besides.
-    """
-    top = max(carried.values(), key=lambda each: each.rps)
-
-    def level(each: Capacity) -> bool:
-        once = len(each.per_block) < 2 or len(top.per_block) < 2
-        near = once and each.rps * ONCE >= top.rps
-        return near or each.high is None or each.high >= top.low
-
-    return tuple(name for name, each in carried.items() if level(each))
+    return Verdict(
+        comparison.scenario,
+        (),
+        text,
+        "",
+        "",
+        sound=False,
+        badges=(Badge("no verdict", warns=True),),
+    )
 
 
 def _sentence(best: tuple[str, ...], others: Sequence[str], comparison: Comparison) -> str:
@@ -96,21 +141,22 @@ def _sentence(best: tuple[str, ...], others: Sequence[str], comparison: Comparis
         return f"{best[0]} carries {rate(carried[best[0]])}; there is nothing to compare it with"
     spread = sorted(carried[name].rps for name in best)
     amount = (
-        f"{_number(spread[0])}/s"
+        f"{number(spread[0])}/s"
         if spread[0] == spread[-1]
-        else f"{_number(spread[0])} to {_number(spread[-1])}/s"
+        else f"{number(spread[0])} to {number(spread[-1])}/s"
     )
     at_least = "at least " if any(carried[name].open_ended for name in best) else ""
+    level = "are level" if spread[-1] <= ONCE * spread[0] else "are not told apart by this run"
     head = (
         f"use {best[0]}: it carries {at_least}{amount}"
         if len(best) == 1
-        else f"{_list(best)} are level: they carry {at_least}{amount}{_among(best, comparison)}"
+        else f"{listed(best)} {level}: they carry {at_least}{amount}{_among(best, comparison)}"
     )
     if not others:
         return head
     reference = max(carried[name].rps for name in best)
-    against = [f"{name} {_ratio(reference, carried[name])}" for name in others]
-    return f"{head}, against {_list(against)}{_price(best, comparison)}"
+    against = [f"{name} {_ratio(reference, name, comparison)}" for name in others]
+    return f"{head}, against {listed(against)}{_price(best, comparison)}"
 
 
 def _among(best: tuple[str, ...], comparison: Comparison) -> str:
@@ -128,7 +174,7 @@ def _among(best: tuple[str, ...], comparison: Comparison) -> str:
         return ""
     if len(said) == 2 and said[0][0] == said[1][0]:
         return f" (of these {said[0][0]} {said[0][1]} and {said[1][1]})"
-    return f" (of these {_list([f'{name} {praise}' for name, praise in said])})"
+    return f" (of these {listed([f'{name} {praise}' for name, praise in said])})"
 
 
 def _price(best: tuple[str, ...], comparison: Comparison) -> str:
@@ -148,10 +194,14 @@ def _price(best: tuple[str, ...], comparison: Comparison) -> str:
     return f"; {best[0]} takes {costs[best[0]] / costs[cheapest]:.1f} x the CPU of {cheapest}"
 
 
-def _ratio(best: float, other: Capacity) -> str:
+def _ratio(best: float, name: str, comparison: Comparison) -> str:
+    other, standing = comparison.capacities[name], comparison.standings[name]
     if other.rps == 0:
-        return f"not even {_number(other.high)}/s" if other.high else "nothing"
-    return f"{_number(other.rps)}/s ({other.rps / best:.0%})"
+        return f"not even {number(other.high)}/s" if other.high else "nothing"
+    bounds = ""
+    if len(other.per_block) > 1 and standing.low is not None and standing.high is not None:
+        bounds = f", {standing.low:.0%} to {standing.high:.0%}"
+    return f"{number(other.rps)}/s ({other.rps / best:.0%}{bounds})"
 
 
 def _why(comparison: Comparison) -> str:
@@ -167,9 +217,9 @@ def _why(comparison: Comparison) -> str:
     ):
         known = rows[name].dropna()
         if len(known):
-            listed = ", ".join(f"{variant} {_number(value)}" for variant, value in known.items())
-            parts.append(f"{label} ({unit}): {listed}")
-    return f"At {_number(comparison.common_rps)}/s, where all were measured: " + "; ".join(parts)
+            values = ", ".join(f"{variant} {number(value)}" for variant, value in known.items())
+            parts.append(f"{label} ({unit}): {values}")
+    return f"At {number(comparison.common_rps)}/s, where all were measured: " + "; ".join(parts)
 
 
 def _short_of(comparison: Comparison) -> str:
@@ -179,7 +229,7 @@ def _short_of(comparison: Comparison) -> str:
         limit = comparison.limits.get(name)
         if limit is not None and limit.diagnosis.bottleneck:
             by_name.setdefault(limit.diagnosis.bottleneck, []).append(name)
-    parts = [f"{_list(names)} by {_article(what)}" for what, names in by_name.items()]
+    parts = [f"{listed(names)} by {_article(what)}" for what, names in by_name.items()]
     return f"Held back: {'; '.join(parts)}" if parts else ""
 
 
@@ -195,32 +245,23 @@ def _sureness(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> str:
             f" capacities less than {ONCE:g} x or a step of the ladder apart are called level"
         )
     else:
-        parts.append(f"{blocks} blocks in random order; level means that 95 % intervals overlap")
+        parts.append(
+            f"{blocks} blocks in random order; level means that the 95 % interval of the ratio of"
+            " two capacities, block by block, holds 1"
+        )
     if any(each.open_ended for each in comparison.capacities.values()):
         ended = [name for name, each in comparison.capacities.items() if each.open_ended]
-        parts.append(f"the ladder ended before {_list(ended)} was saturated")
+        parts.append(f"the ladder ended before {listed(ended)} was saturated")
     if shaky:
         reasons = "; ".join(f"{name}: {comparison.invalid[name][0]}" for name in shaky)
         parts.append(f"NOT SOUND, it rests on invalid steps ({reasons})")
     if comparison.not_run:
-        parts.append(f"not run: {_list(list(comparison.not_run))}")
+        parts.append(f"not run: {listed(list(comparison.not_run))}")
     return "; ".join(parts)
 
 
 def rate(capacity: Capacity) -> str:
     """Return a capacity as text: ``≥ 400/s`` where the ladder ended first."""
     if capacity.rps == 0:
-        return f"< {_number(capacity.high)}/s" if capacity.high else "none"
-    return f"{'≥ ' if capacity.open_ended else ''}{_number(capacity.rps)}/s"
-
-
-def _number(value: float) -> str:
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
-def _list(names: Sequence[str]) -> str:
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+        return f"< {number(capacity.high)}/s" if capacity.high else "none"
+    return f"{'≥ ' if capacity.open_ended else ''}{number(capacity.rps)}/s"

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncdb_bench.analysis import Comparison, compare, summary
+from asyncdb_bench import summaries
+from asyncdb_bench.analysis import Comparison, compare
 from asyncdb_bench.claims import claims, markdown
-from asyncdb_bench.curves import COLUMNS, SERIES, percentile_curves, waiting_curves
+from asyncdb_bench.curves import COLUMNS, SERIES, courses, percentile_curves
+from asyncdb_bench.errors import StoreError
 from asyncdb_bench.knobcurve import knob_curves
 from asyncdb_bench.model import Manifest, Step
-from asyncdb_bench.store import RunFolder, point_latest, write_text
+from asyncdb_bench.store import RunFolder, point_latest, write_bytes, write_text
 from asyncdb_bench.sweep import Map, is_cell, make_map
 from asyncdb_bench.sweep import markdown as map_markdown
 from asyncdb_bench.tables import steps_table
 from asyncdb_bench.verdict import Verdict, decide
+
+if TYPE_CHECKING:
+    from asyncdb_bench.report.drawing import Drawing
+
+T = TypeVar("T")
+Figures = Mapping[str, Mapping[str, "Drawing"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +49,26 @@ class Written:
 def steps_at_common_load(
     records: Sequence[Step], comparisons: Sequence[Comparison]
 ) -> dict[tuple[str, int], tuple[str, str]]:
-    """Return scenario and variant by trial and step, for the steps that are compared."""
+    """Return scenario and variant by trial and step, for the sound steps that are compared."""
     loads = {each.scenario: each.common_rps for each in comparisons}
     return {
         (step.trial, step.step): (step.scenario, step.variant)
         for step in records
-        if step.offered_rps == loads.get(step.scenario)
+        if step.valid and step.offered_rps == loads.get(step.scenario)
     }
 
 
-def write(folder: RunFolder, reports: Path) -> Written:
-    """Write ``summary.json`` into the run's folder and the report into its own.
+def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Written:
+    """Write the report of a run, and its summaries.
+
+    ``summary.json`` goes into the run's own folder; ``index.html``, ``summary.md``,
+    ``summary.csv`` and ``junit.xml`` into the report's.
 
     Parameters
     ----------
     folder : the run.
     reports : the folder of reports.
+    figure_files : whether each figure is written as PNG and SVG, too, under ``figures/``.
 
     Raises
     ------
@@ -69,24 +83,70 @@ def write(folder: RunFolder, reports: Path) -> Written:
     steps = steps_table(records, ends)
     comparisons = tuple(compare(manifest, steps, ends, records))
     verdicts = tuple(decide(each, manifest.plan.settings.blocks) for each in comparisons)
-    folder.write_summary(summary(steps, comparisons))
-    wanted = steps_at_common_load(records, comparisons)
-    curves = percentile_curves(folder.tables("requests", COLUMNS), wanted)
+    cells = {each.label for each in manifest.plan.scenarios if is_cell(each)}
+    wanted = steps_at_common_load(records, [c for c in comparisons if c.scenario not in cells])
+    damage: list[str] = []
+    curves = _readable(
+        damage, lambda: percentile_curves(folder.tables("requests", COLUMNS), wanted)
+    )
+    felt = _readable(damage, lambda: courses(folder.tables("series", SERIES), wanted))
     curves_over = {each.scenario: knob_curves(manifest.plan.variants, each) for each in comparisons}
-    surging = {each.label for each in manifest.plan.scenarios if each.shape}
-    shaped = {place: name for place, name in wanted.items() if name[0] in surging}
-    waits = waiting_curves(folder.tables("series", SERIES), shaped) if shaped else {}
     found_map = make_map(manifest.plan.scenarios, comparisons, steps, manifest.plan.variants)
-    figures = draw(manifest, steps, comparisons, curves, curves_over, waits, found_map)
+    figures = draw(manifest, steps, comparisons, curves, curves_over, felt, found_map)
     deployments = folder.deployments()
     found_claims = claims(manifest, comparisons, records, deployments)
-    findings = Findings(comparisons, verdicts, curves_over, found_map, deployments, found_claims)
-    page = render(manifest, steps, findings, figures, ends, offered)
+    findings = Findings(
+        comparisons, verdicts, curves_over, found_map, deployments, found_claims, tuple(damage)
+    )
     target = reports / folder.run_id / "index.html"
-    write_text(target, page)
+    write_text(target, render(manifest, steps, findings, figures, ends, offered))
     if found_map is not None:
         write_text(target.with_name("map.md"), map_markdown(found_map, manifest))
     if found_claims:
         write_text(target.with_name("claims.md"), markdown(found_claims, manifest))
+    write_summaries(folder, target, manifest, comparisons, verdicts)
+    if figure_files:
+        write_figures(target.with_name("figures"), figures)
     point_latest(reports, folder.run_id)
     return Written(target, manifest, comparisons, verdicts, found_map)
+
+
+def _readable(damage: list[str], read: Callable[[], dict[Any, T]]) -> dict[Any, T]:
+    """Return what is read, or nothing and a note of the damage: the steps stand without it."""
+    try:
+        return read()
+    except StoreError as error:
+        damage.append(str(error))
+        return {}
+
+
+def write_summaries(
+    folder: RunFolder,
+    target: Path,
+    manifest: Manifest,
+    comparisons: Sequence[Comparison],
+    verdicts: Sequence[Verdict],
+) -> None:
+    """Write the same tables for machines, spreadsheets, pull requests and CI."""
+    rows = summaries.summary(comparisons)
+    folder.write_summary(rows)
+    write_text(target.with_name("summary.csv"), summaries.as_csv(rows))
+    write_text(
+        target.with_name("summary.md"), summaries.as_markdown(manifest, comparisons, verdicts)
+    )
+    write_text(target.with_name("junit.xml"), summaries.as_junit(manifest, comparisons))
+
+
+def write_figures(folder: Path, figures: Figures) -> None:
+    """Write every figure as PNG and as SVG, named after scenario and figure."""
+    from asyncdb_bench.report.drawing import png
+
+    taken: set[str] = set()
+    for scenario, drawn in figures.items():
+        base = re.sub(r"[^A-Za-z0-9._-]+", "-", scenario).strip("-.") or "scenario"
+        while base in taken:
+            base += "-"
+        taken.add(base)
+        for name, made in drawn.items():
+            write_text(folder / f"{base}.{name}.svg", made.svg)
+            write_bytes(folder / f"{base}.{name}.png", png(made))

@@ -15,14 +15,16 @@ import pytest
 
 from asyncdb_bench.drift import all_series
 from asyncdb_bench.report import write
+from asyncdb_bench.report.beside_page import write_beside
 from asyncdb_bench.report.compare_page import write_page
 from asyncdb_bench.report.gate_page import render_gate
 from asyncdb_bench.report.history_page import write_history
 from asyncdb_bench.sides import Side, compare_sides
-from asyncdb_bench.store import RunFolder
+from asyncdb_bench.store import RunFolder, make_run_folder
 from asyncdb_bench.tables import steps_table
 from tests.e2e.conftest import ROOT, Bench
-from tests.factories import manifest
+from tests.factories import manifest, step
+from tests.unit.test_beside import told
 from tests.unit.test_drift import nights, series, stepped
 from tests.unit.test_effects import climbs
 from tests.unit.test_gate import cell, result
@@ -56,37 +58,197 @@ def browser() -> Iterator[Any]:
 def test_it_opens_without_an_error_or_a_request(
     browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], scheme: str, width: int
 ) -> None:
-    page_file = (finished[0].reports / "latest" / "index.html").resolve()
-    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
-    page = context.new_page()
-    problems: list[str] = []
-    requested: list[str] = []
-    page.on("console", lambda message: problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda request: requested.append(request.url))
-    page.goto(page_file.as_uri())
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / f"report-{scheme}-{width}.png", full_page=True)
-    assert problems == []
-    assert [url for url in requested if not url.startswith("data:")] == [page_file.as_uri()]
+    path = finished[0].reports / "latest" / "index.html"
+    page = opened(browser, path, f"report-{scheme}-{width}", scheme=scheme, width=width)
     assert page.locator("section#verdict .verdict").count() == 1
     # the percentile figure needs a load at which all were soundly measured
-    assert page.locator("figure svg").count() >= 2
+    assert page.locator("figure svg").count() >= 3
     assert page.locator("figure svg text", has_text="offered load").count() >= 1
     # nothing sticks out of the page sideways; wide tables and figures scroll in themselves
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    ink = page.evaluate("getComputedStyle(document.querySelector('figure svg text')).fill")
+    assert ink == ("rgb(27, 31, 36)" if scheme == "light" else "rgb(230, 237, 243)")
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_to_object_to(
+    browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], scheme: str
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = opened(browser, finished[0].reports / "latest" / "index.html", "axe", scheme=scheme)
+    for fold in page.locator("details").all():
+        fold.evaluate("fold => { fold.open = true; }")
+    found = Axe().run(page).response["violations"]
+    assert [(each["id"], each["impact"], each["nodes"][0]["html"][:200]) for each in found] == []
+    page.context.close()
+
+
+@pytest.fixture(scope="module")
+def two_scenarios(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of two scenarios and three variants, one step of which is invalid."""
+    root = tmp_path_factory.mktemp("two")
+    made = manifest(("native", "executor", "blocking"), ("read", "slow"))
+    folder = make_run_folder(root / "results", made.run_id)
+    folder.write_manifest(made)
+    for scenario in ("read", "slow"):
+        for name, top in (("native", 900), ("executor", 400), ("blocking", 100)):
+            for load in (100, 200, 400, 900, 1200):
+                late = (name, load) == ("executor", 200)
+                folder.append_step(
+                    step(
+                        name,
+                        load,
+                        p99=10 if load <= top else 400,
+                        scenario=scenario,
+                        valid=not late,
+                        reasons=("sent late",) if late else (),
+                    )
+                )
+    return write(folder, root / "reports").path
+
+
+def test_tables_sort_by_number_both_ways(browser: Any, two_scenarios: Path) -> None:
+    page = opened(browser, two_scenarios, "sorting")
+    table = page.locator("#matrix table")
+    header = table.locator("thead th").nth(1)
+    first = table.locator("tbody tr td:first-child")
+    header.get_by_role("button").click()
+    assert first.all_inner_texts() == ["blocking", "executor", "native"]
+    assert header.get_attribute("aria-sort") == "ascending"
+    header.get_by_role("button").press("Enter")
+    assert first.all_inner_texts() == ["native", "executor", "blocking"]
+    assert header.get_attribute("aria-sort") == "descending"
+    page.context.close()
+
+
+def test_filters_hide_scenarios_rows_and_lines(browser: Any, two_scenarios: Path) -> None:
+    page = opened(browser, two_scenarios, "filters")
+    lines = page.locator('#scenario-1 svg [data-variant="1"]')
+    rows = page.locator('#scenario-1 tr[data-variant="1"]')
+    assert lines.count() > 2
+    page.select_option("#by-scenario", "1")
+    assert not page.locator("#scenario-2").is_visible()
+    page.get_by_label("executor", exact=True).uncheck()
+    assert not any(each.is_visible() for each in [*lines.all(), *rows.all()])
+    assert page.locator('#matrix tr[data-variant="0"]').is_visible()
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function("!document.querySelector('#scenario-2').hidden")
+    assert page.locator('#matrix tr[data-variant="1"]').is_visible()
+    page.context.close()
+
+
+def test_a_pointer_near_a_marker_is_told_its_value(browser: Any, two_scenarios: Path) -> None:
+    page = opened(browser, two_scenarios, "hover")
+    marker = page.locator('#scenario-1 figure svg [data-variant="0"] use').first
+    marker.scroll_into_view_if_needed()
+    box = marker.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2)
+    assert page.locator("#tip").inner_text() == "native at 100/s: p99 10 ms"
+    page.mouse.move(5, 5)
+    assert not page.locator("#tip").is_visible()
+    page.context.close()
+
+
+def test_a_table_is_copied_as_markdown(browser: Any, two_scenarios: Path) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(two_scenarios.as_uri())
+    page.locator("#matrix button.copy").click()
+    page.wait_for_function("document.querySelector('#matrix button.copy').textContent === 'Copied'")
+    lines = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert lines[0] == "| capacity, requests/s | read | slow |"
+    assert lines[1] == "|---|---|---|"
+    assert lines[2].startswith("| native | 900/s (level")
+    assert len(lines) == 5
     context.close()
 
 
-def test_it_prints_to_a4(
-    browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], tmp_path: Path
+def test_without_javascript_everything_is_there_and_nothing_useless(
+    browser: Any, two_scenarios: Path
 ) -> None:
-    page = browser.new_page()
-    page.goto((finished[0].reports / "latest" / "index.html").resolve().as_uri())
-    pdf = page.pdf(format="A4")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(two_scenarios.as_uri())
+    assert page.locator("#filters").is_hidden()
+    assert page.locator("button.copy").count() == 0
+    assert page.locator("#scenario-2 figure svg").first.is_visible()
+    assert page.locator("#verdict .verdict").count() == 2
+    page.locator("summary").first.click()
+    assert page.locator("details table").first.is_visible()
+    context.close()
+
+
+def test_every_link_in_the_page_leads_somewhere(browser: Any, two_scenarios: Path) -> None:
+    page = opened(browser, two_scenarios, "links")
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('a[href^=\\'#\\']')]"
+            ".filter(a => !document.getElementById(a.hash.slice(1))).map(a => a.hash)"
+        )
+        == []
+    )
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)")
+    assert len(ids) == len(set(ids))
+    missing = [
+        href
+        for href in page.evaluate(
+            "[...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href'))"
+        )
+        if not href.startswith("#") and not (two_scenarios.parent / href).is_file()
+    ]
+    assert missing == []
+    page.context.close()
+
+
+def test_the_keyboard_reaches_filters_tables_and_folds(browser: Any, two_scenarios: Path) -> None:
+    page = opened(browser, two_scenarios, "keyboard")
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate("document.activeElement.className || document.activeElement.tagName")
+        )
+    assert {"A", "SELECT", "INPUT", "sort", "copy", "wide", "SUMMARY"} <= reached
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_prints_to_a4_without_a_cut_figure(
+    browser: Any, two_scenarios: Path, tmp_path: Path, scheme: str
+) -> None:
+    page = opened(browser, two_scenarios, "before-print", scheme=scheme)
+    pdf = page.pdf(format="A4", prefer_css_page_size=True)
+    (ARTIFACTS / f"report-{scheme}.pdf").write_bytes(pdf)
     assert pdf.startswith(b"%PDF")
     assert len(pdf) > 20_000
-    page.close()
+    page.emulate_media(media="print")
+    # the printable height of A4 at 96 dots an inch, less the margins of 13 mm
+    page.set_viewport_size({"width": 695, "height": 1024})
+    tallest = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('figure')].map(f => f.offsetHeight))"
+    )
+    assert tallest < 1024
+    widest = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('figure svg, table')].map(f => f.scrollWidth))"
+    )
+    assert widest <= 695
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") in (
+        "rgb(255, 255, 255)",
+        "rgba(0, 0, 0, 0)",
+    )
+    page.context.close()
+
+
+def test_runs_side_by_side_open_without_an_error(browser: Any, tmp_path: Path) -> None:
+    one = told("one", {"native": 300, '<img src="x">': 200})
+    path = write_beside([one, told("two", {"native": 400})], tmp_path)
+    page = opened(browser, path, "beside")
+    assert page.locator("figure svg").count() == 1
+    assert page.locator("img").count() == 0
+    assert page.locator("#scenario-1 tbody tr").count() == 4
+    page.context.close()
 
 
 def test_a_long_word_from_data_does_not_make_the_page_wider(
@@ -107,9 +269,9 @@ def test_a_long_word_from_data_does_not_make_the_page_wider(
     page.close()
 
 
-def opened(browser: Any, path: Path, name: str) -> Any:
+def opened(browser: Any, path: Path, name: str, *, scheme: str = "light", width: int = 1100) -> Any:
     """Open a page; fail on any message, error or request; keep a picture."""
-    context = browser.new_context(viewport={"width": 1100, "height": 900})
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
     page = context.new_page()
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text))

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from asyncdb_bench.analysis import capacity, common_load, compare, summary, undermining
+from asyncdb_bench.analysis import common_load, compare
+from asyncdb_bench.capacities import capacity, undermining
 from asyncdb_bench.curves import percentile_curves
 from asyncdb_bench.model import OUTCOMES
+from asyncdb_bench.summaries import summary
 from asyncdb_bench.tables import aggregate, steps_table
 from tests.factories import end, manifest, step
 
@@ -120,7 +122,7 @@ def test_a_run_without_a_step_compares_nothing() -> None:
 
 def test_the_summary_is_plain_json_with_what_the_contract_names() -> None:
     steps = steps_table(climb("native", 200, (100, 200, 300)))
-    rows = summary(steps, compare(manifest(("native",)), steps, []))
+    rows = summary(compare(manifest(("native",)), steps, []))
     assert len(rows) == 3
     named = {
         "variant",

@@ -184,7 +184,7 @@ def test_page_and_report_tell_claims_and_deployment(tmp_path: Path) -> None:
     for text in (
         "What was said in 2017",
         "Deploying Celery is a hassle.",
-        "What it takes to deploy",
+        "Moving parts, measured",
         "What fails when a part is killed",
         "5 of 70",
     ):

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from asyncdb_bench.capacities import capacities_by_block
 from asyncdb_bench.effects import (
     CAPACITY,
     COMPARED,
     adjusted,
     at_load,
-    capacities_by_block,
     compare_variants,
     reference_load,
 )

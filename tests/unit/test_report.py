@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -38,8 +39,8 @@ def usual_steps(*variants: str, scenario: str = "read") -> list[Any]:
 
 def test_a_report_is_one_file_that_asks_for_nothing(tmp_path: Path) -> None:
     page, outcome = written(tmp_path, manifest(), usual_steps("native", "executor"))
-    assert page.count("<svg") == 3
-    assert not re.findall(r'(?:src|href)="(?!#|data:)', page)
+    assert page.count("<svg") == 4
+    assert not re.findall(r'(?:src|href)="(?!#|data:|summary\.|junit\.xml")', page)
     assert "url(http" not in page
     assert "@import" not in page
     assert len(page) < 500_000
@@ -60,7 +61,8 @@ def test_names_from_data_are_escaped_in_page_and_figures(tmp_path: Path) -> None
     page, _ = written(
         tmp_path, made, usual_steps(NASTY, "native") + usual_steps(NASTY, scenario="<b>")
     )
-    assert "<script" not in page
+    assert page.count("<script") == 1
+    assert NASTY not in page
     assert "<b>" not in page
     assert "&lt;script&gt;" in page
 
@@ -141,3 +143,113 @@ def test_a_step_that_was_offered_again_counts_for_nothing_and_is_said(tmp_path: 
     assert "the hypervisor took 40%" in page
     assert "<h3>Invalid steps</h3>" not in page
     assert outcome.verdicts[0].sound
+
+
+NAMES = (
+    NASTY,
+    "two\nlines\tand\x00nul",
+    "\u202e\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
+    "]]> -->{{ 7*7 }}",
+    "$x^2$ & \\frac",
+    "javascript:alert(1)",
+    "long" * 60,
+)
+
+
+def test_any_name_gives_a_page_that_is_whole_and_harmless(tmp_path: Path) -> None:
+    page, outcome = written(tmp_path, manifest((*NAMES, "native")), usual_steps(*NAMES, "native"))
+    assert page.count("<script") == 1
+    assert "49" not in page.split("<main>")[1][:3000].replace("{{ 7*7 }}", "")
+    assert "{{ 7*7 }}" in page
+    assert "\x00" not in page
+    for name in ("summary.md", "summary.csv", "junit.xml"):
+        assert (outcome.path.parent / name).is_file()
+    ET.fromstring((outcome.path.parent / "junit.xml").read_text())
+
+
+def test_every_figure_is_whole_xml_with_words_and_data(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, manifest(), usual_steps("native", "executor"))
+    figures = re.findall(r"<figure>.*?</figure>", page, re.DOTALL)
+    assert len(figures) == 4
+    for figure in figures:
+        (svg,) = re.findall(r"<svg.*</svg>", figure, re.DOTALL)
+        assert len(ET.fromstring(svg).get("aria-label", "")) > 20
+        assert "Show data" in figure
+        assert figure.count("<tr") > 2
+
+
+def test_an_invalid_step_is_hatched_and_joined_to_nothing(tmp_path: Path) -> None:
+    steps = [step("native", load, p99=20) for load in (100, 200)]
+    bad = step("native", 400, p99=7777, valid=False, reasons=("sent late by 9 ms",))
+    page, _ = written(tmp_path, manifest(("native",)), [*steps, bad])
+    latency = next(f for f in re.findall(r"<figure>.*?</figure>", page, re.DOTALL) if "knee" in f)
+    assert "INVALID: native at 400/s: p99 7,777 ms: sent late by 9 ms" in latency
+    titles = re.findall(r"<title>(native at[^<]*)", latency)
+    assert len(titles) == 4
+    assert not any("400/s" in title for title in titles)
+    assert "<pattern" in latency
+    assert "invalid: sent late by 9 ms" in latency
+
+
+def test_the_matrix_shows_ties_ratios_and_who_did_not_run(tmp_path: Path) -> None:
+    made = manifest(("native", "executor", "blocking", "celery"))
+    steps = [
+        step(name, load, p99=20 if load <= top else 400)
+        for name, top in (("native", 400), ("executor", 400), ("blocking", 100))
+        for load in (100, 200, 400, 800)
+    ]
+    page, _ = written(tmp_path, made, steps, [end("celery", failure="no broker here")])
+    matrix = page[page.index('id="matrix"') : page.index('id="scenario-1"')]
+    assert matrix.count("level") >= 2
+    assert "25%" in matrix
+    assert "not run<small>no broker here</small>" in matrix
+
+
+def test_a_hundred_variants_have_a_report_of_a_bearable_size(tmp_path: Path) -> None:
+    names = tuple(f"native:pool={n}" for n in range(1, 101))
+    page, _ = written(tmp_path, manifest(names), usual_steps(*names))
+    assert len(page) < 3_000_000
+    assert page.count("and 85 more") >= 1
+    assert "native:pool=100" in page
+
+
+def test_a_run_without_one_sound_step_says_so(tmp_path: Path) -> None:
+    bad = [
+        step(name, load, valid=False, reasons=("the client stood still",))
+        for name in ("native", "executor")
+        for load in (100, 200)
+    ]
+    page, outcome = written(tmp_path, manifest(), bad)
+    assert "nothing is ranked" in page or "no variant" in page
+    assert not outcome.sound
+
+
+@pytest.mark.parametrize("table", ["requests", "series"])
+def test_a_table_cut_in_half_is_named_and_the_rest_is_reported(tmp_path: Path, table: str) -> None:
+    made = manifest()
+    folder = store.make_run_folder(tmp_path / "results", made.run_id)
+    folder.write_manifest(made)
+    for each in usual_steps("native", "executor"):
+        folder.append_step(each)
+    columns = {"trial": ["native-read-0"] * 9, "step": [200] * 9}
+    folder.write_part(table, "a", columns)
+    folder.merge_parts()
+    whole = folder.path / f"{table}.parquet"
+    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    page = report.write(folder, tmp_path / "reports").path.read_text()
+    assert f"{table}.parquet is damaged" in page
+    assert "carry 200/s" in page
+
+
+def test_figures_are_written_as_files_where_asked_for(tmp_path: Path) -> None:
+    made = manifest(scenarios=("read", "a/b"))
+    steps = usual_steps("native", "executor") + usual_steps("native", scenario="a/b")
+    _, outcome = written(tmp_path, made, steps)
+    assert not (outcome.path.parent / "figures").exists()
+    folder = store.RunFolder(tmp_path / "results" / made.run_id)
+    report.write(folder, tmp_path / "reports", figure_files=True)
+    files = sorted(path.name for path in (outcome.path.parent / "figures").iterdir())
+    assert {"read.latency.png", "read.latency.svg", "a-b.capacity.svg"} <= set(files)
+    latency = outcome.path.parent / "figures" / "read.latency.png"
+    assert latency.read_bytes().startswith(b"\x89PNG")
+    ET.parse(latency.with_suffix(".svg"))

@@ -1,0 +1,95 @@
+"""Capacities -> who leads, who is level with it, and by what ratio the others fall short. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from asyncdb_bench import stats
+from asyncdb_bench.capacities import Capacity
+
+ONCE = 1.5
+"""Measured once, capacities less than this apart are level: trials of one block are minutes apart,
+and the shared machines that this was built on changed their pace by as much (docs/method.md)."""
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One variant's capacity beside the best of its scenario.
+
+    Parameters
+    ----------
+    ratio : of its capacity to the best's, at most 1 but for the interpolation; None: it carried
+        nothing.
+    low, high : the ratio's bounds; None: not known. Over blocks they hold for all variants of the
+        scenario at once (95 %, Bonferroni); measured once they are those of the ladder's rungs.
+    level : whether nothing measured tells it from the best.
+    smallest : the smallest ratio above 1 between the two that would have been seen; None: not
+        known.
+    """
+
+    ratio: float | None
+    low: float | None
+    high: float | None
+    level: bool
+    smallest: float | None = None
+
+
+def rank(
+    capacities: Mapping[str, Capacity], by_block: Mapping[str, Mapping[int, float]]
+) -> dict[str, Standing]:
+    """Return every variant's standing, in the order given.
+
+    Two capacities are told apart where the interval of their ratio, block by block, leaves out 1.
+    Measured once they must be :data:`ONCE` apart, and no load may lie between what the one carried
+    and the other did not.
+
+    Parameters
+    ----------
+    capacities : by variant.
+    by_block : the capacities of those blocks in which they can be relied on, by variant, see
+        :func:`asyncdb_bench.capacities.capacities_by_block`.
+    """
+    carried = {name: each for name, each in capacities.items() if each.rps > 0}
+    if not carried:
+        return {name: Standing(None, None, None, level=False) for name in capacities}
+    top = max(carried, key=lambda name: carried[name].rps)
+    others = max(1, len(carried) - 1)
+    return {
+        name: Standing(1.0, 1.0, 1.0, level=True)
+        if name == top
+        else _against(
+            carried[top], each, by_block.get(top, {}), by_block.get(name, {}), ALPHA / others
+        )
+        for name, each in capacities.items()
+    }
+
+
+def _against(
+    top: Capacity,
+    other: Capacity,
+    tops: Mapping[int, float],
+    others: Mapping[int, float],
+    alpha: float,
+) -> Standing:
+    if other.rps == 0:
+        return Standing(None, None, None, level=False)
+    shared = sorted(tops.keys() & others.keys())
+    if len(shared) > 1:
+        effect = stats.paired_effect(
+            [tops[block] for block in shared], [others[block] for block in shared], 1 - alpha
+        )
+        level = effect.high is None or effect.high >= 1
+        return Standing(effect.ratio, effect.low, effect.high, level, effect.mde)
+    low = other.low / top.high if top.high else None
+    high = other.high / top.low if other.high is not None and top.low else None
+    once = len(top.per_block) < 2 or len(other.per_block) < 2
+    ratio = other.rps / top.rps
+    level = (once and ratio * ONCE >= 1) or high is None or high >= 1
+    return Standing(ratio, low, high, level, ONCE if once else None)
+
+
+def leaders(standings: Mapping[str, Standing]) -> tuple[str, ...]:
+    """Return the best variant and those that cannot be told apart from it."""
+    return tuple(name for name, each in standings.items() if each.level)

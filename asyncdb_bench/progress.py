@@ -120,24 +120,22 @@ def duration(seconds: float) -> str:
 
 
 class LiveProgress(Progress):
-    """A progress bar with the latest figures, and a line for each trial that ended."""
+    """A table with each variant's climb, a bar, and a line for each trial that ended."""
 
     def __enter__(self) -> Progress:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-        from rich.progress import Progress as Bar
+        from rich.live import Live
 
-        self.console: Any = Console(file=self.out)
-        self.bar: Any = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[left]}  {task.fields[now]}"),
-            console=self.console,
+        from asyncdb_bench.liveview import View, render
+
+        self.view = View(len(self.plan.trials), now="starting")
+        self.live: Any = Live(
+            get_renderable=lambda: render(self.view, self.left()),
+            console=Console(file=self.out),
+            refresh_per_second=2,
+            transient=True,
         )
-        self.bar.start()
-        self.task = self.bar.add_task("starting", total=len(self.plan.trials), left="", now="")
-        self.best: Step | None = None
+        self.live.start()
         return self
 
     def __exit__(
@@ -146,36 +144,39 @@ class LiveProgress(Progress):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take the bar away."""
-        self.bar.stop()
+        """Take the display away."""
+        self.live.stop()
 
     def say(self, text: str) -> None:
-        """Show one line above the bar."""
-        self.bar.print(text, highlight=False, markup=False)
+        """Show one line above the display."""
+        self.live.console.print(text, highlight=False, markup=False)
 
     def service(self, name: str) -> None:
         """Show which service is being started."""
-        self.bar.update(self.task, description=f"starting {name}")
+        self.view.now = f"starting {name}"
 
     def trial(self, trial: Trial) -> None:
         """Show which trial begins."""
-        self.best = None
-        text = f"{trial.scenario} · {trial.variant}"
-        self.bar.update(self.task, description=text, left=self.left(), now="")
+        view = self.view
+        if view.scenario is None or view.scenario.label != trial.scenario:
+            view.scenario = next(a for a in self.plan.scenarios if a.label == trial.scenario)
+            view.steps = {v.label: [] for v in self.plan.variants if not v.not_run}
+        view.steps[trial.variant] = []
+        block = block_of(trial, self.plan.settings.blocks)
+        view.now = f"{trial.scenario} · {trial.variant} · {block}"
 
     def step(self, step: Step) -> None:
         """Show the latest figures."""
-        if step.holds and step.valid:
-            self.best = step
-        self.bar.update(self.task, left=self.left(), now=figures(step))
+        self.view.steps.setdefault(step.variant, []).append(step)
 
     def end(self, end: TrialEnd) -> None:
         """Leave a line of what the trial found."""
         self.done += 1
-        self.bar.update(self.task, completed=self.done)
+        self.view.done = self.done
         found = f"failed: {end.failure}" if end.failure else "no offered load carried"
-        if self.best is not None:
-            found = f"carried {figures(self.best).strip()}"
+        held = [each for each in self.view.steps.get(end.variant, ()) if each.holds and each.valid]
+        if held:
+            found = f"carried {figures(held[-1]).strip()}"
         self.say(f"{end.scenario:>8} · {end.variant:<24} {found}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -59,92 +60,76 @@ def _until(comparison: Comparison, best: Sequence[str]) -> str:
 
 def _cheaper(comparison: Comparison, best: str, rivals: Sequence[str]) -> str:
     """Say who does the same work with less CPU, and what that does to the loop."""
-    said = []
-    for rival in rivals:
-        at = _highest_held(comparison, best, rival)
-        if at is None:
-            continue
-        mine, theirs = at
-        ratio = _apart(mine, theirs, "cpu_ms_per_request")
-        if ratio:
-            said.append((ratio, rival, mine, theirs))
-    if not said:
+    found = _widest(comparison, best, rivals, "cpu_ms_per_request", highest=True)
+    if found is None:
         return ""
-    ratio, rival, mine, theirs = max(said, key=lambda each: each[0])
     text = (
-        f"up to {number(theirs.offered_rps)}/s {rival} does it with {ratio:.1f} x less CPU"
-        f" ({number(theirs.cpu_ms_per_request)} against {number(mine.cpu_ms_per_request)} ms per"
-        " request)"
+        f"up to {number(found.rps)}/s {found.rival} does it with {found.ratio:.1f} x less CPU"
+        f" ({number(found.theirs.cpu_ms_per_request)} against"
+        f" {number(found.mine.cpu_ms_per_request)} ms per request)"
     )
-    if theirs.loop_lag_p99_ms > FELT_MS and _apart(theirs, mine, "loop_lag_p99_ms"):
+    lags = found.mine.loop_lag_p99_ms, found.theirs.loop_lag_p99_ms
+    if lags[1] > FELT_MS and _apart(found.theirs, found.mine, "loop_lag_p99_ms"):
         text += (
-            f", but holds up the loop for {number(theirs.loop_lag_p99_ms)} ms at p99 (instead of"
-            f" {number(mine.loop_lag_p99_ms)})"
+            f", but holds up the loop for {number(lags[1])} ms at p99 (instead of"
+            f" {number(lags[0])})"
         )
     return text
 
 
 def _sooner(comparison: Comparison, best: str, rivals: Sequence[str]) -> str:
     """Say who answers sooner at the lowest load that both held."""
-    said = []
-    for rival in rivals:
-        at = _lowest_held(comparison, best, rival)
-        if at is not None and (ratio := _apart(at[0], at[1], "p99_ms")):
-            said.append((ratio, rival, *at))
-    if not said:
+    found = _widest(comparison, best, rivals, "p99_ms", highest=False)
+    if found is None:
         return ""
-    _, rival, mine, theirs = max(said, key=lambda each: each[0])
     return (
-        f"at {number(theirs.offered_rps)}/s {rival} answers sooner: p99 {number(theirs.p99_ms)}"
-        f" against {number(mine.p99_ms)} ms"
+        f"at {number(found.rps)}/s {found.rival} answers sooner: p99"
+        f" {number(found.theirs.p99_ms)} against {number(found.mine.p99_ms)} ms"
     )
 
 
 def _freer(comparison: Comparison, best: str, rivals: Sequence[str]) -> str:
     """Say who keeps the loop freer than the best, for those with WebSockets on the same loop."""
-    said = []
-    for rival in rivals:
-        at = _highest_held(comparison, best, rival)
-        if at is None or not at[0].loop_lag_p99_ms > FELT_MS:
-            continue
-        if ratio := _apart(at[0], at[1], "loop_lag_p99_ms"):
-            said.append((ratio, rival, *at))
-    if not said:
+    found = _widest(comparison, best, rivals, "loop_lag_p99_ms", highest=True)
+    if found is None or found.mine.loop_lag_p99_ms <= FELT_MS:
         return ""
-    _, rival, mine, theirs = max(said, key=lambda each: each[0])
     return (
-        f"where the loop must stay free for others, {rival} does better up to"
-        f" {number(theirs.offered_rps)}/s: loop lag p99 {number(theirs.loop_lag_p99_ms)} against"
-        f" {number(mine.loop_lag_p99_ms)} ms"
+        f"where the loop must stay free for others, {found.rival} does better up to"
+        f" {number(found.rps)}/s: loop lag p99 {number(found.theirs.loop_lag_p99_ms)} against"
+        f" {number(found.mine.loop_lag_p99_ms)} ms"
     )
 
 
-def _held(comparison: Comparison, one: str, other: str) -> list[tuple[pd.Series, pd.Series]]:
-    """Return the rows of two variants at each load that both held soundly, lowest first."""
+class _Gap(NamedTuple):
+    """How far a rival is ahead of the best in some figure, and where."""
+
+    ratio: float
+    rival: str
+    rps: float
+    mine: Any
+    theirs: Any
+
+
+def _widest(
+    comparison: Comparison, best: str, rivals: Sequence[str], figure: str, *, highest: bool
+) -> _Gap | None:
+    """Return the rival that is furthest ahead at the highest or lowest load that both held."""
     table = comparison.by_load
-    sound = table[table.valid & table.holds]
-    rows = [
-        sound[sound.variant == name].set_index("offered_rps", drop=False) for name in (one, other)
-    ]
-    shared = sorted(set(rows[0].index) & set(rows[1].index))
-    return [(rows[0].loc[load], rows[1].loc[load]) for load in shared]
+    sound = table[table.valid & table.holds].set_index("offered_rps")
+    mine = sound[sound.variant == best]
+    found = []
+    for rival in rivals:
+        theirs = sound[sound.variant == rival]
+        shared = set(mine.index) & set(theirs.index)
+        if not shared:
+            continue
+        load = max(shared) if highest else min(shared)
+        if ratio := _apart(mine.loc[load], theirs.loc[load], figure):
+            found.append(_Gap(ratio, rival, float(load), mine.loc[load], theirs.loc[load]))
+    return max(found, key=lambda gap: gap.ratio, default=None)
 
 
-def _highest_held(
-    comparison: Comparison, one: str, other: str
-) -> tuple[pd.Series, pd.Series] | None:
-    held = _held(comparison, one, other)
-    return held[-1] if held else None
-
-
-def _lowest_held(
-    comparison: Comparison, one: str, other: str
-) -> tuple[pd.Series, pd.Series] | None:
-    held = _held(comparison, one, other)
-    return held[0] if held else None
-
-
-def _apart(more: pd.Series, less: pd.Series, figure: str) -> float | None:
+def _apart(more: Any, less: Any, figure: str) -> float | None:
     """Return `more` / `less` of a figure where that is a difference to tell, else None."""
     high, low = more[figure], less[figure]
     if pd.isna(high) or pd.isna(low) or low <= 0 or high < DEAR * low:

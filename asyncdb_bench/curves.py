@@ -47,19 +47,15 @@ def percentile_curves(pieces: Iterable[Any], wanted: Mapping[tuple[str, int], K]
     """
     gathered: dict[K, list[Any]] = {}
     for piece in pieces:
-        trials = piece["trial"].to_numpy(zero_copy_only=False)
-        numbers = piece["step"].to_numpy()
-        for (trial, number), name in wanted.items():
-            mine = (trials == trial) & (numbers == number)
-            if mine.any():
-                outcome = piece["outcome"].to_numpy()
-                mine &= np.isin(outcome, COUNTED)
-                intended, done = (
-                    piece[column].to_numpy()[mine].astype(np.int64)
-                    for column in ("intended_us", "done_us")
-                )
-                kept, _ = windows.closed_loop(intended, done)
-                gathered.setdefault(name, []).append((done - intended, kept))
+        for place, rows in _steps_of(piece, wanted):
+            counted = rows.filter(pc.is_in(rows["outcome"], pa.array(COUNTED, pa.int8())))
+            intended, done = (
+                counted[column].to_numpy().astype(np.int64) for column in ("intended_us", "done_us")
+            )
+            kept, _ = windows.closed_loop(intended, done)
+            # half of the memory; a latency of half an hour and more was given up long before
+            latency = np.minimum(done - intended, np.iinfo(np.int32).max).astype(np.int32)
+            gathered.setdefault(wanted[place], []).append((latency, kept))
     curves = {}
     for name, parts in gathered.items():
         corrected = np.concatenate([latency for latency, _ in parts])
@@ -110,15 +106,12 @@ def courses(
     """
     found: dict[K, dict[str, list[tuple[Any, Any]]]] = {}
     taken: dict[K, tuple[str, int]] = {}
-    trials = pa.array(sorted({trial for trial, _ in wanted}), pa.string())
     for piece in pieces:
-        kept = piece.filter(
-            pc.and_(pc.is_in(piece["name"], pa.array(SHOWN)), pc.is_in(piece["trial"], trials))
-        )
-        for place, rows in _steps_of(kept):
-            key = wanted.get(place)
-            if key is None or taken.setdefault(key, place) != place:
+        for place, whole in _steps_of(piece, wanted):
+            key = wanted[place]
+            if taken.setdefault(key, place) != place:
                 continue
+            rows = whole.filter(pc.is_in(whole["name"], pa.array(SHOWN)))
             own = found.setdefault(key, {})
             names = rows["name"]
             for series in pc.unique(names).to_pylist():
@@ -126,15 +119,19 @@ def courses(
                 own.setdefault(series, []).append(
                     (mine["at_us"].to_numpy(), mine["value"].to_numpy())
                 )
-    return {key: _courses(own) for key, own in found.items()}
+    return {key: _courses(own) for key, own in found.items() if own}
 
 
-def _steps_of(table: Any) -> Iterable[tuple[tuple[str, int], Any]]:
-    """Yield the trial and step that a table holds rows of, with those rows."""
+def _steps_of(
+    table: Any, wanted: Mapping[tuple[str, int], K]
+) -> Iterable[tuple[tuple[str, int], Any]]:
+    """Yield each wanted trial and step that a table holds rows of, with those rows."""
     places = table.select(["trial", "step"]).group_by(["trial", "step"]).aggregate([])
     for row in places.to_pylist():
-        mask = pc.and_(pc.equal(table["trial"], row["trial"]), pc.equal(table["step"], row["step"]))
-        yield (row["trial"], row["step"]), table.filter(mask)
+        place = (row["trial"], row["step"])
+        if place in wanted:
+            mask = pc.and_(pc.equal(table["trial"], place[0]), pc.equal(table["step"], place[1]))
+            yield place, table.filter(mask)
 
 
 def _courses(own: Mapping[str, list[tuple[Any, Any]]]) -> dict[str, Course]:

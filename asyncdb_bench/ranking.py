@@ -22,8 +22,9 @@ class Standing:
     ----------
     ratio : of its capacity to the best's, at most 1 but for the interpolation; None: it carried
         nothing.
-    low, high : the ratio's bounds; None: not known. Over blocks they hold for all variants of the
-        scenario at once (95 %, Bonferroni); measured once they are those of the ladder's rungs.
+    low, high : the ratio's bounds; None: not known. Over blocks they hold for all pairs of the
+        scenario's variants at once (95 %, Bonferroni), since the best is chosen after the fact;
+        measured once they are those of the ladder's rungs.
     level : whether nothing measured tells it from the best.
     smallest : the smallest ratio above 1 between the two that would have been seen; None: not
         known.
@@ -55,12 +56,12 @@ def rank(
     if not carried:
         return {name: Standing(None, None, None, level=False) for name in capacities}
     top = max(carried, key=lambda name: carried[name].rps)
-    others = max(1, len(carried) - 1)
+    pairs = max(1, len(carried) * (len(carried) - 1) // 2)
     return {
         name: Standing(1.0, 1.0, 1.0, level=True)
         if name == top
         else _against(
-            carried[top], each, by_block.get(top, {}), by_block.get(name, {}), ALPHA / others
+            carried[top], each, by_block.get(top, {}), by_block.get(name, {}), ALPHA / pairs
         )
         for name, each in capacities.items()
     }

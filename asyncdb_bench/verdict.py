@@ -12,7 +12,7 @@ from asyncdb_bench.analysis import Comparison
 from asyncdb_bench.capacities import Capacity
 from asyncdb_bench.conditions import DEAR, conditions
 from asyncdb_bench.ranking import ONCE, leaders
-from asyncdb_bench.wording import listed, number
+from asyncdb_bench.wording import listed, number, warranted
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +139,16 @@ def _sentence(best: tuple[str, ...], others: Sequence[str], comparison: Comparis
     carried = comparison.capacities
     if len(carried) == 1:
         return f"{best[0]} carries {rate(carried[best[0]])}; there is nothing to compare it with"
-    spread = sorted(carried[name].rps for name in best)
-    amount = (
-        f"{number(spread[0])}/s"
-        if spread[0] == spread[-1]
-        else f"{number(spread[0])} to {number(spread[-1])}/s"
-    )
+    ordered = sorted((carried[name] for name in best), key=lambda each: each.rps)
+    spread = [each.rps for each in ordered]
+    least, most = amount(ordered[0]), amount(ordered[-1])
+    carries = f"{least}/s" if least == most else f"{least} to {most}/s"
     at_least = "at least " if any(carried[name].open_ended for name in best) else ""
     level = "are level" if spread[-1] <= ONCE * spread[0] else "are not told apart by this run"
     head = (
-        f"use {best[0]}: it carries {at_least}{amount}"
+        f"use {best[0]}: it carries {at_least}{carries}"
         if len(best) == 1
-        else f"{listed(best)} {level}: they carry {at_least}{amount}{_among(best, comparison)}"
+        else f"{listed(best)} {level}: they carry {at_least}{carries}{_among(best, comparison)}"
     )
     if not others:
         return head
@@ -201,7 +199,7 @@ def _ratio(best: float, name: str, comparison: Comparison) -> str:
     bounds = ""
     if len(other.per_block) > 1 and standing.low is not None and standing.high is not None:
         bounds = f", {standing.low:.0%} to {standing.high:.0%}"
-    return f"{number(other.rps)}/s ({other.rps / best:.0%}{bounds})"
+    return f"{amount(other)}/s ({other.rps / best:.0%}{bounds})"
 
 
 def _why(comparison: Comparison) -> str:
@@ -215,9 +213,12 @@ def _why(comparison: Comparison) -> str:
         ("loop_lag_p99_ms", "loop lag p99", "ms"),
         ("cpu_ms_per_request", "CPU per request", "ms"),
     ):
-        known = rows[name].dropna()
+        known = rows[rows[name].notna()]
         if len(known):
-            values = ", ".join(f"{variant} {number(value)}" for variant, value in known.items())
+            values = ", ".join(
+                f"{variant} {warranted(row[name], row.get(f'{name}_low'), row.get(f'{name}_high'))}"
+                for variant, row in known.iterrows()
+            )
             parts.append(f"{label} ({unit}): {values}")
     return f"At {number(comparison.common_rps)}/s, where all were measured: " + "; ".join(parts)
 
@@ -264,4 +265,11 @@ def rate(capacity: Capacity) -> str:
     """Return a capacity as text: ``≥ 400/s`` where the ladder ended first."""
     if capacity.rps == 0:
         return f"< {number(capacity.high)}/s" if capacity.high else "none"
-    return f"{'≥ ' if capacity.open_ended else ''}{number(capacity.rps)}/s"
+    return f"{'≥ ' if capacity.open_ended else ''}{amount(capacity)}/s"
+
+
+def amount(capacity: Capacity) -> str:
+    """Return a capacity, 1/s, with no more digits than its interval over blocks warrants."""
+    if len(capacity.per_block) < 2:
+        return number(capacity.rps)
+    return warranted(capacity.rps, capacity.low, capacity.high)

@@ -35,6 +35,7 @@ def make_run(root: Path, requests: int) -> store.RunFolder:
         for block in range(BLOCKS):
             for number, load in enumerate(LOADS):
                 trial = f"{variant}-read-{block}"
+                folder.write_part("series", f"{trial}-{number}", _series(trial, number, rng))
                 step = factories.step(
                     variant, load, block=block, step=number, p99=20 if load < 800 else 300
                 )
@@ -56,6 +57,20 @@ def make_run(root: Path, requests: int) -> store.RunFolder:
                 )
     folder.merge_parts()
     return folder
+
+
+def _series(trial: str, number: int, rng: np.random.Generator) -> dict[str, object]:
+    """Return ten seconds of what is watched, as often as a real run does."""
+    every_us = {"loop_lag_us": 50_000, "probe_us": 50_000, "waiting": 20_000, "oldest_us": 20_000}
+    at = {name: np.arange(0, 10_000_000, step) for name, step in every_us.items()}
+    rows = sum(map(len, at.values()))
+    return {
+        "trial": [trial] * rows,
+        "step": np.full(rows, number, np.int16),
+        "at_us": np.concatenate(list(at.values())),
+        "name": [name for name, each in at.items() for _ in each],
+        "value": rng.gamma(2, 500, rows),
+    }
 
 
 def main() -> None:

@@ -44,3 +44,8 @@ def test_no_placeholder_is_left() -> None:
         text = page.read_text()
         assert "@@" not in text, page
         assert "-PENDING" not in text, page
+
+
+def test_the_pictures_and_the_committed_page_stay_small() -> None:
+    assert (ROOT / "docs" / "report.png").stat().st_size < 500_000
+    assert (ROOT / "reports" / "reference" / "index.html").stat().st_size < 3_000_000

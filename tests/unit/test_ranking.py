@@ -65,17 +65,21 @@ def test_who_carried_nothing_is_never_level() -> None:
 
 
 def test_under_noise_alone_a_winner_is_hardly_ever_named() -> None:
-    """Six equal variants over five blocks: the bound for all at once must hold, with selection."""
+    """Of equal variants over noisy blocks, one said to fall short is a false alarm."""
     rng = np.random.default_rng(5)
-    named = 0
-    for _ in range(300):
+    alarms, winners, runs = 0, 0, 400
+    for _ in range(runs):
         values = {str(n): list(1000 * rng.lognormal(0, 0.1, 5)) for n in range(6)}
         found = rank(
             {name: over_blocks(each) for name, each in values.items()},
             {name: dict(enumerate(each)) for name, each in values.items()},
         )
-        named += len(leaders(found)) == 1
-    assert named == 0
+        alarms += len(leaders(found)) < 6
+        winners += len(leaders(found)) == 1
+    assert winners == 0
+    # were the true rate above the 5 % that are promised, so few would be seen once in a hundred
+    assert stats.share_interval(alarms, runs, 0.98)[0] <= 0.05
+    assert alarms < 0.075 * runs
 
 
 @given(st.lists(st.floats(1, 1e4), min_size=2, max_size=8), st.floats(1.01, 5))

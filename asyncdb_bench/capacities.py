@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from asyncdb_bench import stats
+from asyncdb_bench.wording import number, warranted
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,9 @@ class Capacity:
     ----------
     rps : geometric mean over blocks; 0 where even the lowest load was not carried in a block.
     per_block : the blocks' own values.
-    low, high : the value's bounds: 95 % over blocks where there are several, else the load that
-        was carried and the next one, which was not; `high` is None where the ladder ended first.
+    low, high : the value's bounds: 95 % over blocks where there are several, but up to the next
+        load at least; else the load that was carried and the next one, which was not. `high` is
+        None where the ladder ended first.
     open_ended : whether in some block the ladder ended before the variant was saturated.
     """
 
@@ -50,7 +52,17 @@ def capacity(steps: pd.DataFrame) -> Capacity:
     tops = [each for each in ceilings if each is not None]
     mean = stats.geometric_mean(carried) if carried and min(carried) > 0 else 0.0
     low, high = interval or (min(carried, default=0.0), None if open_ended else max(tops))
+    if high is not None and not open_ended:
+        # blocks that end on the same rung agree on the rung alone, not on what lies above it
+        high = max(high, stats.geometric_mean(tops))
     return Capacity(mean, tuple(carried), low, high, open_ended)
+
+
+def amount(capacity: Capacity) -> str:
+    """Return a capacity, 1/s, with no more digits than its interval over blocks warrants."""
+    if len(capacity.per_block) < 2:
+        return number(capacity.rps)
+    return warranted(capacity.rps, capacity.low, capacity.high)
 
 
 def undermining(steps: pd.DataFrame, objective_ms: float) -> tuple[str, ...]:

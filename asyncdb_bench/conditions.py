@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from asyncdb_bench.analysis import Comparison
+from asyncdb_bench.capacities import amount
 from asyncdb_bench.wording import listed, number
 
 DEAR = 1.5
@@ -31,21 +32,20 @@ def conditions(comparison: Comparison, best: Sequence[str]) -> tuple[str, ...]:
     were measured soundly, are :data:`DEAR` apart, and their intervals, if any, do not touch.
     """
     rivals = [n for n, each in comparison.capacities.items() if n not in best and each.rps > 0]
-    found = [_until(comparison, best)]
-    if len(best) == 1:
-        found += [
-            _cheaper(comparison, best[0], rivals),
-            _sooner(comparison, best[0], rivals),
-            _freer(comparison, best[0], rivals),
-        ]
+    found = [
+        _until(comparison, best),
+        _cheaper(comparison, best, rivals),
+        _sooner(comparison, best, rivals),
+        _freer(comparison, best, rivals),
+    ]
     return tuple(each for each in found if each)
 
 
 def _until(comparison: Comparison, best: Sequence[str]) -> str:
     carried = [comparison.capacities[name] for name in best]
-    top = max(each.rps for each in carried)
+    top = amount(max(carried, key=lambda each: each.rps))
     if any(each.open_ended for each in carried):
-        return f"the ladder ended at {number(top)}/s: what lies beyond was not asked"
+        return f"the ladder ended at about {top}/s: what lies beyond was not asked"
     held_back = {
         limit.diagnosis.bottleneck
         for name in best
@@ -53,12 +53,12 @@ def _until(comparison: Comparison, best: Sequence[str]) -> str:
     } - {"not identified"}
     short = f" ({listed(sorted(held_back))})" if held_back else ""
     return (
-        f"beyond about {number(top)}/s no variant of this run holds the objective: what was short"
+        f"beyond about {top}/s no variant of this run holds the objective: what was short"
         f"{short} must grow, or the load be shared by more processes"
     )
 
 
-def _cheaper(comparison: Comparison, best: str, rivals: Sequence[str]) -> str:
+def _cheaper(comparison: Comparison, best: Sequence[str], rivals: Sequence[str]) -> str:
     """Say who does the same work with less CPU, and what that does to the loop."""
     found = _widest(comparison, best, rivals, "cpu_ms_per_request", highest=True)
     if found is None:
@@ -77,7 +77,7 @@ def _cheaper(comparison: Comparison, best: str, rivals: Sequence[str]) -> str:
     return text
 
 
-def _sooner(comparison: Comparison, best: str, rivals: Sequence[str]) -> str:
+def _sooner(comparison: Comparison, best: Sequence[str], rivals: Sequence[str]) -> str:
     """Say who answers sooner at the lowest load that both held."""
     found = _widest(comparison, best, rivals, "p99_ms", highest=False)
     if found is None:
@@ -88,7 +88,7 @@ def _sooner(comparison: Comparison, best: str, rivals: Sequence[str]) -> str:
     )
 
 
-def _freer(comparison: Comparison, best: str, rivals: Sequence[str]) -> str:
+def _freer(comparison: Comparison, best: Sequence[str], rivals: Sequence[str]) -> str:
     """Say who keeps the loop freer than the best, for those with WebSockets on the same loop."""
     found = _widest(comparison, best, rivals, "loop_lag_p99_ms", highest=True)
     if found is None or found.mine.loop_lag_p99_ms <= FELT_MS:
@@ -101,7 +101,7 @@ def _freer(comparison: Comparison, best: str, rivals: Sequence[str]) -> str:
 
 
 class _Gap(NamedTuple):
-    """How far a rival is ahead of the best in some figure, and where."""
+    """How far a rival is ahead of the nearest of the best in some figure, and where."""
 
     ratio: float
     rival: str
@@ -111,21 +111,37 @@ class _Gap(NamedTuple):
 
 
 def _widest(
-    comparison: Comparison, best: str, rivals: Sequence[str], figure: str, *, highest: bool
+    comparison: Comparison,
+    best: Sequence[str],
+    rivals: Sequence[str],
+    figure: str,
+    *,
+    highest: bool,
 ) -> _Gap | None:
-    """Return the rival that is furthest ahead at the highest or lowest load that both held."""
+    """Return the rival that is furthest ahead of all the best, at one load that all of them held.
+
+    Parameters
+    ----------
+    comparison, best, rivals : as above.
+    figure : less of it is better.
+    highest : whether at the highest such load, or the lowest.
+    """
     table = comparison.by_load
     sound = table[table.valid & table.holds].set_index("offered_rps")
-    mine = sound[sound.variant == best]
+    by_name = {str(name): rows for name, rows in sound.groupby("variant")}
     found = []
     for rival in rivals:
-        theirs = sound[sound.variant == rival]
-        shared = set(mine.index) & set(theirs.index)
+        held = [set(by_name[name].index) for name in (*best, rival) if name in by_name]
+        shared = set.intersection(*held) if len(held) == len(best) + 1 else set()
         if not shared:
             continue
         load = max(shared) if highest else min(shared)
-        if ratio := _apart(mine.loc[load], theirs.loc[load], figure):
-            found.append(_Gap(ratio, rival, float(load), mine.loc[load], theirs.loc[load]))
+        theirs = by_name[rival].loc[load]
+        rows = [by_name[name].loc[load] for name in best]
+        ratios = [_apart(row, theirs, figure) for row in rows]
+        if all(ratios):
+            ratio, place = min((each or 0, n) for n, each in enumerate(ratios))
+            found.append(_Gap(ratio, rival, float(load), rows[place], theirs))
     return max(found, key=lambda gap: gap.ratio, default=None)
 
 

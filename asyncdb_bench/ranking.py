@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from asyncdb_bench import stats
 from asyncdb_bench.capacities import Capacity
@@ -37,14 +41,25 @@ class Standing:
     smallest: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """What a difference is held against: the spread of one value over blocks, and the level."""
+
+    spread: float
+    freedom: int
+    alpha: float
+
+
 def rank(
     capacities: Mapping[str, Capacity], by_block: Mapping[str, Mapping[int, float]]
 ) -> dict[str, Standing]:
     """Return every variant's standing, in the order given.
 
     Two capacities are told apart where the interval of their ratio, block by block, leaves out 1.
-    Measured once they must be :data:`ONCE` apart, and no load may lie between what the one carried
-    and the other did not.
+    Its width follows from the greater of two spreads: that of the ratio itself, and that of all
+    variants over blocks (:func:`asyncdb_bench.stats.block_spread`), whose degrees of freedom it
+    has. Measured once they must be :data:`ONCE` apart, and no load may lie between what the one
+    carried and the other did not.
 
     Parameters
     ----------
@@ -57,12 +72,12 @@ def rank(
         return {name: Standing(None, None, None, level=False) for name in capacities}
     top = max(carried, key=lambda name: carried[name].rps)
     pairs = max(1, len(carried) * (len(carried) - 1) // 2)
+    spread, freedom = stats.block_spread([by_block.get(name, {}) for name in carried])
+    noise = _Noise(spread, freedom, ALPHA / pairs)
     return {
         name: Standing(1.0, 1.0, 1.0, level=True)
         if name == top
-        else _against(
-            carried[top], each, by_block.get(top, {}), by_block.get(name, {}), ALPHA / pairs
-        )
+        else _against(carried[top], each, by_block.get(top, {}), by_block.get(name, {}), noise)
         for name, each in capacities.items()
     }
 
@@ -72,23 +87,29 @@ def _against(
     other: Capacity,
     tops: Mapping[int, float],
     others: Mapping[int, float],
-    alpha: float,
+    noise: _Noise,
 ) -> Standing:
     if other.rps == 0:
         return Standing(None, None, None, level=False)
     shared = sorted(tops.keys() & others.keys())
     if len(shared) > 1:
-        effect = stats.paired_effect(
-            [tops[block] for block in shared], [others[block] for block in shared], 1 - alpha
-        )
-        level = effect.high is None or effect.high >= 1
-        return Standing(effect.ratio, effect.low, effect.high, level, effect.mde)
+        logs = stats.log_ratios([tops[b] for b in shared], [others[b] for b in shared])
+        return _over_blocks(logs, noise)
     low = other.low / top.high if top.high else None
     high = other.high / top.low if other.high is not None and top.low else None
     once = len(top.per_block) < 2 or len(other.per_block) < 2
     ratio = other.rps / top.rps
     level = (once and ratio * ONCE >= 1) or high is None or high >= 1
     return Standing(ratio, low, high, level, ONCE if once else None)
+
+
+def _over_blocks(logs: NDArray[np.float64], noise: _Noise) -> Standing:
+    n, centre = len(logs), float(np.mean(logs))
+    spread = max(float(np.std(logs, ddof=1)), math.sqrt(2) * noise.spread)
+    freedom = max(noise.freedom, n - 1)
+    low, high = stats.t_bounds(centre, spread / math.sqrt(n), freedom, 1 - noise.alpha)
+    smallest = math.exp(stats.detectable(spread, n, noise.alpha, freedom=freedom))
+    return Standing(math.exp(centre), math.exp(low), math.exp(high), high >= 0, smallest)
 
 
 def leaders(standings: Mapping[str, Standing]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -371,7 +371,9 @@ def bootstrap_between(
     return float(low), float(high)
 
 
-def detectable(spread: float, n: int, alpha: float = 0.05, power: float = 0.8) -> float:
+def detectable(
+    spread: float, n: int, alpha: float = 0.05, power: float = 0.8, freedom: int | None = None
+) -> float:
     """Return the smallest true log ratio that n blocks show to differ from zero.
 
     Parameters
@@ -380,6 +382,7 @@ def detectable(spread: float, n: int, alpha: float = 0.05, power: float = 0.8) -
     n : blocks, 2 or more.
     alpha : two-sided level of the t test.
     power : with which it is shown, 0 to 1.
+    freedom : degrees of freedom of the spread; None: n - 1.
 
     Returns
     -------
@@ -390,8 +393,39 @@ def detectable(spread: float, n: int, alpha: float = 0.05, power: float = 0.8) -
 
     if spread <= 0:
         return 0.0
-    critical = float(stdtrit(n - 1, 1 - alpha / 2))
-    return float(nctdtrinc(n - 1, 1 - power, critical)) * spread / math.sqrt(n)
+    freedom = n - 1 if freedom is None else freedom
+    critical = float(stdtrit(freedom, 1 - alpha / 2))
+    return float(nctdtrinc(freedom, 1 - power, critical)) * spread / math.sqrt(n)
+
+
+def block_spread(values: Sequence[Mapping[int, float]]) -> tuple[float, int]:
+    """Return how far single values stray once treatments and blocks are accounted for.
+
+    The residual standard deviation of an additive model of the logarithms, a term per treatment and
+    one per block (Fisher's randomised blocks, *The Design of Experiments*, 1935), by least squares,
+    so that a treatment may miss a block.
+
+    Parameters
+    ----------
+    values : positive, by block, one mapping per treatment.
+
+    Returns
+    -------
+    Standard deviation of a logarithm, and its degrees of freedom: 0 where nothing is left over.
+    """
+    cells = [(row, block, value) for row, own in enumerate(values) for block, value in own.items()]
+    blocks = sorted({block for _, block, _ in cells})
+    design = np.zeros((len(cells), len(values) + len(blocks)))
+    for place, (row, block, _) in enumerate(cells):
+        design[place, row] = design[place, len(values) + blocks.index(block)] = 1
+    logs = np.log([value for _, _, value in cells])
+    if not len(logs):
+        return 0.0, 0
+    fitted, _, rank, _ = np.linalg.lstsq(design, logs)
+    freedom = len(cells) - int(rank)
+    if freedom < 1:
+        return 0.0, 0
+    return math.sqrt(float(((logs - design @ fitted) ** 2).sum()) / freedom), freedom
 
 
 def blocks_needed(

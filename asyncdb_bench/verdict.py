@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asyncdb_bench.analysis import Comparison
-from asyncdb_bench.capacities import Capacity
+from asyncdb_bench.capacities import Capacity, amount
 from asyncdb_bench.conditions import DEAR, conditions
 from asyncdb_bench.ranking import ONCE, leaders
 from asyncdb_bench.wording import listed, number, warranted
@@ -110,7 +110,9 @@ def _badges(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> tuple[
     )
     smallest = [each.smallest for each in comparison.standings.values() if each.smallest]
     if smallest:
-        found.append(Badge(f"smallest difference that shows: {min(smallest) - 1:.0%}"))
+        least = min(smallest)
+        size = f"{least - 1:.0%}" if least < ONCE else f"{least:.2g} x"
+        found.append(Badge(f"smallest difference that would show: {size}"))
     return tuple(found)
 
 
@@ -196,10 +198,11 @@ def _ratio(best: float, name: str, comparison: Comparison) -> str:
     other, standing = comparison.capacities[name], comparison.standings[name]
     if other.rps == 0:
         return f"not even {number(other.high)}/s" if other.high else "nothing"
+    share = standing.ratio if standing.ratio is not None else other.rps / best
     bounds = ""
     if len(other.per_block) > 1 and standing.low is not None and standing.high is not None:
         bounds = f", {standing.low:.0%} to {standing.high:.0%}"
-    return f"{amount(other)}/s ({other.rps / best:.0%}{bounds})"
+    return f"{amount(other)}/s ({share:.0%}{bounds})"
 
 
 def _why(comparison: Comparison) -> str:
@@ -266,10 +269,3 @@ def rate(capacity: Capacity) -> str:
     if capacity.rps == 0:
         return f"< {number(capacity.high)}/s" if capacity.high else "none"
     return f"{'≥ ' if capacity.open_ended else ''}{amount(capacity)}/s"
-
-
-def amount(capacity: Capacity) -> str:
-    """Return a capacity, 1/s, with no more digits than its interval over blocks warrants."""
-    if len(capacity.per_block) < 2:
-        return number(capacity.rps)
-    return warranted(capacity.rps, capacity.low, capacity.high)

@@ -63,8 +63,8 @@ def draw(
             if own.empty or is_cell(asked[each.scenario]):
                 continue
             of = each.scenario
-            mine = {variant: curve for (name, variant), curve in curves.items() if name == of}
-            felt = {variant: found for (name, variant), found in courses.items() if name == of}
+            mine = {name: curves[of, name] for name in each.capacities if (of, name) in curves}
+            felt = {name: courses[of, name] for name in each.capacities if (of, name) in courses}
             found = _of_one(each, own, asked[of], mine, felt, looks)
             for place, curve in enumerate(curves_over[of]):
                 found[f"knob{place}"] = knob_curve(curve, of)

@@ -55,7 +55,7 @@ def test_it_says_up_to_where_the_answer_holds() -> None:
     found = said(climb("native", 500, 1.0), climb("blocking", 200, 1.0))
     assert found[0].startswith("beyond about 500/s no variant of this run holds the objective")
     assert said(climb("native", 600, 1.0), climb("blocking", 200, 1.0))[0] == (
-        "the ladder ended at 600/s: what lies beyond was not asked"
+        "the ladder ended at about 600/s: what lies beyond was not asked"
     )
 
 
@@ -68,6 +68,13 @@ def test_it_says_who_answers_sooner_at_a_low_load_and_who_keeps_the_loop_freer()
         "where the loop must stay free for others, native does better up to 200/s: loop lag p99 3"
         " against 30 ms" in found
     )
+
+
+def test_a_rival_must_be_ahead_of_all_that_are_level() -> None:
+    best = [climb("native", 500, 2.0), climb("executor", 500, 1.2)]
+    assert not any("CPU" in each for each in said(*best, climb("blocking", 200, 1.0)))
+    found = said(*best, climb("blocking", 200, 0.6))
+    assert any("2.0 x less CPU (0.6 against 1.2 ms" in each for each in found)
 
 
 def test_intervals_that_touch_are_no_difference() -> None:
@@ -109,5 +116,5 @@ def test_badges_tell_validity_replication_and_the_smallest_difference() -> None:
     assert [(each.text, each.warns) for each in badges] == [
         ("measured soundly", False),
         ("measured once, not replicated", True),
-        ("smallest difference that shows: 50%", False),
+        ("smallest difference that would show: 1.5 x", False),
     ]

@@ -88,6 +88,8 @@ def print_result(written: Written) -> None:
         text = Text(f"{comparison.scenario}: ", style="bold")
         text.append(f"{verdict.sentence}.", style="" if verdict.sound else "red")
         console.print(text)
+        for each in verdict.conditions:
+            console.print(Text(f"- {each}."))
         if verdict.sureness:
             console.print(Text(f"How sure: {verdict.sureness}.", style="dim"))
         console.print()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from asyncdb_bench.analysis import Comparison
+from asyncdb_bench.capacities import amount
 from asyncdb_bench.report.axes import HATCH, Looks, legend, plain
 from asyncdb_bench.report.drawing import INK, Data, Drawing, drawing
 from asyncdb_bench.wording import number
@@ -21,7 +22,7 @@ PHASE_LOOKS = {
 }
 
 
-def phases(comparison: Comparison) -> Drawing:
+def phases(comparison: Comparison, looks: Looks) -> Drawing:
     """Draw where the time went: each phase's share of the mean latency, which stands beside it.
 
     Shares, because the slowest variant's bar would leave nothing to see of the others'.
@@ -31,13 +32,18 @@ def phases(comparison: Comparison) -> Drawing:
     figure = Figure(figsize=(8, 1.5 + 0.42 * len(names)), layout="constrained")
     axes = figure.add_subplot()
     left = [0.0] * len(names)
+    hover: dict[str, list[str]] = {}
     for phase, (colour, label, hatch) in PHASE_LOOKS.items():
         widths = [100 * comparison.phases[name][phase] / totals[name] for name in names]
-        axes.barh(
+        bars = axes.barh(
             range(len(names)), widths, left=left, color=colour, label=label, height=0.62,
             hatch=hatch, edgecolor="#ffffff", linewidth=0,
         )  # fmt: skip
         left = [a + b for a, b in zip(left, widths, strict=True)]
+        for bar, name, width in zip(bars, names, widths, strict=True):
+            bar.set_gid(looks.gid(name, phase))
+            value = number(comparison.phases[name][phase])
+            hover[looks.gid(name, phase)] = [f"{name}: {label} {value} ms, {width:.0f} %"]
     axes.set_yticks(range(len(names)), [f"{plain(name)}  {totals[name]:,.3g} ms" for name in names])
     axes.set_xlim(0, 100)
     axes.grid(visible=False, axis="y")
@@ -56,7 +62,7 @@ def phases(comparison: Comparison) -> Drawing:
         (name, *(number(each[phase]) for phase in PHASE_LOOKS), number(totals[name]))
         for name, each in comparison.phases.items()
     )
-    return drawing(figure, f"phases-{comparison.scenario}", text, Data(columns, rows))
+    return drawing(figure, f"phases-{comparison.scenario}", text, Data(columns, rows), hover)
 
 
 def capacity(comparison: Comparison, looks: Looks) -> Drawing:
@@ -65,20 +71,22 @@ def capacity(comparison: Comparison, looks: Looks) -> Drawing:
     figure = Figure(figsize=(8, 1.1 + 0.42 * len(names)), layout="constrained")
     axes = figure.add_subplot()
     rows = []
+    hover: dict[str, list[str]] = {}
     for place, name in enumerate(names):
         each, limit = comparison.capacities[name], comparison.limits.get(name)
         unsound = name in comparison.invalid
         colour = looks.of(name)["color"]
-        axes.barh(
+        (bar,) = axes.barh(
             place, each.rps, height=0.62, linewidth=1, edgecolor=colour,
             color="none" if unsound else colour, hatch=HATCH if unsound else None,
         )  # fmt: skip
+        bar.set_gid(looks.gid(name, "bar"))
         high = each.high if each.high is not None else each.rps
         axes.plot([each.low, high], [place, place], color=INK, linewidth=1.4, marker="|")
         ceiling = limit.ceiling.rps if limit is not None and limit.ceiling is not None else None
         if ceiling is not None:
             axes.plot([ceiling], [place], marker="D", markersize=7, color="none", mec=INK)
-        label = f"{'≥ ' if each.open_ended else ''}{number(each.rps)}" if each.rps else "none"
+        label = f"{'≥ ' if each.open_ended else ''}{amount(each)}" if each.rps else "none"
         axes.annotate(
             label + (" invalid" if unsound else ""),
             (max(high, each.rps), place),
@@ -87,6 +95,7 @@ def capacity(comparison: Comparison, looks: Looks) -> Drawing:
             va="center",
             fontsize=9,
         )
+        hover[looks.gid(name, "bar")] = [f"{name}: {label}/s"]
         rows.append(
             (
                 name,
@@ -111,5 +120,5 @@ def capacity(comparison: Comparison, looks: Looks) -> Drawing:
     )
     columns = ("variant", "capacity, 1/s", "from", "to", "ceiling, 1/s", "doubts")
     return drawing(
-        figure, f"capacity-{comparison.scenario}", text, Data(columns, tuple(rows[::-1]))
+        figure, f"capacity-{comparison.scenario}", text, Data(columns, tuple(rows[::-1])), hover
     )

@@ -87,7 +87,7 @@ def _of_one(
     if curves:
         found["percentiles"] = percentiles(each, curves, looks)
     if each.phases:
-        found["phases"] = phases(each)
+        found["phases"] = phases(each, looks)
     if each.by_load.loop_lag_p99_ms.notna().any():
         found["loop"] = loop(each, asked, looks)
     if felt:

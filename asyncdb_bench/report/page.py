@@ -159,7 +159,7 @@ def repeat_command(manifest: Manifest) -> str:
     return (
         f"bench.py run --profile {plan.settings.profile} --strategy {strategies}"
         f" --scenario {scenarios} --seed {manifest.seed} --blocks {plan.settings.blocks}"
-        f" --budget {plan.settings.budget}"
+        f" --budget {plan.settings.budget} --time-budget {plan.settings.time_budget_s:g}"
     ) + (f" --inject {fault_label(twins[0])}" if twins else "")
 
 

@@ -106,6 +106,19 @@ def test_small_runs_have_a_report(tmp_path: Path, steps: list[Any]) -> None:
     assert page.rstrip().endswith("</html>")
 
 
+def test_what_is_beyond_a_capacity_is_folded_and_long_lists_are_cut(tmp_path: Path) -> None:
+    steps = usual_steps("native", "executor")
+    drifting = [
+        replace(each, steady=False, notes=("not steady: it drifts",), step=each.step + n)
+        for n, each in enumerate(steps * 4)
+    ]
+    page, _ = written(tmp_path, manifest(), drifting)
+    doubts = page[page.index('id="doubts"') : page.index('id="environment"')]
+    assert "and 10 more steps" in doubts
+    assert "8 steps beyond the capacity" in doubts
+    assert doubts.count("it drifts") == 24
+
+
 def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
     page, outcome = written(tmp_path, manifest(), usual_steps("native", "executor"))
     again = report.write(
@@ -176,6 +189,7 @@ def test_every_figure_is_whole_xml_with_words_and_data(tmp_path: Path) -> None:
         assert len(ET.fromstring(svg).get("aria-label", "")) > 20
         assert "Show data" in figure
         assert figure.count("<tr") > 2
+    assert "<title>native: 200/s</title>" in page
 
 
 def test_an_invalid_step_is_hatched_and_joined_to_nothing(tmp_path: Path) -> None:

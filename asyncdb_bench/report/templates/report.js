@@ -101,7 +101,7 @@
     filters.addEventListener("reset", () => setTimeout(apply));
   }
 
-  // Hover: the marker nearest to the pointer tells its value.
+  // Hover: the mark nearest to the pointer tells its value.
   const tip = make("div", "", { id: "tip", role: "status", hidden: "" });
   document.body.append(tip);
   for (const svg of document.querySelectorAll("figure svg")) {
@@ -113,12 +113,13 @@
     if (!points.length) continue;
     svg.addEventListener("pointermove", (event) => {
       let best = null;
-      let least = 22;
+      let least = 18;
       for (const { mark, text } of points) {
         const box = mark.getBoundingClientRect();
         if (!box.width) continue;
         const far = Math.hypot(
-          event.clientX - (box.left + box.width / 2), event.clientY - (box.top + box.height / 2),
+          Math.max(box.left - event.clientX, 0, event.clientX - box.right),
+          Math.max(box.top - event.clientY, 0, event.clientY - box.bottom),
         );
         if (far < least) [least, best] = [far, text];
       }

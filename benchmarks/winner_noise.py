@@ -1,8 +1,8 @@
 """How often equal variants are told apart, and how far spread helps.
 
-``.venv/bin/python benchmarks/winner_noise.py`` draws capacities of variants that are all alike and
-counts the runs in which any is said to fall short of the one that came out best: as the report
-ranks them, and with each pair's own spread and degrees of freedom alone.
+``PYTHONPATH=. .venv/bin/python benchmarks/winner_noise.py`` draws capacities of variants that are
+all alike and counts the runs in which any is said to fall short of the one that came out best: as
+the report ranks them, and with each pair's own spread and degrees of freedom alone.
 """
 
 from __future__ import annotations

@@ -87,3 +87,25 @@ def test_a_constant_ratio_is_found_as_it_is(values: list[float], ratio: float) -
     found = ranked(top=[v * ratio for v in values], other=values)["other"]
     assert found.ratio == pytest.approx(1 / ratio, rel=1e-6)  # type: ignore[attr-defined]
     assert not found.level  # type: ignore[attr-defined]
+
+
+def test_a_sevenfold_difference_shows_in_three_noisy_blocks() -> None:
+    """With a pair's own two degrees of freedom it would not: t is 14 there for five variants."""
+    rng = np.random.default_rng(1)
+    tops = {"a": 700, "b": 650, "c": 600, "d": 150, "e": 100}
+    values = {name: list(top * rng.lognormal(0, 0.25, 3)) for name, top in tops.items()}
+    found = rank(
+        {name: over_blocks(each) for name, each in values.items()},
+        {name: dict(enumerate(each)) for name, each in values.items()},
+    )
+    assert set(leaders(found)) == {"a", "b", "c"}
+
+
+def test_what_strays_more_than_the_others_is_held_against_its_own_spread() -> None:
+    quiet = {name: [1000.0 * f for f in (1, 1.01, 0.99)] for name in "abcd"}
+    values = quiet | {"wild": [900.0, 150.0, 1100.0]}
+    found = rank(
+        {name: over_blocks(each) for name, each in values.items()},
+        {name: dict(enumerate(each)) for name, each in values.items()},
+    )
+    assert found["wild"].level

@@ -63,3 +63,21 @@ def test_the_interval_over_blocks_covers_as_often_as_it_says() -> None:
         low, high = stats.mean_interval(blocks) or (0, 0)
         hits += low <= 500 <= high
     assert 1870 <= hits <= 1930
+
+
+def test_the_spread_left_over_is_that_of_randomised_blocks() -> None:
+    rng = np.random.default_rng(3)
+    logs = rng.normal(0, 0.2, (4, 6)) + np.arange(4)[:, None] + 5 * rng.normal(0, 1, 6)
+    left = logs - logs.mean(1, keepdims=True) - logs.mean(0) + logs.mean()
+    spread, freedom = stats.block_spread([dict(enumerate(np.exp(row))) for row in logs])
+    assert spread == pytest.approx(np.sqrt((left**2).sum() / 15))
+    assert freedom == 15
+
+
+def test_a_treatment_may_miss_a_block() -> None:
+    whole = [{0: 1.0, 1: 2.0, 2: 4.0}, {0: 3.0, 1: 6.0}]
+    spread, freedom = stats.block_spread(whole)
+    assert spread == pytest.approx(0, abs=1e-9)
+    assert freedom == 1
+    assert stats.block_spread([{0: 1.0}, {1: 2.0}]) == (0.0, 0)
+    assert stats.block_spread([]) == (0.0, 0)

@@ -32,11 +32,13 @@ def notes(
 def steps_compared(
     records: Sequence[Step], comparisons: Sequence[Comparison]
 ) -> Iterator[tuple[str, str, list[Step]]]:
-    """Yield scenario, variant and its steps at the common load, one per block."""
+    """Yield scenario, variant and its sound steps at the common load, one per block."""
     for comparison in comparisons:
         for variant in comparison.rows.index:
             place = (comparison.scenario, variant, comparison.common_rps)
-            own = [s for s in records if (s.scenario, s.variant, s.offered_rps) == place]
+            own = [
+                s for s in records if s.valid and (s.scenario, s.variant, s.offered_rps) == place
+            ]
             yield comparison.scenario, variant, own
 
 

@@ -30,9 +30,9 @@ class Limit:
 
 
 def phases_at(records: Sequence[Step], load: float | None) -> dict[str, dict[str, float]]:
-    """Return the mean of each phase at one offered load, by variant, milliseconds."""
+    """Return the mean of each phase over sound steps at one load, by variant, milliseconds."""
     found: dict[str, dict[str, float]] = {}
-    at_load = [record for record in records if record.offered_rps == load]
+    at_load = [record for record in records if record.valid and record.offered_rps == load]
     for variant in dict.fromkeys(record.variant for record in at_load):
         (seen,) = pictures([record for record in at_load if record.variant == variant])
         if seen.samples:

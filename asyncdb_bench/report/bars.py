@@ -27,7 +27,8 @@ def phases(comparison: Comparison, looks: Looks) -> Drawing:
 
     Shares, because the slowest variant's bar would leave nothing to see of the others'.
     """
-    names = list(comparison.phases)[::-1]
+    ordered = [name for name in comparison.capacities if name in comparison.phases]
+    names = ordered[::-1]
     totals = {name: sum(comparison.phases[name].values()) or 1.0 for name in names}
     figure = Figure(figsize=(8, 1.5 + 0.42 * len(names)), layout="constrained")
     axes = figure.add_subplot()
@@ -50,8 +51,9 @@ def phases(comparison: Comparison, looks: Looks) -> Drawing:
     axes.set_xlabel("share of the mean latency, %")
     legend(axes)
     told = "; ".join(
-        f"{name}: " + ", ".join(f"{phase} {number(value)} ms" for phase, value in each.items())
-        for name, each in comparison.phases.items()
+        f"{name}: "
+        + ", ".join(f"{phase} {number(ms)} ms" for phase, ms in comparison.phases[name].items())
+        for name in ordered
     )
     text = (
         f"{comparison.scenario}: where the time went at {number(comparison.common_rps or 0)}"
@@ -59,8 +61,12 @@ def phases(comparison: Comparison, looks: Looks) -> Drawing:
     )
     columns = ("variant", *(f"{name.replace('_', ' ')}, ms" for name in PHASE_LOOKS), "mean, ms")
     rows = tuple(
-        (name, *(number(each[phase]) for phase in PHASE_LOOKS), number(totals[name]))
-        for name, each in comparison.phases.items()
+        (
+            name,
+            *(number(comparison.phases[name][phase]) for phase in PHASE_LOOKS),
+            number(totals[name]),
+        )
+        for name in ordered
     )
     return drawing(figure, f"phases-{comparison.scenario}", text, Data(columns, rows), hover)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from asyncdb_bench.analysis import Comparison, command_of
 from asyncdb_bench.capacities import Capacity
 from asyncdb_bench.model import Deployment, Manifest, Step, Variant
+from asyncdb_bench.wording import listed
 
 HOLDS = "holds"
 NOT = "no longer holds"
@@ -252,11 +253,11 @@ def _executor(then: Then, comparisons: Sequence[Comparison]) -> Claim:
     worse = [name for name, a, b in pairs if b.rps > APART * a.rps]
     figures = _carried(then.executor.label, then.celery.label, pairs)
     if better and not worse:
-        return Claim(claim, figures, HOLDS, f"it carries more than his Celery on {_list(better)}")
+        return Claim(claim, figures, HOLDS, f"it carries more than his Celery on {listed(better)}")
     if worse and not better:
-        return Claim(claim, figures, NOT, f"his Celery carries more on {_list(worse)}")
+        return Claim(claim, figures, NOT, f"his Celery carries more on {listed(worse)}")
     if better:
-        because = f"on the workload: better on {_list(better)}, worse on {_list(worse)}"
+        because = f"on the workload: better on {listed(better)}, worse on {listed(worse)}"
         return Claim(claim, figures, DEPENDS, because)
     return Claim(claim, figures, DEPENDS, "on other things than capacity: the two are level")
 
@@ -295,10 +296,10 @@ def _today(then: Then, comparisons: Sequence[Comparison]) -> Claim:
     more = [name for name, a, b in pairs if a.rps > APART * b.rps]
     less = [name for name, a, b in pairs if b.rps > APART * a.rps]
     if more and not less:
-        because = f"native carries more than {best.label} on {_list(more)}"
+        because = f"native carries more than {best.label} on {listed(more)}"
         return Claim(claim, figures, HOLDS, because)
     if less:
-        return Claim(claim, figures, NOT, f"{best.label} carries more on {_list(less)}")
+        return Claim(claim, figures, NOT, f"{best.label} carries more on {listed(less)}")
     because = f"on other things than capacity: native and {best.label} are level"
     return Claim(claim, figures, DEPENDS, because)
 
@@ -327,10 +328,6 @@ def _rate(carried: Capacity) -> str:
     if not carried.rps:
         return "nothing of what was offered"
     return f"{'at least ' if carried.open_ended else ''}{carried.rps:,.0f}/s"
-
-
-def _list(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def markdown(found: Sequence[Claim], manifest: Manifest) -> str:

@@ -13,9 +13,9 @@ from asyncdb_bench.console import wide_console
 from asyncdb_bench.effects import Cell
 from asyncdb_bench.errors import StoreError, UsageError
 from asyncdb_bench.report.compare_page import percent, probability, write_page
-from asyncdb_bench.report.page import number
 from asyncdb_bench.sides import Duel, Side, compare_sides
 from asyncdb_bench.tables import steps_table
+from asyncdb_bench.wording import number
 
 STYLES = {"faster": "green", "slower": "red", "invalid": "red", "inconclusive": "yellow"}
 

@@ -15,6 +15,7 @@ from asyncdb_bench.progress import duration
 from asyncdb_bench.report import Written
 from asyncdb_bench.sweep import is_cell
 from asyncdb_bench.verdict import rate
+from asyncdb_bench.wording import counted, number
 
 COLUMNS = (
     ("capacity", ""),
@@ -38,9 +39,9 @@ def print_intention(plan: Plan) -> None:
     """Print one line on what will run and how long it takes."""
     settings = plan.settings
     print(  # noqa: T201
-        f"profile {settings.profile}: {_count(len(plan.variants), 'variant')} in"
-        f" {_count(len(plan.scenarios), 'scenario')}, {_count(settings.blocks, 'block')},"
-        f" {_count(len(plan.trials), 'trial')}; at most about {duration(estimate_s(plan))}",
+        f"profile {settings.profile}: {counted(len(plan.variants), 'variant')} in"
+        f" {counted(len(plan.scenarios), 'scenario')}, {counted(settings.blocks, 'block')},"
+        f" {counted(len(plan.trials), 'trial')}; at most about {duration(estimate_s(plan))}",
         flush=True,
     )
 
@@ -113,12 +114,5 @@ def _table(comparison: Any) -> Table:
 
 
 def _cell(value: Any, key: str) -> str:
-    if value is None or value != value:  # noqa: PLR0124 - NaN
-        return "–"
-    if key == "error_rate":
-        return f"{value:.2%}"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    shown = number(value)
+    return f"{value:.2%}" if key == "error_rate" and shown != "–" else shown

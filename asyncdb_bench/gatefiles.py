@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from asyncdb_bench.gate import GateCell, GateResult
-from asyncdb_bench.wording import markdown_cell, xml_text
+from asyncdb_bench.wording import counted, markdown_cell, number, xml_text
 
 MARKS = {"pass": "✅", "improve": "🎉", "regress": "❌", "inconclusive": "❔", "invalid": "⚠️"}
 SENTENCES = {
@@ -24,7 +24,7 @@ def markdown(result: GateResult) -> str:
         f"## {MARKS[result.verdict]} Performance gate: {result.verdict}",
         "",
         f"{SENTENCES[result.verdict]} {result.head} against {result.base};"
-        f" {_count(result.blocks, 'block')}"
+        f" {counted(result.blocks, 'block')}"
         + (f", {result.confirmation_blocks} to confirm" if result.confirmation_blocks else "")
         + f". A change matters from {rules.least:.0%}, or from what the A/A shows to be noise.",
         "",
@@ -43,7 +43,7 @@ def _row(cell: GateCell) -> str:
     return (
         f"| {markdown_cell(cell.scenario)} | {markdown_cell(cell.strategy)} |"
         f" {cell.figure.title}{at} |"
-        f" {_number(cell.base_mean)} | {_number(cell.head_mean)} | {_percent(change(cell))} |"
+        f" {number(cell.base_mean)} | {number(cell.head_mean)} | {_percent(change(cell))} |"
         f" {f'{_percent(interval[0])} to {_percent(interval[1])}' if interval else '–'} |"
         f" {_percent(cell.look.noise - 1 if cell.look.noise > 1 else None)} |"
         f" {MARKS[cell.verdict]} {markdown_cell(cell.words)} |"
@@ -100,15 +100,5 @@ def junit(result: GateResult) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _number(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:+.1%}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -28,10 +28,9 @@ def rebuild(
     ------
     StoreError : a run cannot be read, or a page not be written.
     """
-    folders = list(dict.fromkeys(open_run(results, name).path for name in names))
+    folders = {folder.path: folder for folder in (open_run(results, name) for name in names)}
     runs = []
-    for path in folders:
-        folder = open_run(results, str(path))
+    for folder in folders.values():
         folder.merge_parts()
         written = write(folder, reports, figure_files=figures)
         console.print_result(written)

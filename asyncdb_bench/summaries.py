@@ -13,7 +13,7 @@ import numpy as np
 from asyncdb_bench.analysis import Comparison
 from asyncdb_bench.limits import Limit
 from asyncdb_bench.model import SCHEMA_VERSION, Manifest
-from asyncdb_bench.ranking import Standing
+from asyncdb_bench.ranking import Standing, leaders
 from asyncdb_bench.verdict import Verdict, overall, rate
 from asyncdb_bench.wording import counted, markdown_cell, warranted, xml_text
 
@@ -144,11 +144,10 @@ def _markdown_of(comparison: Comparison, verdict: Verdict) -> list[str]:
 def against_best(comparison: Comparison, variant: str) -> str:
     """Return a variant's capacity beside the best's: ``best``, ``level``, or a percentage."""
     standing = comparison.standings[variant]
-    leading = [name for name, each in comparison.standings.items() if each.level]
     if standing.ratio is None:
         return "none"
     if standing.level:
-        return "best" if leading == [variant] else "level"
+        return "best" if leaders(comparison.standings) == (variant,) else "level"
     return f"{standing.ratio:.0%}"
 
 

@@ -7,11 +7,13 @@ import re
 from collections.abc import Sequence
 
 
-def number(value: float) -> str:
-    """Return a figure with three significant digits, whole from 100 on."""
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a figure with so many significant digits, whole from 100 on; a dash for none."""
+    if value is None or math.isnan(value):
+        return "–"
     if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return f"{value:.{digits}g}"
 
 
 def warranted(value: float, low: float | None, high: float | None) -> str:

@@ -170,14 +170,10 @@ def _data(table: pd.DataFrame, figures: Sequence[tuple[str, str]]) -> Data:
         (
             str(row.variant),
             number(row.offered_rps),
-            *(_cell(row.get(key)) for _, key in figures),
+            *(number(row.get(key)) for _, key in figures),
             "" if row.valid else f"invalid: {'; '.join(row.reasons)}",
         )
         for _, row in table.iterrows()
     ]
     columns = ("variant", "offered, 1/s", *(title for title, _ in figures), "doubts")
     return Data(columns, tuple(rows))
-
-
-def _cell(value: Any) -> str:
-    return "–" if value is None or pd.isna(value) else number(float(value))

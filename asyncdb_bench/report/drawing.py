@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from asyncdb_bench.wording import xml_text
+from asyncdb_bench.wording import visible, xml_text
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, less its yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
@@ -96,7 +96,8 @@ def _svg(figure: Figure, name: str, alt: str, hover: Mapping[str, Sequence[str]]
     buffer = io.StringIO()
     with rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    root = ET.fromstring(buffer.getvalue())  # noqa: S314 - matplotlib wrote it a line above
+    # a name may hold what no XML can
+    root = ET.fromstring(xml_text(buffer.getvalue()))  # noqa: S314 - of matplotlib, just above
     for extra in root.findall(f"{{{SVG}}}metadata"):
         root.remove(extra)
     prefix = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-") + _place(name)
@@ -104,7 +105,7 @@ def _svg(figure: Figure, name: str, alt: str, hover: Mapping[str, Sequence[str]]
         _mark(element, hover)
         _rename(element, prefix)
     root.set("role", "img")
-    root.set("aria-label", xml_text(alt))
+    root.set("aria-label", visible(alt))
     return ET.tostring(root, encoding="unicode")
 
 
@@ -127,7 +128,7 @@ def _mark(element: ET.Element, hover: Mapping[str, Sequence[str]]) -> None:
     texts = hover.get(gid, ())
     if len(marks) == len(texts):
         for mark, text in zip(marks, texts, strict=True):
-            ET.SubElement(mark, f"{{{SVG}}}title").text = xml_text(text)
+            ET.SubElement(mark, f"{{{SVG}}}title").text = visible(text)
 
 
 def _rename(element: ET.Element, prefix: str) -> None:

@@ -29,7 +29,7 @@ from asyncdb_bench.report.drawing import Drawing, svg_markup
 from asyncdb_bench.summaries import against_best, ratio_bounds
 from asyncdb_bench.sweep import Map, is_cell
 from asyncdb_bench.verdict import Verdict, overall, rate
-from asyncdb_bench.wording import counted, visible, warranted
+from asyncdb_bench.wording import counted, number, visible, warranted
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def render(
         if not is_cell(asked[comparison.scenario])
     ]
     planned, done = len(manifest.plan.trials), sum(not end.failure for end in ends)
-    page = environment.get_template("report.html.j2").render(
+    return environment.get_template("report.html.j2").render(
         manifest=manifest,
         plan=manifest.plan,
         sections=shown,
@@ -98,7 +98,7 @@ def render(
         counted=counted,
         places={each.label: place for place, each in enumerate(manifest.plan.variants)},
         schema_version=SCHEMA_VERSION,
-        script=Markup(script()),  # noqa: S704 - a file of ours
+        script=script(),
         asked=asked,
         figures=figures,
         curves_over=findings.curves_over,
@@ -119,7 +119,6 @@ def render(
         repeat=repeat_command(manifest),
         total=int(steps.requests.sum()) if len(steps) else 0,
     )
-    return visible(page)
 
 
 def templates() -> Environment:
@@ -128,6 +127,7 @@ def templates() -> Environment:
         loader=PackageLoader("asyncdb_bench.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -135,9 +135,15 @@ def templates() -> Environment:
     return environment
 
 
-def script() -> str:
+def script() -> Markup:
     """Return the little script that a page carries; everything can be read without it."""
-    return files("asyncdb_bench.report").joinpath("templates", "report.js").read_text("utf-8")
+    path = files("asyncdb_bench.report").joinpath("templates", "report.js")
+    return Markup(path.read_text("utf-8"))  # noqa: S704 - a file of ours
+
+
+def _shown(value: Any) -> Any:
+    """Return what a template is to show; texts from data without what hides or turns around."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def ranged(row: Any, figure: str) -> str:
@@ -171,15 +177,6 @@ def _request(name: str, label: str) -> str:
     """Return what was typed: the label's knobs after the full name, without an A/A's number."""
     knobs = label.partition("#")[0].partition(":")[2]
     return f"{name}:{knobs}" if knobs else name
-
-
-def number(value: Any, digits: int = 3) -> str:
-    """Return a figure with as many digits as it deserves; a dash where there is none."""
-    if value is None or pd.isna(value):
-        return "–"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.{digits}g}"
 
 
 def share(value: Any) -> str:

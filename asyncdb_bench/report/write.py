@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncdb_bench import summaries
+from asyncdb_bench.accounts import steps_compared
 from asyncdb_bench.analysis import Comparison, compare
 from asyncdb_bench.claims import claims, markdown
 from asyncdb_bench.curves import COLUMNS, SERIES, courses, percentile_curves
 from asyncdb_bench.errors import StoreError
 from asyncdb_bench.knobcurve import knob_curves
-from asyncdb_bench.model import Manifest, Step
+from asyncdb_bench.model import Manifest
 from asyncdb_bench.store import RunFolder, point_latest, write_bytes, write_text
 from asyncdb_bench.sweep import Map, is_cell, make_map
 from asyncdb_bench.sweep import markdown as map_markdown
@@ -46,18 +47,6 @@ class Written:
         return all(others) and (self.found_map is None or self.found_map.sound)
 
 
-def steps_at_common_load(
-    records: Sequence[Step], comparisons: Sequence[Comparison]
-) -> dict[tuple[str, int], tuple[str, str]]:
-    """Return scenario and variant by trial and step, for the sound steps that are compared."""
-    loads = {each.scenario: each.common_rps for each in comparisons}
-    return {
-        (step.trial, step.step): (step.scenario, step.variant)
-        for step in records
-        if step.valid and step.offered_rps == loads.get(step.scenario)
-    }
-
-
 def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Written:
     """Write the report of a run, and its summaries.
 
@@ -84,7 +73,13 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     comparisons = tuple(compare(manifest, steps, ends, records))
     verdicts = tuple(decide(each, manifest.plan.settings.blocks) for each in comparisons)
     cells = {each.label for each in manifest.plan.scenarios if is_cell(each)}
-    wanted = steps_at_common_load(records, [c for c in comparisons if c.scenario not in cells])
+    wanted = {
+        (step.trial, step.step): (scenario, variant)
+        for scenario, variant, own in steps_compared(
+            records, [each for each in comparisons if each.scenario not in cells]
+        )
+        for step in own
+    }
     damage: list[str] = []
     curves = _readable(
         damage, lambda: percentile_curves(folder.tables("requests", COLUMNS), wanted)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from asyncdb_bench.analysis import compare
 from asyncdb_bench.beside import Told, beside, warnings
 from asyncdb_bench.model import Step
+from asyncdb_bench.report.beside_page import write_beside
 from asyncdb_bench.tables import steps_table
 from asyncdb_bench.verdict import decide
 from tests.factories import manifest, step
@@ -42,6 +44,14 @@ def test_a_scenario_that_one_run_lacks_is_shown_as_lacking() -> None:
     first, second = beside([told("one", {"a": 100}), told("two", {"a": 100}, "slow")])
     assert first.rows["a"][1] is None
     assert second.sentences[0] == ""
+
+
+def test_a_page_shows_what_a_name_hides(tmp_path: Path) -> None:
+    odd = "esc\x1b \u202eback"
+    page = write_beside([told("one", {odd: 300}), told("two", {odd: 200})], tmp_path).read_text()
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+    assert page.count("esc\ufffd \ufffdback") > 2
 
 
 def test_other_machines_and_other_work_are_warned_of() -> None:

@@ -50,6 +50,9 @@ list: $(STAMP) ## strategies, scenarios and profiles with their knobs
 test: $(STAMP) ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
+test-unit: $(STAMP) ## the tests that need no service, in seconds
+	@$(BIN)/python -m pytest -q -m "not services and not e2e and not browser" $(ARGS)
+
 lint: $(STAMP) ## ruff: lint and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

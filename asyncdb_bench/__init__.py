@@ -1,3 +1,76 @@
-"""asyncdb-bench measures how a Tornado application should call its SQL database."""
+"""asyncdb-bench measures how a Tornado application should call its SQL database.
+
+Authors of strategies and scenarios write with the names below; docs/add-a-strategy.md and
+docs/add-a-scenario.md say how. They are stable: a change of one is announced in CHANGELOG.md.
+"""
+
+from asyncdb_bench.contract.celery.strategy import WorkerStrategy
+from asyncdb_bench.contract.celery.worker_knobs import WorkerKnobs
+from asyncdb_bench.contract.data.standard import SlowKnobs, StandardKnobs, StandardScenario
+from asyncdb_bench.contract.driver_strategy import DriverStrategy
+from asyncdb_bench.contract.engine import make_async_engine, make_engine, translated
+from asyncdb_bench.contract.knob import BUDGET, knob
+from asyncdb_bench.contract.operation import (
+    Operation,
+    Params,
+    Steps,
+    drive,
+    drive_async,
+    operation,
+)
+from asyncdb_bench.contract.scenario import Scenario, ScenarioKnobs, Workload
+from asyncdb_bench.contract.session_strategies import (
+    AsyncSessionStrategy,
+    PooledStrategy,
+    PoolKnobs,
+    SessionStrategy,
+)
+from asyncdb_bench.contract.strategy import Context, Knobs, Strategy
+from asyncdb_bench.contract.thread_strategy import ThreadKnobs, ThreadStrategy
+from asyncdb_bench.contract.timing import hand_over, taken_back
+from asyncdb_bench.errors import KnobError, RequestTimeoutError, UnavailableError
+from asyncdb_bench.old_names import serve_old_names
+from asyncdb_bench.records.plan import Objective, Part, Segment
 
 __version__ = "0.1.0"
+__all__ = [
+    "BUDGET",
+    "AsyncSessionStrategy",
+    "Context",
+    "DriverStrategy",
+    "KnobError",
+    "Knobs",
+    "Objective",
+    "Operation",
+    "Params",
+    "Part",
+    "PoolKnobs",
+    "PooledStrategy",
+    "RequestTimeoutError",
+    "Scenario",
+    "ScenarioKnobs",
+    "Segment",
+    "SessionStrategy",
+    "SlowKnobs",
+    "StandardKnobs",
+    "StandardScenario",
+    "Steps",
+    "Strategy",
+    "ThreadKnobs",
+    "ThreadStrategy",
+    "UnavailableError",
+    "WorkerKnobs",
+    "WorkerStrategy",
+    "Workload",
+    "drive",
+    "drive_async",
+    "hand_over",
+    "knob",
+    "make_async_engine",
+    "make_engine",
+    "operation",
+    "taken_back",
+    "translated",
+]
+
+serve_old_names()

@@ -1,20 +1,16 @@
-"""The story of a run: plan, services, trials, store, analysis, report."""
+"""The story of a run: plan, services, trials, records, analysis, report."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from asyncdb_bench import plan as planning
-from asyncdb_bench import report, store
-from asyncdb_bench.canary import canary
-from asyncdb_bench.cores import on_cores, permitted, share_out, usable_cores
-from asyncdb_bench.deployment import example, measure_deployment
+from asyncdb_bench import report
 from asyncdb_bench.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
@@ -22,17 +18,23 @@ from asyncdb_bench.errors import (
     EXIT_SERVICE,
     ServiceError,
 )
-from asyncdb_bench.lock import MachineLock
-from asyncdb_bench.machine import fingerprint, git, machine, versions
-from asyncdb_bench.model import SCHEMA_VERSION, Calibration, Manifest, Pinning, Plan, TrialEnd
-from asyncdb_bench.plugins import CHECKOUT
-from asyncdb_bench.progress import Progress, make_progress
+from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
+from asyncdb_bench.plan.registry import CHECKOUT
+from asyncdb_bench.records.plan import Pinning, Plan
+from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Manifest
+from asyncdb_bench.records.run_folder import RunFolder, make_run_folder, read_calibration
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial import Bench, run_trial
+from asyncdb_bench.trial.canary import machine_pace
+from asyncdb_bench.trial.deployment import example, measure_deployment
+from asyncdb_bench.trial.host import describe_machine, fingerprint, git, versions
+from asyncdb_bench.trial.ladder import RunContext
+from asyncdb_bench.trial.lock import MachineLock
+from asyncdb_bench.trial.one_trial import TrialRunner
+from asyncdb_bench.trial.schedule_loop import Display, Results, Schedule, ScheduleLoop
 
 HESITATE_S = 3
 
-Trials = Callable[[Bench, Plan, Progress, float], list[TrialEnd]]
+S = TypeVar("S", bound=Schedule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,134 +46,163 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended: its folder, its report, and the exit code."""
+class Finished(Generic[S]):
+    """How a run ended: its folder, schedule, results and report, and the exit code."""
 
-    folder: store.RunFolder
+    folder: RunFolder
+    schedule: S
+    results: Results
     report: report.Written
     exit_code: int
 
 
 def run(
-    plan: Plan, places: Places, command: Sequence[str] = (), trials: Trials | None = None
-) -> Outcome:
-    """Measure what the plan says and write the report.
+    plan: Plan,
+    places: Places,
+    display: AbstractContextManager[Display],
+    make_schedule: Callable[[Plan], S],
+    command: Sequence[str] = (),
+) -> Finished[S]:
+    """Measure what a schedule asks for and write the report.
 
     Parameters
     ----------
-    plan : what to measure.
+    plan : variants, scenarios and settings.
     places : where to write.
+    display : what is shown meanwhile.
+    make_schedule : makes it of the plan, once it is known which variants can be run here.
     command : how it was asked for, for the manifest.
-    trials : runs the trials, until a moment on the monotonic clock; default: the plan's, in order.
 
     Raises
     ------
     StoreError : nothing can be written.
     ServiceError : PostgreSQL did not start.
     """
-    folder = store.make_run_folder(places.results, new_run_id(plan))
-    interrupted, ends = False, []
+    folder = make_run_folder(places.results, new_run_id(plan))
+    loop: ScheduleLoop[S] | None = None
+    interrupted = False
     try:
-        with (
-            MachineLock(command) as lock,
-            make_progress(plan, planning.estimate_s(plan)) as progress,
-        ):
-            warn_of(lock, progress)
-            ends = measure(plan, folder, progress, command, lock, trials or run_trials)
+        with MachineLock(command) as lock, display as shown:
+            warn_of(lock, shown)
+            with prepared(plan, folder, shown, command, lock) as (possible, context, left_s):
+                runner = TrialRunner(context)
+                loop = ScheduleLoop(make_schedule(possible), runner, shown, left_s)
+                try:
+                    loop.run()
+                finally:
+                    note_schedule(folder, loop.schedule)
+                if possible.settings.deployment:
+                    measure_deployments(context, possible, shown)
     except KeyboardInterrupt:
         interrupted = True
-    if not folder.has_manifest:
+    if loop is None:
         folder.discard()
         raise KeyboardInterrupt
     folder.merge_parts()
     written = report.write(folder, places.reports)
-    return Outcome(folder, written, exit_code(written, ends, interrupted=interrupted))
+    code = exit_code(written, loop.results, interrupted=interrupted)
+    return Finished(folder, loop.schedule, loop.results, written, code)
 
 
-def warn_of(lock: MachineLock, progress: Progress) -> None:
-    """Say who holds the machine, and leave the time to think better of it."""
+def warn_of(lock: MachineLock, display: Display) -> None:
+    """Say who holds the machine, and leave time to cancel."""
     if lock.holder is not None:
-        progress.say(
+        display.say(
             f"another run holds this machine ({lock.holder}): the steps of both would be invalid;"
-            f" starting in {HESITATE_S} s, Ctrl-C leaves it in peace"
+            f" starting in {HESITATE_S} s, Ctrl-C cancels"
         )
         time.sleep(HESITATE_S)
 
 
-def measure(
-    plan: Plan,
-    folder: store.RunFolder,
-    progress: Progress,
-    command: Sequence[str],
-    lock: MachineLock,
-    trials: Trials,
-) -> list[TrialEnd]:
-    """Start the services, run the trials in order, stop the services."""
-    with_broker = any(each.brokers for each in plan.variants)
-    with_store = any(each.needs_store for each in plan.variants)
+@contextmanager
+def prepared(
+    plan: Plan, folder: RunFolder, display: Display, command: Sequence[str], lock: MachineLock
+) -> Iterator[tuple[Plan, RunContext, float]]:
+    """Start the services and write the manifest; stop the services afterwards.
+
+    Returns
+    -------
+    The plan with the variants that cannot be run here, what all trials share, and the seconds that
+    are left of the time budget (0: no limit).
+    """
     deadline = time.monotonic() + plan.settings.time_budget_s
-    prefix = f"asyncdb_bench_{folder.run_id.replace('-', '_').lower()}"
     # before this process goes to its own cores
-    here, pace = machine(), canary()
+    here, pace = describe_machine(), machine_pace()
     pinning = permitted(share_out(plan.settings.cpus, usable_cores()))
     with (
         on_cores(pinning.of("postgresql")),
         RunningServices(
             folder.logs,
-            prefix,
-            with_broker=with_broker,
-            with_store=with_store,
-            on_start=progress.service,
+            f"asyncdb_bench_{folder.run_id.replace('-', '_').lower()}",
+            with_broker=any(each.brokers for each in plan.variants),
+            with_store=any(each.needs_store for each in plan.variants),
+            on_start=display.service,
         ) as services,
     ):
-        plan = without_refused(plan, services)
+        plan = with_refusals(plan, services)
         pinning = as_started(pinning, services)
         calibration, notes = usable_calibration(folder.path.parent, plan, pinning, here)
         for note in notes:
-            progress.say(f"note: {note}")
+            display.say(f"note: {note}")
         manifest = make_manifest(plan, folder.run_id, services, command, here)
         folder.write_manifest(
             replace(manifest, pinning=pinning, calibration=calibration, notes=notes, canary=pace)
         )
-        bench = Bench(
+        context = RunContext(
             folder.run_id,
             plan.seed,
             plan.settings,
             folder,
             services,
-            progress.step,
+            display.step,
             pinning,
             calibration,
-            lock.intruder,
+            lock.other_run,
         )
-        ends = trials(bench, plan, progress, deadline)
-        if plan.settings.deployment:
-            measure_deployments(bench, plan, progress)
-        return ends
+        left_s = max(deadline - time.monotonic(), 1e-3) if plan.settings.time_budget_s else 0.0
+        yield plan, context, left_s
 
 
-def measure_deployments(bench: Bench, plan: Plan, progress: Progress) -> None:
+def note_schedule(folder: RunFolder, schedule: Schedule) -> None:
+    """Write into the manifest what the schedule has come to: its variants and trials."""
+    manifest = folder.manifest()
+    if manifest.plan != schedule.plan:
+        folder.write_manifest(replace(manifest, plan=schedule.plan))
+
+
+def measure_deployments(context: RunContext, plan: Plan, display: Display) -> None:
     """Measure what each variant takes to deploy; one that does not start is left out, and told."""
-    asked = example(plan.scenarios)
-    if asked is None:
+    scenario = example(plan.scenarios)
+    if scenario is None:
         return
     for variant in plan.variants:
         if variant.not_run:
             continue
-        progress.say(f"deployment of {variant.label}: cold start, memory, and each part killed")
+        display.say(f"deployment of {variant.label}: cold start, memory, and each part killed")
         try:
-            found = measure_deployment(
+            deployment = measure_deployment(
                 variant,
-                asked,
-                bench.services,
-                bench.folder.logs,
-                bench.settings,
-                bench.pinning,
+                scenario,
+                context.services,
+                context.folder.logs,
+                context.settings,
+                context.pinning,
             )
         except ServiceError as error:
-            progress.say(f"deployment of {variant.label} was not measured: {error}")
+            display.say(f"deployment of {variant.label} was not measured: {error}")
         else:
-            bench.folder.append_deployment(found)
+            context.folder.append_deployment(deployment)
+
+
+def with_refusals(plan: Plan, services: RunningServices) -> Plan:
+    """Return the plan without the trials of variants that cannot run here, with the reasons."""
+    variants = tuple(
+        replace(each, not_run=services.refusal(each.brokers, needs_store=each.needs_store))
+        for each in plan.variants
+    )
+    refused = {each.label for each in variants if each.not_run}
+    trials = tuple(trial for trial in plan.trials if trial.variant not in refused)
+    return replace(plan, variants=variants, trials=trials)
 
 
 def as_started(pinning: Pinning, services: RunningServices) -> Pinning:
@@ -189,7 +220,7 @@ def usable_calibration(
     results: Path, plan: Plan, pinning: Pinning, here: Mapping[str, Any]
 ) -> tuple[Calibration | None, tuple[str, ...]]:
     """Return this machine's calibration where there is one, and what to say of it."""
-    calibration = store.read_calibration(results)
+    calibration = read_calibration(results)
     if calibration is None:
         return None, ("not calibrated: `bench.py calibrate` takes a minute",)
     if calibration.machine != fingerprint(here):
@@ -209,35 +240,6 @@ def usable_calibration(
         if max(each.ladder) > calibration.max_rps / 2
     ]
     return calibration, tuple(notes)
-
-
-def run_trials(bench: Bench, plan: Plan, progress: Progress, deadline: float) -> list[TrialEnd]:
-    """Run the trials in the plan's order, each within its share of the time."""
-    variants = {each.label: each for each in plan.variants}
-    asked = {each.label: (place, each) for place, each in enumerate(plan.scenarios)}
-    ends = []
-    for done, trial in enumerate(plan.trials):
-        seconds = float("inf")
-        if plan.settings.time_budget_s:
-            left_s = deadline - time.monotonic()
-            seconds = planning.trial_share_s(left_s, len(plan.trials) - done)
-        progress.trial(trial)
-        place, scenario = asked[trial.scenario]
-        end = run_trial(bench, trial, variants[trial.variant], scenario, place, seconds)
-        progress.end(end)
-        ends.append(end)
-    return ends
-
-
-def without_refused(plan: Plan, services: RunningServices) -> Plan:
-    """Take out the trials of variants that cannot run here; they are reported with the reason."""
-    variants = tuple(
-        replace(each, not_run=services.refusal(each.brokers, needs_store=each.needs_store))
-        for each in plan.variants
-    )
-    refused = {each.label for each in variants if each.not_run}
-    trials = tuple(trial for trial in plan.trials if trial.variant not in refused)
-    return replace(plan, variants=variants, trials=trials)
 
 
 def make_manifest(
@@ -268,27 +270,12 @@ def new_run_id(plan: Plan) -> str:
     return f"{now}-{plan.settings.profile}-{plan.seed % 4096:03x}"
 
 
-def exit_code(written: report.Written, ends: Sequence[TrialEnd], *, interrupted: bool) -> int:
+def exit_code(written: report.Written, results: Results, *, interrupted: bool) -> int:
     """Return the run's exit code."""
     if interrupted:
         return EXIT_INTERRUPTED
-    if any(end.failure for end in ends) or not ends:
+    if any(end.failure for end in results.ends) or not results.ends:
         return EXIT_SERVICE
     if not written.sound:
         return EXIT_INVALID
     return EXIT_DONE
-
-
-def relative(path: Path) -> Path:
-    """Return a path as the user would write it from here."""
-    try:
-        return path.relative_to(Path.cwd())
-    except ValueError:
-        return path
-
-
-def print_last_lines(outcome: Outcome) -> None:
-    """Print where results and report are: the last two lines that a run prints."""
-    sys.stdout.flush()
-    print(f"results: {relative(outcome.folder.path)}")  # noqa: T201 - the contract's last lines
-    print(f"report: {relative(outcome.report.path)}")  # noqa: T201

@@ -32,17 +32,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from asyncdb_bench import stats
-from asyncdb_bench.calibrate import null_bench
-from asyncdb_bench.cores import on_cores, share_out, usable_cores
-from asyncdb_bench.launch import Launch, launched, offer
-from asyncdb_bench.model import Order
-from asyncdb_bench.nullserver import Delay
-from asyncdb_bench.observe import Times
-from asyncdb_bench.plan import make_asked, make_variant
-from asyncdb_bench.plugins import Spec
-from asyncdb_bench.process import Child
+from asyncdb_bench.analysis.statistics import percentiles
+from asyncdb_bench.analysis.step.durations import Times
+from asyncdb_bench.plan.cores import on_cores, share_out, usable_cores
+from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.plan.variants import make_variant, plan_scenario
+from asyncdb_bench.records.messages import NullConfig
+from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.trial.child import Child
+from asyncdb_bench.trial.client_calibration import null_bench
+from asyncdb_bench.trial.launch import Launch, launched, offer
 
 CLOSED = 32
 SPREAD = 200
@@ -85,9 +85,9 @@ class Target:
 def ours(target: Target, rate: float, seconds: float, seed: int) -> Seen:
     """Measure with our client: latency from the intended arrival."""
     file = target.folder / "ours.npz"
-    reply = offer(target.load, Order(rate, seconds, 3.0, (seed,), probe=False), str(file))
-    times = Times(file, reply["started_ns"], seconds, 3.0)
-    seen = stats.percentiles(times.latency_us)
+    reply = offer(target.load, LoadOrder(rate, seconds, 3.0, (seed,), probe=False), str(file))
+    times = Times(file, reply.started_ns, seconds, 3.0)
+    seen = percentiles(times.latency_us)
     return Seen(seen.p50_ms or 0.0, seen.p99_ms or 0.0, times.achieved_rps)
 
 
@@ -165,7 +165,7 @@ def application(name: str, services: RunningServices, folder: Path) -> Iterator[
     """Run an application and our load, warmed up."""
     launch = Launch(
         make_variant(Spec(name, {}), 8),
-        make_asked(Spec("read", {"rows": "1"}), {}),
+        plan_scenario(Spec("read", {"rows": "1"}), {}),
         f"others_{name}",
         "none",
         10.0,
@@ -255,7 +255,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clients = others(find_autocannon(folder))
-        delay = Delay("constant", 20, 1)
+        delay = NullConfig(kind="constant", ms=20, count=1)
         with null_bench(delay, folder, PINNING) as bench:
             target = Target(bench.port, bench.load, folder)
             compare("a server that takes 20 ms", target, 200, options, clients)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from asyncdb_bench import store
-from asyncdb_bench.model import Percentiles, Step
-from asyncdb_bench.nights import History, NightRow, Point
+from asyncdb_bench.records import run_folder as store
+from asyncdb_bench.records.history_file import History, HistoryPoint, HistoryRun
+from asyncdb_bench.records.step import Percentiles, Step
 from tests.factories import manifest, step
 
 REQUESTS = 1_000_000
@@ -68,14 +68,14 @@ def write_history(root: Path) -> None:
     with History(root) as history:
         for night in range(1000):
             points = [
-                Point("read", f"variant{n}", "p50_ms", float(value), 100.0, 1.03)
+                HistoryPoint("read", f"variant{n}", "p50_ms", float(value), 100.0, 1.03)
                 for n, value in enumerate(
                     np.exp(rng.normal(0, 0.03, 40))
                     * np.where((np.arange(40) % 4 == 0) & (night > 600), 6, 5)
                 )
             ]
             day = f"20{20 + night // 365:02d}-{1 + night % 12:02d}-01T00:00:00+00:00"
-            history.append(NightRow(0, f"r{night}", day, f"rev{night}", False, "one"), points)
+            history.append(HistoryRun(0, f"r{night}", day, f"rev{night}", False, "one"), points)
 
 
 def timed(*arguments: str) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import statistics
 import time
 
-from asyncdb_bench.app.lag import Heartbeat
+from asyncdb_bench.app.heartbeat import Heartbeat
 
 SECONDS = 2.0
 ROUNDS = 5

@@ -21,12 +21,15 @@ from typing import NamedTuple
 
 import psutil
 
-from asyncdb_bench.kernel import cpu_s, tree
-from asyncdb_bench.launch import Launch, launched
-from asyncdb_bench.plan import make_asked, make_variant
-from asyncdb_bench.plugins import Spec, make_scenario
-from asyncdb_bench.process import Child
+from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.plan.variants import make_variant, plan_scenario
+from asyncdb_bench.records.messages import Ready
 from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.trial.child import Child
+from asyncdb_bench.trial.kernel import cpu_s, tree
+from asyncdb_bench.trial.launch import Launch, launched
+from benchmarks.minimal_handlers import MinimalConfig
 
 STRATEGIES = ("blocking", "executor", "native")
 CONNECTIONS = 32
@@ -89,7 +92,7 @@ def ours(name: str, services: RunningServices, logs: Path) -> Iterator[Target]:
     """Run our application; yield where it is."""
     launch = Launch(
         make_variant(Spec(name, {"gc_freeze": "false", "timing": "0"}), 8),
-        make_asked(Spec("read", {}), {}),
+        plan_scenario(Spec("read", {}), {}),
         f"ours_{name}",
         "none",
         10,
@@ -103,10 +106,10 @@ def minimal(name: str, services: RunningServices, logs: Path) -> Iterator[Target
     """Run the hand-written handler; yield where it is."""
     data = make_scenario("read", {}).workload().data
     url = services.clone(data, f"minimal_{name}")
-    config = {"way": name, "database_url": url}
+    config = MinimalConfig(way=name, database_url=url)
     child = Child("benchmarks.minimal_handlers", config, logs / f"minimal-{name}.log", name)
     try:
-        yield Target(child.receive(20)["port"], child.pid)
+        yield Target(child.receive(Ready, 20).port, child.pid)
     finally:
         child.stop()
         services.drop(url)

@@ -18,8 +18,16 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from asyncdb_bench.app.control import Control, raw_input, say
-from asyncdb_bench.dataset import Account
+from asyncdb_bench.app.control import Control
+from asyncdb_bench.contract.data.accounts import Account
+from asyncdb_bench.records.messages import (
+    Config,
+    Heartbeats,
+    Ready,
+    decoded_config,
+    read_line,
+    say,
+)
 
 POOL = 8
 
@@ -109,17 +117,24 @@ async def sessions(way: str, url: str) -> Any:
     return sessionmaker(sync)
 
 
+class MinimalConfig(Config, frozen=True, kw_only=True):
+    """Which way to the database, and where that is."""
+
+    way: str
+    database_url: str
+
+
 async def serve(way: str, url: str) -> None:
     """Serve one way until the parent has enough."""
     SESSIONS[url] = await sessions(way, url)
     stop = asyncio.Event()
     sockets = bind_sockets(0, address="127.0.0.1", backlog=4096)
     HTTPServer(Application([(r"/op/read", WAYS[way], {"url": url})])).add_sockets(sockets)
-    Control({}, stop.set).start()
-    say(event="ready", port=sockets[0].getsockname()[1])
+    Control(Heartbeats, stop.set).start()
+    say(Ready(port=sockets[0].getsockname()[1]))
     await stop.wait()
 
 
 if __name__ == "__main__":
-    config = json.loads(raw_input().readline())
-    asyncio.run(serve(config["way"], config["database_url"]))
+    config = decoded_config(read_line(), MinimalConfig)
+    asyncio.run(serve(config.way, config.database_url))

@@ -13,10 +13,10 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-from asyncdb_bench.launch import Launch, launched
-from asyncdb_bench.plan import make_asked, make_variant
-from asyncdb_bench.plugins import Spec
+from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.trial.launch import Launch, launched
 from benchmarks.interface_overhead import Target, pin, run, slice_of, wrk
 
 
@@ -25,7 +25,7 @@ def serving(name: str, timing: float, services: RunningServices, logs: Path) -> 
     """Run an application; yield where it is."""
     launch = Launch(
         make_variant(Spec(name, {"timing": str(timing)}), 8),
-        make_asked(Spec("read", {}), {}),
+        plan_scenario(Spec("read", {}), {}),
         f"cost_{name}_{timing:g}".replace(".", "_"),
         "none",
         10,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asyncdb_bench import store
+from asyncdb_bench.records import run_folder as store
 from tests import factories
 
 VARIANTS = ("blocking", "executor", "celery", "celery_aio", "native")

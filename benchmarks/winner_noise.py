@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asyncdb_bench.capacities import Capacity
-from asyncdb_bench.ranking import ALPHA, rank
-from asyncdb_bench.stats import geometric_mean, t_bounds
+from asyncdb_bench.analysis.capacity import Capacity
+from asyncdb_bench.analysis.ranking import ALPHA, rank
+from asyncdb_bench.analysis.statistics import geometric_mean, t_bounds
 
 
 def alarms(spreads: Sequence[float], blocks: int, runs: int) -> tuple[float, float]:

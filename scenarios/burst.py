@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.knob import knob
-from asyncdb_bench.model import Objective, Segment
-from asyncdb_bench.standard import StandardKnobs, StandardScenario
+from asyncdb_bench import Objective, Segment, StandardKnobs, StandardScenario, knob
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +46,7 @@ class Burst(StandardScenario[BurstKnobs]):
         )
 
     def objective(self) -> Objective:
-        """Nobody waits for longer than a second."""
+        """No request waits for longer than a second."""
         return Objective(p99_ms=1000)
 
     def ladder(self) -> tuple[float, ...]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.knob import knob
-from asyncdb_bench.model import Objective
-from asyncdb_bench.scenario import Knobs, Scenario, Workload
+from asyncdb_bench import Objective, Scenario, ScenarioKnobs, Workload, knob
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatKnobs(Knobs):
+class ChatKnobs(ScenarioKnobs):
     """Who is there, and what they ask for."""
 
     connections: int = knob(200, unit="members", low=2, high=5000, help="WebSocket connections")
@@ -30,6 +28,7 @@ class Chat(Scenario[ChatKnobs]):
     summary = "WebSockets: 200 members in rooms of 10, messages stored, then broadcast"
     Knobs = ChatKnobs
     websocket = True
+    counted = ("post",)
 
     @property
     def rooms(self) -> int:
@@ -38,7 +37,7 @@ class Chat(Scenario[ChatKnobs]):
 
     def workload(self) -> Workload:
         """Return the chat's data and operations."""
-        from asyncdb_bench.chatdata import OPERATIONS, ChatData
+        from asyncdb_bench.contract.data.chat import OPERATIONS, ChatData
 
         return Workload(data=ChatData(self.rooms), operations=OPERATIONS)
 
@@ -48,7 +47,7 @@ class Chat(Scenario[ChatKnobs]):
         return {name: share / 100 for name, share in shares.items() if share > 0}
 
     def params(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
-        """Draw a member to write as, and his room."""
+        """Draw a member to write as, and the room."""
         member = int(rng.integers(0, self.knobs.connections))
         drawn = {"room": member // self.knobs.room + 1}
         if operation == "search":

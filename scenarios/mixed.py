@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.errors import KnobError
-from asyncdb_bench.knob import knob
-from asyncdb_bench.model import Objective
-from asyncdb_bench.standard import SlowKnobs, StandardScenario
+from asyncdb_bench import KnobError, Objective, SlowKnobs, StandardScenario, knob
 
 if TYPE_CHECKING:
     import numpy as np

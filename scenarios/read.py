@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from asyncdb_bench.model import Objective
-from asyncdb_bench.standard import StandardKnobs, StandardScenario
+from asyncdb_bench import Objective, StandardKnobs, StandardScenario
 
 
 class Read(StandardScenario[StandardKnobs]):

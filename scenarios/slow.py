@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.model import Objective
-from asyncdb_bench.standard import SlowKnobs, StandardScenario
+from asyncdb_bench import Objective, SlowKnobs, StandardScenario
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.knob import knob
-from asyncdb_bench.model import Objective
-from asyncdb_bench.standard import StandardKnobs, StandardScenario
+from asyncdb_bench import Objective, StandardKnobs, StandardScenario, knob
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +36,11 @@ class Sweep(StandardScenario[SweepKnobs]):
     summary = "the map: query time x rows returned, the best variant of each cell"
     Knobs = SweepKnobs
     gallop = True
+    profile = "sweep"
+
+    def cell(self) -> tuple[float, int]:
+        """Return the query's time and rows."""
+        return self.knobs.ms, self.knobs.fetch
 
     @classmethod
     def expand(cls, given: Mapping[str, str]) -> list[dict[str, str]]:

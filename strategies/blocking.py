@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncdb_bench.operation import Operation, Params
-from asyncdb_bench.session import PoolKnobs, SessionStrategy
+from asyncdb_bench import Operation, Params, PoolKnobs, SessionStrategy
 
 
 class Blocking(SessionStrategy[PoolKnobs]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services.running import RunningServices
+from tests.command_line import Bench
 
 # A shell's background job inherits an ignored Ctrl-C, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -58,3 +60,17 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServic
     """PostgreSQL alone."""
     with start(tmp_path_factory.mktemp("postgres-logs"), broker="") as services:
         yield services
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Bench, subprocess.CompletedProcess[str]]:
+    """A smoke run of all strategies, without RabbitMQ."""
+    made = Bench(tmp_path_factory.mktemp("finished"))
+    return made, made("run", "--profile", "smoke", "--seed", "42")

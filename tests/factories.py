@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncdb_bench.model import (
-    SCHEMA_VERSION,
-    Asked,
-    Ledger,
-    Manifest,
-    Objective,
-    Percentiles,
-    Plan,
-    ServiceInfo,
-    Settings,
-    Step,
-    Trial,
-    TrialEnd,
-    Usage,
-    Variant,
-)
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.plan import Objective, Plan, PlannedScenario, Settings, Trial, Variant
+from asyncdb_bench.records.run import SCHEMA_VERSION, Manifest, ServiceInfo
+from asyncdb_bench.records.step import Ledger, Percentiles, Step, TrialEnd, Usage
+
+LATE = Doubt(DoubtKind.SEND_LAG, 9, 2, subject="p50")
+"""A load generator that sent late: an invalid step's usual reason."""
 
 
 def settings(**changes: Any) -> Settings:
@@ -68,7 +59,7 @@ def step(variant: str = "native", offered: float = 100, **changes: Any) -> Step:
         "gauges": {"pool_in_use": 4.0},
         "errors": {},
         "holds": holds,
-        "misses": () if holds else ("p99 too high",),
+        "misses": () if holds else (Doubt(DoubtKind.P99, p99, 100),),
         "valid": True,
         "reasons": (),
     }
@@ -94,7 +85,7 @@ def manifest(
 ) -> Manifest:
     made = tuple(Variant(name, name, {"uvloop": False}, 8) for name in variants)
     asked = tuple(
-        Asked(name, "read", {"rows": 10}, Objective(100), (100.0, 200.0), {"read": 1.0})
+        PlannedScenario(name, "read", {"rows": 10}, Objective(100), (100.0, 200.0), {"read": 1.0})
         for name in scenarios
     )
     trials = tuple(

@@ -11,44 +11,24 @@ import gc
 import logging
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from asyncdb_bench.app.application import make_application
 from asyncdb_bench.app.chat import Rooms, is_chat
-from asyncdb_bench.app.control import Control, raw_input, say
-from asyncdb_bench.app.lag import Heartbeat
+from asyncdb_bench.app.control import Control
+from asyncdb_bench.app.heartbeat import Heartbeat
+from asyncdb_bench.contract.knob import make_knobs
+from asyncdb_bench.contract.strategy import Context, Strategy
 from asyncdb_bench.errors import BenchError, ServiceError
-from asyncdb_bench.fault import faulty_operations, faulty_strategy
-from asyncdb_bench.knob import make_knobs
-from asyncdb_bench.model import Broker, Fault
-from asyncdb_bench.plugins import make_scenario, strategy_class
-from asyncdb_bench.strategy import Context, Strategy
+from asyncdb_bench.plan.faults import faulty_operations, faulty_strategy
+from asyncdb_bench.plan.registry import make_scenario, strategy_class
+from asyncdb_bench.records.messages import AppConfig, Failed, Ready, decoded_config, read_line, say
 
 BACKLOG = 4096
-
-
-class AppConfig(msgspec.Struct, frozen=True):
-    """What the application is started with."""
-
-    strategy: str
-    knobs: dict[str, Any]
-    scenario: str
-    scenario_knobs: dict[str, Any]
-    database_url: str
-    queue: str
-    timeout_s: float
-    host: str = "127.0.0.1"
-    port: int = 0
-    broker: Broker | None = None
-    store: Broker | None = None
-    fault: Fault | None = None
-    reuse_port: bool = False
-    uvloop: bool = False
-    gc_freeze: bool = True
 
 
 def make_strategy(config: AppConfig) -> Strategy[Any]:
@@ -93,14 +73,13 @@ async def serve(config: AppConfig) -> None:
             gc.freeze()
         gauges = [strategy.gauges, *([rooms.gauges] if rooms else [])]
         heartbeat = Heartbeat(
-            lambda: {name: value for each in gauges for name, value in each().items()},
-            strategy.counters,
+            lambda: {name: value for each in gauges for name, value in each().items()}
         )
         heartbeat.start()
-        Control({"mark": heartbeat.take}, stop.set).start()
+        Control(heartbeat.take, stop.set).start()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        say(event="ready", port=sockets[0].getsockname()[1], pid=os.getpid())
+        say(Ready(pid=os.getpid(), port=sockets[0].getsockname()[1]))
         await stop.wait()
         server.stop()
         await asyncio.wait_for(server.close_all_connections(), 2)
@@ -111,23 +90,26 @@ async def serve(config: AppConfig) -> None:
 def main() -> int:
     """Read the configuration, serve, and say what failed."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    config = msgspec.json.decode(raw_input().readline(), type=AppConfig)
-    factory = None
-    if config.uvloop:
-        import uvloop
-
-        factory = uvloop.new_event_loop
     try:
-        with asyncio.Runner(loop_factory=factory) as runner:
+        config = decoded_config(read_line(), AppConfig)
+        with asyncio.Runner(loop_factory=_loop_factory(config)) as runner:
             runner.run(serve(config))
     except BenchError as error:
-        say(event="failed", message=str(error))
+        say(Failed(str(error)))
         return error.exit_code
     except Exception as error:
         logging.exception("the application could not start")
-        say(event="failed", message=f"{type(error).__name__}: {error}")
+        say(Failed(f"{type(error).__name__}: {error}"))
         return ServiceError.exit_code
     return 0
+
+
+def _loop_factory(config: AppConfig) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if not config.uvloop:
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

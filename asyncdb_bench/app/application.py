@@ -13,10 +13,10 @@ from tornado.log import app_log
 from tornado.web import Application, RequestHandler
 
 from asyncdb_bench.app.chat import ChatHandler, Rooms
+from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.strategy import Strategy
+from asyncdb_bench.contract.timing import HEADER, Phases, current
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
-from asyncdb_bench.operation import Operation
-from asyncdb_bench.phases import HEADER, Phases, current
-from asyncdb_bench.strategy import Strategy
 
 _encode = msgspec.json.Encoder().encode
 

@@ -15,10 +15,10 @@ from tornado.iostream import StreamBufferFullError
 from tornado.log import app_log
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.strategy import Strategy
+from asyncdb_bench.contract.timing import Phases, current
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
-from asyncdb_bench.operation import Operation
-from asyncdb_bench.phases import Phases, current
-from asyncdb_bench.strategy import Strategy
 
 BUFFER_BYTES = 256 * 1024
 """What may wait for a member who does not read; beyond it he is dropped."""
@@ -196,7 +196,7 @@ class ChatHandler(WebSocketHandler):
         written.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def drop(self) -> None:
-        """End the connection of a member who does not read; what waited for him is let go."""
+        """End the connection of a member who does not read; what waits is dropped."""
         if self in self.room.members:
             self.room.members.discard(self)
             self.rooms.dropped += 1

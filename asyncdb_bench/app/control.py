@@ -7,32 +7,29 @@ standard input ends, the parent is gone and the application ends too.
 from __future__ import annotations
 
 import asyncio
-import io
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
+
+from asyncdb_bench.records.messages import Mark, decoded_order, read_line, say
 
 LAST_WORD_S = 3.0
 
 
 class Control:
-    """Reads commands and answers them.
+    """Reads orders and answers them.
 
     Parameters
     ----------
-    commands : by name; each returns a JSON object.
+    mark : answers :class:`Mark`.
     stop : called on the loop when the application should end.
     """
 
-    def __init__(
-        self, commands: dict[str, Callable[[], dict[str, Any]]], stop: Callable[[], None]
-    ) -> None:
-        self.commands = commands
+    def __init__(self, mark: Callable[[], msgspec.Struct], stop: Callable[[], None]) -> None:
+        self.mark = mark
         self.stop = stop
         self.loop = asyncio.get_running_loop()
 
@@ -41,26 +38,11 @@ class Control:
         threading.Thread(target=self._listen, name="control", daemon=True).start()
 
     def _listen(self) -> None:
-        for line in raw_input():
-            command = msgspec.json.decode(line)["do"]
-            if command == "stop":
+        while line := read_line():
+            if not isinstance(decoded_order(line), Mark):
                 break
-            say(**self.commands[command]())
+            say(self.mark())
         self.loop.call_soon_threadsafe(self.stop)
         # A loop that is stuck in a database call would never stop by itself.
         time.sleep(LAST_WORD_S)
         os._exit(1)
-
-
-def raw_input() -> io.FileIO:
-    """Return standard input without a buffer.
-
-    A thread that waits in a buffered read holds its lock, which the interpreter needs to end.
-    """
-    return io.FileIO(0, closefd=False)
-
-
-def say(**event: Any) -> None:
-    """Write one line of JSON to the parent."""
-    sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
-    sys.stdout.buffer.flush()

@@ -1,1 +1,4 @@
-"""The load: arrivals, the Locust user that serves them, the recorder."""
+"""The client: arrivals, the Locust users that serve them, the recorder, the probe.
+
+In: orders for steps. Out: a file of columns per step and a reply. The only room with gevent.
+"""

@@ -10,32 +10,29 @@ import contextlib
 import gc
 import os
 import resource
-import sys
 from pathlib import Path
 from typing import Any
 
 import gevent
 import gevent.os
-import msgspec
 from gevent.queue import Queue
 from locust import task
 from locust.env import Environment
 
+from asyncdb_bench.errors import BenchError
 from asyncdb_bench.load.chat import ChatUser
 from asyncdb_bench.load.user import OpenModelUser
-from asyncdb_bench.model import Order
-from asyncdb_bench.plugins import make_scenario
-
-
-class LoadConfig(msgspec.Struct, frozen=True):
-    """What the load is started with."""
-
-    host: str
-    port: int
-    scenario: str
-    scenario_knobs: dict[str, Any]
-    timeout_s: float
-    outstanding: int
+from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.records.messages import (
+    Failed,
+    LoadConfig,
+    Offer,
+    Ready,
+    StepReply,
+    decoded_config,
+    decoded_order,
+    say,
+)
 
 
 class Orders:
@@ -57,12 +54,6 @@ class Orders:
         """Wait for the next line."""
         line: bytes = self.lines.get()
         return line
-
-
-def say(**event: Any) -> None:
-    """Write one line of JSON to the parent."""
-    sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
-    sys.stdout.buffer.flush()
 
 
 def cpu_s() -> float:
@@ -88,31 +79,30 @@ def user_class(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
         def serve_orders(self) -> None:
             """Serve steps until the harness has no more."""
             while True:
-                order = msgspec.json.decode(orders.next())
-                if order["do"] == "stop":
+                order = decoded_order(orders.next())
+                if not isinstance(order, Offer):
                     self.environment.runner.quit()
                     return
                 self.serve_order(order)
 
-        def serve_order(self, order: dict[str, Any]) -> None:
+        def serve_order(self, order: Offer) -> None:
             counted = self.environment.stats.total.num_requests
             # The client's own pauses would be taken for the server's.
             gc.collect()
             gc.disable()
             used = cpu_s()
-            step = msgspec.convert(order["step"], Order)
-            record, started_ns, probes = self.serve(step)
+            record, started_ns, probes = self.serve(order.step)
             used = cpu_s() - used
             gc.enable()
-            if order["file"]:
-                record.save(Path(order["file"]), started_ns, probes)
-            say(
-                event="step",
+            if order.file:
+                record.save(Path(order.file), started_ns, probes)
+            reply = StepReply(
                 started_ns=started_ns,
                 ledger=record.ledger(),
                 attempted=record.attempted,
                 locust_count=self.environment.stats.total.num_requests - counted,
-                errors=record.errors,
+                wrong_answers=record.wrong_answers,
+                errors=dict(record.errors),
                 cpu_s=used,
                 connections=self.opened,
                 rows=record.rows,
@@ -120,6 +110,7 @@ def user_class(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
                 bytes_sent=record.bytes_sent,
                 bytes_received=record.bytes_received,
             )
+            say(reply)
 
     return HarnessUser
 
@@ -130,12 +121,16 @@ def main() -> int:
     with contextlib.suppress(OSError):
         os.nice(-10)
     orders = Orders()
-    config = msgspec.json.decode(orders.next(), type=LoadConfig)
+    try:
+        config = decoded_config(orders.next(), LoadConfig)
+    except BenchError as error:
+        say(Failed(str(error)))
+        return error.exit_code
     environment = Environment(user_classes=[user_class(config, orders)])
     runner = environment.create_local_runner()
     runner.start(1, spawn_rate=1)
     gc.freeze()
-    say(event="ready", pid=os.getpid())
+    say(Ready(pid=os.getpid()))
     runner.greenlet.join()
     return int(environment.process_exit_code or 0)
 

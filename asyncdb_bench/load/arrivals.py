@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncdb_bench.model import Segment
+from asyncdb_bench.records.plan import Segment
 
 
 def poisson(rate_rps: float, window_s: float, seed: Sequence[int]) -> NDArray[np.int64]:

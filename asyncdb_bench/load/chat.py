@@ -28,13 +28,13 @@ from wsproto.events import (
 )
 from wsproto.utilities import ProtocolError
 
-from asyncdb_bench.chatdata import HISTORY
+from asyncdb_bench.contract.data.chat import HISTORY
+from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.load.alarm import Alarm
 from asyncdb_bench.load.connection import BLOCK, ConnectionLostError
-from asyncdb_bench.load.recorder import ERROR, OK, TIMEOUT
 from asyncdb_bench.load.user import TIMEOUT_STATUS, OpenModelUser
-from asyncdb_bench.model import Order
-from asyncdb_bench.operation import Operation
+from asyncdb_bench.records.plan import LoadOrder
+from asyncdb_bench.records.step import Outcome
 
 JOINING = 32
 """Members that join at once."""
@@ -151,7 +151,7 @@ class ChatUser(OpenModelUser):
         self.waiting: dict[str, tuple[int, AsyncResult[dict[str, Any]], int]] = {}
         self.steps = self.bytes_received = 0
 
-    def serve(self, order: Order) -> tuple[Any, int, Any]:
+    def serve(self, order: LoadOrder) -> tuple[Any, int, Any]:
         """Serve one step; members that are not connected join first."""
         joined = self._join()
         count = round(order.rate_rps * order.window_s)
@@ -238,10 +238,12 @@ class ChatUser(OpenModelUser):
             self._settle(place, operation, params, found)
         except gevent.Timeout:
             record.done_ns[place] = time.monotonic_ns()
-            record.fail(place, TIMEOUT, f"not with every member within {self.timeout_s:g} s")
+            record.fail(
+                place, Outcome.TIMEOUT, f"not with every member within {self.timeout_s:g} s"
+            )
         except (OSError, ProtocolError) as error:
             record.done_ns[place] = time.monotonic_ns()
-            record.fail(place, ERROR, f"{type(error).__name__}: {error}")
+            record.fail(place, Outcome.ERROR, f"{type(error).__name__}: {error}")
         self._tell_locust(operation.name, record, place, due_ns)
 
     def _author(self, params: dict[str, Any]) -> Member | None:
@@ -261,15 +263,15 @@ class ChatUser(OpenModelUser):
     ) -> None:
         record = self.record
         if found["type"] == "failed":
-            outcome = TIMEOUT if found["status"] == TIMEOUT_STATUS else ERROR
+            outcome = Outcome.TIMEOUT if found["status"] == TIMEOUT_STATUS else Outcome.ERROR
             record.fail(place, outcome, f"{found['status']}: {found['error']}")
             return
         answer = found.get("answer") or {"id": found["number"], "room": params["room"]}
         if operation.check(params, answer):
-            record.outcome[place] = OK
+            record.outcome[place] = Outcome.OK
             record.rows += operation.rows_of(params)
         else:
-            record.fail(place, ERROR, f"wrong answer to {operation.name}")
+            record.wrong(place, operation.name)
 
     def received(self, member: Member, said: dict[str, Any], now: int) -> None:
         """Take what a member was sent."""

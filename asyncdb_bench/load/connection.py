@@ -8,7 +8,7 @@ from typing import Any
 import gevent.socket
 from geventhttpclient.response import HTTPResponse
 
-from asyncdb_bench.phases import HEADER
+from asyncdb_bench.contract.timing import HEADER
 
 BLOCK = 16384
 TIMING = HEADER.lower()

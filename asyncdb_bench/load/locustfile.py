@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from locust import FastHttpUser, between, events, task
 
-from asyncdb_bench.operation import Operation
-from asyncdb_bench.plugins import make_scenario, parse_specs
-from asyncdb_bench.scenario import Scenario
+from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.scenario import Scenario
+from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.plan.request import parse_specs
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]

@@ -15,7 +15,7 @@ from gevent.pool import Pool
 
 from asyncdb_bench.load.alarm import Alarm
 from asyncdb_bench.load.connection import Connection, get_bytes
-from asyncdb_bench.model import PROBE_EVERY_S
+from asyncdb_bench.records.step import PROBE_EVERY_S
 
 AT_ONCE = 400
 

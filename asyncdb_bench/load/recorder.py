@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncdb_bench.model import OUTCOMES, Ledger
-from asyncdb_bench.phases import PHASES, TASK_STAMPS, parse
-
-UNDRAINED, OK, ERROR, TIMEOUT, SKIPPED = range(len(OUTCOMES))
+from asyncdb_bench.contract.timing import parse
+from asyncdb_bench.records.step import PHASES, TASK_STAMPS, Ledger, Outcome
 
 LEGS = tuple(name for name in PHASES if name != "send_lag")
 
@@ -37,6 +35,7 @@ class Recorder:
         self.outcome = array("b", bytes(len(intended_ns)))
         self.errors: Counter[str] = Counter()
         self.attempted = 0
+        self.wrong_answers = 0
         self.told: dict[int, str] = {}
         self.rows = 0
         self.bytes_sent = 0
@@ -45,25 +44,30 @@ class Recorder:
 
     def ledger(self) -> Ledger:
         """Count where every scheduled arrival went."""
-        counts = np.bincount(np.asarray(self.outcome, dtype=np.int64), minlength=len(OUTCOMES))
+        counts = np.bincount(np.asarray(self.outcome, dtype=np.int64), minlength=len(Outcome))
         return Ledger(
             scheduled=len(self.intended_ns),
-            ok=int(counts[OK]),
-            error=int(counts[ERROR]),
-            timeout=int(counts[TIMEOUT]),
-            skipped=int(counts[SKIPPED]),
-            undrained=int(counts[UNDRAINED]),
+            ok=int(counts[Outcome.OK]),
+            error=int(counts[Outcome.ERROR]),
+            timeout=int(counts[Outcome.TIMEOUT]),
+            skipped=int(counts[Outcome.SKIPPED]),
+            undrained=int(counts[Outcome.UNDRAINED]),
         )
 
-    def fail(self, place: int, outcome: int, reason: str) -> None:
+    def fail(self, place: int, outcome: Outcome, reason: str) -> None:
         """Note that an arrival got no right answer."""
         self.outcome[place] = outcome
         self.errors[reason[:200]] += 1
 
+    def wrong(self, place: int, operation: str) -> None:
+        """Note that an answer failed its operation's check."""
+        self.wrong_answers += 1
+        self.fail(place, Outcome.ERROR, f"wrong answer to {operation}")
+
     def phases(self) -> dict[str, NDArray[np.int64]]:
         """Return a column for each phase but the send lag, microseconds; -1: not known.
 
-        Those beyond the phases are `held` and `run` of :class:`asyncdb_bench.phases.Phases`.
+        Those beyond the phases are `held` and `run` of :class:`Phases`.
         Where the server's clock is another machine's, the way there is not known and `back` is
         both ways.
         """

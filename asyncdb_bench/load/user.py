@@ -16,14 +16,15 @@ import numpy as np
 from gevent.pool import Pool
 from locust import User
 
+from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.load.alarm import Alarm
 from asyncdb_bench.load.arrivals import choose, shaped
 from asyncdb_bench.load.connection import Connection, request_bytes
 from asyncdb_bench.load.probe import Probe
-from asyncdb_bench.load.recorder import ERROR, OK, SKIPPED, TIMEOUT, Recorder
-from asyncdb_bench.model import Order
-from asyncdb_bench.operation import Operation
-from asyncdb_bench.scenario import Scenario
+from asyncdb_bench.load.recorder import Recorder
+from asyncdb_bench.records.plan import LoadOrder
+from asyncdb_bench.records.step import Outcome
 
 LEAD_NS = 50_000_000
 TIMEOUT_STATUS = 504
@@ -45,7 +46,7 @@ class OpenModelUser(User):
         self.opened = 0
         self.probe = Probe(self.address, self.timeout_s)
 
-    def serve(self, order: Order) -> tuple[Recorder, int, Any]:
+    def serve(self, order: LoadOrder) -> tuple[Recorder, int, Any]:
         """Serve one step.
 
         Returns
@@ -66,7 +67,9 @@ class OpenModelUser(User):
             for place, due_ns in enumerate(due):
                 alarm.wait_until(due_ns)
                 if pool.full():
-                    self.record.fail(place, SKIPPED, "as many requests under way as permitted")
+                    self.record.fail(
+                        place, Outcome.SKIPPED, "as many requests under way as permitted"
+                    )
                 else:
                     pool.spawn(self._serve_one, place, due_ns, *prepared[place])
             alarm.wait_until(started_ns + int(order.window_s * 1e9))
@@ -103,10 +106,10 @@ class OpenModelUser(User):
             self._judge(place, operation, params, status, body)
         except TimeoutError:
             record.done_ns[place] = time.monotonic_ns()
-            record.fail(place, TIMEOUT, f"no answer within {self.timeout_s:g} s")
+            record.fail(place, Outcome.TIMEOUT, f"no answer within {self.timeout_s:g} s")
         except OSError as error:
             record.done_ns[place] = time.monotonic_ns()
-            record.fail(place, ERROR, f"{type(error).__name__}: {error.strerror or error}")
+            record.fail(place, Outcome.ERROR, f"{type(error).__name__}: {error.strerror or error}")
         finally:
             if connection is not None:
                 record.sent_ns[place] = connection.sent_ns
@@ -120,12 +123,12 @@ class OpenModelUser(User):
     ) -> None:
         if status == 200:
             if operation.check(params, msgspec.json.decode(body)):
-                self.record.outcome[place] = OK
+                self.record.outcome[place] = Outcome.OK
                 self.record.rows += operation.rows_of(params)
             else:
-                self.record.fail(place, ERROR, f"wrong answer to {operation.name}")
+                self.record.wrong(place, operation.name)
             return
-        outcome = TIMEOUT if status == TIMEOUT_STATUS else ERROR
+        outcome = Outcome.TIMEOUT if status == TIMEOUT_STATUS else Outcome.ERROR
         self.record.fail(place, outcome, f"{status}: {_reason(body)}")
 
     def _connect(self) -> Connection:
@@ -141,7 +144,7 @@ class OpenModelUser(User):
             connection.close()
 
     def _tell_locust(self, name: str, record: Recorder, place: int, due_ns: int) -> None:
-        failed = record.outcome[place] != OK
+        failed = record.outcome[place] != Outcome.OK
         self.environment.events.request.fire(
             request_type="POST",
             name=name,

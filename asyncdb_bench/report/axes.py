@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from asyncdb_bench.report.drawing import COLOURS, INK, MARKERS
-from asyncdb_bench.wording import visible
+from asyncdb_bench.text import visible
 
 LONGEST = 34
 """Characters of a name that a legend or an axis has room for; tables have it whole."""

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from asyncdb_bench.wording import visible, xml_text
+from asyncdb_bench.text import visible, xml_text
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, less its yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
@@ -40,7 +40,7 @@ ET.register_namespace("", SVG)
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class FigureData:
     """The figures behind a drawing, as text."""
 
     columns: tuple[str, ...]
@@ -53,7 +53,7 @@ class Drawing:
 
     svg: str
     alt: str
-    data: Data | None = None
+    data: FigureData | None = None
     figure: Figure | None = field(default=None, compare=False, repr=False)
 
 
@@ -66,7 +66,7 @@ def drawing(
     figure: Figure,
     name: str,
     text: str,
-    data: Data | None = None,
+    data: FigureData | None = None,
     hover: Mapping[str, Sequence[str]] | None = None,
 ) -> Drawing:
     """Return a figure as SVG with what it shows in words.

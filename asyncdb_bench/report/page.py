@@ -11,25 +11,18 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from asyncdb_bench import accounts
-from asyncdb_bench.analysis import Comparison
-from asyncdb_bench.claims import Claim
-from asyncdb_bench.fault import label as fault_label
-from asyncdb_bench.knobcurve import KnobCurve
-from asyncdb_bench.model import (
-    PROBE_EVERY_S,
-    SCHEMA_VERSION,
-    Deployment,
-    Manifest,
-    Step,
-    TrialEnd,
-    Variant,
-)
+from asyncdb_bench.analysis import resources as accounts
+from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.crossover_map import CrossoverMap
+from asyncdb_bench.analysis.knob_curve import KnobCurve
+from asyncdb_bench.analysis.verdict import Verdict, overall_sentence, rate
+from asyncdb_bench.plan.faults import fault_label
+from asyncdb_bench.records.run import Deployment, Manifest
+from asyncdb_bench.records.sentences import sentence, sentences, unsteady
+from asyncdb_bench.records.step import PROBE_EVERY_S, Step, TrialEnd
 from asyncdb_bench.report.drawing import Drawing, svg_markup
-from asyncdb_bench.summaries import against_best, ratio_bounds
-from asyncdb_bench.sweep import Map, is_cell
-from asyncdb_bench.verdict import Verdict, overall, rate
-from asyncdb_bench.wording import counted, number, visible, warranted
+from asyncdb_bench.report.exports import against_best, ratio_bounds
+from asyncdb_bench.text import counted, number, visible, warranted
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +35,18 @@ class Findings:
     curves_over : by scenario, the curves over one knob.
     found_map : where the run was a sweep.
     deployments : what each variant takes to deploy, where that was measured.
-    claims : of 2017, where the run has the variants of that time.
     damage : files of the run that could not be read, in words.
     """
 
     comparisons: Sequence[Comparison]
     verdicts: Sequence[Verdict]
     curves_over: Mapping[str, Sequence[KnobCurve]]
-    found_map: Map | None
+    found_map: CrossoverMap | None
     deployments: Sequence[Deployment] = ()
-    claims: Sequence[Claim] = ()
     damage: Sequence[str] = ()
 
 
-def render(
+def render_report(
     manifest: Manifest,
     steps: pd.DataFrame,
     findings: Findings,
@@ -74,13 +65,20 @@ def render(
     """
     comparisons = findings.comparisons
     environment = templates()
-    environment.filters |= {"share": share, "svg": svg_markup, "warranted": ranged}
+    environment.filters |= {
+        "share": share,
+        "svg": svg_markup,
+        "warranted": ranged,
+        "sentence": sentence,
+        "sentences": sentences,
+        "unsteady": unsteady,
+    }
     records = [step for step in offered if not step.repeated]
     asked = {each.label: each for each in manifest.plan.scenarios}
     shown = [
         (comparison, verdict)
         for comparison, verdict in zip(comparisons, findings.verdicts, strict=True)
-        if not is_cell(asked[comparison.scenario])
+        if not asked[comparison.scenario].cell
     ]
     planned, done = len(manifest.plan.trials), sum(not end.failure for end in ends)
     return environment.get_template("report.html.j2").render(
@@ -90,14 +88,12 @@ def render(
         found_map=findings.found_map,
         deployments=findings.deployments,
         under_load=accounts.under_load(records),
-        claims=findings.claims,
         damage=findings.damage,
-        overall=overall([verdict for _, verdict in shown]),
+        overall=overall_sentence([verdict for _, verdict in shown]),
         against_best=against_best,
         ratio_bounds=ratio_bounds,
         counted=counted,
         places={each.label: place for place, each in enumerate(manifest.plan.variants)},
-        schema_version=SCHEMA_VERSION,
         script=script(),
         asked=asked,
         figures=figures,
@@ -113,12 +109,20 @@ def render(
         probe_every_ms=round(PROBE_EVERY_S * 1000),
         failures=[end for end in ends if end.failure],
         invalid=[row for row in steps.itertuples() if not row.valid],
+        remedies=remedies(records, ends),
         planned=planned,
         done=done,
         rate=rate,
         repeat=repeat_command(manifest),
         total=int(steps.requests.sum()) if len(steps) else 0,
     )
+
+
+def remedies(records: Sequence[Step], ends: Sequence[TrialEnd]) -> list[str]:
+    """Return what to do about what made steps invalid, each once."""
+    steps_and_ends: list[Step | TrialEnd] = [*records, *ends]
+    doubts = [doubt for each in steps_and_ends for doubt in each.reasons]
+    return list(dict.fromkeys(doubt.remedy for doubt in doubts if doubt.remedy))
 
 
 def templates() -> Environment:
@@ -157,26 +161,14 @@ def ranged(row: Any, figure: str) -> str:
 def repeat_command(manifest: Manifest) -> str:
     """Return the command that asks for the same again, with the same arrivals."""
     plan = manifest.plan
-    twins = [each.fault for each in plan.variants if each.fault is not None]
-    strategies = ",".join(
-        _request(_source(each), each.label) for each in plan.variants if each.fault is None
-    )
-    scenarios = ",".join(_request(each.scenario, each.label) for each in plan.scenarios)
+    faults = [each.fault for each in plan.variants if each.fault is not None]
+    strategies = ",".join(each.request for each in plan.variants if each.fault is None)
+    scenarios = ",".join(each.request for each in plan.scenarios)
     return (
         f"bench.py run --profile {plan.settings.profile} --strategy {strategies}"
         f" --scenario {scenarios} --seed {manifest.seed} --blocks {plan.settings.blocks}"
         f" --budget {plan.settings.budget} --time-budget {plan.settings.time_budget_s:g}"
-    ) + (f" --inject {fault_label(twins[0])}" if twins else "")
-
-
-def _source(variant: Variant) -> str:
-    return f"{variant.strategy}@{variant.elsewhere.path}" if variant.elsewhere else variant.strategy
-
-
-def _request(name: str, label: str) -> str:
-    """Return what was typed: the label's knobs after the full name, without an A/A's number."""
-    knobs = label.partition("#")[0].partition(":")[2]
-    return f"{name}:{knobs}" if knobs else name
+    ) + (f" --inject {fault_label(faults[0])}" if faults else "")
 
 
 def share(value: Any) -> str:

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncdb_bench import summaries
-from asyncdb_bench.accounts import steps_compared
-from asyncdb_bench.analysis import Comparison, compare
-from asyncdb_bench.claims import claims, markdown
-from asyncdb_bench.curves import COLUMNS, SERIES, courses, percentile_curves
+from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
+from asyncdb_bench.analysis.crossover_map import CrossoverMap, make_map, map_markdown
+from asyncdb_bench.analysis.curves import COLUMNS, SERIES, Wanted, courses, percentile_curves
+from asyncdb_bench.analysis.knob_curve import knob_curves
+from asyncdb_bench.analysis.resources import steps_compared
+from asyncdb_bench.analysis.tables import steps_table
+from asyncdb_bench.analysis.verdict import Verdict, decide
 from asyncdb_bench.errors import StoreError
-from asyncdb_bench.knobcurve import knob_curves
-from asyncdb_bench.model import Manifest
-from asyncdb_bench.store import RunFolder, point_latest, write_bytes, write_text
-from asyncdb_bench.sweep import Map, is_cell, make_map
-from asyncdb_bench.sweep import markdown as map_markdown
-from asyncdb_bench.tables import steps_table
-from asyncdb_bench.verdict import Verdict, decide
+from asyncdb_bench.records.run import Manifest
+from asyncdb_bench.records.run_folder import RunFolder, point_latest, write_bytes, write_text
+from asyncdb_bench.report import exports as summaries
 
 if TYPE_CHECKING:
     from asyncdb_bench.report.drawing import Drawing
@@ -37,12 +35,12 @@ class Written:
     manifest: Manifest
     comparisons: tuple[Comparison, ...]
     verdicts: tuple[Verdict, ...]
-    found_map: Map | None = None
+    found_map: CrossoverMap | None = None
 
     @property
     def sound(self) -> bool:
         """Whether every verdict is, and of a map at least one cell."""
-        cells = {each.label for each in self.manifest.plan.scenarios if is_cell(each)}
+        cells = {each.label for each in self.manifest.plan.scenarios if each.cell}
         others = [each.sound for each in self.verdicts if each.scenario not in cells]
         return all(others) and (self.found_map is None or self.found_map.sound)
 
@@ -63,18 +61,22 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     ------
     StoreError : the run cannot be read or the report cannot be written.
     """
-    from asyncdb_bench.report.figures import draw
-    from asyncdb_bench.report.page import Findings, render
+    from asyncdb_bench.report.figures.all_figures import draw_figures
+    from asyncdb_bench.report.page import Findings, render_report
 
-    manifest, ends = folder.manifest(), folder.trials()
-    offered = folder.steps()
+    manifest = folder.manifest()
+    ends = [end for end in folder.trials() if end.purpose == "measure"]
+    offered = [step for step in folder.steps() if step.purpose == "measure"]
     records = [step for step in offered if not step.repeated]
     steps = steps_table(records, ends)
-    comparisons = tuple(compare(manifest, steps, ends, records))
+    comparisons = tuple(compare_scenarios(manifest, steps, ends, records))
     verdicts = tuple(decide(each, manifest.plan.settings.blocks) for each in comparisons)
-    cells = {each.label for each in manifest.plan.scenarios if is_cell(each)}
+    cells = {each.label for each in manifest.plan.scenarios if each.cell}
+    counted = {each.label: each.counted for each in manifest.plan.scenarios}
     wanted = {
-        (step.trial, step.step): (scenario, variant)
+        (step.trial, step.step): Wanted(
+            (scenario, variant), round(step.lasted_s * 1e6), counted.get(scenario, ())
+        )
         for scenario, variant, own in steps_compared(
             records, [each for each in comparisons if each.scenario not in cells]
         )
@@ -87,18 +89,13 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     felt = _readable(damage, lambda: courses(folder.tables("series", SERIES), wanted))
     curves_over = {each.scenario: knob_curves(manifest.plan.variants, each) for each in comparisons}
     found_map = make_map(manifest.plan.scenarios, comparisons, steps, manifest.plan.variants)
-    figures = draw(manifest, steps, comparisons, curves, curves_over, felt, found_map)
+    figures = draw_figures(manifest, steps, comparisons, curves, curves_over, felt, found_map)
     deployments = folder.deployments()
-    found_claims = claims(manifest, comparisons, records, deployments)
-    findings = Findings(
-        comparisons, verdicts, curves_over, found_map, deployments, found_claims, tuple(damage)
-    )
+    findings = Findings(comparisons, verdicts, curves_over, found_map, deployments, tuple(damage))
     target = reports / folder.run_id / "index.html"
-    write_text(target, render(manifest, steps, findings, figures, ends, offered))
+    write_text(target, render_report(manifest, steps, findings, figures, ends, offered))
     if found_map is not None:
         write_text(target.with_name("map.md"), map_markdown(found_map, manifest))
-    if found_claims:
-        write_text(target.with_name("claims.md"), markdown(found_claims, manifest))
     write_summaries(folder, target, manifest, comparisons, verdicts)
     if figure_files:
         write_figures(target.with_name("figures"), figures)
@@ -123,7 +120,7 @@ def write_summaries(
     verdicts: Sequence[Verdict],
 ) -> None:
     """Write the same tables for machines, spreadsheets, pull requests and CI."""
-    rows = summaries.summary(comparisons)
+    rows = summaries.summary_rows(comparisons)
     folder.write_summary(rows)
     write_text(target.with_name("summary.csv"), summaries.as_csv(rows))
     write_text(

@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.model import Broker, ServiceInfo
+from asyncdb_bench.records.plan import Broker
+from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services.program import Program, answers, free_port
 
 RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/opt/rabbitmq/sbin")
@@ -90,7 +91,7 @@ def use_url(url: str) -> BrokerServer:
 
     Raises
     ------
-    ServiceError : a wrong URL, or nobody answers.
+    ServiceError : a wrong URL, or no answer.
     """
     broker = Broker(kind_of(url), url)
     try:

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from asyncdb_bench.contract.scenario import Data
 from asyncdb_bench.errors import ServiceError, first_line
-from asyncdb_bench.model import ServiceInfo
-from asyncdb_bench.scenario import Data
+from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services.program import Program, answers, free_port, unprivileged
 
 USER = "bench"
@@ -80,7 +80,7 @@ class Postgres:
     url : of a database that may be connected to for administration, ``postgresql://…``.
     prefix : start of every name of a database of ours.
     source : where the server came from, for the manifest.
-    program : the embedded server's process, or None where it is somebody else's.
+    program : the embedded server's process, or None where it is not ours.
     """
 
     def __init__(self, url: str, prefix: str, source: str, program: Program | None = None) -> None:
@@ -108,7 +108,7 @@ class Postgres:
         return self._templates[data.key]
 
     def _seed(self, name: str, data: Data) -> None:
-        from asyncdb_bench.session import make_engine
+        from asyncdb_bench.contract.engine import make_engine
 
         engine = make_engine(self.url_of(name), 1, 10)
         try:
@@ -203,7 +203,7 @@ def check_reachable(url: str, prefix: str = "") -> Postgres:
 
     Raises
     ------
-    ServiceError : not a PostgreSQL URL, or nobody answers.
+    ServiceError : not a PostgreSQL URL, or no answer.
     """
     if url.startswith("postgres://"):
         url = url.replace("postgres://", "postgresql://", 1)

@@ -98,7 +98,7 @@ class Program:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return a port of loopback on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -106,7 +106,7 @@ def free_port() -> int:
 
 
 def answers(port: int, timeout_s: float = 0.5) -> bool:
-    """Return whether somebody listens on a port of loopback."""
+    """Return whether something listens on a port of loopback."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout_s):
         return True
     return False

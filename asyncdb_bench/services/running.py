@@ -7,19 +7,19 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.model import Broker, ServiceInfo
-from asyncdb_bench.pgstat import Statistics
+from asyncdb_bench.records.plan import Broker
+from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
+from asyncdb_bench.services.database_statistics import Statistics
 from asyncdb_bench.services.program import Program
 
 
 class RunningServices:
-    """PostgreSQL, and a broker where somebody needs one.
+    """PostgreSQL, and a broker where one is needed.
 
     A context manager: entering starts, leaving stops, whatever happened in between.
 
@@ -27,8 +27,8 @@ class RunningServices:
     ----------
     logs : folder for the services' logs.
     prefix : start of every name of a database of ours.
-    with_broker : whether anybody needs a broker.
-    with_store : whether anybody needs a Redis for results.
+    with_broker : whether a broker is needed.
+    with_store : whether a Redis is needed for results.
     on_start : told what is being started, for the display.
     environment : read for ``DATABASE_URL`` and ``BROKER_URL``.
     """
@@ -64,12 +64,7 @@ class RunningServices:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def _start_postgres(self) -> databases.Postgres:

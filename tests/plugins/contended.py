@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, update
 
-from asyncdb_bench.dataset import Counter, StandardData
-from asyncdb_bench.model import Objective
-from asyncdb_bench.operation import Steps, operation
-from asyncdb_bench.scenario import Knobs, Scenario, Workload
+from asyncdb_bench.contract.data.accounts import Counter, StandardData
+from asyncdb_bench.contract.operation import Steps, operation
+from asyncdb_bench.contract.scenario import Scenario, ScenarioKnobs, Workload
+from asyncdb_bench.records.plan import Objective
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ def contend() -> Steps:
     return {"done": True}
 
 
-class Contended(Scenario[Knobs]):
+class Contended(Scenario[ScenarioKnobs]):
     """One row for all."""
 
     name = "contended"

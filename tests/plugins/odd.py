@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from asyncdb_bench.dataset import balance_of, owner_of
+from asyncdb_bench.contract.data.accounts import balance_of, owner_of
+from asyncdb_bench.contract.knob import knob
+from asyncdb_bench.contract.operation import Operation, Params
+from asyncdb_bench.contract.session_strategies import PoolKnobs, SessionStrategy
+from asyncdb_bench.contract.strategy import Knobs, Strategy
 from asyncdb_bench.errors import UnavailableError
-from asyncdb_bench.knob import knob
-from asyncdb_bench.operation import Operation, Params
-from asyncdb_bench.session import PoolKnobs, SessionStrategy
-from asyncdb_bench.strategy import Knobs, Strategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

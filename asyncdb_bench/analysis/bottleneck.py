@@ -1,0 +1,248 @@
+"""What a saturated variant was short of, from the data alone, with the figures that show it. Pure.
+
+Strategies are not known here: what is looked at is who used the cores, which phase grew, and which
+resource was busy all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from asyncdb_bench.analysis.utilisation import Picture, app_cores, busy, grown, picture
+from asyncdb_bench.records.plan import Pinning, Variant
+from asyncdb_bench.records.step import PHASES, Step
+
+FULL = 0.85
+"""A core, a pool or a set of threads that is busy this share of the time is used up: on a shared
+machine nothing reaches 1."""
+SPREAD = 0.2
+"""Share of the application's CPU outside of its loop thread from which on threads compete."""
+DATABASE_GROWTH = 1.5
+IDLE = 0.5
+"""Workers and cores below it have little to do: tasks that wait nevertheless wait in the broker."""
+ACTIVE = 0.75
+"""Share of the budget from which on the connections count as all active, on average over a step
+with its first and last requests."""
+WORDS = {
+    "send_lag": "sending late",
+    "arrival": "the way to the handler",
+    "queue": "waiting in the queue",
+    "pool": "waiting for a connection",
+    "database": "the database",
+    "python": "Python",
+    "reply": "the way back to the handler",
+    "back": "the way back to the client",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was scarce, and the figures that show it; `bottleneck` is empty where nothing was."""
+
+    bottleneck: str
+    evidence: str
+
+
+def diagnose(steps: Sequence[Step], variant: Variant, pinning: Pinning) -> Diagnosis:
+    """Name the bottleneck of one variant in one scenario.
+
+    Parameters
+    ----------
+    steps : its steps, all blocks.
+    variant : for its limits and its budget.
+    pinning : for the cores.
+
+    Returns
+    -------
+    One of client, event loop, GIL, executor threads, connection pool, workers, broker, database,
+    or ``"not identified"``; nothing where no step missed the objective.
+    """
+    missed = [step for step in steps if not step.holds and step.latency.n]
+    if not missed:
+        return Diagnosis("", "not saturated by the loads offered")
+    load = min(step.offered_rps for step in missed)
+    full = [step for step in missed if step.offered_rps == load]
+    lowest = min(step.offered_rps for step in steps)
+    idle = picture([step for step in steps if step.offered_rps == lowest])
+    case = Case(picture(full), idle, variant, pinning, full)
+    for look in (client, cores, handler, database, pool, queue, loop):
+        found = look(case)
+        if found is not None:
+            return found
+    return _unknown(case)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A saturated load (`full`), the lowest one (`idle`), and whose they are."""
+
+    full: Picture
+    idle: Picture
+    variant: Variant
+    pinning: Pinning
+    steps: Sequence[Step]
+
+    @property
+    def full_core(self) -> float:
+        """How much of a core counts as all of it: what a hypervisor takes cannot be used."""
+        return FULL * (1 - self.full.stolen)
+
+    @property
+    def busy(self) -> Mapping[str, float]:
+        """Share of time that each limited resource was busy."""
+        return busy(self.full, self.variant.limits)
+
+    def growth(self, phase: str) -> float:
+        """By how many milliseconds a phase grew."""
+        return self.full.phases.get(phase, 0.0) - self.idle.phases.get(phase, 0.0)
+
+    def grew(self, phase: str) -> str:
+        """Say how a phase grew."""
+        before, after = (each.phases.get(phase, 0.0) for each in (self.idle, self.full))
+        return (
+            f"{WORDS[phase]} took {_ms(before)} at {self.idle.offered_rps:g}/s, {_ms(after)} at"
+            + (f" {self.full.offered_rps:g}/s")
+        )
+
+
+def client(case: Case) -> Diagnosis | None:
+    """Look for a load generator that is out of CPU, or late in a way that shows."""
+    used = case.full.cpu.get("load", 0.0)
+    lag = case.full.phases.get("send_lag", 0.0)
+    whole = sum(case.full.phases.get(name, 0.0) for name in PHASES)
+    if used > 0.9 or (whole and lag > 0.25 * whole):
+        return Diagnosis(
+            "client",
+            f"the load generator used {used:.2f} cores and sent {_ms(lag)} late on average",
+        )
+    return None
+
+
+def cores(case: Case) -> Diagnosis | None:
+    """Look whether the application's CPU is used up, or the cores it shares with workers."""
+    own = case.full.cpu.get("app", 0.0)
+    workers = case.full.cpu.get("workers", 0.0)
+    count = len(case.pinning.of("app"))
+    if count and workers > own and own + workers >= case.full_core * count:
+        return Diagnosis(
+            "workers",
+            f"workers used {workers:.2f} and the application {own:.2f} of their"
+            f" {_cores(count)}; {case.grew('queue')}",
+        )
+    if own < case.full_core * app_cores(case.variant, case.pinning):
+        return None
+    other = case.full.other_cpu
+    if other >= SPREAD * own:
+        return Diagnosis(
+            "GIL",
+            f"the application used {own:.2f} cores, {other:.2f} of them in threads beside the"
+            f" loop: one interpreter runs one thread at a time; {case.grew(_most(case))}",
+        )
+    return Diagnosis(
+        "event loop",
+        f"{_loops(case)} used {case.full.loop_cpu:.2f} of"
+        f" {_cores(app_cores(case.variant, case.pinning))}; loop lag p99"
+        f" {_ms(case.full.loop_lag_p99_ms)}; {case.grew(_most(case))}",
+    )
+
+
+def handler(case: Case) -> Diagnosis | None:
+    """Look for handlers that do not give the loop back while they wait."""
+    share = case.busy.get("handler", 0.0)
+    if share < FULL:
+        return None
+    used = case.full.loop_cpu
+    return Diagnosis(
+        "event loop",
+        f"held {min(share, 1):.0%} of the time by handlers that wait for the database ({used:.2f}"
+        f" of a core used); loop lag p99 {_ms(case.full.loop_lag_p99_ms)}",
+    )
+
+
+def database(case: Case) -> Diagnosis | None:
+    """Look for connections all active and slower than when idle, or cores used up."""
+    used, count = case.full.cpu.get("postgresql", 0.0), len(case.pinning.of("postgresql"))
+    if count and used >= case.full_core * count:
+        return Diagnosis(
+            "database", f"used {used:.2f} of its {_cores(count)}; {case.grew('database')}"
+        )
+    before, after = (each.phases.get("database", 0.0) for each in (case.idle, case.full))
+    active, budget = case.full.active, case.variant.budget
+    if active is None or active < ACTIVE * budget or after < DATABASE_GROWTH * before:
+        return None
+    return Diagnosis(
+        "database",
+        f"{active:.1f} of {budget} connections active on average; {case.grew('database')}",
+    )
+
+
+def queue(case: Case) -> Diagnosis | None:
+    """Look for threads or workers all busy, or tasks that wait although workers are free."""
+    if _most(case) != "queue":
+        return None
+    for name, called in (("workers", "workers"), ("threads", "executor threads")):
+        share = case.busy.get(name)
+        if share is None:
+            continue
+        limit = case.variant.limits[name]
+        said = f"{limit} {name}, busy {min(share, 1):.0%} of the time; {case.grew('queue')}"
+        if share >= FULL:
+            return Diagnosis(called, said)
+        if name == "workers" and share < IDLE and _idle_cores(case):
+            used = case.full.cpu.get("broker", 0.0)
+            return Diagnosis("broker", f"it used {used:.2f} cores; {said}")
+    return None
+
+
+def _idle_cores(case: Case) -> bool:
+    """Return whether application and workers leave half of their cores unused."""
+    used = case.full.cpu.get("app", 0.0) + case.full.cpu.get("workers", 0.0)
+    return used < IDLE * max(len(case.pinning.of("app")), 1) * (1 - case.full.stolen)
+
+
+def pool(case: Case) -> Diagnosis | None:
+    """Look for connections all checked out."""
+    share = case.busy.get("connections", 0.0)
+    run, waited = (case.full.phases.get(name, 0.0) for name in ("run", "pool"))
+    # threads that are busy waiting for a connection are not what is scarce
+    inside = _most(case) == "queue" and waited > run / 2
+    if share < FULL or not (inside or _most(case) == "pool"):
+        return None
+    limit = case.variant.limits["connections"]
+    return Diagnosis(
+        "connection pool",
+        f"{limit} connections, checked out {min(share, 1):.0%} of the time; {case.grew('pool')}",
+    )
+
+
+def loop(case: Case) -> Diagnosis | None:
+    """Look for a loop that is waited for though it does not use a whole core."""
+    if _most(case) != "arrival" or case.full.loop_lag_p99_ms < 10:
+        return None
+    return Diagnosis(
+        "event loop",
+        f"loop lag p99 {_ms(case.full.loop_lag_p99_ms)}, {case.full.loop_cpu:.2f} of a core used;"
+        f" {case.grew('arrival')}",
+    )
+
+
+def _unknown(case: Case) -> Diagnosis:
+    return Diagnosis("not identified", f"nothing was used up; {case.grew(_most(case))}")
+
+
+def _most(case: Case) -> str:
+    return grown(case.idle, case.full)[0][0]
+
+
+def _loops(case: Case) -> str:
+    count = case.variant.processes
+    return "its thread" if count == 1 else f"the threads of its {count} loops"
+
+
+def _cores(count: int) -> str:
+    return "core" if count == 1 else f"{count} cores"
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.2g} ms"

@@ -1,0 +1,195 @@
+"""Raw requests -> latency against percentile, corrected and raw. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from asyncdb_bench.analysis.step import stalls
+from asyncdb_bench.analysis.step.population import felt_operations, population
+
+K = TypeVar("K", bound=Hashable)
+
+COLUMNS = ("trial", "step", "operation", "intended_us", "done_us", "outcome", "latency_us")
+
+
+class Wanted(NamedTuple, Generic[K]):
+    """A step whose requests are wanted.
+
+    Parameters
+    ----------
+    name : what to call it; steps of one name are pooled.
+    lasted_us : of the step; used where results of an earlier schema do not say how long a request
+        waited that never came back.
+    counted : operations whose latency counts; empty: all.
+    """
+
+    name: K
+    lasted_us: int = 0
+    counted: tuple[str, ...] = ()
+
+
+class PercentileCurve(NamedTuple):
+    """Latency by percentile.
+
+    Parameters
+    ----------
+    levels : percentiles, 0 to 1.
+    corrected_ms : from the intended arrival.
+    raw_ms : of those requests that a closed loop would have sent: what it would have believed.
+    """
+
+    levels: list[float]
+    corrected_ms: list[float]
+    raw_ms: list[float]
+
+
+def percentile_curves(
+    pieces: Iterable[Any], wanted: Mapping[tuple[str, int], Wanted[K]]
+) -> dict[K, PercentileCurve]:
+    """Return latency against percentile for some steps, from the raw requests.
+
+    Parameters
+    ----------
+    pieces : tables with the columns :data:`COLUMNS`.
+    wanted : by (trial, step).
+
+    Returns
+    -------
+    By name, a curve over the population that tables and verdicts count.
+    """
+    gathered: dict[K, list[Any]] = {}
+    for piece in pieces:
+        for place, rows in _steps_of(piece, wanted):
+            intended, latency = _latencies(rows, wanted[place])
+            kept, _ = stalls.closed_loop(intended, intended + latency)
+            # half of the memory; a latency of half an hour and more was given up long before
+            short = np.minimum(latency, np.iinfo(np.int32).max).astype(np.int32)
+            gathered.setdefault(wanted[place].name, []).append((short, kept))
+    curves = {}
+    for name, parts in gathered.items():
+        corrected = np.concatenate([latency for latency, _ in parts])
+        raw = np.concatenate([latency[kept] for latency, kept in parts])
+        if len(corrected) and len(raw):
+            # half a request beyond the last, so that the greatest latency is shown too
+            levels = 1 - np.geomspace(1, 0.5 / len(corrected), 120)
+            values = (
+                np.quantile(each, levels, method="inverted_cdf") / 1000 for each in (corrected, raw)
+            )
+            curves[name] = PercentileCurve(levels.tolist(), *(each.tolist() for each in values))
+    return curves
+
+
+def _latencies(rows: Any, step: Wanted[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the intended arrivals and the latencies of the requests that count, microseconds."""
+    if "latency_us" in rows.column_names:
+        rows = rows.filter(pc.is_valid(rows["latency_us"]))
+        return _whole(rows["intended_us"]), _whole(rows["latency_us"])
+    # schema 2: the first arrival stands for the step's start, which is not written down
+    intended = _whole(rows["intended_us"])
+    names = pc.unique(rows["operation"])
+    numbers = pc.index_in(rows["operation"], names).to_numpy()
+    counts, done = population(
+        rows["outcome"].to_numpy(),
+        _whole(pc.fill_null(rows["done_us"], 0)),
+        int(intended.min(initial=0)) + step.lasted_us,
+        felt_operations(numbers, names.to_pylist(), step.counted),
+    )
+    return intended[counts], (done - intended)[counts]
+
+
+def _whole(column: Any) -> NDArray[np.int64]:
+    values: NDArray[np.int64] = column.to_numpy().astype(np.int64)
+    return values
+
+
+SERIES = ("trial", "step", "at_us", "name", "value")
+SHOWN = ("loop_lag_us", "probe_us", "waiting", "oldest_us", "broker_depth")
+POINTS = 160
+"""Points of a curve over time; more would not show, and each is kept at its greatest."""
+
+
+class Course(NamedTuple):
+    """One quantity over one step.
+
+    Parameters
+    ----------
+    at_s : seconds from the step's first record.
+    value : the greatest of each of at most :data:`POINTS` equal stretches of time; in milliseconds
+        where the name on disk ends in ``_us``.
+    """
+
+    at_s: list[float]
+    value: list[float]
+
+
+def courses(
+    pieces: Iterable[Any], wanted: Mapping[tuple[str, int], Wanted[K]]
+) -> dict[K, dict[str, Course]]:
+    """Return what was felt and what waited over time for some steps, of each name the first.
+
+    Parameters
+    ----------
+    pieces : tables with the columns :data:`SERIES`.
+    wanted : by (trial, step).
+
+    Returns
+    -------
+    By name, and by series (:data:`SHOWN`).
+    """
+    found: dict[K, dict[str, list[tuple[Any, Any]]]] = {}
+    taken: dict[K, tuple[str, int]] = {}
+    for piece in pieces:
+        for place, whole in _steps_of(piece, wanted):
+            key = wanted[place].name
+            if taken.setdefault(key, place) != place:
+                continue
+            rows = whole.filter(pc.is_in(whole["name"], pa.array(SHOWN)))
+            own = found.setdefault(key, {})
+            names = rows["name"]
+            for series in pc.unique(names).to_pylist():
+                mine = rows.filter(pc.equal(names, series))
+                own.setdefault(series, []).append(
+                    (mine["at_us"].to_numpy(), mine["value"].to_numpy())
+                )
+    return {key: _courses(own) for key, own in found.items() if own}
+
+
+def _steps_of(
+    table: Any, wanted: Mapping[tuple[str, int], Any]
+) -> Iterable[tuple[tuple[str, int], Any]]:
+    """Yield each wanted trial and step that a table holds rows of, with those rows."""
+    places = table.select(["trial", "step"]).group_by(["trial", "step"]).aggregate([])
+    for row in places.to_pylist():
+        place = (row["trial"], row["step"])
+        if place in wanted:
+            mask = pc.and_(pc.equal(table["trial"], place[0]), pc.equal(table["step"], place[1]))
+            yield place, table.filter(mask)
+
+
+def _courses(own: Mapping[str, list[tuple[Any, Any]]]) -> dict[str, Course]:
+    at = {name: np.concatenate([each for each, _ in parts]) for name, parts in own.items()}
+    start = min(int(each.min()) for each in at.values())
+    end = max(int(each.max()) for each in at.values())
+    stretch = max(1, (end - start) // POINTS + 1)
+    return {
+        name: _thinned(
+            at[name] - start,
+            np.concatenate([values for _, values in parts]) / (1000 if name[-3:] == "_us" else 1),
+            stretch,
+        )
+        for name, parts in own.items()
+    }
+
+
+def _thinned(at_us: Any, values: Any, stretch_us: int) -> Course:
+    order = np.argsort(at_us, kind="stable")
+    slots, values = at_us[order] // stretch_us, values[order]
+    starts = np.flatnonzero(np.diff(slots, prepend=-1))
+    tops = np.maximum.reduceat(values, starts)
+    return Course(((slots[starts] + 0.5) * stretch_us / 1e6).tolist(), tops.tolist())

@@ -1,0 +1,106 @@
+"""What a step's raw records come to: durations, loop lag, series. Arrays in, columns out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asyncdb_bench.analysis.step import stalls
+from asyncdb_bench.analysis.step.backlog import outages
+from asyncdb_bench.analysis.step.population import felt_operations, population
+from asyncdb_bench.records.step import PHASES, TASK_STAMPS, Outcome
+
+GRACE_NS = 2_000_000
+"""A send that is this much late is on time: the floor of the send lag's tolerance."""
+CHAT_COLUMNS = ("receipts_ns", "pings_ns", "joins_us", "join_s", "disorder", "members", "is_post")
+
+
+class Times:
+    """A step's durations in microseconds, from the load's scratch file.
+
+    Parameters
+    ----------
+    file : written by the load.
+    started_ns, window_s, drain_s : of the step.
+    operations : names of the scenario's operations, in the order of the file's numbers.
+    counted : those whose latency counts; empty: all.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        started_ns: int,
+        window_s: float,
+        drain_s: float,
+        operations: Sequence[str] = (),
+        counted: Sequence[str] = (),
+    ) -> None:
+        with np.load(file) as columns:
+            intended, sent, done = (columns[name] for name in ("intended_ns", "sent_ns", "done_ns"))
+            outcome = columns["outcome"]
+            felt = felt_operations(columns["operation"], operations, counted)
+            self.phases_us = _phases(columns, (outcome == Outcome.OK) & felt)
+            self.probes_ns = columns["probes"]
+            self.chat_columns = (
+                {name: columns[name] for name in (*CHAT_COLUMNS, "intended_ns")}
+                if "receipts_ns" in columns
+                else None
+            )
+            self.tasks_us = {
+                name: columns[f"{name}_ns"][columns["started_ns"] > 0] // 1000
+                for name in TASK_STAMPS
+            }
+        given_up = started_ns + int((window_s + drain_s) * 1e9)
+        counts, done = population(outcome, done, given_up, felt)
+        # a request that failed at once no longer waits; one that was skipped never did
+        came = outcome != Outcome.SKIPPED
+        self.began_us, self.ended_us = intended[came] // 1000, done[came] // 1000
+        self.start_us = started_ns // 1000
+        self.right = outcome == Outcome.OK
+        self.outages = outages(
+            (intended - started_ns) // 1000, (done - started_ns) // 1000, self.right
+        )
+        was_sent = sent > 0
+        self.each_latency_us = np.where(counts, (done - intended) // 1000, -1)
+        self.latency_us = self.each_latency_us[counts]
+        self.service_us = (done - sent)[counts & was_sent] // 1000
+        self.send_lag_us = (sent - intended)[was_sent] // 1000
+        ended_ns = started_ns + int(window_s * 1e9)
+        self.arrivals_rps = _arrivals(intended, sent, done, outcome, ended_ns) / window_s
+        self.drift, self.steady = stalls.drift(
+            (intended[counts] - started_ns) // 1000, self.latency_us, int(window_s * 1e6)
+        )
+        sent_anyway, self.closed_loop_users = stalls.closed_loop(
+            intended[counts] // 1000, done[counts] // 1000
+        )
+        self.closed_loop_us = self.latency_us[sent_anyway]
+        last = int(done.max()) if len(done) else 0
+        self.lasted_s = max(window_s, (last - started_ns) / 1e9)
+        self.achieved_rps = stalls.completion_rate(
+            (intended[self.right] - started_ns) // 1000,
+            (done[self.right] - started_ns) // 1000,
+            int(window_s * 1e6),
+        )
+
+
+def _phases(columns: Any, right: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """Return each phase's durations over the right answers that were sampled, microseconds."""
+    sampled = right & (columns["back_us"] >= 0)
+    send_lag = (columns["sent_ns"] - columns["intended_ns"]) // 1000
+    found = {"send_lag": send_lag[sampled]}
+    for name in (*PHASES[1:], "held", "run"):
+        values = columns[f"{name}_us"][sampled]
+        found[name] = values[values >= 0]
+    return found
+
+
+def _arrivals(intended: Any, sent: Any, done: Any, outcome: Any, ended_ns: int) -> int:
+    """Return how many requests were really sent, or tried, within the window.
+
+    One that was refused was never sent: it counts by when that was known.
+    """
+    tried = np.where(sent > 0, sent, np.where(outcome == Outcome.UNDRAINED, intended, done))
+    return int(np.count_nonzero((outcome != Outcome.SKIPPED) & (tried < ended_ns + GRACE_NS)))

@@ -1,0 +1,247 @@
+"""A step's records -> the line of ``steps.jsonl`` that judges it. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asyncdb_bench.analysis import statistics
+from asyncdb_bench.analysis.step.backlog import WaitingCurve, summarised
+from asyncdb_bench.analysis.step.chat import chat_summary
+from asyncdb_bench.analysis.step.durations import Times
+from asyncdb_bench.analysis.step.validity import (
+    Evidence,
+    circumstances,
+    doubts,
+    misses,
+    steal_doubts,
+)
+from asyncdb_bench.records.messages import StepReply
+from asyncdb_bench.records.observed import Observed
+from asyncdb_bench.records.plan import Objective, Segment, Tolerance, Trial, Variant
+from asyncdb_bench.records.step import Audit, Backlog, Chat, Ledger, Step, TaskQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A step's records, before they are judged.
+
+    Parameters
+    ----------
+    number : of the step in its trial.
+    rate, window_s : what was offered.
+    started_at, jump_s : wall clock at the start, and how far it left the monotonic one.
+    times, reply, observed, lag_us, gauges, waiting, tasks : what was recorded.
+    attempt : how often the step was offered.
+    """
+
+    number: int
+    rate: float
+    window_s: float
+    started_at: str
+    jump_s: float
+    times: Times
+    reply: StepReply
+    observed: Observed
+    lag_us: Any
+    gauges: dict[str, float]
+    waiting: WaitingCurve | None = None
+    tasks: TaskQueue | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrialContext:
+    """What all steps of a trial have in common.
+
+    Parameters
+    ----------
+    run_id, trial, variant, objective, tolerance : of the run.
+    calibrated_rps : the highest rate that the client offers on schedule; None: not calibrated.
+    counts_rows : whether every operation of the scenario declares its rows.
+    shape, mean_factor : how the arrival rate changes during a step, and its mean over the base.
+    """
+
+    run_id: str
+    trial: Trial
+    variant: Variant
+    objective: Objective
+    tolerance: Tolerance
+    calibrated_rps: float | None
+    counts_rows: bool
+    shape: tuple[Segment, ...] = ()
+    mean_factor: float = 1.0
+
+
+def judged_step(
+    context: TrialContext, measured: Measured, other_run: str, *, may_repeat: bool = False
+) -> Step:
+    """Return a step with its figures and what they are worth.
+
+    Parameters
+    ----------
+    context : of the trial.
+    measured : the records.
+    other_run : who else held the machine meanwhile; empty: no one.
+    may_repeat : whether there is time to offer it again where what made it invalid may pass.
+    """
+    times, reply, observed = measured.times, measured.reply, measured.observed
+    latency = statistics.percentiles(times.latency_us)
+    missed = misses(context.objective, reply.ledger, latency)
+    found = doubts(evidence_of(context, measured, other_run), context.tolerance)
+    # a hypervisor's share is no reason to doubt a step, only to prefer another attempt; where it is
+    # taken all the time there is nothing to prefer
+    if may_repeat and measured.attempt == 1:
+        found += tuple(steal_doubts(observed.stolen, context.tolerance))
+    trial = context.trial
+    return Step(
+        run_id=context.run_id,
+        trial=trial.id,
+        block=trial.block,
+        scenario=trial.scenario,
+        variant=trial.variant,
+        strategy=context.variant.strategy,
+        step=measured.number,
+        purpose=trial.purpose,
+        offered_rps=measured.rate,
+        achieved_rps=times.achieved_rps,
+        arrivals_rps=times.arrivals_rps,
+        window_s=measured.window_s,
+        lasted_s=times.lasted_s,
+        started_at=measured.started_at,
+        ledger=reply.ledger,
+        errors=reply.errors,
+        latency=latency,
+        latency_bounds=statistics.bounds(times.latency_us),
+        service=statistics.percentiles(times.service_us),
+        send_lag=statistics.percentiles(times.send_lag_us),
+        closed_loop=statistics.percentiles(times.closed_loop_us),
+        closed_loop_users=times.closed_loop_users,
+        loop_lag=statistics.percentiles(measured.lag_us),
+        probe=statistics.percentiles(times.probes_ns[:, 1] / 1000),
+        phases={
+            name: statistics.percentiles(us) for name, us in times.phases_us.items() if len(us)
+        },
+        usage=observed.usage,
+        threads=observed.threads,
+        wire=_wire(reply, observed),
+        stolen=observed.stolen,
+        connections_peak=observed.connections_peak,
+        connections_active_peak=observed.connections_active_peak,
+        connections_active_mean=observed.connections_active_mean,
+        gauges=measured.gauges,
+        audit=step_audit(context, measured),
+        drift=times.drift,
+        steady=times.steady,
+        backlog=backlog_of(context, measured),
+        tasks=measured.tasks,
+        chat=chat_of(times),
+        outages=times.outages,
+        holds=not missed,
+        misses=missed,
+        valid=not found,
+        reasons=found,
+        notes=tuple(circumstances(measured.jump_s, observed.stolen, observed.problem)),
+        repeated=may_repeat and bool(found) and all(each.passing for each in found),
+    )
+
+
+def evidence_of(context: TrialContext, measured: Measured, other_run: str) -> Evidence:
+    """Return what the judgement of a step rests on; parameters as :func:`judged_step`."""
+    times, reply = measured.times, measured.reply
+    return Evidence(
+        ledger=reply.ledger,
+        latency=statistics.percentiles(times.latency_us),
+        send_lag=statistics.percentiles(times.send_lag_us),
+        client_busy=reply.cpu_s / measured.window_s,
+        attempted=reply.attempted,
+        counted=reply.locust_count,
+        wrong_answers=reply.wrong_answers,
+        budget=context.variant.budget,
+        connections_peak=measured.observed.connections_peak,
+        offered_rps=measured.rate * context.mean_factor,
+        arrivals_rps=times.arrivals_rps,
+        audit=step_audit(context, measured),
+        calibrated_rps=context.calibrated_rps,
+        other_run=other_run,
+        window_s=measured.window_s,
+    )
+
+
+def chat_of(times: Times) -> Chat | None:
+    """Return what the members felt, where the step was a chat's."""
+    if times.chat_columns is None:
+        return None
+    end_us = times.start_us + int(times.lasted_s * 1e6)
+    return chat_summary(times.chat_columns, times.right, end_us)
+
+
+def backlog_of(context: TrialContext, measured: Measured) -> Backlog | None:
+    """Return what waited during the step, and how long a surge took to be worked off."""
+    if measured.waiting is None:
+        return None
+    surge_end, calm = None, None
+    factors = [segment.factor for segment in context.shape]
+    if factors and max(factors) > factors[0]:
+        ends = np.cumsum([segment.seconds for segment in context.shape]) * 1e6
+        start = measured.times.start_us
+        surge_end = start + int(ends[factors.index(max(factors))])
+        calm = (start, start + int(ends[0]))
+    return summarised(measured.waiting, surge_end, calm)
+
+
+def step_audit(context: TrialContext, measured: Measured) -> Audit | None:
+    """Compare what statements did with the ledger; None where the database does not tell."""
+    reply, work = measured.reply, measured.observed.work
+    ledger, rows, joined = reply.ledger, reply.rows, reply.joined
+    if work is None:
+        return None
+    per_request = rows / ledger.ok if ledger.ok else 0
+    counts = context.counts_rows and (ledger.ok or not unsure(ledger))
+    return Audit(
+        source="pg_stat_statements",
+        # without an explicit commit each statement is a transaction of its own, which this view
+        # does not count as one
+        transactions=work.commits or None,
+        transactions_least=ledger.ok + joined,
+        transactions_most=ledger.ok + joined + unsure(ledger),
+        rows=work.rows if counts else None,
+        rows_least=rows if counts else None,
+        rows_most=rows + math.ceil(per_request * unsure(ledger)) if counts else None,
+    )
+
+
+def whole_audit(
+    ledgers: Sequence[Ledger], before: int | None, after: int | None, connections: int
+) -> Audit | None:
+    """Compare a whole trial's transactions, warm-up included, with ``pg_stat_database``.
+
+    Parameters
+    ----------
+    ledgers : of the warm-up and of every step.
+    before, after : the database's count; None: it does not tell.
+    connections : that the variant opens: a backend starts in a transaction of its own, which is
+        counted when it first reports.
+    """
+    if before is None or after is None:
+        return None
+    least = sum(ledger.ok for ledger in ledgers)
+    most = least + sum(unsure(ledger) for ledger in ledgers) + connections
+    return Audit("pg_stat_database", after - before, least, most)
+
+
+def unsure(ledger: Ledger) -> int:
+    """Return how many requests may or may not have been carried out by the database."""
+    return ledger.error + ledger.timeout + ledger.undrained
+
+
+def _wire(reply: StepReply, observed: Observed) -> dict[str, int]:
+    """Return the bytes that passed: the client's own, and all of the loopback interface's."""
+    wire = {"client_sent": reply.bytes_sent, "client_received": reply.bytes_received}
+    if observed.loopback_bytes is not None:
+        wire["loopback"] = observed.loopback_bytes
+    return wire

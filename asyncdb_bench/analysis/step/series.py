@@ -1,0 +1,120 @@
+"""Heartbeats, probes and readings of a step -> series over time. Arrays in, columns out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncdb_bench.analysis.step import stalls
+from asyncdb_bench.analysis.step.backlog import WaitingCurve
+from asyncdb_bench.records.messages import Heartbeats
+from asyncdb_bench.records.step import HEARTBEAT_US
+
+LAG_SERIES_US = 50_000
+
+
+GAUGES_US = 50_000
+"""Between two readings of an application's gauges."""
+
+
+Row = tuple[int, str, float]
+
+
+class Beats(NamedTuple):
+    """The heartbeats of all application processes, in the order of time.
+
+    Parameters
+    ----------
+    at_us : when each was due, shape (n,).
+    lag_us : how late it came, shape (n,).
+    gauges : rows of a time (``at_us``) and values by name, summed over the processes.
+    """
+
+    at_us: NDArray[np.int64]
+    lag_us: NDArray[np.int64]
+    gauges: list[dict[str, float]]
+
+
+NO_BEATS = Beats(np.zeros(0, np.int64), np.zeros(0, np.int64), [])
+
+
+def window_lag(beats: Beats, started_ns: int, window_s: float) -> NDArray[np.int64]:
+    """Return the loop's lag over the measured window, stalls expanded, microseconds."""
+    start_us = started_ns // 1000
+    inside = (beats.at_us >= start_us) & (beats.at_us < start_us + int(window_s * 1e6))
+    return stalls.expand_stalls(beats.lag_us[inside], HEARTBEAT_US)
+
+
+def merged(heartbeats: Sequence[Heartbeats]) -> Beats:
+    """Return the heartbeats of several application processes as one.
+
+    Their gauges (depths, connections in use) are summed over readings that are at most
+    50 ms apart.
+    """
+    at_us = np.concatenate([np.array(each.at_us, np.int64) for each in heartbeats])
+    lag_us = np.concatenate([np.array(each.lag_us, np.int64) for each in heartbeats])
+    order = np.argsort(at_us, kind="stable")
+    return Beats(at_us[order], lag_us[order], _summed([each.gauges for each in heartbeats]))
+
+
+def _summed(readings: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:
+    if len(readings) == 1:
+        return readings[0]
+    slots: dict[int, dict[str, float]] = {}
+    for rows in readings:
+        for slot, row in {int(row["at_us"]) // GAUGES_US: row for row in rows}.items():
+            total = slots.setdefault(slot, {"at_us": slot * GAUGES_US})
+            for name, value in row.items():
+                if name != "at_us":
+                    total[name] = total.get(name, 0) + value
+    return [slots[slot] for slot in sorted(slots)]
+
+
+def peaks(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return the highest value of each gauge."""
+    names = {name for row in rows for name in row if name != "at_us"}
+    return {name: max(row.get(name, 0) for row in rows) for name in sorted(names)}
+
+
+def series_columns(
+    trial: str,
+    step: int,
+    beats: Beats,
+    watched: list[Row],
+    probes_ns: Any,
+    waiting: WaitingCurve,
+) -> dict[str, Any]:
+    """Return the columns of ``series.parquet``: one row per time and name.
+
+    The heartbeat is kept as the greatest lag of each 50 ms.
+    """
+    rows = list(watched)
+    for name, values in (("waiting", waiting.waiting), ("oldest_us", waiting.oldest_us)):
+        rows += [
+            (int(at), name, float(value)) for at, value in zip(waiting.at_us, values, strict=True)
+        ]
+    rows += [(int(at) // 1000, "probe_us", float(took) / 1000) for at, took in probes_ns]
+    for row in beats.gauges:
+        rows += [
+            (int(row["at_us"]), name, float(value))
+            for name, value in row.items()
+            if name != "at_us"
+        ]
+    at_us, lag_us = beats.at_us, beats.lag_us
+    if len(at_us):
+        starts = np.flatnonzero(np.diff(at_us // LAG_SERIES_US, prepend=-1))
+        tops = np.maximum.reduceat(lag_us, starts)
+        rows += [
+            (int(at_us[i]), "loop_lag_us", float(top)) for i, top in zip(starts, tops, strict=True)
+        ]
+    rows.sort()
+    return {
+        "trial": [trial] * len(rows),
+        "step": np.full(len(rows), step, np.int16),
+        "at_us": np.array([row[0] for row in rows], np.int64),
+        "name": [row[1] for row in rows],
+        "value": np.array([row[2] for row in rows], float),
+    }

@@ -1,0 +1,188 @@
+"""Judging a step: does the objective hold, is the measurement sound, is the variant saturated.
+
+All of it pure. The two questions are kept apart: a saturated server is a finding, a saturated
+client is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.plan import Objective, Tolerance
+from asyncdb_bench.records.step import Audit, Ledger, Percentiles
+
+STOLEN = 0.05
+"""Share of stolen CPU time from which on a reader should know of it."""
+AUDIT_SLACK = 3
+"""Transactions or rows that do not matter, whatever their share: a reconnection's own."""
+CLOCK_JUMP_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a step's judgement rests on.
+
+    Parameters
+    ----------
+    ledger : of the step.
+    latency, send_lag : milliseconds.
+    client_busy : share of one core that the load generator used during the window.
+    attempted, counted : requests that our recorder and that Locust itself saw.
+    wrong_answers : answers that failed their operation's check.
+    budget, connections_peak : declared and observed database connections; None: not observed.
+    offered_rps, arrivals_rps : asked for, and really sent within the window.
+    audit : what the database counted; None: it was not asked or does not tell.
+    calibrated_rps : the highest rate that the client offers on schedule here; None: not known.
+    other_run : who else held the machine; empty: no one.
+    window_s : of the step: a rate times it is rounded to whole arrivals; 0: not considered.
+    """
+
+    ledger: Ledger
+    latency: Percentiles
+    send_lag: Percentiles
+    client_busy: float
+    attempted: int
+    counted: int
+    wrong_answers: int
+    budget: int
+    connections_peak: int | None
+    offered_rps: float
+    arrivals_rps: float
+    audit: Audit | None = None
+    calibrated_rps: float | None = None
+    other_run: str = ""
+    window_s: float = 0.0
+
+
+def misses(objective: Objective, ledger: Ledger, latency: Percentiles) -> tuple[Doubt, ...]:
+    """Return in what the objective was missed; empty where it holds."""
+    missed = []
+    if latency.p99_ms is None or ledger.ok == 0:
+        missed.append(Doubt(DoubtKind.NO_SUCCESS))
+    elif latency.p99_ms >= objective.p99_ms:
+        missed.append(Doubt(DoubtKind.P99, latency.p99_ms, objective.p99_ms))
+    if ledger.failed_share > objective.error_rate:
+        missed.append(Doubt(DoubtKind.FAILED_SHARE, ledger.failed_share, objective.error_rate))
+    return tuple(missed)
+
+
+def doubts(evidence: Evidence, tolerance: Tolerance) -> tuple[Doubt, ...]:
+    """Return why the measurement is not sound; empty where it is."""
+    return (*_of_the_record(evidence, tolerance), *client_doubts(evidence, tolerance))
+
+
+def _of_the_record(evidence: Evidence, tolerance: Tolerance) -> list[Doubt]:
+    """Return where the accounts of a step contradict one another, or it was not alone."""
+    ledger = evidence.ledger
+    found = [] if ledger.adds_up else [Doubt(DoubtKind.LEDGER, subject=str(ledger))]
+    if evidence.counted + ledger.undrained + ledger.skipped != ledger.scheduled:
+        found.append(Doubt(DoubtKind.COUNT, evidence.counted, low=evidence.attempted))
+    if ledger.skipped:
+        found.append(Doubt(DoubtKind.SKIPPED, ledger.skipped))
+    if evidence.wrong_answers:
+        found.append(Doubt(DoubtKind.WRONG_ANSWERS, evidence.wrong_answers))
+    if evidence.connections_peak is not None and evidence.connections_peak > evidence.budget:
+        found.append(Doubt(DoubtKind.BUDGET, evidence.connections_peak, evidence.budget))
+    if evidence.other_run:
+        found.append(Doubt(DoubtKind.OTHER_RUN, subject=evidence.other_run))
+    calibrated = evidence.calibrated_rps
+    if calibrated is not None and evidence.offered_rps > calibrated:
+        found.append(Doubt(DoubtKind.UNCALIBRATED_RATE, evidence.offered_rps, calibrated))
+    return found + audit_doubts(evidence.audit, tolerance.audit)
+
+
+def client_doubts(evidence: Evidence, tolerance: Tolerance) -> list[Doubt]:
+    """Return where the load generator was held up or near its limits, which may pass."""
+    found = []
+    if evidence.client_busy > tolerance.client_busy:
+        found.append(Doubt(DoubtKind.CLIENT_BUSY, evidence.client_busy, tolerance.client_busy))
+    ledger, offered = evidence.ledger, evidence.offered_rps
+    skipped = ledger.skipped / ledger.scheduled if ledger.scheduled else 0.0
+    off = abs(evidence.arrivals_rps - offered * (1 - skipped))
+    rounding = 0.5 / evidence.window_s if evidence.window_s else 0.0
+    if off > tolerance.arrivals * offered + rounding:
+        found.append(
+            Doubt(DoubtKind.ARRIVALS, evidence.arrivals_rps, tolerance.arrivals, offered, offered)
+        )
+    return found + _late_sends(evidence.send_lag, evidence.latency, tolerance)
+
+
+def _late_sends(send_lag: Percentiles, latency: Percentiles, tolerance: Tolerance) -> list[Doubt]:
+    late = []
+    for level, lag, whole, share in (
+        ("p50", send_lag.p50_ms, latency.p50_ms, tolerance.send_lag_p50_share),
+        ("p99", send_lag.p99_ms, latency.p99_ms, tolerance.send_lag_p99_share),
+    ):
+        if lag is None or whole is None:
+            continue
+        limit = max(tolerance.send_lag_floor_ms, share * whole)
+        if lag > limit:
+            late.append(Doubt(DoubtKind.SEND_LAG, lag, limit, subject=level))
+    return late
+
+
+def audit_doubts(audit: Audit | None, share: float) -> list[Doubt]:
+    """Return where the database did more or less than the ledger says.
+
+    Parameters
+    ----------
+    audit : None: not known.
+    share : by which they may differ.
+    """
+    if audit is None:
+        return []
+    found = []
+    for kind, seen, least, most in (
+        (
+            DoubtKind.TRANSACTIONS,
+            audit.transactions,
+            audit.transactions_least,
+            audit.transactions_most,
+        ),
+        (DoubtKind.ROWS, audit.rows, audit.rows_least, audit.rows_most),
+    ):
+        if seen is None or least is None or most is None:
+            continue
+        low, high = least * (1 - share) - AUDIT_SLACK, most * (1 + share) + AUDIT_SLACK
+        if not low <= seen <= high:
+            found.append(Doubt(kind, seen, share, least, most, audit.source))
+    return found
+
+
+def steal_doubts(stolen: float, tolerance: Tolerance) -> list[Doubt]:
+    """Return that a hypervisor took so much that another attempt is preferred."""
+    if stolen <= tolerance.steal:
+        return []
+    return [Doubt(DoubtKind.STEAL, stolen, tolerance.steal)]
+
+
+def circumstances(jump_s: float, stolen: float = 0.0, unwatched: str = "") -> list[Doubt]:
+    """Return what a reader should know of a step that is sound nevertheless.
+
+    Parameters
+    ----------
+    jump_s : by how much the wall clock ran away from the monotonic one, seconds.
+    stolen : share of the CPU time asked for that a hypervisor took.
+    unwatched : why the database could not be watched; empty: it could.
+    """
+    found = []
+    if abs(jump_s) > CLOCK_JUMP_S:
+        found.append(Doubt(DoubtKind.CLOCK_JUMP, jump_s, CLOCK_JUMP_S))
+    if stolen > STOLEN:
+        found.append(Doubt(DoubtKind.STOLEN, stolen, STOLEN))
+    if unwatched:
+        found.append(Doubt(DoubtKind.UNWATCHED, subject=unwatched))
+    return found
+
+
+def is_saturated(
+    objective: Objective,
+    ledger: Ledger,
+    latency: Percentiles,
+    offered_rps: float,
+    achieved_rps: float,
+) -> bool:
+    """Return whether the variant is so far beyond its capacity that higher loads add nothing."""
+    far = latency.p99_ms is None or latency.p99_ms > 3 * objective.p99_ms
+    return far or ledger.failed_share > 0.05 or achieved_rps < 0.85 * offered_rps

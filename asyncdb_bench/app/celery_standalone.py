@@ -1,0 +1,50 @@
+"""For Celery's own command line: ``celery -A asyncdb_bench.app.celery_standalone worker``.
+
+Configured by the environment, as in a container: ``DATABASE_URL``, ``BROKER_URL``,
+``ASYNCDB_BENCH_QUEUE`` and ``ASYNCDB_BENCH_SCENARIO`` (default ``mixed``). The application beside
+it is ``bench.py serve celery --attached QUEUE``. Give ``--concurrency`` the budget of connections.
+"""
+
+from __future__ import annotations
+
+import os
+
+from asyncdb_bench.contract.celery.celery_app import (
+    QueueOptions,
+    WorkerDatabase,
+    backend_url,
+    connect_when_ready,
+    make_app,
+)
+from asyncdb_bench.errors import UsageError
+from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.plan.request import parse_specs
+from asyncdb_bench.records.plan import Broker
+
+TIMEOUT_S = 10.0
+
+
+def _setting(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise UsageError(f"{name} is not set; the worker needs it")
+    return value
+
+
+def _database() -> WorkerDatabase:
+    (spec,) = parse_specs(os.environ.get("ASYNCDB_BENCH_SCENARIO", "mixed"))
+    operations = make_scenario(spec.name, spec.knobs).workload().operations
+    return WorkerDatabase(_setting("DATABASE_URL"), operations, 1, TIMEOUT_S, timed=True)
+
+
+_url = _setting("BROKER_URL")
+_options = QueueOptions(
+    broker=Broker("redis" if _url.startswith(("redis", "valkey")) else "rabbitmq", _url),
+    queue=_setting("ASYNCDB_BENCH_QUEUE"),
+    results="rpc",
+    timeout_s=TIMEOUT_S,
+)
+app = make_app(_options, backend=backend_url(_options, client=False))
+# `celery inspect ping`, the container's health check, asks over the broker
+app.conf.worker_enable_remote_control = True
+connect_when_ready(_database, forks=True)

@@ -1,0 +1,102 @@
+"""A Celery worker as a process of the harness: ``python -m asyncdb_bench.app.celery_worker``.
+
+Its configuration is the first line of standard input, its first line of standard output that it is
+ready; it ends with its whole process group when standard input ends: then its parent is gone.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+
+import msgspec
+
+from asyncdb_bench.contract.celery.worker_knobs import WorkerOptions, results_backend
+from asyncdb_bench.errors import BenchError
+from asyncdb_bench.records.messages import (
+    Failed,
+    Ready,
+    WorkerConfig,
+    decoded_config,
+    read_line,
+    say,
+)
+
+
+def _end_with_parent() -> None:
+    """Wait until standard input ends, and end the process group."""
+    while os.read(0, 4096):
+        pass
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+def main() -> int:
+    """Run the worker until it is told to stop."""
+    try:
+        config = decoded_config(read_line(), WorkerConfig)
+        options = msgspec.convert(config.part, WorkerOptions)
+    except (BenchError, msgspec.ValidationError) as error:
+        say(Failed(str(error)))
+        return 2
+    # A native thread, before gevent may patch threading: it must see the end of the parent
+    # whatever the pool does.
+    _thread.start_new_thread(_end_with_parent, ())
+    if options.pool == "gevent":
+        from celery import maybe_patch_concurrency
+
+        maybe_patch_concurrency(["celery", "-P", "gevent"])
+    return _run(config, options)
+
+
+def _run(config: WorkerConfig, options: WorkerOptions) -> int:
+    from celery import signals
+
+    from asyncdb_bench.contract.celery import celery_app as tasks
+    from asyncdb_bench.plan.faults import faulty_operations
+    from asyncdb_bench.plan.registry import make_scenario
+
+    if config.broker is None:
+        say(Failed("a Celery worker needs a broker"))
+        return 2
+    queue = tasks.QueueOptions(
+        broker=config.broker,
+        queue=config.queue,
+        results=results_backend(options.results, config.broker.kind),
+        store=config.store,
+        acks_late=options.acks_late,
+        prefetch=options.prefetch,
+        timeout_s=config.timeout_s,
+    )
+    app = tasks.make_app(queue, backend=tasks.backend_url(queue, client=False))
+    workload = make_scenario(config.scenario, config.scenario_knobs).workload()
+    operations = faulty_operations(workload.operations, config.fault)
+    tasks.connect_when_ready(
+        lambda: tasks.WorkerDatabase(
+            config.database_url,
+            operations,
+            1 if options.pool in {"prefork", "solo"} else options.concurrency,
+            config.timeout_s,
+            timed=options.timed,
+        ),
+        forks=options.pool == "prefork",
+        gc_freeze=options.gc_freeze,
+    )
+    signals.worker_ready.connect(lambda **_: say(Ready(pid=os.getpid())), weak=False)
+    worker = app.Worker(
+        hostname=f"{config.queue}-{os.getpid()}@localhost",
+        pool=options.pool,
+        concurrency=options.concurrency,
+        loglevel="WARNING",
+        optimization="fair",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

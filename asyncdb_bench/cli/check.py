@@ -1,0 +1,31 @@
+"""`check`: does a strategy or a scenario keep the contract."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def check(
+    name: Annotated[str, typer.Argument(help="a strategy or a scenario, with knobs if you like")],
+) -> None:
+    """Run the conformance suite on a strategy or a scenario."""
+    from asyncdb_bench.errors import EXIT_DONE, EXIT_USAGE, UsageError
+    from asyncdb_bench.plan.registry import is_scenario
+    from asyncdb_bench.plan.request import parse_specs
+    from asyncdb_bench.trial.conformance import check_strategy
+    from asyncdb_bench.trial.scenario_check import check_scenario
+
+    specs = parse_specs(name)
+    if len(specs) != 1:
+        raise UsageError("check takes one name, e.g. `bench.py check executor:threads=4`")
+    findings = check_scenario(specs[0]) if is_scenario(specs[0].name) else check_strategy(specs[0])
+    failed = 0
+    for finding in findings:
+        failed += bool(finding.problem)
+        print(f"{'FAIL' if finding.problem else 'ok  '}  {finding.check}", flush=True)
+        if finding.problem:
+            print(f"      {finding.problem}", flush=True)
+    print(f"{specs[0].label}: {'conforms' if not failed else f'{failed} checks failed'}")
+    raise typer.Exit(EXIT_USAGE if failed else EXIT_DONE)

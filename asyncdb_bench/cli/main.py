@@ -1,0 +1,76 @@
+"""The command line's entry: the verbs, and the one place that catches our errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+import typer
+
+from asyncdb_bench.cli import (
+    calibrate,
+    check,
+    compare,
+    doctor,
+    gate,
+    history,
+    listing,
+    new,
+    plan,
+    report,
+    run,
+    serve,
+)
+from asyncdb_bench.cli.options import flattened
+from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Measure how a Tornado application should call its SQL database.",
+)
+VERBS: dict[str, Callable[..., None]] = {
+    "run": run.run,
+    "plan": plan.plan,
+    "list": listing.list_all,
+    "check": check.check,
+    "new": new.new,
+    "doctor": doctor.doctor,
+    "calibrate": calibrate.calibrate,
+    "serve": serve.serve,
+    "gate": gate.gate,
+    "compare": compare.compare,
+    "history": history.history,
+    "report": report.report,
+}
+for name, verb in VERBS.items():
+    app.command(name)(flattened(verb))
+
+
+def main() -> None:
+    """Run the command line; turn our errors into a line and an exit code."""
+    # to be told to end is to be interrupted: what was measured is kept
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    debug = "--debug" in sys.argv
+    try:
+        app(standalone_mode=True)
+    except BenchError as error:
+        if debug:
+            raise
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        _leave(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        _leave(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave(0)
+
+
+def _leave(code: int) -> None:
+    raise SystemExit(code)

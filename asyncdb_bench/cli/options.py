@@ -1,0 +1,151 @@
+"""Options that several verbs share, as dataclasses whose fields become options of a command."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from asyncdb_bench.plan.request import Choices
+    from asyncdb_bench.run import Places
+
+
+@dataclass(frozen=True)
+class RequestOptions:
+    """What to measure, and how."""
+
+    strategy: Annotated[
+        str | None, typer.Option(help="a,b:knob=value,… (default: the profile's)")
+    ] = None
+    scenario: Annotated[
+        str | None, typer.Option(help="x,y:knob=value,… (default: the profile's)")
+    ] = None
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="strategy:knob=1,2,4: a curve over one knob (app:processes=1,2: of all)"),
+    ] = None
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="smoke, quick, standard, nightly, blog, sweep (default: quick; sweep for a sweep)"
+        ),
+    ] = ""
+    seed: Annotated[int | None, typer.Option(help="repeat the arrivals of another run", min=0)] = (
+        None
+    )
+    blocks: Annotated[int | None, typer.Option(help="rounds of trials over all variants")] = None
+    budget: Annotated[int | None, typer.Option(help="database connections per strategy")] = None
+    time_budget: Annotated[
+        float | None, typer.Option(help="seconds that the whole run may take; 0: no limit")
+    ] = None
+    cpus: Annotated[
+        str | None, typer.Option(help="auto, off, or cores as 0-1/2/3: system/services/load")
+    ] = None
+    deployment: Annotated[
+        bool | None,
+        typer.Option(
+            help="measure what each variant takes to deploy, too (default: the profile's)"
+        ),
+    ] = None
+    inject: Annotated[
+        str, typer.Option(help="a fault beside each variant: delay_ms=2, cpu_ms=1, pool=6")
+    ] = ""
+
+    def choices(self) -> Choices:
+        """Return what is asked for."""
+        from asyncdb_bench.plan.request import Choices
+
+        return Choices(
+            profile=self.profile,
+            strategies=self.strategy or None,
+            scenarios=self.scenario or None,
+            seed=self.seed,
+            overrides={
+                "blocks": self.blocks,
+                "budget": self.budget,
+                "time_budget_s": self.time_budget,
+                "cpus": self.cpus,
+                "deployment": self.deployment,
+            },
+            vary=self.vary or (),
+            inject=self.inject,
+        )
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """Where results and reports lie."""
+
+    results: Annotated[Path, typer.Option(help="folder of results")] = Path("results")
+    reports: Annotated[Path, typer.Option(help="folder of reports")] = Path("reports")
+
+    def places(self) -> Places:
+        """Return the folders, absolute."""
+        from asyncdb_bench.run import Places
+
+        return Places(self.results.resolve(), self.reports.resolve())
+
+
+@dataclass(frozen=True)
+class DebugOption:
+    """Read by :func:`asyncdb_bench.cli.main.main` for all verbs."""
+
+    debug: Annotated[bool, typer.Option("--debug", help="show a traceback with an error")] = field(
+        default=False
+    )
+
+
+def flattened(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that takes the fields of its dataclass parameters as options.
+
+    Parameters
+    ----------
+    command : whose parameters are annotated with dataclasses of this module, or are options of its
+        own; every command gets :class:`DebugOption` besides.
+    """
+    hints = typing.get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {
+        name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)
+    }
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name in groups:
+            parameters += _fields(groups[name])
+        else:
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(parameter.replace(annotation=hints[name], kind=kind))
+    parameters += _fields(DebugOption)
+
+    @functools.wraps(command)
+    def called(**given: Any) -> None:
+        made = {
+            name: group(**{f.name: given.pop(f.name) for f in dataclasses.fields(group)})
+            for name, group in groups.items()
+        }
+        given.pop("debug", None)
+        command(**given, **made)
+
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {each.name: each.annotation for each in parameters}
+    return called
+
+
+def _fields(group: Any) -> list[inspect.Parameter]:
+    hints = typing.get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=each.default,
+            annotation=hints[each.name],
+        )
+        for each in dataclasses.fields(group)
+    ]

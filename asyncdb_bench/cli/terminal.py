@@ -1,0 +1,143 @@
+"""What the verbs print: the plan before, the tables and the verdict after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.verdict import rate
+from asyncdb_bench.plan.schedule import estimate_s, window_of
+from asyncdb_bench.records.plan import Plan
+from asyncdb_bench.report import Written
+from asyncdb_bench.text import counted, duration, number
+
+COLUMNS = (
+    ("capacity", ""),
+    ("p50 ms", "p50_ms"),
+    ("p95 ms", "p95_ms"),
+    ("p99 ms", "p99_ms"),
+    ("errors", "error_rate"),
+    ("loop lag p99 ms", "loop_lag_p99_ms"),
+    ("CPU ms/req", "cpu_ms_per_request"),
+    ("memory MB", "memory_mb"),
+)
+
+
+def wide_console() -> Console:
+    """Return a console that does not squeeze tables where no terminal says how wide it is."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, 140))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Text | str]]) -> Table:
+    """Return a table without lines.
+
+    Parameters
+    ----------
+    title : above it; empty: none.
+    columns : titles, then ``>`` where it is aligned to the right, ``…`` where it may be broken.
+    rows : texts.
+    """
+    made = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for name in columns:
+        justify: Literal["left", "right"] = "right" if ">" in name else "left"
+        made.add_column(name.rstrip(">…"), justify=justify, no_wrap=name[-1] != "…")
+    for row in rows:
+        made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return made
+
+
+def relative(path: Path) -> Path:
+    """Return a path as the user would write it from here."""
+    try:
+        return path.relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def print_intention(plan: Plan) -> None:
+    """Print one line on what will run and how long it takes."""
+    settings = plan.settings
+    print(
+        f"profile {settings.profile}: {counted(len(plan.variants), 'variant')} in"
+        f" {counted(len(plan.scenarios), 'scenario')}, {counted(settings.blocks, 'block')},"
+        f" {counted(len(plan.trials), 'trial')}; at most about {duration(estimate_s(plan))}",
+        flush=True,
+    )
+
+
+def print_plan(plan: Plan) -> None:
+    """Print everything that would run."""
+    print_intention(plan)
+    console, settings = Console(), plan.settings
+    console.print(f"seed {plan.seed}, budget {settings.budget} connections", highlight=False)
+    for variant in plan.variants:
+        knobs = ", ".join(f"{key}={value}" for key, value in variant.knobs.items())
+        parts = "".join(f", {part.copies} x {part.role}" for part in variant.parts)
+        text = f"  {variant.label}: {variant.budget} connections{parts}; {knobs}"
+        console.print(text, highlight=False, markup=False)
+    for scenario in plan.scenarios:
+        ladder = ", ".join(f"{load:g}" for load in scenario.ladder)
+        windows = sorted(
+            {round(window_of(settings, scenario, load), 1) for load in scenario.ladder}
+        )
+        text = f"  {scenario.label}: {scenario.objective}; ladder {ladder} requests/s;"
+        text += f" windows {windows[0]:g} to {windows[-1]:g} s"
+        console.print(text, highlight=False, markup=False)
+    counts = Counter((trial.scenario, trial.block) for trial in plan.trials)
+    for trial in plan.trials[: max(counts.values(), default=0)]:
+        console.print(
+            f"  {trial.id}: {trial.scenario} · {trial.variant}", highlight=False, markup=False
+        )
+    rest = len(plan.trials) - max(counts.values(), default=0)
+    if rest:
+        console.print(f"  … and {rest} more trials, each block in an order of its own")
+
+
+def print_result(written: Written) -> None:
+    """Print a table and a sentence for each scenario."""
+    console = Console()
+    if written.found_map is not None:
+        for sentence in written.found_map.sentences:
+            console.print(Text(f"{sentence}.", style="bold"))
+    planned = {each.label: each for each in written.manifest.plan.scenarios}
+    for comparison, verdict in zip(written.comparisons, written.verdicts, strict=True):
+        if planned[comparison.scenario].cell:
+            console.print(f"{comparison.scenario}: {verdict.sentence}")
+            continue
+        console.print(_table(comparison))
+        for name, reason in comparison.not_run.items():
+            console.print(Text(f"{name}: not run, because {reason}"))
+        text = Text(f"{comparison.scenario}: ", style="bold")
+        text.append(f"{verdict.sentence}.", style="" if verdict.sound else "red")
+        console.print(text)
+        for each in verdict.conditions:
+            console.print(Text(f"- {each}."))
+        if verdict.sureness:
+            console.print(Text(f"How sure: {verdict.sureness}.", style="dim"))
+        console.print()
+
+
+def _table(comparison: Comparison) -> Table:
+    load = comparison.common_rps
+    where = f" (capacity, and the rest at {load:g} requests/s)" if load else ""
+    rows = []
+    for name, carried in comparison.capacities.items():
+        known: Any = comparison.rows.loc[name] if name in comparison.rows.index else {}
+        cells = [_cell(known.get(key), key) for _, key in COLUMNS[1:]]
+        mark = " (invalid)" if name in comparison.invalid else ""
+        rows.append((name + mark, rate(carried), *cells))
+    columns = ("variant", "capacity>", *(f"{title}>…" for title, _ in COLUMNS[1:]))
+    return table(f"{comparison.scenario}{where}", columns, rows)
+
+
+def _cell(value: Any, key: str) -> str:
+    shown = number(value)
+    return f"{value:.2%}" if key == "error_rate" and shown != "–" else shown

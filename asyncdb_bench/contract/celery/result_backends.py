@@ -1,0 +1,203 @@
+"""How results come back to the loop: by reply messages, by Redis, or by one queue per task.
+
+Each way is a connection that one thread owns. It listens, hands every result to the bridge by its
+task's id, and raises when its connection breaks: the bridge then makes a new one.
+"""
+
+from __future__ import annotations
+
+import queue
+import select
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+from kombu import Consumer, Exchange, Queue
+
+from asyncdb_bench.contract.celery.celery_app import (
+    RESULT_QUEUE_EXPIRES_S,
+    QueueOptions,
+    results_exchange,
+)
+
+DRAIN_S = 0.25
+OnResult = Callable[[str, dict[str, Any]], None]
+
+
+class Results(Protocol):
+    """One way for results to come back."""
+
+    @property
+    def reply_to(self) -> str | None:
+        """Name of the queue that a task is told to reply to; None: the task's own business."""
+
+    def expect(self, task_id: str) -> None:
+        """Be told, before a task is published, that its result will be waited for."""
+
+    def forget(self, task_id: str) -> None:
+        """Be told that nobody waits for it any more."""
+
+    def listen(self, connection: Any, ready: Callable[[], None], stop: Callable[[], bool]) -> None:
+        """Hand over results until told to stop.
+
+        Parameters
+        ----------
+        connection : to the broker, owned by this call.
+        ready : called once results can be received.
+        stop : asked at least every :data:`DRAIN_S`.
+        """
+
+
+class Replies:
+    """``rpc``: one reply queue of this process; Celery's way today."""
+
+    def __init__(self, name: str, on_result: OnResult) -> None:
+        self.reply_to = name
+        self.on_result = on_result
+
+    def expect(self, task_id: str) -> None:
+        """Nothing to prepare: the queue is there."""
+
+    def forget(self, task_id: str) -> None:
+        """Nothing to give back."""
+
+    def listen(self, connection: Any, ready: Callable[[], None], stop: Callable[[], bool]) -> None:
+        """Consume the reply queue."""
+        replies = Queue(self.reply_to, exclusive=True, auto_delete=True, durable=False)
+        with Consumer(
+            connection, [replies], on_message=self._on_message, no_ack=True, accept=["json"]
+        ):
+            ready()
+            while not stop():
+                with suppress(TimeoutError):
+                    connection.drain_events(timeout=DRAIN_S)
+
+    def _on_message(self, message: Any) -> None:
+        reply = msgspec.json.decode(message.body)
+        self.on_result(reply["task_id"], reply)
+
+
+class Published:
+    """``redis``: the backend stores a result and publishes it; one subscription hears all."""
+
+    reply_to = None
+
+    def __init__(self, options: QueueOptions, on_result: OnResult) -> None:
+        self.url = options.results_url
+        self.pattern = f"{options.queue}:celery-task-meta-*"
+        self.on_result = on_result
+
+    def expect(self, task_id: str) -> None:
+        """Nothing to prepare: the pattern covers it."""
+
+    def forget(self, task_id: str) -> None:
+        """Nothing to give back: results expire."""
+
+    def listen(self, connection: Any, ready: Callable[[], None], stop: Callable[[], bool]) -> None:
+        """Subscribe to the results' channels; the broker's own connection is not needed."""
+        import redis
+
+        with redis.Redis.from_url(self.url, socket_timeout=5, socket_connect_timeout=2) as client:
+            heard = client.pubsub(ignore_subscribe_messages=True)
+            heard.psubscribe(self.pattern)
+            client.ping()
+            ready()
+            while not stop():
+                message = heard.get_message(timeout=DRAIN_S)
+                if message is not None:
+                    reply = msgspec.json.decode(message["data"])
+                    self.on_result(reply["task_id"], reply)
+
+
+class QueuePerTask:
+    """``amqp``: a queue declared, bound and consumed for every single task, as in Celery 3.
+
+    What tornado-celery's callback did on pika: nothing waits for the broker's confirmations
+    (``nowait``), so this is the way at its best.
+    """
+
+    reply_to = None
+
+    def __init__(self, options: QueueOptions, on_result: OnResult) -> None:
+        self.exchange = Exchange(
+            results_exchange(options.queue), type="direct", durable=False, delivery_mode=1
+        )
+        self.on_result = on_result
+        self._wanted: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)
+
+    def expect(self, task_id: str) -> None:
+        """Have the listening thread declare the task's queue."""
+        self._tell(task_id, wanted=True)
+
+    def forget(self, task_id: str) -> None:
+        """Have it deleted."""
+        self._tell(task_id, wanted=False)
+
+    def _tell(self, task_id: str, *, wanted: bool) -> None:
+        self._wanted.put((task_id, wanted))
+        with suppress(BlockingIOError):
+            self._wake_writer.send(b".")
+
+    def listen(self, connection: Any, ready: Callable[[], None], stop: Callable[[], bool]) -> None:
+        """Declare and consume what is expected, delete what has come."""
+        channel = connection.channel()
+        self.exchange(channel).declare()
+        ready()
+        sockets = [connection.connection.sock, self._wake_reader]
+        while not stop():
+            readable, _, _ = select.select(sockets, [], [], DRAIN_S)
+            if self._wake_reader in readable:
+                with suppress(BlockingIOError):
+                    self._wake_reader.recv(4096)
+            self._declare(channel)
+            if sockets[0] in readable:
+                self._drain(connection)
+
+    def _declare(self, channel: Any) -> None:
+        while True:
+            try:
+                task_id, wanted = self._wanted.get_nowait()
+            except queue.Empty:
+                return
+            name = f"{self.exchange.name}.{task_id}"
+            if not wanted:
+                channel.queue_delete(name, nowait=True)
+                continue
+            own = Queue(
+                name,
+                exchange=self.exchange,
+                routing_key=name,
+                durable=False,
+                auto_delete=True,
+                expires=RESULT_QUEUE_EXPIRES_S,
+            )(channel)
+            own.queue_declare(nowait=True)
+            own.queue_bind(nowait=True)
+            own.consume(task_id, callback=self._on_message, no_ack=True, nowait=True)
+
+    def _drain(self, connection: Any) -> None:
+        """Take every frame that has come: the transport reads ahead of what it hands out."""
+        while True:
+            try:
+                connection.drain_events(timeout=0.0005)
+            except TimeoutError:
+                return
+
+    def _on_message(self, message: Any) -> None:
+        reply = msgspec.json.decode(message.body)
+        message.channel.basic_cancel(reply["task_id"], nowait=True)
+        self.on_result(reply["task_id"], reply)
+
+
+def make_results(options: QueueOptions, reply_to: str, on_result: OnResult) -> Results:
+    """Return the way that the options name."""
+    if options.results == "amqp":
+        return QueuePerTask(options, on_result)
+    if options.results == "redis":
+        return Published(options, on_result)
+    return Replies(reply_to, on_result)

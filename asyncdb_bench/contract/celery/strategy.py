@@ -1,0 +1,110 @@
+"""A base for strategies that send tasks to Celery workers; a subclass says how it waits."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from asyncdb_bench.contract.celery.worker_knobs import WorkerKnobs, results_backend, worker_parts
+from asyncdb_bench.contract.operation import Operation, Params
+from asyncdb_bench.contract.strategy import Strategy
+from asyncdb_bench.records.plan import Part
+
+if TYPE_CHECKING:
+    from asyncdb_bench.contract.celery.celery_app import QueueOptions
+
+W = TypeVar("W", bound=WorkerKnobs)
+
+
+class Way(Protocol):
+    """How a task is sent and its result awaited."""
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises
+        ------
+        UnavailableError : the broker does not answer.
+        """
+
+    async def call(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Run an operation on a worker and return its answer; raises as `Strategy.run`."""
+
+    async def close(self) -> None:
+        """Give everything back; also after an `open` that failed half-way."""
+
+    def gauges(self) -> dict[str, float]:
+        """Return what can be read at no cost."""
+
+
+class WorkerStrategy(Strategy[W]):
+    """Each request is a task; the workers hold the database connections."""
+
+    Knobs = WorkerKnobs
+    packages: ClassVar[tuple[str, ...]] = ("tornado", "sqlalchemy", "psycopg[binary]", "celery")
+    brokers: ClassVar[tuple[str, ...]] = ("rabbitmq", "redis")
+    way: Way | None = None
+
+    @abstractmethod
+    def make_way(self, options: QueueOptions) -> Way:
+        """Make what sends tasks and waits for them, not yet open."""
+
+    @classmethod
+    def results(cls, knobs: W) -> str:
+        """Return how results come back: ``"rpc"``, ``"redis"``, ``"amqp"`` or ``"auto"``."""
+        return "rpc"
+
+    async def open(self) -> None:
+        """Connect to the broker."""
+        from asyncdb_bench.contract.celery import celery_app as tasks
+
+        assert self.context.broker is not None
+        options = tasks.QueueOptions(
+            broker=self.context.broker,
+            queue=self.context.queue,
+            results=results_backend(self.results(self.knobs), self.context.broker.kind),
+            acks_late=self.knobs.acks_late,
+            timeout_s=self.context.timeout_s,
+            store=self.context.store,
+        )
+        self.way = self.make_way(options)
+        await self.way.open()
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Send the operation to a worker and wait for its answer."""
+        assert self.way is not None
+        return await self.way.call(operation.name, dict(params))
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self.way is not None:
+            await self.way.close()
+
+    def gauges(self) -> dict[str, float]:
+        """Return what the way can tell: how many calls wait, replies that came too late."""
+        return self.way.gauges() if self.way is not None else {}
+
+    @classmethod
+    def budget(cls, knobs: W) -> int:
+        """Return a connection for each task that runs at once."""
+        return knobs.workers
+
+    @classmethod
+    def limits(cls, knobs: W) -> dict[str, int]:
+        """Return how many tasks run at once."""
+        return {"workers": knobs.workers}
+
+    @classmethod
+    def brokers_for(cls, knobs: W) -> tuple[str, ...]:
+        """Return RabbitMQ alone where each task has a queue for its result."""
+        return ("rabbitmq",) if cls.results(knobs) == "amqp" else cls.brokers
+
+    @classmethod
+    def needs_store(cls, knobs: W) -> bool:
+        """Return whether Redis keeps the results."""
+        return cls.results(knobs) == "redis"
+
+    @classmethod
+    def parts(cls, knobs: W) -> tuple[Part, ...]:
+        """Return the worker."""
+        return worker_parts(knobs, cls.results(knobs))

@@ -1,0 +1,163 @@
+"""A base for strategies on a driver itself, without SQLAlchemy's engine."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asyncdb_bench.contract.engine import connect_arguments, connection_target, unavailable_state
+from asyncdb_bench.contract.operation import Operation, Params, drive_async
+from asyncdb_bench.contract.session_strategies import P, PooledStrategy
+from asyncdb_bench.contract.timing import Phases, current
+from asyncdb_bench.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncdb_bench.contract.raw_result import Rows
+
+
+class DriverStrategy(PooledStrategy[P]):
+    """Statements compiled once, sent by a driver's own pool.
+
+    A subclass names its `driver` and writes :meth:`open_pool`, :meth:`acquire`,
+    :meth:`transaction`, :meth:`fetch` and :meth:`close_pool`. The phases of a request and the
+    driver's errors are taken care of.
+    """
+
+    driver: ClassVar[str]
+    """``"asyncpg"`` (numbered parameters, a tuple) or ``"psycopg"`` (named ones, a dict)."""
+    pool: Any = None
+    in_use = 0
+
+    @abstractmethod
+    async def open_pool(self, url: str, size: int, **options: Any) -> Any:
+        """Make the pool; it may connect later.
+
+        Parameters
+        ----------
+        url : ``postgresql://…``.
+        size : how many connections it holds, at least and at most.
+        options : keyword arguments of the driver's `connect`: name, timeout, SSL.
+        """
+
+    @abstractmethod
+    def acquire(self) -> AbstractAsyncContextManager[Any]:
+        """Return a context in which a connection of the pool is ours.
+
+        A wait that takes longer than `context.timeout_s` raises :class:`TimeoutError`.
+        """
+
+    @abstractmethod
+    def transaction(self, connection: Any) -> AbstractAsyncContextManager[Any]:
+        """Return a context that commits where it ends well and rolls back where it does not."""
+
+    @abstractmethod
+    async def fetch(self, connection: Any, sql: str, values: Any) -> Sequence[Sequence[Any]]:
+        """Run one statement and return its rows; none where it returns none."""
+
+    @abstractmethod
+    async def close_pool(self, pool: Any) -> None:
+        """Close the pool's connections, those in use included."""
+
+    async def open(self) -> None:
+        """Open the pool and connect it whole."""
+        from asyncdb_bench.contract.raw_result import Statements
+
+        url, ssl_mode = connection_target(self.context.database_url)
+        options = connect_arguments(self.driver, ssl_mode)
+        self.statements = Statements(dialect_of(self.driver))
+        plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        size = self.budget(self.knobs)
+        self.pool = await self.open_pool(plain, size, **options)
+        async with AsyncExitStack() as stack:
+            for _ in range(size):
+                await stack.enter_async_context(self.acquire())
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Run the operation in one transaction of one connection."""
+        # a request that is not sampled notes its phases, too, and they are dropped
+        phases = current.get() or Phases()
+        asked = monotonic_ns()
+        try:
+            async with self.acquire() as connection:
+                since = monotonic_ns()
+                phases.pool += since - asked
+                self.in_use += 1
+                try:
+                    return await self._in_transaction(connection, operation, params, phases)
+                finally:
+                    self.in_use -= 1
+                    phases.held += monotonic_ns() - since
+        except (ConnectionError, TimeoutError) as error:
+            raise UnavailableError(f"no connection: {error or type(error).__name__}") from error
+        except Exception as error:
+            if unavailable_state(error) or lost(error):
+                raise UnavailableError(f"database unavailable: {error}") from error
+            raise
+
+    async def _in_transaction(
+        self, connection: Any, operation: Operation, params: Params, phases: Phases
+    ) -> dict[str, Any]:
+        async def execute(statement: Any) -> Rows:
+            shape, sql, values = self.statements.prepared(statement)
+            began = monotonic_ns()
+            try:
+                rows = await self.fetch(connection, sql, values)
+            finally:
+                phases.database += monotonic_ns() - began
+            return shape.rows(rows)
+
+        async with Timed(self.transaction(connection), phases):
+            return await drive_async(operation.steps(**params), execute)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        if self.pool is not None:
+            await self.close_pool(self.pool)
+            self.pool = None
+
+    def gauges(self) -> dict[str, float]:
+        """Return how many connections of the pool are checked out."""
+        return {"pool_in_use": self.in_use}
+
+
+class Timed:
+    """Notes what a transaction's begin and end take as time in the database."""
+
+    def __init__(self, transaction: AbstractAsyncContextManager[Any], phases: Phases) -> None:
+        self.transaction = transaction
+        self.phases = phases
+
+    async def __aenter__(self) -> None:
+        """Begin."""
+        began = monotonic_ns()
+        try:
+            await self.transaction.__aenter__()
+        finally:
+            self.phases.database += monotonic_ns() - began
+
+    async def __aexit__(self, *failure: Any) -> bool | None:
+        """Commit or roll back."""
+        began = monotonic_ns()
+        try:
+            return await self.transaction.__aexit__(*failure)
+        finally:
+            self.phases.database += monotonic_ns() - began
+
+
+def dialect_of(driver: str) -> Any:
+    """Return SQLAlchemy's dialect of a driver, not connected to anything."""
+    from sqlalchemy import make_url
+
+    return make_url(f"postgresql+{driver}://").get_dialect()()
+
+
+def lost(error: Exception) -> bool:
+    """Return whether a driver's error, which has no SQLSTATE, means that the connection is gone."""
+    names = {each.__name__ for each in type(error).__mro__}
+    return not getattr(error, "sqlstate", None) and bool(
+        names & {"OperationalError", "InterfaceError", "PostgresConnectionError"}
+    )

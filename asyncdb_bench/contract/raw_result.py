@@ -1,0 +1,184 @@
+"""SQLAlchemy statements for a driver without an engine: compiled once; rows as operations use them.
+
+A statement of an operation is built anew by each run, but its shape is always the same. SQLAlchemy
+names the shape by a cache key; the SQL and the functions that convert values belong to the shape,
+the values to the run (SQLAlchemy manual, "SQL Compilation Caching").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Executable
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import MultipleResultsFound, NoResultFound
+
+Convert = Callable[[Any], Any]
+
+
+class Compiled(NamedTuple):
+    """A statement's shape.
+
+    Parameters
+    ----------
+    statement : SQLAlchemy's compiled statement.
+    sql : in the driver's own parameter style.
+    binds : converts a parameter, by its name; those that need it.
+    rows : makes :class:`Rows` of a driver's rows.
+    """
+
+    statement: Any
+    sql: str
+    binds: dict[str, Convert]
+    rows: Callable[[Sequence[Sequence[Any]]], Rows]
+
+
+class Rows:
+    """A statement's result: the part of SQLAlchemy's `Result` that operations use.
+
+    Parameters
+    ----------
+    rows : in order; tuples whose columns have names.
+    """
+
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
+
+    def all(self) -> list[Any]:
+        """Return all rows."""
+        return list(self._rows)
+
+    def first(self) -> Any:
+        """Return the first row, or None."""
+        return self._rows[0] if self._rows else None
+
+    def one(self) -> Any:
+        """Return the only row.
+
+        Raises
+        ------
+        NoResultFound, MultipleResultsFound : there is not exactly one.
+        """
+        if not self._rows:
+            raise NoResultFound("No row was found when one was required")
+        return self.one_or_none()
+
+    def one_or_none(self) -> Any:
+        """Return the only row, or None where there is none; raises as :meth:`one`."""
+        if len(self._rows) > 1:
+            raise MultipleResultsFound("Multiple rows were found when one or none was required")
+        return self.first()
+
+    def scalar(self) -> Any:
+        """Return the first value of the first row, or None."""
+        row = self.first()
+        return None if row is None else row[0]
+
+    def scalar_one(self) -> Any:
+        """Return the first value of the only row; raises as :meth:`one`."""
+        return self.one()[0]
+
+    def scalar_one_or_none(self) -> Any:
+        """Return the first value of the only row, or None; raises as :meth:`one`."""
+        row = self.one_or_none()
+        return None if row is None else row[0]
+
+    def scalars(self) -> Rows:
+        """Return the first value of each row, with the same methods."""
+        return Rows([row[0] for row in self._rows])
+
+
+class Statements:
+    """The statements that one process has compiled, by shape.
+
+    Parameters
+    ----------
+    dialect : of the driver: its parameter style and its conversions.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._compiled: dict[Any, Compiled] = {}
+
+    def prepared(self, statement: Any) -> tuple[Compiled, str, Any]:
+        """Return a statement's shape, its SQL and its values.
+
+        Parameters
+        ----------
+        statement : an :class:`sqlalchemy.Executable`.
+
+        Returns
+        -------
+        The shape, the SQL, and the values as the driver takes them: a tuple for numbered
+        parameters, a dict for named ones.
+        """
+        key = statement._generate_cache_key()
+        shape = self._compiled.get(key.key) if key is not None else None
+        if shape is None:
+            shape = compile_once(statement, key, self.dialect)
+            if key is not None:
+                self._compiled[key.key] = shape
+        values = shape.statement.construct_params(
+            extracted_parameters=key.bindparams if key else None
+        )
+        sql, order, binds = shape.sql, shape.statement.positiontup, shape.binds
+        if shape.statement.post_compile_params or shape.statement.literal_execute_params:
+            # IN (…) has as many parameters as this run has values
+            state = shape.statement.construct_expanded_state(values)
+            sql, values, order = state.statement, dict(state.parameters), state.positiontup
+            binds = binds | dict(state.processors)
+        for name, convert in binds.items():
+            if name in values:
+                values[name] = convert(values[name])
+        return shape, sql, tuple(values[name] for name in order) if order is not None else values
+
+
+def compile_once(statement: Executable, key: Any, dialect: Dialect) -> Compiled:
+    """Compile a statement of one shape.
+
+    Parameters
+    ----------
+    statement : any of the shape.
+    key : its cache key; None where it has none and is compiled each time.
+    dialect : of the driver.
+    """
+    compiled: Any = statement.compile(dialect=dialect, cache_key=key)  # type: ignore[attr-defined]
+    return Compiled(
+        compiled,
+        compiled.string,
+        dict(compiled._bind_processors),
+        rows_of(statement, compiled, dialect),
+    )
+
+
+def rows_of(
+    statement: Any, compiled: Any, dialect: Dialect
+) -> Callable[[Sequence[Sequence[Any]]], Rows]:
+    """Return what makes rows with named columns of a driver's rows.
+
+    A statement that selects one mapped class gives rows whose first value is the row itself: its
+    columns are read like the attributes of an instance.
+    """
+    columns = compiled._result_columns
+    shape = NamedTuple("Row", [(each.keyname, Any) for each in columns])  # type: ignore[misc]
+    converts = [each.type._cached_result_processor(dialect, None) for each in columns]
+    described = getattr(statement, "column_descriptions", None) or [{}]
+    entity = len(described) == 1 and described[0].get("type") is described[0].get("entity", 0)
+
+    def made(rows: Sequence[Sequence[Any]]) -> Rows:
+        if any(converts):
+            rows = [
+                [
+                    each if convert is None else convert(each)
+                    for each, convert in zip(row, converts, strict=True)
+                ]
+                for row in rows
+            ]
+        named = [shape._make(row) for row in rows]
+        return Rows([(each,) for each in named] if entity else named)
+
+    return made

@@ -1,0 +1,106 @@
+"""The contract of a scenario: operations, how load arrives, and what counts as good enough."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.records.plan import Objective, Segment
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioKnobs:
+    """Knobs of a scenario; a scenario adds its own by inheriting from this."""
+
+
+class Data(Protocol):
+    """Tables and their deterministic content."""
+
+    @property
+    def key(self) -> str:
+        """Same key, same content: one seeded template database serves all that share it."""
+
+    def create(self, connection: Any) -> None:
+        """Create and fill the tables through a SQLAlchemy `Connection`, and commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a scenario asks of the database.
+
+    Parameters
+    ----------
+    data : the tables and their content.
+    operations : by name.
+    """
+
+    data: Data
+    operations: Mapping[str, Operation]
+
+
+K = TypeVar("K", bound=ScenarioKnobs)
+
+
+class Scenario(ABC, Generic[K]):
+    """The work: operations, how load arrives, what is measured on top.
+
+    :meth:`workload` imports the database libraries where it is called, not at the top of the
+    file: `bench.py list` imports every scenario.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Knobs: ClassVar[type[ScenarioKnobs]] = ScenarioKnobs
+    websocket: ClassVar[bool] = False
+    """A chat over WebSockets, with the operations `history`, `post` and `search`; not requests."""
+
+    gallop: ClassVar[bool] = False
+    """Climb the ladder two rungs at a time and then fill in the one below the first miss."""
+
+    counted: ClassVar[tuple[str, ...]] = ()
+    """Operations whose latency counts; empty: all. Others are load only."""
+
+    profile: ClassVar[str] = "quick"
+    """The profile that measures it where none is named."""
+
+    def __init__(self, knobs: K) -> None:
+        self.knobs = knobs
+
+    def cell(self) -> tuple[float, int] | None:
+        """Return its place on a map: the query's time in milliseconds, and rows; None: no map."""
+        return None
+
+    @classmethod
+    def expand(cls, given: Mapping[str, str]) -> list[dict[str, str]]:
+        """Return the knobs of each scenario that a request stands for: itself, or a grid."""
+        return [dict(given)]
+
+    @abstractmethod
+    def workload(self) -> Workload:
+        """Return the data and the operations."""
+
+    @abstractmethod
+    def mix(self) -> Mapping[str, float]:
+        """Return the share of each operation in the arrivals; the shares sum to 1."""
+
+    @abstractmethod
+    def params(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw the parameters of one request."""
+
+    @abstractmethod
+    def objective(self) -> Objective:
+        """Return what must hold for an offered load to count as carried."""
+
+    def shape(self) -> tuple[Segment, ...]:
+        """Return how the arrival rate changes during a step; empty: it does not."""
+        return ()
+
+    @abstractmethod
+    def ladder(self) -> tuple[float, ...]:
+        """Return the offered loads in arrivals per second, ascending."""

@@ -1,0 +1,127 @@
+"""Bases for strategies with a connection pool: SQLAlchemy's session, blocking or async."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from asyncdb_bench.contract.engine import (
+    DISTRIBUTIONS,
+    fill_async_pool,
+    fill_pool,
+    make_async_engine,
+    make_engine,
+    translated,
+)
+from asyncdb_bench.contract.knob import BUDGET, knob
+from asyncdb_bench.contract.operation import Operation, Params, drive, drive_async
+from asyncdb_bench.contract.strategy import Knobs, Strategy
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolKnobs(Knobs):
+    """Knobs of a strategy with a connection pool of its own."""
+
+    pool: int = knob(
+        BUDGET, unit="connections", low=1, high=1000, help="size of the pool", split=True
+    )
+
+
+P = TypeVar("P", bound=PoolKnobs)
+
+
+class PooledStrategy(Strategy[P]):
+    """A strategy whose budget is the size of its pool."""
+
+    Knobs = PoolKnobs
+
+    @classmethod
+    def budget(cls, knobs: P) -> int:
+        """Return the pool's size."""
+        return knobs.pool
+
+    @classmethod
+    def limits(cls, knobs: P) -> dict[str, int]:
+        """Return the pool's size."""
+        return {"connections": cls.budget(knobs)}
+
+
+class SessionStrategy(PooledStrategy[P]):
+    """Blocking SQLAlchemy; a subclass writes :meth:`run`, which says where `execute` runs."""
+
+    driver: ClassVar[str] = "psycopg"
+    packages = ("tornado", "sqlalchemy", "psycopg[binary]")
+    engine: Engine | None = None
+
+    async def open(self) -> None:
+        """Connect the whole pool."""
+        from sqlalchemy.orm import sessionmaker
+
+        url, timeout_s = self.context.database_url, self.context.timeout_s
+        size, timed = self.budget(self.knobs), self.knobs.timing > 0
+        self.engine = make_engine(url, size, timeout_s, timed=timed, driver=self.driver)
+        self.session = sessionmaker(self.engine)
+        fill_pool(self.engine, size)
+
+    def execute(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Run one operation in one transaction; blocks the calling thread."""
+        with translated(), self.session.begin() as session:
+            return drive(operation.steps(**params), session.execute)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        if self.engine is not None:
+            self.engine.dispose()
+
+    def gauges(self) -> dict[str, float]:
+        """Return how many connections of the pool are checked out."""
+        pool: Any = self.engine.pool if self.engine is not None else None
+        return {"pool_in_use": pool.checkedout()} if pool is not None else {}
+
+
+class AsyncSessionStrategy(PooledStrategy[P]):
+    """SQLAlchemy's `AsyncSession`; a subclass names its `driver` and is done."""
+
+    driver: ClassVar[str]
+    """``"asyncpg"`` or ``"psycopg"``."""
+    engine: AsyncEngine | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let `packages` follow from the driver, where the subclass does not say."""
+        super().__init_subclass__(**options)
+        if "driver" in vars(cls) and "packages" not in vars(cls):
+            cls.packages = (
+                "tornado",
+                "sqlalchemy[asyncio]",
+                DISTRIBUTIONS.get(cls.driver, cls.driver),
+            )
+
+    async def open(self) -> None:
+        """Connect the whole pool."""
+        from sqlalchemy.ext.asyncio import async_sessionmaker
+
+        url, timeout_s = self.context.database_url, self.context.timeout_s
+        size, timed = self.budget(self.knobs), self.knobs.timing > 0
+        self.engine = make_async_engine(url, size, timeout_s, timed=timed, driver=self.driver)
+        self.session = async_sessionmaker(self.engine)
+        await fill_async_pool(self.engine, size)
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Run the operation in an async session."""
+        with translated():
+            async with self.session.begin() as session:
+                return await drive_async(operation.steps(**params), session.execute)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        if self.engine is not None:
+            await self.engine.dispose()
+
+    def gauges(self) -> dict[str, float]:
+        """Return how many connections of the pool are checked out."""
+        pool: Any = self.engine.pool if self.engine is not None else None
+        return {"pool_in_use": pool.checkedout()} if pool is not None else {}

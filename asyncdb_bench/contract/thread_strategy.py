@@ -1,0 +1,78 @@
+"""A base for strategies that run a blocking session on a pool of threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from asyncdb_bench.contract.knob import BUDGET, knob
+from asyncdb_bench.contract.operation import Operation, Params
+from asyncdb_bench.contract.session_strategies import PoolKnobs, SessionStrategy
+from asyncdb_bench.contract.timing import hand_over, taken_back
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadKnobs(PoolKnobs):
+    """`threads` alone sets the pool too: a thread without a connection would only wait."""
+
+    threads: int = knob(
+        BUDGET, unit="threads", low=1, high=1000, help="size of the executor", split=True
+    )
+    pool: int = knob(
+        0, unit="connections", low=0, high=1000, help="size of the pool; 0: threads", split=True
+    )
+
+
+T = TypeVar("T", bound=ThreadKnobs)
+
+
+class ThreadStrategy(SessionStrategy[T]):
+    """A session per request on one of `threads` threads; a subclass writes :meth:`run`."""
+
+    Knobs = ThreadKnobs
+    executor: ThreadPoolExecutor | None = None
+
+    async def open(self) -> None:
+        """Connect the pool and make the executor."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from tornado.concurrent import run_on_executor
+
+        await super().open()
+        self.executor = ThreadPoolExecutor(self.knobs.threads, thread_name_prefix=self.name)
+        self._submit = run_on_executor(lambda _, call, *args: call(*args))
+
+    async def in_thread(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Run an operation on a thread by Tornado's `run_on_executor`, and note its phases."""
+        call = hand_over(self.execute)
+        try:
+            answer: dict[str, Any] = await self._submit(self, call, operation, params)
+        finally:
+            taken_back()
+        return answer
+
+    async def close(self) -> None:
+        """End the threads, then the pool."""
+        if self.executor is not None:
+            self.executor.shutdown(wait=True, cancel_futures=True)
+        await super().close()
+
+    def gauges(self) -> dict[str, float]:
+        """Return the executor's hidden queue beside the pool in use."""
+        if self.executor is None:
+            return {}
+        # concurrent.futures tells the depth of its queue nowhere else
+        return super().gauges() | {"queue_depth": self.executor._work_queue.qsize()}
+
+    @classmethod
+    def budget(cls, knobs: T) -> int:
+        """Return the pool's size."""
+        return knobs.pool or knobs.threads
+
+    @classmethod
+    def limits(cls, knobs: T) -> dict[str, int]:
+        """Return the pool's size and the threads."""
+        return super().limits(knobs) | {"threads": knobs.threads}

@@ -1,0 +1,122 @@
+"""Which role runs on which cores; so that the client never waits for what it measures.
+
+Affinity is a property of a thread, inherited by what it starts: a process is started from a
+thread that is on the wanted cores for that moment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from asyncdb_bench.errors import UsageError
+from asyncdb_bench.records.plan import Pinning
+
+SYSTEM = ("app", "workers")
+SERVICES = ("postgresql", "broker")
+TOPOLOGY = Path("/sys/devices/system/cpu")
+
+
+def share_out(spec: str, usable: Sequence[int]) -> Pinning:
+    """Share the cores out among the roles.
+
+    Parameters
+    ----------
+    spec : ``"auto"``: half for the system under test (application and workers together), one for
+        the load, what is left for the services, which share the load's where nothing is left;
+        ``"off"``; or three lists of cores, ``"0-1/2/3"``: system, services, load.
+    usable : the cores that this process may use; those that share a physical core side by side.
+
+    Raises
+    ------
+    UsageError : not such a list, or cores that may not be used.
+    """
+    if spec == "off":
+        return Pinning(problem="not pinned: cpus=off")
+    if spec != "auto":
+        return _given(spec, usable)
+    if len(usable) < 2:
+        return Pinning(problem="not pinned: there is one core for everything")
+    half = len(usable) // 2
+    rest = usable[half:]
+    return _pinning(usable[:half], rest[:-1] or rest, rest[-1:])
+
+
+def _pinning(system: Sequence[int], services: Sequence[int], load: Sequence[int]) -> Pinning:
+    cores = dict.fromkeys(SYSTEM, tuple(system)) | dict.fromkeys(SERVICES, tuple(services))
+    return Pinning(cores | {"load": tuple(load)})
+
+
+def _given(spec: str, usable: Sequence[int]) -> Pinning:
+    try:
+        parts = [_numbers(part) for part in spec.split("/")]
+        system, services, load = parts
+    except ValueError:
+        raise UsageError(
+            f"cpus={spec!r} is neither auto, off nor three lists such as 0-1/2/3"
+            " (system under test/services/load)"
+        ) from None
+    missing = sorted({core for part in parts for core in part} - set(usable))
+    if missing:
+        raise UsageError(f"cpus={spec!r}: core {missing[0]} is not among the usable {list(usable)}")
+    return _pinning(system, services, load)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    found: list[int] = []
+    for piece in text.split(","):
+        low, _, high = piece.partition("-")
+        found += range(int(low), int(high or low) + 1)
+    if not found:
+        raise ValueError(text)
+    return tuple(found)
+
+
+def usable_cores() -> tuple[int, ...]:
+    """Return the cores that this process may use, those of one physical core side by side."""
+    if not hasattr(os, "sched_getaffinity"):
+        return tuple(range(os.cpu_count() or 1))
+    return tuple(sorted(os.sched_getaffinity(0), key=lambda core: (_physical(core), core)))
+
+
+def _physical(core: int) -> tuple[int, ...]:
+    folder = TOPOLOGY / f"cpu{core}" / "topology"
+    try:
+        names = ("physical_package_id", "core_id")
+        return tuple(int((folder / name).read_text()) for name in names)
+    except (OSError, ValueError):
+        return (core,)
+
+
+def permitted(pinning: Pinning) -> Pinning:
+    """Return a pinning that the kernel permits: itself, or none with the reason."""
+    if not hasattr(os, "sched_setaffinity"):
+        return Pinning(problem="not pinned: this system has no CPU affinity")
+    for cores in set(pinning.cores.values()):
+        try:
+            with on_cores(cores):
+                pass
+        except OSError as error:
+            return Pinning(problem=f"not pinned: the kernel refused cores {cores}: {error}")
+    return pinning
+
+
+@contextmanager
+def on_cores(cores: Sequence[int]) -> Iterator[None]:
+    """Keep this thread, and what it starts meanwhile, on some cores; empty: leave it as it is.
+
+    Raises
+    ------
+    OSError : the kernel refuses.
+    """
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

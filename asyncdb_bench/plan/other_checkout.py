@@ -1,0 +1,138 @@
+"""Variants of another checkout or environment: ``native@../base``, ``native@/path/to/venv``.
+
+What a variant is (knobs with their defaults, parts, shares) is asked of the code that will run it:
+a default that differs between two revisions is part of the difference. Load, services and
+recording are this checkout's for all.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from asyncdb_bench.errors import UsageError
+from asyncdb_bench.plan.registry import CHECKOUT
+from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.records.messages import SPOKEN, Describe, Description
+from asyncdb_bench.records.plan import Elsewhere, Variant
+
+DESCRIBE_S = 60.0
+BEFORE_THE_DOOR = """
+import json, sys
+from dataclasses import asdict
+from asyncdb_bench.knob import make_knobs, split_knobs, values_of
+from asyncdb_bench.machine import git, versions
+from asyncdb_bench.plan import make_variant
+from asyncdb_bench.plugins import CHECKOUT, Spec, strategy_class
+wanted = json.loads(sys.stdin.read())
+variant = make_variant(Spec(wanted["name"], wanted["knobs"]), wanted["budget"])
+cls = strategy_class(variant.strategy)
+knobs = make_knobs(cls.Knobs, variant.knobs, owner=cls.name, budget=0)
+shares = [
+    values_of(split_knobs(knobs, knobs.processes, place, owner=cls.name))
+    for place in range(knobs.processes)
+]
+parts = [asdict(part) for part in cls.parts(knobs)]
+print(json.dumps({
+    "variant": asdict(variant), "shares": shares, "parts": parts,
+    "git": git(CHECKOUT), "versions": versions(),
+}))
+"""
+"""For revisions before ``asyncdb_bench/describe.py`` (439087b and earlier)."""
+
+
+def environment(code: Path = CHECKOUT) -> dict[str, str]:
+    """Return the environment of a child: ours with a checkout's code first on the path."""
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    others = [path for path in paths if Path(path) not in (code, CHECKOUT)]
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(code), *others])}
+
+
+def resolve(at: str, root: Path | None = None) -> tuple[Path, Path]:
+    """Return the code and the interpreter that a path stands for.
+
+    Parameters
+    ----------
+    at : of a checkout (its ``.venv`` is used where it has one) or of a virtual environment.
+    root : where a relative path starts; default: the working directory.
+
+    Raises
+    ------
+    UsageError : it is neither.
+    """
+    path = ((root or Path.cwd()) / Path(at).expanduser()).resolve()
+    if (path / "asyncdb_bench" / "app").is_dir():
+        own = path / ".venv" / "bin" / "python"
+        return path, own if own.exists() else Path(sys.executable)
+    if (path / "bin" / "python").exists():
+        return CHECKOUT, path / "bin" / "python"
+    what = "is neither a checkout of this project nor a virtual environment"
+    raise UsageError(f"@{at}: {path} {what if path.exists() else 'does not exist'}")
+
+
+def make_variant_elsewhere(spec: Spec, budget: int) -> Variant:
+    """Return a variant as the code that runs it describes it.
+
+    Parameters
+    ----------
+    spec : with a path in `at`.
+    budget : database connections that each strategy may use.
+
+    Raises
+    ------
+    UsageError : the path is wrong, that code refuses the request or does not import, or it speaks
+        another protocol.
+    """
+    code, python = resolve(spec.at)
+    door = (code / "asyncdb_bench" / "describe.py").is_file()
+    command = ["-m", "asyncdb_bench.describe"] if door else ["-c", BEFORE_THE_DOOR]
+    question = Describe(spec.name, dict(spec.knobs), budget)
+    try:
+        said = subprocess.run(
+            [str(python), "-P", *command],
+            input=msgspec.json.encode(question),
+            capture_output=True,
+            env=environment(code),
+            cwd=code,
+            timeout=DESCRIBE_S,
+            check=True,
+        )
+        line = said.stdout.splitlines()[-1]
+        answer = msgspec.json.decode(line, type=Description) if door else _before_the_door(line)
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise UsageError(f"{spec.label}: {code} with {python}: {lines[-1][:300]}") from error
+    except (OSError, subprocess.TimeoutExpired, IndexError, msgspec.DecodeError) as error:
+        raise UsageError(f"{spec.label}: {code} with {python} does not answer: {error}") from error
+    if answer.protocol not in SPOKEN:
+        raise UsageError(
+            f"{spec.label}: {code} speaks protocol {answer.protocol}, this checkout"
+            f" {SPOKEN[0]} to {SPOKEN[-1]}: update the older of the two"
+        )
+    elsewhere = Elsewhere(
+        path=spec.at,
+        code=str(code),
+        python=str(python),
+        git=answer.git,
+        versions=answer.versions,
+        protocol=answer.protocol,
+    )
+    return replace(answer.variant, label=spec.label, request=spec.request, elsewhere=elsewhere)
+
+
+def _before_the_door(line: bytes) -> Description:
+    """Return what a revision before the door answers, in today's form."""
+    answer = msgspec.json.decode(line)
+    variant = answer["variant"] | {"parts": answer["parts"], "shares": answer["shares"]}
+    return Description(
+        version=0,
+        protocol=1,
+        variant=msgspec.convert(variant, Variant),
+        git=answer["git"],
+        versions=answer["versions"],
+    )

@@ -1,0 +1,115 @@
+"""Profile and choices -> the ordered list of trials. Pure but for reading ``bench.toml``."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asyncdb_bench.contract.scenario import Scenario
+from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
+from asyncdb_bench.plan.faults import parse_fault
+from asyncdb_bench.plan.profiles import make_settings
+from asyncdb_bench.plan.registry import names, scenario_class
+from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
+from asyncdb_bench.plan.schedule import order
+from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
+from asyncdb_bench.records.plan import Plan
+
+
+def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """Make the plan of a run.
+
+    Raises
+    ------
+    UsageError : all that is wrong with the request, one line each.
+    """
+    name = choices.profile or usual_profile(choices.scenarios or "")
+    if name not in profiles:
+        raise UnknownNameError("profile", name, profiles)
+    profile = profiles[name]
+    wrong: list[str] = []
+    settings = _collect(wrong, lambda: make_settings(name, choices, profile))
+    strategies = _collect(
+        wrong, lambda: _specs(choices.strategies, profile["strategies"], "strategies")
+    )
+    if choices.vary and strategies is not None:
+        strategies = _collect(wrong, lambda: _varied(choices, strategies))
+    scenarios = _collect(
+        wrong, lambda: _specs(choices.scenarios, profile["scenarios"], "scenarios")
+    )
+    if scenarios is not None:
+        scenarios = _collect(wrong, lambda: _expanded(scenarios))
+    budget = settings.budget if settings else 1
+    injected = _collect(wrong, lambda: parse_fault(choices.inject)) if choices.inject else None
+    variants = [
+        _collect(wrong, lambda s=spec, f=fault: make_variant(s, budget, f))
+        for spec in strategies or []
+        # another checkout may not know of faults, and would run without
+        for fault in ((None, injected) if injected and not spec.at else (None,))
+    ]
+    ladders = profile.get("ladders", {})
+    planned = [
+        _collect(wrong, lambda s=spec: plan_scenario(s, ladders)) for spec in scenarios or []
+    ]
+    wrong += [
+        f"{variant.label} cannot run {each.label}: a room lives in one process, not"
+        f" {variant.processes}"
+        for variant in variants
+        for each in planned
+        if variant and each and each.websocket and variant.processes > 1
+    ]
+    if wrong or settings is None:
+        raise UsageError("\n".join(dict.fromkeys(wrong)))
+    seed = choices.seed if choices.seed is not None else random.SystemRandom().randrange(2**31)
+    labelled = unique_labels([each for each in variants if each])
+    wanted = tuple(each for each in planned if each)
+    return Plan(seed, settings, labelled, wanted, order(labelled, wanted, settings.blocks, seed))
+
+
+def usual_profile(scenarios: str) -> str:
+    """Return the profile that the first scenario planned for is measured by where none is named."""
+    try:
+        (first, *_) = parse_specs(scenarios)
+        return scenario_class(first.name).profile
+    except (BenchError, ValueError):
+        # whatever is wrong with the request is said with all else that is
+        return Scenario.profile
+
+
+def wanted_specs(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> list[Spec]:
+    """Return the strategies that are planned for, or else the profile's."""
+    if choices.profile not in profiles:
+        raise UnknownNameError("profile", choices.profile, profiles)
+    return _specs(choices.strategies, profiles[choices.profile]["strategies"], "strategies")
+
+
+def _collect(wrong: list[str], make: Any) -> Any:
+    try:
+        return make()
+    except BenchError as error:
+        wrong.append(str(error))
+        return None
+
+
+def _specs(given: str | None, default: Sequence[str], kind: str) -> list[Spec]:
+    if given is None and list(default) == ["*"]:
+        return [Spec(name, {}) for name in names(kind)]
+    specs = parse_specs(given if given is not None else ",".join(default))
+    if not specs:
+        raise UsageError(f"no {kind} given; known: {', '.join(names(kind))}")
+    return specs
+
+
+def _expanded(specs: Sequence[Spec]) -> list[Spec]:
+    """Return the scenarios with those that stand for a grid in all its cells."""
+    return [
+        Spec(spec.name, knobs, spec.at)
+        for spec in specs
+        for knobs in scenario_class(spec.name).expand(spec.knobs)
+    ]
+
+
+def _varied(choices: Choices, strategies: Sequence[Spec]) -> list[Spec]:
+    varies = [parse_vary(each) for each in choices.vary]
+    return varied(strategies, varies, named=choices.strategies is not None)

@@ -1,0 +1,114 @@
+"""Profiles of ``bench.toml`` with the overrides of the command line -> settings."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from asyncdb_bench.errors import UnknownNameError, UsageError
+from asyncdb_bench.plan.cores import share_out, usable_cores
+from asyncdb_bench.plan.registry import CHECKOUT, PACKAGE
+from asyncdb_bench.plan.request import Choices
+from asyncdb_bench.records.plan import Settings, Tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationChoices:
+    """What the load generator is calibrated with.
+
+    Parameters
+    ----------
+    strategy : that is held against itself for the noise floor.
+    scenario : that is asked for; the null server answers it.
+    budget : database connections.
+    """
+
+    strategy: str
+    scenario: str
+    budget: int
+
+
+def read_profiles(path: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Read the profiles, each with the defaults filled in.
+
+    Raises
+    ------
+    UsageError : no such file, or it is not TOML.
+    """
+    content = _content(path)
+    defaults = content.get("defaults", {})
+    return {name: defaults | each for name, each in content.get("profiles", {}).items()}
+
+
+def read_calibration_choices(path: Path | None = None) -> CalibrationChoices:
+    """Read what the load generator is calibrated with.
+
+    Raises
+    ------
+    UsageError : no such file, it is not TOML, or it says no such thing.
+    """
+    content = _content(path)
+    try:
+        return CalibrationChoices(**content["calibration"], budget=content["defaults"]["budget"])
+    except (KeyError, TypeError) as error:
+        raise UsageError(
+            f"bench.toml lacks a strategy and a scenario to calibrate: {error}"
+        ) from None
+
+
+def _content(path: Path | None) -> dict[str, Any]:
+    carried = PACKAGE / "_builtin" / "bench.toml"
+    path = path or (carried if carried.is_file() else CHECKOUT / "bench.toml")
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def make_settings(name: str, choices: Choices, profile: Mapping[str, Any]) -> Settings:
+    """Return a profile's settings with the command line's overrides."""
+    known = {field.name for field in fields(Settings)} - {"profile"}
+    values = {name: value for name, value in profile.items() if name in known}
+    values |= {
+        name: value for name, value in (choices.overrides or {}).items() if value is not None
+    }
+    missing = known - values.keys() - {"outstanding", "cpus", "tolerance", "deployment"}
+    if missing:
+        raise UsageError(f"profile {name!r} lacks {', '.join(sorted(missing))}")
+    values["tolerance"] = make_tolerance(profile.get("tolerance", {}))
+    settings = Settings(profile=name, **values)
+    for setting, low, high in (
+        ("blocks", 1, 1000),
+        ("budget", 1, 350),
+        ("window_s", 0.1, 3600),
+        ("window_max_s", 0.1, 3600),
+        ("warmup_s", 0, 600),
+        ("timeout_s", 0.1, 600),
+        ("drain_s", 0, 600),
+        ("outstanding", 1, 60_000),
+        ("time_budget_s", 0, 1e6),
+    ):
+        value = getattr(settings, setting)
+        if not low <= value <= high:
+            raise UsageError(f"{setting}={value} is outside {low}..{high:g}")
+    share_out(settings.cpus, usable_cores())
+    return settings
+
+
+def make_tolerance(given: Mapping[str, float]) -> Tolerance:
+    """Return the tolerances of a profile.
+
+    Raises
+    ------
+    UsageError : one that does not exist, or is not a positive number.
+    """
+    known = {field.name for field in fields(Tolerance)}
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownNameError("tolerance", name, known)
+        if not isinstance(value, int | float) or not 0 < value < 1000:
+            raise UsageError(f"tolerance {name}={value!r} must be a positive number")
+    return Tolerance(**given)

@@ -1,0 +1,147 @@
+"""A name -> a strategy or scenario class, from three places; and requests for variants, parsed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from asyncdb_bench.contract.knob import make_knobs
+from asyncdb_bench.contract.scenario import Scenario
+from asyncdb_bench.contract.strategy import Strategy
+from asyncdb_bench.errors import PluginError, UnknownNameError
+from asyncdb_bench.plan.request import is_file
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CHECKOUT = PACKAGE.parent
+
+
+def folder(kind: str) -> Path:
+    """Return where the built-in plugins of a kind (``"strategies"``) lie."""
+    carried = PACKAGE / "_builtin" / kind
+    return carried if carried.is_dir() else CHECKOUT / kind
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of a kind of plugin: built-in files first, then entry points."""
+    files = sorted(each.stem for each in folder(kind).glob("*.py") if each.stem[0] != "_")
+    extra = [each.name for each in entry_points(group=f"asyncdb_bench.{kind}")]
+    return files + [each for each in extra if each not in files]
+
+
+def strategy_class(name: str) -> type[Strategy[Any]]:
+    """Return a strategy's class.
+
+    Raises
+    ------
+    UnknownNameError : no strategy of that name.
+    PluginError : its file does not import or lacks a method.
+    """
+    found: type[Strategy[Any]] = _find("strategies", "strategy", name, Strategy)
+    return found
+
+
+def scenario_class(name: str) -> type[Scenario[Any]]:
+    """Return a scenario's class; raises as :func:`strategy_class`."""
+    found: type[Scenario[Any]] = _find("scenarios", "scenario", name, Scenario)
+    return found
+
+
+def is_scenario(name: str) -> bool:
+    """Return whether a name is a scenario's.
+
+    Raises
+    ------
+    UnknownNameError : it is neither a strategy's nor a scenario's.
+    PluginError : its file does not import, or is neither.
+    """
+    if is_file(name):
+        found = _from_file(name, "strategy or scenario")
+        return inspect.isclass(found) and issubclass(found, Scenario)
+    known = names("strategies"), names("scenarios")
+    if not any(name in each for each in known):
+        raise UnknownNameError("strategy or scenario", name, [*known[0], *known[1]])
+    return name in known[1]
+
+
+def make_scenario(name: str, knobs: Mapping[str, Any]) -> Scenario[Any]:
+    """Return a scenario with its knobs set; knobs may be text."""
+    cls = scenario_class(name)
+    return cls(make_knobs(cls.Knobs, knobs, owner=cls.name, budget=0))
+
+
+def _find(kind: str, word: str, name: str, base: Any) -> Any:
+    if is_file(name):
+        return _checked(_from_file(name, word), base, name, word)
+    if (folder(kind) / f"{name}.py").is_file():
+        return _checked(_only_class(_builtin(kind, name), base, name), base, name, word)
+    for entry in entry_points(group=f"asyncdb_bench.{kind}", name=name):
+        try:
+            return _checked(entry.load(), base, name, word)
+        except (ImportError, AttributeError) as error:
+            raise PluginError(f"{word} {name!r} ({entry.value}) does not load: {error}") from error
+    raise UnknownNameError(word, name, names(kind))
+
+
+def _builtin(kind: str, name: str) -> Any:
+    if folder(kind).parent == CHECKOUT:
+        if str(CHECKOUT) not in sys.path:
+            sys.path.insert(0, str(CHECKOUT))
+        module = f"{kind}.{name}"
+    else:
+        module = f"asyncdb_bench._builtin.{kind}.{name}"
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        path = folder(kind) / f"{name}.py"
+        raise PluginError(f"{path} does not import: {type(error).__name__}: {error}") from error
+
+
+def _from_file(name: str, word: str) -> Any:
+    path_text, _, class_name = name.rpartition(":")
+    path = Path(path_text or class_name)
+    if not path_text:
+        raise PluginError(f"{name!r} names no class; write {name}:ClassName")
+    if not path.is_file():
+        raise PluginError(f"{word} file {path} does not exist")
+    module_name = f"asyncdb_bench_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise PluginError(f"{path} does not import: {type(error).__name__}: {error}") from error
+    if not hasattr(module, class_name):
+        raise PluginError(f"{path} has no class {class_name!r}")
+    return getattr(module, class_name)
+
+
+def _only_class(module: Any, base: type, name: str) -> Any:
+    own = [
+        each
+        for each in vars(module).values()
+        if inspect.isclass(each) and issubclass(each, base) and each.__module__ == module.__name__
+    ]
+    if len(own) != 1:
+        raise PluginError(
+            f"{module.__file__} must define one {base.__name__} {name!r}, not {len(own)}"
+        )
+    return own[0]
+
+
+def _checked(cls: Any, base: Any, name: str, word: str) -> Any:
+    if not (inspect.isclass(cls) and issubclass(cls, base)):
+        raise PluginError(f"{name!r} is not a {base.__name__}; see docs/add-a-{word}.md")
+    lacking = sorted(getattr(cls, "__abstractmethods__", ()))
+    lacking += [each for each in ("name", "summary") if not hasattr(cls, each)]
+    if lacking:
+        raise PluginError(f"{word} {name!r} lacks {', '.join(lacking)}; see docs/add-a-{word}.md")
+    return cls

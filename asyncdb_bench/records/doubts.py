@@ -1,0 +1,103 @@
+"""Why a measurement is not sound, or what a reader should know of it: typed values, not sentences.
+
+Sentences are made of them where people read them, see :mod:`asyncdb_bench.records.sentences`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DoubtKind(StrEnum):
+    """What a doubt is about; the value is what stands on disk."""
+
+    LEDGER = "ledger"
+    COUNT = "count"
+    SKIPPED = "skipped"
+    WRONG_ANSWERS = "wrong_answers"
+    BUDGET = "budget"
+    OTHER_RUN = "other_run"
+    UNCALIBRATED_RATE = "uncalibrated_rate"
+    TRANSACTIONS = "transactions"
+    ROWS = "rows"
+    CLIENT_BUSY = "client_busy"
+    ARRIVALS = "arrivals"
+    SEND_LAG = "send_lag"
+    STEAL = "steal"
+    UNEVEN_STEAL = "uneven_steal"
+    UNANSWERED = "unanswered"
+    NO_SUCCESS = "no_success"
+    P99 = "p99"
+    FAILED_SHARE = "failed_share"
+    CLOCK_JUMP = "clock_jump"
+    STOLEN = "stolen"
+    UNWATCHED = "unwatched"
+    NO_CAPACITY = "no_capacity"
+    NO_LOAD = "no_load"
+    NO_STEP = "no_step"
+    ZERO = "zero"
+    NO_BLOCK = "no_block"
+    NOT_MEASURED = "not_measured"
+    DIFFERENT_RUNS = "different_runs"
+    RECORDED = "recorded"
+    """A sentence from results of an earlier schema."""
+
+
+PASSING = frozenset(
+    {DoubtKind.CLIENT_BUSY, DoubtKind.ARRIVALS, DoubtKind.SEND_LAG, DoubtKind.STEAL}
+)
+"""Kinds that may be gone when the step is offered again."""
+
+REMEDIES = {
+    DoubtKind.LEDGER: "report it: the load generator lost or doubled an arrival",
+    DoubtKind.COUNT: "report it: the load generator's two counts should agree",
+    DoubtKind.SKIPPED: "raise `outstanding` in bench.toml, or end the ladder earlier",
+    DoubtKind.WRONG_ANSWERS: "run `bench.py check` on the strategy",
+    DoubtKind.BUDGET: "declare the connections that the strategy opens, or lower its pool",
+    DoubtKind.OTHER_RUN: "wait for the other run, then repeat this one",
+    DoubtKind.UNCALIBRATED_RATE: "end the ladder earlier, or run `bench.py calibrate` again",
+    DoubtKind.TRANSACTIONS: "leave the database to this run alone, or check the strategy",
+    DoubtKind.ROWS: "leave the database to this run alone, or check the operation's `rows`",
+    DoubtKind.CLIENT_BUSY: "spread the load or ask for less",
+    DoubtKind.ARRIVALS: "give the load generator a core of its own (--cpus), or ask for less",
+    DoubtKind.SEND_LAG: "give the load generator a core of its own (--cpus), or ask for less",
+    DoubtKind.STEAL: "repeat it when the machine is quiet",
+    DoubtKind.UNEVEN_STEAL: "repeat it when the machine is quiet, or with more --blocks",
+    DoubtKind.UNANSWERED: "look at the server's log",
+    DoubtKind.UNWATCHED: "grant pg_read_all_stats to the account of DATABASE_URL",
+    DoubtKind.NO_CAPACITY: "lower the ladder's first rung, or raise its last",
+    DoubtKind.NO_LOAD: "measure both at the same offered loads",
+    DoubtKind.NO_STEP: "repeat it when the machine is quiet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One reason, with its figures.
+
+    Parameters
+    ----------
+    kind : what it is about.
+    measured : the figure that gave the reason, in the kind's own unit (a share, 1/s, ms, a count).
+    limit : the tolerance that it exceeded.
+    low, high : what was expected instead.
+    subject : whose figure, or by what account: a percentile, a view of the database, a variant.
+    """
+
+    kind: DoubtKind
+    measured: float | None = None
+    limit: float | None = None
+    low: float | None = None
+    high: float | None = None
+    subject: str = ""
+
+    @property
+    def passing(self) -> bool:
+        """Whether it may be gone when the step is offered again."""
+        return self.kind in PASSING
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; empty where there is nothing to do."""
+        return REMEDIES.get(self.kind, "")

@@ -1,0 +1,172 @@
+"""The history on disk: ``results/history.sqlite``, appended to and never changed."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from asyncdb_bench.errors import StoreError
+
+VERSION = 1
+TABLES = """
+CREATE TABLE IF NOT EXISTS nights (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id TEXT NOT NULL UNIQUE,
+    started_at TEXT NOT NULL,
+    revision TEXT NOT NULL,
+    dirty INTEGER NOT NULL,
+    machine TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS points (
+    place INTEGER NOT NULL REFERENCES nights (place),
+    scenario TEXT NOT NULL,
+    variant TEXT NOT NULL,
+    figure TEXT NOT NULL,
+    value REAL NOT NULL,
+    offered_rps REAL,
+    noise REAL
+);
+CREATE INDEX IF NOT EXISTS of_night ON points (place);
+"""
+NAME = "history.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPoint:
+    """One figure of one run.
+
+    Parameters
+    ----------
+    scenario, variant : labels; empty for the canary.
+    figure : column of the steps' table, ``capacity_rps``, or ``canary_…``.
+    value : in the figure's unit.
+    offered_rps : at which load; None for a capacity and the canary.
+    noise : ratio that the same run's A/A stayed within; None: there was none.
+    """
+
+    scenario: str
+    variant: str
+    figure: str
+    value: float
+    offered_rps: float | None = None
+    noise: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRun:
+    """One run in the history; `place` is the order in which runs were appended."""
+
+    place: int
+    run_id: str
+    started_at: str
+    revision: str
+    dirty: bool
+    machine: str
+
+
+class History:
+    """The history's file.
+
+    Parameters
+    ----------
+    root : the folder of results.
+
+    Raises
+    ------
+    StoreError : it cannot be opened, or was written by a later version.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / NAME
+        with self._storing():
+            root.mkdir(parents=True, exist_ok=True)
+            self.connection = sqlite3.connect(self.path)
+            (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+            if version > VERSION:
+                raise StoreError(
+                    f"{self.path} has version {version}, this one reads {VERSION}; update, or move"
+                    " the file away"
+                )
+            self.connection.executescript(TABLES)
+            self.connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    @contextlib.contextmanager
+    def _storing(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{self.path}: {error}; move it away to start a new one") from error
+
+    def has(self, run_id: str) -> bool:
+        """Return whether a run is in it."""
+        with self._storing():
+            asked = "SELECT 1 FROM nights WHERE run_id = ?"
+            return self.connection.execute(asked, (run_id,)).fetchone() is not None
+
+    def append(self, run: HistoryRun, points: list[HistoryPoint]) -> None:
+        """Append a run, whole or not at all; its `place` is given by the file."""
+        with self._storing(), self.connection as connection:
+            cursor = connection.execute(
+                "INSERT INTO nights (run_id, started_at, revision, dirty, machine)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (run.run_id, run.started_at, run.revision, run.dirty, run.machine),
+            )
+            connection.executemany(
+                "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        cursor.lastrowid,
+                        each.scenario,
+                        each.variant,
+                        each.figure,
+                        each.value,
+                        each.offered_rps,
+                        each.noise,
+                    )
+                    for each in points
+                    if math.isfinite(each.value)
+                ],
+            )
+
+    def runs(self) -> list[HistoryRun]:
+        """Return the runs in the order in which they were appended."""
+        with self._storing():
+            rows = self.connection.execute(
+                "SELECT place, run_id, started_at, revision, dirty, machine FROM nights"
+                " ORDER BY place"
+            ).fetchall()
+        return [
+            HistoryRun(place, run_id, started_at, revision, bool(dirty), machine)
+            for place, run_id, started_at, revision, dirty, machine in rows
+        ]
+
+    def points(self) -> list[tuple[int, HistoryPoint]]:
+        """Return all points with their run's place."""
+        with self._storing():
+            rows = self.connection.execute(
+                "SELECT place, scenario, variant, figure, value, offered_rps, noise FROM points"
+                " ORDER BY place"
+            ).fetchall()
+        return [(row[0], HistoryPoint(*row[1:])) for row in rows]
+
+    def last_load(self, machine: str, scenario: str, variant: str) -> float | None:
+        """Return the load at which a variant's figures were taken last on a machine."""
+        with self._storing():
+            row = self.connection.execute(
+                "SELECT offered_rps FROM points JOIN nights USING (place) WHERE machine = ?"
+                " AND scenario = ? AND variant = ? AND offered_rps IS NOT NULL"
+                " ORDER BY place DESC LIMIT 1",
+                (machine, scenario, variant),
+            ).fetchone()
+        return float(row[0]) if row else None

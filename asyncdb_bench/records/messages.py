@@ -1,0 +1,322 @@
+"""What our processes say to one another: lines of JSON over standard input and output.
+
+The harness sends a configuration first, then orders; the process answers each with one line. The
+first answer is :class:`Ready` or :class:`Failed`. Every configuration and every :class:`Ready`
+carries :data:`PROTOCOL`; a process of another checkout may speak an earlier one.
+
+History: 1, before versions were said (revision 439087b and before); 2, the same lines with a
+version, wrong answers counted by the load, and workers that are not asked for counts.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeVar
+
+import msgspec
+
+from asyncdb_bench.errors import ServiceError, UsageError
+from asyncdb_bench.records.plan import Broker, Fault, LoadOrder, Variant
+from asyncdb_bench.records.step import Ledger
+
+PROTOCOL = 2
+DOOR = 1
+"""Version of :class:`Describe` and :class:`Description`."""
+SPOKEN = (1, 2)
+"""Protocols of other checkouts that this one understands."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """What every process of ours is started with: the version that the harness speaks."""
+
+    protocol: int = 1
+
+
+class Work(Config, frozen=True, kw_only=True):
+    """What the application and its workers run.
+
+    Parameters
+    ----------
+    scenario, scenario_knobs : whose operations.
+    database_url : ``postgresql://…`` without a driver.
+    queue : name of the task queue, unique to the trial.
+    timeout_s : after how long the application gives up a request.
+    broker, store : the broker, and a Redis for results, where they are needed.
+    fault : injected; None: none.
+    """
+
+    scenario: str
+    scenario_knobs: dict[str, Any]
+    database_url: str
+    queue: str
+    timeout_s: float
+    broker: Broker | None = None
+    store: Broker | None = None
+    fault: Fault | None = None
+
+
+class AppConfig(Work, frozen=True, kw_only=True):
+    """What the application is started with.
+
+    Parameters
+    ----------
+    strategy, knobs : of this process: its share where several share a port.
+    host, port : where it listens; port 0 takes a free one.
+    reuse_port : whether other processes listen on the same port.
+    uvloop, gc_freeze : knobs of the application itself.
+    """
+
+    strategy: str
+    knobs: dict[str, Any]
+    host: str = "127.0.0.1"
+    port: int = 0
+    reuse_port: bool = False
+    uvloop: bool = False
+    gc_freeze: bool = True
+
+
+class WorkerConfig(Work, frozen=True, kw_only=True):
+    """What an extra process of a strategy is started with; `part` are its own options."""
+
+    part: dict[str, Any]
+
+
+class LoadConfig(Config, frozen=True, kw_only=True):
+    """What the load is started with.
+
+    Parameters
+    ----------
+    host, port : of the application.
+    scenario, scenario_knobs : what to ask for.
+    timeout_s : after how long the client gives up an answer.
+    outstanding : requests under way at most.
+    """
+
+    host: str
+    port: int
+    scenario: str
+    scenario_knobs: dict[str, Any]
+    timeout_s: float
+    outstanding: int
+
+
+class NullConfig(Config, frozen=True, kw_only=True):
+    """What the null server is started with: the distribution of its delays.
+
+    Parameters
+    ----------
+    kind : ``"constant"`` (every one `ms`), ``"uniform"`` (half to one and a half times `ms`) or
+        ``"tail"`` (`ms`, and for 1 % of the requests ten times as much).
+    ms : milliseconds.
+    count : how many are drawn; the server begins anew after the last.
+    """
+
+    kind: str = "constant"
+    ms: float = 0.0
+    count: int = 1
+
+
+class Mark(msgspec.Struct, frozen=True, tag_field="do", tag="mark"):
+    """Order: tell what was noted since the last time, and begin anew."""
+
+
+class Offer(msgspec.Struct, frozen=True, tag_field="do", tag="step"):
+    """Order to the load: offer a step, and write its columns to `file`; empty: nowhere."""
+
+    step: LoadOrder
+    file: str = ""
+
+
+class Stop(msgspec.Struct, frozen=True, tag_field="do", tag="stop"):
+    """Order: end."""
+
+
+Order = Mark | Offer | Stop
+
+
+class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
+    """A process is ready; `port` is where it listens, 0 where it does not."""
+
+    pid: int = 0
+    port: int = 0
+    protocol: int = 1
+
+
+class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
+    """A process cannot start, and why."""
+
+    message: str
+
+
+class Heartbeats(msgspec.Struct, frozen=True, tag_field="event", tag="heartbeats"):
+    """What an application noted since it was asked last.
+
+    Parameters
+    ----------
+    at_us, lag_us : one entry per beat: when it was due on CLOCK_MONOTONIC, and how late it came.
+    gauges : rows of a time (``at_us``) and values by name.
+    """
+
+    at_us: list[int] = []
+    lag_us: list[int] = []
+    gauges: list[dict[str, float]] = []
+
+
+class Anew(msgspec.Struct, frozen=True, tag_field="event", tag="anew"):
+    """The null server draws its delays from the start again."""
+
+
+class StepReply(msgspec.Struct, frozen=True, tag_field="event", tag="step", kw_only=True):
+    """What the load says of a step.
+
+    Parameters
+    ----------
+    started_ns : the step's start on CLOCK_MONOTONIC.
+    ledger : where the arrivals went.
+    attempted, locust_count : requests that our recorder and that Locust itself saw.
+    wrong_answers : answers that failed their operation's check.
+    errors : failures by reason.
+    cpu_s : CPU time of the load.
+    connections : that it has opened so far.
+    rows : that the right answers say the database returned or changed.
+    joined : members of a chat who joined before the step.
+    bytes_sent, bytes_received : by the client.
+    """
+
+    started_ns: int
+    ledger: Ledger
+    attempted: int
+    locust_count: int
+    wrong_answers: int
+    errors: dict[str, int]
+    cpu_s: float
+    connections: int
+    rows: int
+    joined: int
+    bytes_sent: int
+    bytes_received: int
+
+
+class Describe(msgspec.Struct, frozen=True):
+    """Asked of another checkout: what a request for a variant comes to there.
+
+    Parameters
+    ----------
+    name, knobs : of the strategy, knob values as text.
+    budget : database connections that each strategy may use.
+    version : of this question and its answer, :data:`DOOR`.
+    """
+
+    name: str
+    knobs: dict[str, str]
+    budget: int
+    version: int = DOOR
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer: the variant, the protocol of its processes, and what checkout that is."""
+
+    version: int
+    protocol: int
+    variant: Variant
+    git: dict[str, Any]
+    versions: dict[str, str]
+
+
+Message = Config | Order | Ready | Failed | Heartbeats | Anew | StepReply
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class _Failure(msgspec.Struct):
+    event: str = ""
+    message: str = ""
+
+
+def encoded(message: msgspec.Struct, protocol: int = PROTOCOL) -> bytes:
+    """Return a message as a line; a configuration says which protocol is spoken.
+
+    Parameters
+    ----------
+    message : to a process, or from one.
+    protocol : that the process speaks.
+    """
+    if isinstance(message, Config):
+        message = msgspec.structs.replace(message, protocol=protocol)
+    return msgspec.json.encode(message) + b"\n"
+
+
+def decoded_order(line: bytes) -> Order:
+    """Return an order to a process."""
+    order: Order = msgspec.json.decode(line, type=Order)
+    return order
+
+
+def decoded_config(line: bytes, kind: type[T]) -> T:
+    """Return the configuration that a process was started with.
+
+    Raises
+    ------
+    UsageError : it is not one, or was written by a harness of another protocol.
+    """
+    try:
+        said = msgspec.json.decode(line, type=Config).protocol
+        if said not in SPOKEN:
+            raise UsageError(f"the harness speaks protocol {said}, {_spoken()}: update it")
+        return msgspec.json.decode(line, type=kind)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"no configuration on standard input: {error}") from error
+
+
+def decoded_reply(line: bytes, kind: type[T], name: str) -> T | None:
+    """Return a process's answer; None where the line is not a message at all.
+
+    Parameters
+    ----------
+    line : of its standard output, on which a library may print, too.
+    kind : the answer that is due.
+    name : what messages call the process.
+
+    Raises
+    ------
+    ServiceError : it says that it failed, answers something else, or speaks another protocol.
+    """
+    try:
+        failure = msgspec.json.decode(line, type=_Failure)
+    except msgspec.DecodeError:
+        return None
+    if failure.event == "failed":
+        raise ServiceError(f"{name}: {failure.message}")
+    try:
+        message = msgspec.json.decode(line, type=kind)
+    except msgspec.DecodeError as error:
+        raise ServiceError(f"{name} answered something else: {error}") from error
+    if isinstance(message, Ready) and message.protocol not in SPOKEN:
+        raise ServiceError(f"{name} speaks protocol {message.protocol}, {_spoken()}: update it")
+    return message
+
+
+def _spoken() -> str:
+    return f"this checkout {SPOKEN[0]} to {SPOKEN[-1]}"
+
+
+def say(message: msgspec.Struct) -> None:
+    """Write a message to the parent, whole, from whichever thread."""
+    if isinstance(message, Ready):
+        message = msgspec.structs.replace(message, protocol=PROTOCOL)
+    line = encoded(message)
+    while line:
+        line = line[os.write(1, line) :]
+
+
+def read_line() -> bytes:
+    """Read one line from standard input without a buffer; empty at its end.
+
+    A thread that waits in a buffered read holds its lock, which the interpreter needs to end.
+    """
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            break
+        line += byte
+    return line

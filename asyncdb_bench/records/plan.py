@@ -1,0 +1,325 @@
+"""What is planned: variants, scenarios, settings, trials; frozen dataclasses.
+
+Units are in the names. Times within a run are integers of nanoseconds or microseconds on
+CLOCK_MONOTONIC; they become milliseconds only where they are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An extra process that a strategy needs beside the application.
+
+    Parameters
+    ----------
+    role : what it is called in tables, e.g. ``"worker"``.
+    module : Python module to run with ``-m``.
+    options : its configuration, JSON.
+    copies : how many of it.
+    """
+
+    role: str
+    module: str
+    options: Mapping[str, Any]
+    copies: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A running message broker: `kind` is ``"rabbitmq"`` or ``"redis"``."""
+
+    kind: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What must hold for an offered load to count as carried.
+
+    Parameters
+    ----------
+    p99_ms : latency, from the intended arrival, that 99 % of the requests stay below.
+    error_rate : share of requests that may fail, time out or be skipped.
+    """
+
+    p99_ms: float
+    error_rate: float = 0.001
+
+    def __str__(self) -> str:
+        return f"p99 < {self.p99_ms:g} ms, errors < {self.error_rate:.1%}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A slowdown that is injected, so that one can see whether it is found.
+
+    Parameters
+    ----------
+    delay_ms : that each operation waits in the database before its own work.
+    cpu_ms : that each request burns on the event loop's thread.
+    pool : size of the pool (and of the executor) instead of the variant's own; 0: as it is.
+    """
+
+    delay_ms: float = 0.0
+    cpu_ms: float = 0.0
+    pool: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where a variant's processes come from, if not from this checkout and its environment.
+
+    Parameters
+    ----------
+    path : as it was asked for, after the ``@``.
+    code, python : the checkout and the interpreter that run it.
+    git, versions : of that checkout and that environment.
+    protocol : that its processes speak, see :mod:`asyncdb_bench.records.messages`.
+    """
+
+    path: str
+    code: str
+    python: str
+    git: Mapping[str, Any]
+    versions: Mapping[str, str]
+    protocol: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A strategy with its knob values: what a run compares.
+
+    Parameters
+    ----------
+    label : unique in the run, e.g. ``"executor:threads=32"``.
+    strategy : name or ``path/to/file.py:ClassName``.
+    knobs : every knob's value, defaults included.
+    budget : database connections it may use at once, all processes together.
+    request : as it was asked for, to ask for it again; of an A/A both have the same.
+    shares : each application process's knobs, as the code that runs it shares them out.
+    parts : its extra processes, as that code declares them.
+    limits : requests that each of its resources serves at once, see :meth:`Strategy.limits`.
+    not_run : why it cannot be run here, empty where it can.
+    brokers : kinds of broker that it works over; empty: it needs none.
+    needs_store : whether it needs a Redis for results.
+    elsewhere : the checkout or environment that runs it; None: this one.
+    fault : injected; None: none.
+    """
+
+    label: str
+    strategy: str
+    knobs: Mapping[str, Any]
+    budget: int
+    request: str = ""
+    shares: tuple[Mapping[str, Any], ...] = ()
+    parts: tuple[Part, ...] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)
+    not_run: str = ""
+    brokers: tuple[str, ...] = ()
+    needs_store: bool = False
+    elsewhere: Elsewhere | None = None
+    fault: Fault | None = None
+
+    @property
+    def processes(self) -> int:
+        """How many application processes share the port."""
+        return int(self.knobs.get("processes", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedScenario:
+    """A scenario with its knob values, as this run asks it.
+
+    Parameters
+    ----------
+    label : unique in the run.
+    scenario : name or ``path/to/file.py:ClassName``.
+    knobs : every knob's value, defaults included.
+    objective : what must hold for a load to count as carried.
+    ladder : offered loads, 1/s, ascending.
+    mix : share of each operation.
+    shape : how the arrival rate changes during a step; empty: it does not.
+    websocket : it is a chat over WebSockets, not requests.
+    gallop : the ladder is climbed two rungs at a time.
+    request : as it was asked for, to ask for it again.
+    counted : operations whose latency counts; empty: all.
+    cell : its place on a map: the query's time in milliseconds, and rows; None: it has none.
+    """
+
+    label: str
+    scenario: str
+    knobs: Mapping[str, Any]
+    objective: Objective
+    ladder: tuple[float, ...]
+    mix: Mapping[str, float]
+    shape: tuple[Segment, ...] = ()
+    websocket: bool = False
+    gallop: bool = False
+    request: str = ""
+    counted: tuple[str, ...] = ()
+    cell: tuple[float, int] | None = None
+
+    @property
+    def mean_factor(self) -> float:
+        """The window's mean arrival rate as a multiple of the offered load."""
+        seconds = sum(each.seconds for each in self.shape)
+        return sum(s.seconds * s.factor for s in self.shape) / seconds if seconds else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """From where on a measurement is not sound; the reasons are in ``docs/method.md``.
+
+    Parameters
+    ----------
+    send_lag_p50_share, send_lag_p99_share : of the latency's p50 and p99.
+    send_lag_floor_ms : a send lag below it never matters.
+    client_busy : share of a core.
+    arrivals : share by which the arrival rate may differ from the offered load.
+    audit : share by which the database's own count may differ from the ledger's.
+    stolen : of the CPU time asked for, how much more a hypervisor may have taken from one variant
+        than from the best: a share, their difference.
+    steal : share of the CPU time asked for from which on, where a hypervisor took it, a step is
+        offered once more, and that is taken as it is. 1: never.
+    """
+
+    send_lag_p50_share: float = 0.05
+    send_lag_p99_share: float = 0.10
+    send_lag_floor_ms: float = 2.0
+    client_busy: float = 0.90
+    arrivals: float = 0.02
+    audit: float = 0.015
+    stolen: float = 0.15
+    steal: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a run measures: a profile of ``bench.toml`` with the overrides of the command line.
+
+    Parameters
+    ----------
+    profile : its name.
+    blocks : rounds of trials over all variants.
+    warmup_s : load before the first step, not recorded.
+    window_s, window_max_s : measured window of a step; the longer one is used where
+        `min_arrivals` would not fit into the shorter.
+    min_arrivals : arrivals that a step should have at least.
+    drain_s : how long a step waits for what is still under way at its end.
+    timeout_s : after how long the application gives up a request.
+    time_budget_s : the whole run's time; the ladders are cut to fit. 0: no limit.
+    budget : database connections that each strategy may use at once.
+    outstanding : requests that the client keeps under way at most; above it arrivals are skipped.
+    cpus : which role runs on which cores, see :func:`share_out`.
+    tolerance : from where on a measurement is not sound.
+    deployment : whether to measure what each variant takes to deploy, after the trials.
+    """
+
+    profile: str
+    blocks: int
+    warmup_s: float
+    window_s: float
+    window_max_s: float
+    min_arrivals: int
+    drain_s: float
+    timeout_s: float
+    time_budget_s: float
+    budget: int
+    outstanding: int = 4000
+    cpus: str = "auto"
+    tolerance: Tolerance = Tolerance()
+    deployment: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOrder:
+    """What the load is asked to offer.
+
+    Parameters
+    ----------
+    rate_rps, window_s : the arrivals.
+    drain_s : how long to wait for what is under way at the end.
+    seed : of arrivals, operations and parameters.
+    probe : whether to ask for the health route meanwhile.
+    shape : how the rate changes; empty: it does not.
+    """
+
+    rate_rps: float
+    window_s: float
+    drain_s: float
+    seed: tuple[int, ...]
+    probe: bool = True
+    shape: tuple[Segment, ...] = ()
+
+
+Purpose = Literal["measure", "pilot", "confirm"]
+"""What a trial is for: what a run reports, what only finds the loads to offer, or fresh blocks that
+agree with a suspicion or do not."""
+PURPOSES: tuple[Purpose, ...] = ("measure", "pilot", "confirm")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Fresh processes for one variant in one scenario.
+
+    Parameters
+    ----------
+    id : its place in the run.
+    block : from 0, counted for each purpose by itself.
+    variant, scenario : labels.
+    ladder : the offered loads of this trial alone; empty: the scenario's.
+    purpose : what it is for; only those that measure are reported.
+    gallop : climb two rungs at a time, whatever the scenario says.
+    retry_missed : offer a rung that was missed once more: a pause of the machine then does not end
+        the climb.
+    limit_s : seconds that it may take; 0: no limit.
+    """
+
+    id: str
+    block: int
+    variant: str
+    scenario: str
+    ladder: tuple[float, ...] = ()
+    purpose: Purpose = "measure"
+    gallop: bool = False
+    retry_missed: bool = False
+    limit_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The ordered list of trials and everything that they refer to."""
+
+    seed: int
+    settings: Settings
+    variants: tuple[Variant, ...]
+    scenarios: tuple[PlannedScenario, ...]
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a step's window: its length, and its arrival rate as a multiple of the base's."""
+
+    seconds: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pinning:
+    """Which role may run on which cores; a role that is not listed may run on all.
+
+    `problem` says why nothing, or not all, is pinned.
+    """
+
+    cores: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    problem: str = ""
+
+    def of(self, role: str) -> tuple[int, ...]:
+        """Return a role's cores; empty: all."""
+        return self.cores.get(role, ())

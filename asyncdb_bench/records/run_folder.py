@@ -1,0 +1,376 @@
+"""The names and formats under ``results/``; no other module knows them.
+
+A run's folder: ``manifest.json``, ``steps.jsonl`` (a line per step, appended as it ends),
+``trials.jsonl``, ``deployment.jsonl``, ``requests.parquet``, ``series.parquet``, ``summary.json``,
+``logs/``. While a run goes on, the Parquet tables lie in parts (``requests.parts/``): a run that
+was cut off keeps every step that had ended. Schema history: 1, the first; 2, phases, probes,
+audits, threads, pinning, calibration, backlog, task queue, chat, outages; 3, doubts as typed values
+instead of sentences, a trial's purpose, parts and shares of each variant, latency of each request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from asyncdb_bench.errors import StoreError
+from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Deployment, Manifest
+from asyncdb_bench.records.step import Step, TrialEnd
+from asyncdb_bench.records.upgrade import (
+    upgraded_end,
+    upgraded_gate,
+    upgraded_manifest,
+    upgraded_step,
+)
+
+T = TypeVar("T")
+
+LEAST_FREE_BYTES = 300 * 1024 * 1024
+TABLES = ("requests", "series")
+READ = (2, 3)
+"""Schemas that this version reads."""
+
+Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class RunFolder:
+    """One run's files.
+
+    Parameters
+    ----------
+    path : its folder, ``results/<run-id>``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def run_id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the services' and processes' logs."""
+        return self.path / "logs"
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Lend a folder for what one trial passes between its processes."""
+        folder = self.path / "scratch"
+        with _storing(folder):
+            folder.mkdir(exist_ok=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def has_manifest(self) -> bool:
+        """Whether it got far enough to say what it is."""
+        return (self.path / "manifest.json").is_file()
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write ``manifest.json`` and point ``latest`` at the run: from now on it can be read."""
+        _write(self.path / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest)))
+        point_latest(self.path.parent, self.run_id)
+
+    def discard(self) -> None:
+        """Remove a run in which nothing was measured."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def manifest(self) -> Manifest:
+        """Read ``manifest.json``.
+
+        Raises
+        ------
+        StoreError : missing, damaged, or of another schema.
+        """
+        path = self.path / "manifest.json"
+        raw = self._raw_manifest()
+        version = raw.get("schema_version")
+        if version not in READ:
+            raise StoreError(
+                f"{path} has schema {version}, this version reads {READ[0]} to {READ[-1]};"
+                " read it with the version that wrote it (its git revision is in the manifest)"
+            )
+        try:
+            known = raw if version == SCHEMA_VERSION else upgraded_manifest(raw)
+            return msgspec.convert(known, Manifest)
+        except (msgspec.ValidationError, KeyError, TypeError) as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+
+    def _raw_manifest(self) -> dict[str, Any]:
+        path = self.path / "manifest.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except FileNotFoundError:
+            raise StoreError(f"{self.path} is not a run: it has no manifest.json") from None
+        except msgspec.DecodeError as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+
+    def append_step(self, step: Step) -> None:
+        """Append a line to ``steps.jsonl``."""
+        self._append("steps.jsonl", step)
+
+    def append_trial(self, end: TrialEnd) -> None:
+        """Append a line to ``trials.jsonl``."""
+        self._append("trials.jsonl", end)
+
+    def append_deployment(self, found: Deployment) -> None:
+        """Append a line to ``deployment.jsonl``."""
+        self._append("deployment.jsonl", found)
+
+    def deployments(self) -> list[Deployment]:
+        """Read ``deployment.jsonl``; none where it was not measured."""
+        return _lines(self.path / "deployment.jsonl", Deployment)
+
+    def steps(self) -> list[Step]:
+        """Read ``steps.jsonl``; a last line that was cut off is left out."""
+        return _lines(self.path / "steps.jsonl", Step, self._upgrade(upgraded_step))
+
+    def trials(self) -> list[TrialEnd]:
+        """Read ``trials.jsonl``."""
+        return _lines(self.path / "trials.jsonl", TrialEnd, self._upgrade(upgraded_end))
+
+    def _upgrade(self, upgraded: Upgrade) -> Upgrade | None:
+        """Return what makes lines of an earlier schema readable; None where none need it."""
+        if not self.has_manifest or self._raw_manifest().get("schema_version") == SCHEMA_VERSION:
+            return None
+        return upgraded
+
+    def _append(self, name: str, row: Any) -> None:
+        with _storing(self.path / name), (self.path / name).open("ab") as file:
+            file.write(msgspec.json.encode(row) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def write_part(self, table: str, name: str, columns: Mapping[str, Any]) -> None:
+        """Write a part of a table.
+
+        Parameters
+        ----------
+        table : ``"requests"`` or ``"series"``.
+        name : unique in the table; parts are merged in the order of their names.
+        columns : by name, all of one length.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        folder = self.path / f"{table}.parts"
+        target = folder / f"{name}.parquet"
+        with _storing(target):
+            folder.mkdir(exist_ok=True)
+            partial = target.with_suffix(".partial")
+            pq.write_table(pa.table(dict(columns)), partial, compression="zstd")
+            partial.rename(target)
+
+    def merge_parts(self) -> None:
+        """Make one Parquet file of each table's parts, a part at a time; end what was cut off."""
+        import pyarrow.parquet as pq
+
+        shutil.rmtree(self.path / "scratch", ignore_errors=True)
+        for table in TABLES:
+            parts = self._parts(table)
+            if not parts:
+                continue
+            target = self.path / f"{table}.parquet"
+            with _storing(target):
+                partial = target.with_suffix(".partial")
+                schema = pq.read_schema(parts[0])
+                with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+                    for part in parts:
+                        writer.write_table(pq.read_table(part))
+                partial.rename(target)
+                shutil.rmtree(self.path / f"{table}.parts")
+
+    def _parts(self, table: str) -> list[Path]:
+        return sorted((self.path / f"{table}.parts").glob("*.parquet"))
+
+    def tables(self, table: str, columns: Sequence[str]) -> Iterator[Any]:
+        """Yield a table's pieces (pyarrow tables), one at a time; none where it has none."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        whole = self.path / f"{table}.parquet"
+        for path in [whole] if whole.is_file() else self._parts(table):
+            try:
+                file = pq.ParquetFile(path)
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group, columns=list(columns))
+            except (pa.ArrowException, OSError) as error:
+                raise StoreError(f"{path} is damaged: {error}") from error
+
+    def write_gate(self, result: Any) -> None:
+        """Write ``gate.json``: the gate's decisions."""
+        _write(self.path / "gate.json", msgspec.json.format(msgspec.json.encode(result)))
+
+    def gate(self) -> dict[str, Any]:
+        """Read ``gate.json``; empty where there is none.
+
+        Raises
+        ------
+        StoreError : it is damaged.
+        """
+        path = self.path / "gate.json"
+        if not path.is_file():
+            return {}
+        try:
+            return upgraded_gate(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+        except msgspec.DecodeError as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+
+    def write_summary(self, summary: Any) -> None:
+        """Write ``summary.json``."""
+        _write(self.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
+
+
+def write_calibration(root: Path, calibration: Calibration) -> Path:
+    """Write ``results/calibration.json`` and return where it is."""
+    path = root / "calibration.json"
+    with _storing(path):
+        root.mkdir(parents=True, exist_ok=True)
+    _write(path, msgspec.json.format(msgspec.json.encode(calibration)))
+    return path
+
+
+def read_calibration(root: Path) -> Calibration | None:
+    """Read ``results/calibration.json``; None where there is none that this version reads."""
+    path = root / "calibration.json"
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Calibration)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found if found.schema_version in READ else None
+
+
+def make_run_folder(root: Path, run_id: str) -> RunFolder:
+    """Make the folder of a new run.
+
+    Raises
+    ------
+    StoreError : not writable, or too little space.
+    """
+    path = root / run_id
+    with _storing(path):
+        path.mkdir(parents=True)
+        (path / "logs").mkdir()
+        free = shutil.disk_usage(path).free
+    if free < LEAST_FREE_BYTES:
+        shutil.rmtree(path, ignore_errors=True)
+        raise StoreError(
+            f"{root} has {free // 2**20} MB free, a run wants {LEAST_FREE_BYTES // 2**20} MB;"
+            " make room or choose another folder with --results"
+        )
+    return RunFolder(path)
+
+
+def point_latest(root: Path, run_id: str) -> None:
+    """Make ``latest`` a link to a run's folder, in one step."""
+    link = root / f".latest-{os.getpid()}"
+    with contextlib.suppress(OSError):
+        link.unlink(missing_ok=True)
+        link.symlink_to(run_id)
+        link.replace(root / "latest")
+
+
+def open_run(root: Path, name: str) -> RunFolder:
+    """Return a run by its id, ``latest`` or path.
+
+    Raises
+    ------
+    StoreError : no such run.
+    """
+    for path in (root / name, Path(name)):
+        if path.is_dir():
+            return RunFolder(path.resolve())
+    known = sorted(
+        each.name
+        for each in root.glob("*/")
+        if (each / "manifest.json").is_file() and not each.is_symlink()
+    )
+    raise StoreError(
+        f"no run {name!r} under {root}; there: {', '.join(known[-5:]) or 'none yet, `make bench`'}"
+    )
+
+
+def _lines(path: Path, kind: type[T], upgraded: Upgrade | None = None) -> list[T]:
+    if not path.is_file():
+        return []
+    rows = []
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            if upgraded is None:
+                rows.append(msgspec.json.decode(line, type=kind))
+            else:
+                rows.append(msgspec.convert(upgraded(msgspec.json.decode(line)), kind))
+        except msgspec.DecodeError as error:
+            if number == len(lines):
+                break
+            raise StoreError(f"{path}:{number} is damaged: {error}") from error
+    return rows
+
+
+def _write(path: Path, content: bytes) -> None:
+    with _storing(path):
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(content + b"\n")
+        partial.rename(path)
+
+
+@contextlib.contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}; what was measured before is kept"
+        ) from error
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a text file, with the folders that it needs.
+
+    Raises
+    ------
+    StoreError : not writable, or no space.
+    """
+    with _storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, with the folders that it needs.
+
+    What UTF-8 cannot carry (a lone surrogate in a name) is replaced.
+
+    Raises
+    ------
+    StoreError : not writable, or no space.
+    """
+    write_bytes(path, text.encode("utf-8", "replace"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, with the folders that it needs.
+
+    Raises
+    ------
+    StoreError : not writable, or no space.
+    """
+    with _storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_bytes(content)
+        partial.rename(path)

@@ -1,0 +1,103 @@
+"""Doubts as people read them: a sentence's end for each kind, with its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
+
+
+def sentence(doubt: Doubt) -> str:
+    """Return a doubt in words and figures."""
+    return _WORDS[doubt.kind](doubt)
+
+
+def sentences(doubts: Iterable[Doubt]) -> str:
+    """Return several doubts in one line."""
+    return "; ".join(map(sentence, doubts))
+
+
+def _counted(what: str) -> Callable[[Doubt], str]:
+    def words(doubt: Doubt) -> str:
+        low, high = doubt.low or 0, doubt.high or 0
+        expected = f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
+        return (
+            f"the database counted {doubt.measured or 0:,.0f} {what}, the ledger says {expected}"
+            f" ({doubt.subject})"
+        )
+
+    return words
+
+
+def _of(template: str) -> Callable[[Doubt], str]:
+    """Return what fills a template in with a doubt's figures."""
+
+    def words(doubt: Doubt) -> str:
+        return template.format(
+            measured=doubt.measured or 0.0,
+            limit=doubt.limit or 0.0,
+            low=doubt.low or 0.0,
+            high=doubt.high or 0.0,
+            subject=doubt.subject,
+        )
+
+    return words
+
+
+_WORDS: Mapping[DoubtKind, Callable[[Doubt], str]] = {
+    DoubtKind.LEDGER: _of("the ledger does not add up: {subject}"),
+    DoubtKind.COUNT: _of("Locust counted {measured:.0f} requests, the recorder {low:.0f}"),
+    DoubtKind.SKIPPED: _of("{measured:.0f} arrivals skipped: too many requests under way"),
+    DoubtKind.WRONG_ANSWERS: _of("{measured:.0f} wrong answers"),
+    DoubtKind.BUDGET: _of("{measured:.0f} database connections, {limit:.0f} declared"),
+    DoubtKind.OTHER_RUN: _of("another run held the machine: {subject}"),
+    DoubtKind.UNCALIBRATED_RATE: _of(
+        "{measured:,.0f}/s is beyond what the load generator offers on schedule here"
+        " ({limit:,.0f}/s by `bench.py calibrate`)"
+    ),
+    DoubtKind.TRANSACTIONS: _counted("transactions"),
+    DoubtKind.ROWS: _counted("rows"),
+    DoubtKind.CLIENT_BUSY: _of(
+        "the load generator was busy {measured:.0%} of a core (limit {limit:.0%})"
+    ),
+    DoubtKind.ARRIVALS: _of(
+        "arrivals at {measured:,.1f}/s instead of {low:,.1f}/s (limit {limit:.0%})"
+    ),
+    DoubtKind.SEND_LAG: _of(
+        "the load generator sent late: send lag {subject} {measured:.1f} ms (limit {limit:.1f} ms)"
+    ),
+    DoubtKind.STEAL: _of(
+        "the hypervisor took {measured:.0%} of the CPU time asked for (limit {limit:.0%})"
+    ),
+    DoubtKind.UNEVEN_STEAL: _of(
+        "the hypervisor took {measured:.0%} of the CPU time while its capacity was measured,"
+        " {low:.0%} for {subject}: it may carry more"
+    ),
+    DoubtKind.UNANSWERED: _of("{measured:.0f} not answered"),
+    DoubtKind.NO_SUCCESS: _of("no request succeeded"),
+    DoubtKind.P99: _of("p99 {measured:.0f} ms, objective < {limit:g} ms"),
+    DoubtKind.FAILED_SHARE: _of("{measured:.1%} failed, objective < {limit:.1%}"),
+    DoubtKind.CLOCK_JUMP: _of(
+        "the wall clock jumped by {measured:+.1f} s; latencies are on CLOCK_MONOTONIC and stand"
+    ),
+    DoubtKind.STOLEN: _of(
+        "the hypervisor took more than {limit:.0%} of the CPU time asked for (steal)"
+    ),
+    DoubtKind.UNWATCHED: _of("the database could not be watched: {subject}"),
+    DoubtKind.NO_CAPACITY: _of(
+        "no block has a sound capacity of both (invalid steps, the lowest load not carried, or a"
+        " ladder that ended first)"
+    ),
+    DoubtKind.NO_LOAD: _of("no offered load was measured soundly for both"),
+    DoubtKind.NO_STEP: _of("no block has a sound step of both at {measured:g}/s"),
+    DoubtKind.ZERO: _of("{subject} is zero in a block"),
+    DoubtKind.NO_BLOCK: _of("none of {measured:.0f} blocks has a sound {subject} of both"),
+    DoubtKind.NOT_MEASURED: _of("{subject}"),
+    DoubtKind.DIFFERENT_RUNS: _of("{subject}"),
+    DoubtKind.RECORDED: _of("{subject}"),
+}
+
+
+def unsteady(drift: float | None) -> str:
+    """Say by how much the second half of a step differs from its first."""
+    return "" if drift is None else f"the second half's median latency is {drift:.2g} x the first's"

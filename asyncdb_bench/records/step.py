@@ -1,0 +1,318 @@
+"""What a step measured: a line of ``steps.jsonl``, and how its trial ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from asyncdb_bench.records.doubts import Doubt
+from asyncdb_bench.records.plan import Purpose
+
+HEARTBEAT_US = 1000
+"""Between two beats of the application's heartbeat, whose lateness is the loop lag."""
+
+
+PROBE_EVERY_S = 0.05
+"""Between two probes of the health route, which does no database work."""
+
+
+class Outcome(IntEnum):
+    """What may become of an arrival; the number is the one on disk."""
+
+    UNDRAINED = 0
+    OK = 1
+    ERROR = 2
+    TIMEOUT = 3
+    SKIPPED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Where every scheduled arrival went; `undrained` were still under way when waiting ended."""
+
+    scheduled: int
+    ok: int
+    error: int
+    timeout: int
+    skipped: int
+    undrained: int
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether no arrival was lost or counted twice."""
+        return self.scheduled == (
+            self.ok + self.error + self.timeout + self.skipped + self.undrained
+        )
+
+    @property
+    def failed_share(self) -> float:
+        """Share of the scheduled arrivals that did not get a right answer, 0 to 1."""
+        return 1 - self.ok / self.scheduled if self.scheduled else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """A distribution in milliseconds; NaN becomes null on disk where `n` is 0."""
+
+    n: int
+    mean_ms: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    p999_ms: float | None = None
+    max_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one role (application, workers, broker, PostgreSQL, load) used during a step.
+
+    `switches` are context switches, voluntary and not, of all its threads; None where the kernel
+    does not tell.
+    """
+
+    cpu_s: float
+    rss_mb: float
+    pss_mb: float | None
+    processes: int
+    switches: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Who ran inside the application's process during a step.
+
+    Parameters
+    ----------
+    loop_cpu_s, other_cpu_s : CPU seconds of the event loop's thread and of all others.
+    loop_waited_s : the loop's thread was runnable but had no core; None where it is not known.
+    count : threads at the step's end.
+    """
+
+    loop_cpu_s: float
+    other_cpu_s: float
+    loop_waited_s: float | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What the database says it did, beside what the ledger says the operations did.
+
+    Parameters
+    ----------
+    source : the statistics view it comes from.
+    transactions, rows : observed; None: not known.
+    transactions_least, transactions_most : expected: those of right answers, and besides those
+        that may or may not have been done (timed out, failed, undrained).
+    rows_least, rows_most : likewise; None where an operation does not declare its rows.
+    """
+
+    source: str
+    transactions: int | None
+    transactions_least: int
+    transactions_most: int
+    rows: int | None = None
+    rows_least: int | None = None
+    rows_most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waited during a step, whatever the strategy: requests due and not yet answered.
+
+    Parameters
+    ----------
+    peak : the most at once.
+    peak_age_ms : for how long the oldest had waited then.
+    oldest_ms : the longest that any waited, while it did.
+    drain_s : from a surge's end until no more waited than before it; None: the load had none, or
+        it was not worked off within the step.
+    """
+
+    peak: int
+    peak_age_ms: float
+    oldest_ms: float
+    drain_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Several requests in a row that failed.
+
+    Parameters
+    ----------
+    at_s : when the first of them was due, from the step's start.
+    seconds : from then until the next right answer; None: there was none in the step.
+    failed : how many.
+    """
+
+    at_s: float
+    seconds: float | None
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQueue:
+    """A step's task queue at the broker.
+
+    Parameters
+    ----------
+    depth_mean, depth_peak : tasks ready in the broker, counted every 20 ms until the last answer.
+    in_broker, in_worker : time from publishing until a worker received it, and from then until it
+        ran.
+    oldest_ms : the longest that any task waited in the broker.
+    """
+
+    depth_mean: float
+    depth_peak: int
+    in_broker: Percentiles
+    in_worker: Percentiles
+    oldest_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """What the members of a chat felt during a step.
+
+    Parameters
+    ----------
+    delivery : from the intended post to the receipt by each member.
+    deliveries : receipts in all.
+    lost : receipts that are missing of messages that were stored; None: members were away, so it
+        is not known who should have had them.
+    duplicated, out_of_order : receipts.
+    ping : round trip of a WebSocket ping every 100 ms on every tenth connection, from when it was
+        due.
+    frozen_s : for how long nobody received anything although messages were due, in stretches of
+        0.1 s and more.
+    joins_per_s, join : of the members who joined last, history included.
+    members, connected : who should be there, and who was at the step's end.
+    """
+
+    delivery: Percentiles
+    deliveries: int
+    lost: int | None
+    duplicated: int
+    out_of_order: int
+    ping: Percentiles
+    frozen_s: float
+    joins_per_s: float
+    join: Percentiles
+    members: int
+    connected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A line of ``steps.jsonl``: one offered load inside a trial.
+
+    Parameters
+    ----------
+    run_id, trial, block, scenario, variant, strategy, step, purpose : whose it is.
+    offered_rps, arrivals_rps, achieved_rps : asked for, really sent within the window, completed.
+    window_s, lasted_s : the measured window, and the time until the last answer, over which CPU
+        time counts.
+    started_at : wall clock.
+    ledger, errors : where the arrivals went, and failures by reason.
+    latency, service : from the intended arrival and from the actual send, over the population of
+        :mod:`asyncdb_bench.analysis.step.population`.
+    latency_bounds : 95 % bounds of p50, p95 and p99 within this step, milliseconds.
+    send_lag : from the intended arrival to the actual send.
+    closed_loop, closed_loop_users : the latency that a closed loop of so many users would have
+        believed, see :func:`closed_loop`.
+    loop_lag : what an arrival at any moment would have waited for the application's event loop.
+    probe : what a request without database work took from outside, from its intended start.
+    phases : those of :data:`PHASES` over the right answers that were sampled, with `held` (a
+        connection checked out) and `run` (a thread or worker occupied) beside them.
+    usage, threads, wire, stolen : what was used by role, who ran in the application, bytes, and
+        the share of the CPU time asked for that a hypervisor took.
+    connections_peak, connections_active_peak, connections_active_mean : counted in the database.
+    gauges : the highest value of each.
+    audit : what the database counted beside the ledger.
+    drift, steady : median latency of the window's second half over that of its first (None: too
+        little to tell), and whether that is within what chance makes.
+    backlog, tasks, chat, outages : what waited, the task queue, what the members of a chat felt,
+        and where several requests in a row failed.
+    holds, misses : whether the objective held, and in what it was missed.
+    valid, reasons : whether the measurement is sound, and why not.
+    notes : what a reader should know, and that does not make it unsound.
+    repeated : what made it invalid may pass, so it was offered again; this one counts for nothing.
+    """
+
+    run_id: str
+    trial: str
+    block: int
+    scenario: str
+    variant: str
+    strategy: str
+    step: int
+    offered_rps: float
+    achieved_rps: float
+    window_s: float
+    started_at: str
+    ledger: Ledger
+    latency: Percentiles
+    latency_bounds: Mapping[str, tuple[float, float]]
+    service: Percentiles
+    send_lag: Percentiles
+    loop_lag: Percentiles
+    usage: Mapping[str, Usage]
+    connections_peak: int | None
+    connections_active_peak: int | None
+    gauges: Mapping[str, float]
+    errors: Mapping[str, int]
+    holds: bool
+    misses: tuple[Doubt, ...]
+    valid: bool
+    reasons: tuple[Doubt, ...]
+    arrivals_rps: float = 0.0
+    probe: Percentiles = Percentiles(0)
+    closed_loop: Percentiles = Percentiles(0)
+    closed_loop_users: int = 0
+    phases: Mapping[str, Percentiles] = field(default_factory=dict)
+    connections_active_mean: float | None = None
+    threads: Threads | None = None
+    wire: Mapping[str, int] = field(default_factory=dict)
+    stolen: float = 0.0
+    lasted_s: float = 0.0
+    audit: Audit | None = None
+    drift: float | None = None
+    steady: bool = True
+    notes: tuple[Doubt, ...] = ()
+    repeated: bool = False
+    backlog: Backlog | None = None
+    tasks: TaskQueue | None = None
+    chat: Chat | None = None
+    outages: tuple[Outage, ...] = ()
+    purpose: Purpose = "measure"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnd:
+    """How a trial ended: `why` the ladder stopped, and `failure` where it broke.
+
+    `audit` is the whole trial's, warm-up included, from ``pg_stat_database``; `reasons` are why
+    none of its steps is sound.
+    """
+
+    trial: str
+    block: int
+    scenario: str
+    variant: str
+    why: str
+    seconds: float
+    failure: str = ""
+    audit: Audit | None = None
+    reasons: tuple[Doubt, ...] = ()
+    notes: tuple[Doubt, ...] = ()
+    purpose: Purpose = "measure"
+
+
+PHASES = ("send_lag", "arrival", "queue", "pool", "database", "python", "reply", "back")
+"""All phases of a request in the order in which it passes them; they add up to its latency."""
+
+
+TASK_STAMPS = ("published", "received", "started")
+"""When a request's task was handed to the broker, came to a worker, and ran: CLOCK_MONOTONIC."""

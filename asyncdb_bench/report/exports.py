@@ -1,0 +1,195 @@
+"""A report's tables for machines, spreadsheets, pull requests and CI. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pandas as pd
+
+from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.limits import Limit
+from asyncdb_bench.analysis.ranking import Standing, leaders
+from asyncdb_bench.analysis.verdict import Verdict, overall_sentence, rate
+from asyncdb_bench.records.doubts import Doubt
+from asyncdb_bench.records.run import SCHEMA_VERSION, Manifest
+from asyncdb_bench.records.sentences import sentence, sentences
+from asyncdb_bench.text import counted, markdown_cell, warranted, xml_text
+
+
+def summary_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Return the rows of ``summary.json``: one per scenario, variant and offered load.
+
+    Their schema is ``docs/summary.schema.json``.
+    """
+    rows: list[dict[str, Any]] = []
+    for comparison in comparisons:
+        rows += _rows_of(comparison)
+    return rows
+
+
+def _rows_of(comparison: Comparison) -> list[dict[str, Any]]:
+    rows = []
+    for row in comparison.by_load.to_dict("records"):
+        carried = comparison.capacities[row["variant"]]
+        standing = comparison.standings[row["variant"]]
+        rows.append(
+            {"schema_version": SCHEMA_VERSION}
+            | {str(key): _plain(value) for key, value in row.items()}
+            | {
+                "at_common_load": row["offered_rps"] == comparison.common_rps,
+                "capacity_rps": carried.rps,
+                "capacity_rps_low": carried.low,
+                "capacity_rps_high": carried.high,
+                "capacity_open_ended": carried.open_ended,
+                "capacity_sound": row["variant"] not in comparison.invalid,
+                "ratio_to_best": standing.ratio,
+                "ratio_to_best_low": standing.low,
+                "ratio_to_best_high": standing.high,
+                "level_with_best": standing.level,
+            }
+            | _limit_row(comparison.limits.get(row["variant"]))
+        )
+    return rows
+
+
+def _limit_row(found: Limit | None) -> dict[str, Any]:
+    diagnosis = found.diagnosis if found else None
+    limit = found.ceiling if found else None
+    return {
+        "bottleneck": diagnosis.bottleneck if diagnosis else None,
+        "evidence": diagnosis.evidence if diagnosis else None,
+        "ceiling_rps": limit.rps if limit else None,
+        "ceiling_law": limit.law if limit else None,
+        "ceiling_ratio": found.ratio if found else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [sentence(each) if isinstance(each, Doubt) else each for each in value]
+    if isinstance(value, float) and np.isnan(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the rows of ``summary.json`` as CSV (RFC 4180); lists joined by semicolons.
+
+    A text that a spreadsheet would take for a formula is preceded by an apostrophe.
+    """
+    cells = [{name: _csv_cell(value) for name, value in row.items()} for row in rows]
+    return pd.DataFrame(cells, dtype=object).to_csv(index=False, lineterminator="\r\n")
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        value = "; ".join(map(str, value))
+    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
+        return f"'{value}"
+    return value
+
+
+def as_markdown(
+    manifest: Manifest, comparisons: Sequence[Comparison], verdicts: Sequence[Verdict]
+) -> str:
+    """Return verdicts and tables as Markdown, for a pull request's comment."""
+    settings = manifest.plan.settings
+    lines = [
+        "## asyncdb-bench: how to call the database",
+        "",
+        f"Run `{manifest.run_id}`, profile {settings.profile}, {counted(settings.blocks, 'block')},"
+        f" on {markdown_cell(str(manifest.machine.get('cpu', 'an unknown CPU')))}.",
+        "",
+    ]
+    if whole := overall_sentence(verdicts):
+        lines += [f"**{markdown_cell(whole)}.**", ""]
+    for comparison, verdict in zip(comparisons, verdicts, strict=True):
+        lines += _markdown_of(comparison, verdict)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_of(comparison: Comparison, verdict: Verdict) -> list[str]:
+    mark = "" if verdict.sound else "⚠️ "
+    at = f" at {comparison.common_rps:g}/s" if comparison.common_rps else ""
+    lines = [
+        f"### {markdown_cell(comparison.scenario)}",
+        "",
+        f"{mark}{markdown_cell(verdict.sentence)}.",
+        "",
+        f"| variant | capacity | to the best | p99{at}, ms | CPU, ms/request | doubts |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for name, carried in comparison.capacities.items():
+        row = comparison.rows.loc[name] if name in comparison.rows.index else None
+        lines.append(
+            f"| {markdown_cell(name)} | {rate(carried)} | {against_best(comparison, name)} |"
+            f" {_figure(row, 'p99_ms')} | {_figure(row, 'cpu_ms_per_request')} |"
+            f" {markdown_cell(sentences(comparison.invalid.get(name, ())))} |"
+        )
+    lines += [
+        f"| {markdown_cell(name)} | not run | | | | {markdown_cell(reason)} |"
+        for name, reason in comparison.not_run.items()
+    ]
+    lines += ["", *(f"- {markdown_cell(each)}." for each in verdict.conditions)]
+    if verdict.sureness:
+        lines += ["", f"How sure: {markdown_cell(verdict.sureness)}."]
+    return [*lines, ""]
+
+
+def against_best(comparison: Comparison, variant: str) -> str:
+    """Return a variant's capacity beside the best's: ``best``, ``level``, or a percentage."""
+    standing = comparison.standings[variant]
+    if standing.ratio is None:
+        return "none"
+    if standing.level:
+        return "best" if leaders(comparison.standings) == (variant,) else "level"
+    return f"{standing.ratio:.0%}"
+
+
+def ratio_bounds(standing: Standing) -> str:
+    """Return the bounds of a ratio as text, ``: 41% to 83%``; empty where they are not known."""
+    if standing.low is None or standing.high is None:
+        return ""
+    low = f"{standing.low:.0%}" if standing.low >= 0.01 else "under 1%"
+    high = f"{standing.high:.0%}" if standing.high <= 10 else "over 10 x"
+    return f": {low} to {high}"
+
+
+def _figure(row: Any, name: str) -> str:
+    if row is None or row[name] is None or np.isnan(row[name]):
+        return "–"
+    return warranted(float(row[name]), row[f"{name}_low"], row[f"{name}_high"])
+
+
+def as_junit(manifest: Manifest, comparisons: Sequence[Comparison]) -> str:
+    """Return a test case per scenario and variant as JUnit XML.
+
+    A capacity that rests on invalid steps is an error, a variant that did not run is skipped, each
+    with its reason. A slow variant is no failure: a run compares, it does not demand.
+    """
+    suite = ET.Element("testsuite", name=xml_text(f"asyncdb-bench {manifest.run_id}"))
+    for comparison in comparisons:
+        for name, carried in comparison.capacities.items():
+            case = _case(suite, comparison.scenario, name)
+            if reasons := comparison.invalid.get(name):
+                ET.SubElement(case, "error", message=xml_text(sentences(reasons)), type="invalid")
+            else:
+                text = f"{rate(carried)}, {against_best(comparison, name)}"
+                ET.SubElement(case, "system-out").text = xml_text(text)
+        for name, reason in comparison.not_run.items():
+            case = _case(suite, comparison.scenario, name)
+            ET.SubElement(case, "skipped", message=xml_text(reason))
+    for attribute, tag in (("tests", "testcase"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(attribute, str(sum(1 for _ in suite.iter(tag))))
+    suite.set("failures", "0")
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ET.Element, scenario: str, variant: str) -> ET.Element:
+    return ET.SubElement(suite, "testcase", classname=xml_text(scenario), name=xml_text(variant))

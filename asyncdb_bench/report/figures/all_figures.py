@@ -1,0 +1,101 @@
+"""Tables -> every figure of a report, as SVG text. Reads no files, computes no statistics."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib import rc_context
+
+from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.crossover_map import CrossoverMap
+from asyncdb_bench.analysis.curves import Course, PercentileCurve
+from asyncdb_bench.analysis.knob_curve import KnobCurve
+from asyncdb_bench.records.plan import PlannedScenario
+from asyncdb_bench.records.run import Manifest
+from asyncdb_bench.report.axes import Looks
+from asyncdb_bench.report.drawing import STYLE, Drawing
+from asyncdb_bench.report.figures.bars import capacity, phases
+from asyncdb_bench.report.figures.latency import latency, loop
+from asyncdb_bench.report.figures.maps import crossover, knob_curve
+from asyncdb_bench.report.figures.over_time import course
+from asyncdb_bench.report.figures.spread import blocks
+from asyncdb_bench.report.figures.tail import percentiles
+
+Curves = Mapping[tuple[str, str], PercentileCurve]
+MAP = ""
+"""Stands for the scenario of the map, which is of all."""
+
+Courses = Mapping[tuple[str, str], Mapping[str, Course]]
+
+
+def draw_figures(
+    manifest: Manifest,
+    steps: pd.DataFrame,
+    comparisons: Sequence[Comparison],
+    curves: Curves,
+    curves_over: Mapping[str, Sequence[KnobCurve]],
+    courses: Courses,
+    found_map: CrossoverMap | None,
+) -> dict[str, dict[str, Drawing]]:
+    """Draw every figure.
+
+    Parameters
+    ----------
+    manifest : for the variants' colours and the objectives.
+    steps : rows of :func:`steps_table`.
+    comparisons : one per scenario.
+    curves : percentile curves by scenario and variant.
+    curves_over : by scenario, the curves over one knob.
+    courses : what was felt and what waited over time, by scenario and variant.
+    found_map : the map, where there is one; its figure is ``map`` of the scenario :data:`MAP`.
+
+    Returns
+    -------
+    By scenario: ``latency``, ``percentiles``, ``phases``, ``loop``, ``course``, ``blocks``,
+    ``capacity``, ``knob0`` and so on, those for which there is data.
+    """
+    looks = Looks([each.label for each in manifest.plan.variants])
+    asked = {each.label: each for each in manifest.plan.scenarios}
+    drawn: dict[str, dict[str, Drawing]] = {}
+    with rc_context(STYLE), warnings.catch_warnings():
+        # the font that measures the labels has no glyph for every script; the reader's has
+        warnings.filterwarnings("ignore", message="Glyph")
+        for each in comparisons:
+            own = steps[steps.scenario == each.scenario]
+            if own.empty or asked[each.scenario].cell:
+                continue
+            of = each.scenario
+            mine = {name: curves[of, name] for name in each.capacities if (of, name) in curves}
+            felt = {name: courses[of, name] for name in each.capacities if (of, name) in courses}
+            found = _of_one(each, own, asked[of], mine, felt, looks)
+            for place, curve in enumerate(curves_over[of]):
+                found[f"knob{place}"] = knob_curve(curve, of)
+            drawn[of] = found
+        if found_map is not None:
+            drawn[MAP] = {"map": crossover(found_map, looks)}
+    return drawn
+
+
+def _of_one(
+    each: Comparison,
+    steps: pd.DataFrame,
+    asked: PlannedScenario,
+    curves: Mapping[str, PercentileCurve],
+    felt: Mapping[str, Mapping[str, Course]],
+    looks: Looks,
+) -> dict[str, Drawing]:
+    """Draw one scenario's figures, in the order of the page."""
+    found: dict[str, Drawing | None] = {"latency": latency(each, asked, looks)}
+    if curves:
+        found["percentiles"] = percentiles(each, curves, looks)
+    if each.phases:
+        found["phases"] = phases(each, looks)
+    if each.by_load.loop_lag_p99_ms.notna().any():
+        found["loop"] = loop(each, asked, looks)
+    if felt:
+        found["course"] = course(felt, each.scenario, each.common_rps or 0, looks)
+    found["blocks"] = blocks(each, steps, looks)
+    found["capacity"] = capacity(each, looks)
+    return {name: drawing for name, drawing in found.items() if drawing is not None}

@@ -1,0 +1,79 @@
+"""Services that others run: nothing is made in them but the tables, nothing is removed."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from asyncdb_bench.errors import UnsupportedError, UsageError
+from asyncdb_bench.records.plan import Broker
+from asyncdb_bench.services import broker as brokers
+from asyncdb_bench.services import postgres as databases
+from asyncdb_bench.services.database_statistics import Statistics
+
+TIMEOUT_S = 10.0
+
+
+class AttachedServices:
+    """The services that ``DATABASE_URL`` and ``BROKER_URL`` name, used as they are."""
+
+    def __init__(self, database_url: str, broker: Broker | None) -> None:
+        self.database_url = database_url
+        self.broker = broker
+
+    @property
+    def store(self) -> Broker | None:
+        """The broker, where it is one that keeps results."""
+        return self.broker if self.broker is not None and self.broker.kind == "redis" else None
+
+    def clone(self, data: Any, name: str) -> str:
+        """Seed the database where it has no tables yet, and return its URL."""
+        from sqlalchemy import inspect
+
+        from asyncdb_bench.contract.engine import make_engine
+
+        engine = make_engine(self.database_url, 1, TIMEOUT_S)
+        try:
+            with engine.connect() as connection:
+                if not inspect(connection).get_table_names():
+                    data.create(connection)
+        finally:
+            engine.dispose()
+        return self.database_url
+
+    def drop(self, url: str) -> None:
+        """Leave the database."""
+
+    def clean(self, queue: str) -> None:
+        """Leave the queue."""
+
+    def can_restart(self, role: str) -> bool:
+        """No service here is ours."""
+        return False
+
+    def restart(self, role: str) -> None:
+        """Refuse: no service here is ours."""
+        raise UnsupportedError(f"{role} was not started here and is not restarted")
+
+    def roles(self) -> dict[str, list[int]]:
+        """No process here is ours."""
+        return {}
+
+    def statistics(self, url: str) -> Statistics:
+        """Open the statistics of the database."""
+        return Statistics(url)
+
+
+def attached_services(*, with_broker: bool) -> AttachedServices:
+    """Use the services that ``DATABASE_URL`` and ``BROKER_URL`` name.
+
+    Raises
+    ------
+    UsageError : a URL that is needed is not set.
+    ServiceError : one does not answer.
+    """
+    database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "")
+    if not database or (with_broker and not broker):
+        raise UsageError("--attached needs DATABASE_URL, and BROKER_URL where there are workers")
+    databases.check_reachable(database)
+    return AttachedServices(database, brokers.use_url(broker).broker if with_broker else None)

@@ -1,0 +1,103 @@
+"""What the database itself counts, read from a connection that leaves no trace in it.
+
+Everything is read in transactions that are rolled back, so that they do not count as committed
+ones, and by statements that carry a mark, by which they are left out again.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from asyncdb_bench.records.observed import Work
+
+CONNECTIONS = (
+    "SELECT /* asyncdb-bench monitor */ count(*), count(*) FILTER (WHERE state = 'active')"
+    " FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " AND backend_type = 'client backend'"
+)
+STATEMENTS = (
+    "SELECT /* asyncdb-bench monitor */"
+    " coalesce(sum(calls) FILTER (WHERE query ~* '^(commit|end)\\M'), 0)::bigint,"
+    " coalesce(sum(rows) FILTER (WHERE query !~* '^(begin|commit|end|rollback)\\M'), 0)::bigint"
+    " FROM pg_stat_statements AS s JOIN pg_database AS d ON d.oid = s.dbid"
+    " WHERE d.datname = current_database() AND position('asyncdb-bench monitor' IN query) = 0"
+)
+TRANSACTIONS = (
+    "SELECT /* asyncdb-bench monitor */ xact_commit FROM pg_stat_database"
+    " WHERE datname = current_database()"
+)
+BACKENDS = (
+    "SELECT /* asyncdb-bench monitor */ count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database()"
+)
+FLUSH_S = 3.0
+
+
+class Statistics:
+    """The statistics of one database.
+
+    Parameters
+    ----------
+    url : of the database, ``postgresql://…``.
+
+    Raises
+    ------
+    psycopg.Error : it cannot be connected to, or its activity may not be read.
+    """
+
+    def __init__(self, url: str) -> None:
+        import psycopg
+
+        self._connection = psycopg.connect(
+            url, connect_timeout=5, application_name="asyncdb-bench monitor"
+        )
+        self._error = psycopg.Error
+        self.connections()
+        self.has_statements = self._has_statements()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def connections(self) -> tuple[int, int]:
+        """Return how many connections others have open, and how many of them are active."""
+        total, active = self._row(CONNECTIONS)
+        return int(total), int(active)
+
+    def work(self) -> Work | None:
+        """Return what statements have done by ``pg_stat_statements``; None where it is not there.
+
+        It counts at the end of each statement. ``pg_stat_database`` does not: a backend reports to
+        it once a second, or when it ends.
+        """
+        if not self.has_statements:
+            return None
+        commits, rows = self._row(STATEMENTS)
+        return Work(int(commits), int(rows))
+
+    def transactions(self, *, wait: bool) -> int:
+        """Return all transactions that were committed and reported.
+
+        Parameters
+        ----------
+        wait : until the other backends have ended, for some seconds at most.
+        """
+        deadline = time.monotonic() + (FLUSH_S if wait else 0)
+        while self._row(BACKENDS)[0] > 1 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return int(self._row(TRANSACTIONS)[0])
+
+    def _has_statements(self) -> bool:
+        try:
+            self._row(STATEMENTS)
+        except self._error:
+            return False
+        return True
+
+    def _row(self, query: str) -> Any:
+        try:
+            return self._connection.execute(query).fetchone()
+        finally:
+            self._connection.rollback()

@@ -1,0 +1,166 @@
+"""Child processes of the harness: started in a session of their own, spoken to in messages.
+
+Every child ends when its standard input ends, so that none outlives a harness that was killed.
+Programs that are not ours are run by :mod:`asyncdb_bench.services.guard`, which does it for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.plan.other_checkout import environment
+from asyncdb_bench.records.messages import PROTOCOL, Config, Order, decoded_reply, encoded
+from asyncdb_bench.records.plan import Elsewhere
+
+STOP_S = 5.0
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Child:
+    """A Python module of ours run as a process.
+
+    Parameters
+    ----------
+    module : run with ``-m``.
+    config : sent as the first line of its standard input; None where it follows by :meth:`send`,
+        so that the process can import meanwhile.
+    log : file for its standard error.
+    name : what messages call it.
+    elsewhere : the checkout and interpreter to run it from; None: ours.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        config: Config | None,
+        log: Path,
+        name: str,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
+        self.name = name
+        self.protocol = elsewhere.protocol if elsewhere else PROTOCOL
+        self.log = log
+        with log.open("ab") as errors:
+            self.popen = subprocess.Popen(
+                _command(module, elsewhere),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+                env=environment(Path(elsewhere.code)) if elsewhere else environment(),
+            )
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, name=f"{name}-reader", daemon=True)
+        self._reader.start()
+        if config is not None:
+            self.send(config)
+
+    @property
+    def pid(self) -> int:
+        """The process id, also of its process group."""
+        return self.popen.pid
+
+    def send(self, message: Config | Order) -> None:
+        """Write a message to its standard input.
+
+        Raises
+        ------
+        ServiceError : it has ended.
+        """
+        assert self.popen.stdin is not None
+        try:
+            self.popen.stdin.write(encoded(message, self.protocol))
+            self.popen.stdin.flush()
+        except OSError as error:
+            raise ServiceError(f"{self.name} has ended{self._last_words()}") from error
+
+    def receive(self, kind: type[T], timeout_s: float) -> T:
+        """Wait for a message from its standard output.
+
+        Parameters
+        ----------
+        kind : the message that is due.
+        timeout_s : how long to wait for each line.
+
+        Raises
+        ------
+        ServiceError : it ended, stayed silent, said that it failed, or said something else.
+        """
+        message: T | None = None
+        while message is None:
+            try:
+                line = self._lines.get(timeout=timeout_s)
+            except queue.Empty:
+                raise ServiceError(f"{self.name} did not answer within {timeout_s:g} s") from None
+            if line is None:
+                raise ServiceError(f"{self.name} has ended{self._last_words()}")
+            message = decoded_reply(line, kind, self.name)
+        return message
+
+    def ask(self, order: Order, kind: type[T], timeout_s: float) -> T:
+        """Send an order and wait for its answer."""
+        self.send(order)
+        return self.receive(kind, timeout_s)
+
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """End it: asked first, then killed with its whole process group."""
+        with contextlib.suppress(OSError):
+            assert self.popen.stdin is not None
+            if timeout_s > 0:
+                self.popen.terminate()
+                wait_until_ended(self.popen, timeout_s)
+            self.popen.stdin.close()
+        end_group(self.popen)
+        self._reader.join(timeout=1)
+        if self.popen.stdout is not None:
+            self.popen.stdout.close()
+
+    def _read(self) -> None:
+        assert self.popen.stdout is not None
+        with contextlib.suppress(ValueError):
+            for line in self.popen.stdout:
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(timeout=1)
+        code = self.popen.returncode
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        tail = f": {lines[-1][:300]}" if lines else ""
+        return f" (exit code {code}; log: {self.log}){tail}"
+
+
+def _command(module: str, elsewhere: Elsewhere | None) -> list[str]:
+    if elsewhere is None:
+        return [sys.executable, "-m", module]
+    # without -P the working directory, perhaps this checkout, would come before the other's code
+    return [elsewhere.python, "-P", "-m", module]
+
+
+def wait_until_ended(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Wait for a process; return whether it ended in time."""
+    try:
+        process.wait(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of a process group and reap its leader."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=10)

@@ -1,0 +1,244 @@
+"""What a variant takes to deploy, measured: parts, packages, cold start, memory, and what fails."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import numpy as np
+import psutil
+
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.plan.registry import CHECKOUT, make_scenario, strategy_class
+from asyncdb_bench.records.plan import Pinning, PlannedScenario, Settings, Variant
+from asyncdb_bench.records.run import Deployment, Killed
+from asyncdb_bench.trial import kernel
+from asyncdb_bench.trial.launch import READY_S, Family, Launch, Processes, Services
+from asyncdb_bench.trial.packages import weigh
+from asyncdb_bench.trial.prober import ProbeAnswer, Prober, back_after_s
+
+CALM_S = 1.0
+LIMIT_S = 30.0
+"""How long an application is given to answer again."""
+RESTING_S = 1.0
+COMPOSE = CHECKOUT / "docker-compose.yml"
+
+
+def measure_deployment(
+    variant: Variant,
+    scenario: PlannedScenario,
+    services: Services,
+    logs: Path,
+    settings: Settings,
+    pinning: Pinning,
+) -> Deployment:
+    """Start a variant, look at it, and kill each of its parts in turn.
+
+    Parameters
+    ----------
+    variant : what to deploy.
+    scenario : the scenario whose first operation is asked meanwhile, 20 times a second.
+    services : that run already.
+    logs : folder for the processes' logs.
+    settings, pinning : of the run.
+
+    Raises
+    ------
+    ServiceError : it does not start.
+    """
+    name = "deployment-" + re.sub(r"[^A-Za-z0-9_=-]+", "_", variant.label)[:60]
+    launch = Launch(
+        variant=variant,
+        scenario=scenario,
+        name=name,
+        queue=f"asyncdb-bench-{name}-{time.time_ns()}",
+        timeout_s=min(settings.timeout_s, 2.0),
+        pinning=pinning,
+    )
+    database = services.clone(
+        make_scenario(scenario.scenario, scenario.knobs).workload().data, name
+    )
+    try:
+        with running(launch, services, logs, database) as (family, processes, cold_start_s):
+            return _look(variant, scenario, services, family, processes, cold_start_s)
+    finally:
+        services.clean(launch.queue)
+        services.drop(database)
+
+
+@contextmanager
+def running(
+    launch: Launch, services: Services, logs: Path, database: str
+) -> Iterator[tuple[Family, Processes, float]]:
+    """Start a variant and yield how long it took until its first right answer, seconds."""
+    family = Family(launch, logs)
+    began = time.monotonic()
+    try:
+        processes = family.start(services, database)
+        prober = make_prober(launch.scenario, processes.port, launch.timeout_s)
+        while prober.ask().status != 200:
+            if time.monotonic() - began > READY_S:
+                raise ServiceError(f"{launch.variant.label} gave no right answer in {READY_S:g} s")
+        yield family, processes, time.monotonic() - began
+    finally:
+        family.stop(1)
+
+
+def make_prober(scenario: PlannedScenario, port: int, timeout_s: float) -> Prober:
+    """Return a prober of a scenario's first operation."""
+    operation = next(iter(scenario.mix))
+    params = make_scenario(scenario.scenario, scenario.knobs).params(
+        operation, np.random.default_rng(1)
+    )
+    return Prober(port, f"/op/{operation}", msgspec.json.encode(params), timeout_s + 1)
+
+
+def _look(
+    variant: Variant,
+    scenario: PlannedScenario,
+    services: Services,
+    family: Family,
+    processes: Processes,
+    cold_start_s: float,
+) -> Deployment:
+    time.sleep(RESTING_S)
+    roles = {
+        "app": [each.pid for each in processes.apps],
+        "workers": [each.pid for each in processes.workers],
+    }
+    if variant.brokers:
+        roles["broker"] = services.roles().get("broker", [])
+    kept = {role: pids for role, pids in roles.items() if pids}
+    memory = {role: kernel.memory_mb(pids) for role, pids in kept.items()}
+    packages = weigh(strategy_class(variant.strategy).packages)
+    found = Deployment(
+        variant=variant.label,
+        processes={role: len(kernel.tree(pids)) for role, pids in kept.items() if role != "broker"},
+        servers=(
+            "PostgreSQL",
+            *(["broker"] if variant.brokers else []),
+            *(["Redis for results"] if variant.needs_store else []),
+        ),
+        config_lines=config_lines(variant),
+        packages=packages.packages,
+        packages_mb=packages.megabytes,
+        cold_start_s=cold_start_s,
+        rest_mb={role: rss if pss is None else pss for role, (rss, pss) in memory.items()},
+        connections=connections(roles["app"] + roles["workers"], services, processes.database),
+        killed=(),
+    )
+    killed = []
+    for part, kill in victims(family, services, variant):
+        killed.append(kill_and_watch(part, kill, scenario, processes.port, family.launch.timeout_s))
+        if killed[-1].back_s is None:
+            break
+    return replace(found, killed=tuple(killed))
+
+
+def config_lines(variant: Variant) -> int | None:
+    """Count the lines of docker-compose.yml that a variant's parts need; None where there is none.
+
+    Blank lines and comments are not counted; what the services share is.
+    """
+    if not COMPOSE.is_file():
+        return None
+    wanted = {"postgres", "app"} | ({"rabbitmq", "worker"} if variant.brokers else set())
+    count, service, inside = 0, "", False
+    for line in COMPOSE.read_text().splitlines():
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        if not line.startswith(" "):
+            inside, service = text == "services:", ""
+        elif inside and line.startswith("  ") and line[2] != " ":
+            service = text.rstrip(":")
+        count += inside and service in wanted
+    return count
+
+
+def connections(pids: list[int], services: Services, database: str) -> dict[str, int]:
+    """Count the TCP connections that these processes hold, by what they lead to."""
+    ports = {_port(database): "postgresql"}
+    if services.broker is not None:
+        ports[_port(services.broker.url)] = "broker"
+    if services.store is not None:
+        ports.setdefault(_port(services.store.url), "results")
+    counted: Counter[str] = Counter()
+    for process in kernel.tree(pids):
+        try:
+            held = process.net_connections("tcp")
+        except psutil.Error:
+            continue
+        counted.update(
+            ports[each.raddr.port] for each in held if each.raddr and each.raddr.port in ports
+        )
+    return dict(counted)
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or {"postgresql": 5432, "amqp": 5672, "pyamqp": 5672}.get(parts.scheme, 6379)
+
+
+def victims(
+    family: Family, services: Services, variant: Variant
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield each part with what kills it (SIGKILL) and, as a supervisor would, starts it again."""
+    yield "application", lambda: family.respawn(family.apps[0])
+    if family.workers:
+        children = psutil.Process(family.workers[0].pid).children()
+        if children:
+            yield "a worker's child", children[0].kill
+        yield "worker", lambda: family.respawn(family.workers[0])
+    if variant.brokers and services.can_restart("broker"):
+        yield "broker", lambda: services.restart("broker")
+    if services.can_restart("postgresql"):
+        yield "PostgreSQL", lambda: services.restart("postgresql")
+
+
+def kill_and_watch(
+    part: str, kill: Callable[[], None], scenario: PlannedScenario, port: int, timeout_s: float
+) -> Killed:
+    """Kill a part under a light load and watch until the application answers again."""
+    health = Prober(port, "/healthz", None, timeout_s + 1)
+    with make_prober(scenario, port, timeout_s) as prober, health:
+        time.sleep(CALM_S)
+        moment = time.monotonic()
+        kill()
+        killed = time.monotonic()
+        # what was asked just before may still be failing
+        time.sleep(timeout_s)
+        while not prober.steady_since(killed) and time.monotonic() < moment + LIMIT_S:
+            time.sleep(0.1)
+        time.sleep(CALM_S)
+    meanwhile = [each for each in prober.answers if each.asked_s + each.took_s > moment]
+    failed = [each for each in meanwhile if each.status != 200]
+    return Killed(
+        part=part,
+        asked=len(meanwhile),
+        failed=len(failed),
+        how=dict(Counter(_how(each) for each in failed)),
+        back_s=back_after_s(prober.answers, moment),
+        health_ms=longest_ms(health.answers, moment) if part != "application" else None,
+    )
+
+
+def longest_ms(answers: list[ProbeAnswer], moment_s: float) -> float:
+    """Return the longest that a request without database work took after a moment, milliseconds."""
+    return max((1000 * a.took_s for a in answers if a.asked_s + a.took_s > moment_s), default=0.0)
+
+
+def _how(answer: ProbeAnswer) -> str:
+    return str(answer.status) if answer.status else "no answer"
+
+
+def example(scenarios: tuple[PlannedScenario, ...]) -> PlannedScenario | None:
+    """Return the scenario to ask with: the first of the run that is not a chat."""
+    return next((each for each in scenarios if not each.websocket), None)

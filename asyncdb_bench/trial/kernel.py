@@ -1,0 +1,131 @@
+"""What the kernel says of processes: CPU time, memory, context switches, bytes on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+PROC = Path("/proc")
+UTIME = 11
+"""Place of the user time among the fields of ``stat`` after the command's name."""
+
+
+def tree(pids: list[int]) -> list[psutil.Process]:
+    """Return the living processes of some trees."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            root = psutil.Process(pid)
+            found += [root, *root.children(recursive=True)]
+    return found
+
+
+def cpu_s(pids: list[int]) -> float:
+    """Return the CPU seconds that some trees have used."""
+    total = 0.0
+    for process in tree(pids):
+        with contextlib.suppress(psutil.Error):
+            used = process.cpu_times()
+            total += used.user + used.system
+    return total
+
+
+def memory_mb(pids: list[int]) -> tuple[float, float | None]:
+    """Return the memory of some trees in MB.
+
+    Returns
+    -------
+    Resident size (a page shared by several processes counts in each), and proportional size (it
+    is shared out among them), None where the kernel does not tell.
+    """
+    rss, pss = 0, 0
+    for process in tree(pids):
+        with contextlib.suppress(psutil.Error):
+            rss += process.memory_info().rss
+            pss += getattr(process.memory_full_info(), "pss", 0)
+    return rss / 1e6, pss / 1e6 if pss else None
+
+
+def switches(pids: list[int]) -> int | None:
+    """Return the context switches of all threads of some trees; None where it is not told.
+
+    psutil reads those of the first thread alone.
+    """
+    total, told = 0, False
+    for process in tree(pids):
+        for task in _tasks(process.pid):
+            for line in _read(task / "status").splitlines():
+                if "ctxt_switches:" in line:
+                    total += int(line.rpartition(":")[2])
+                    told = True
+    return total if told else None
+
+
+class Run(NamedTuple):
+    """A thread's account with the scheduler, seconds: running, and waiting for a core.
+
+    `waited_s` is None where the kernel keeps no such account.
+    """
+
+    cpu_s: float
+    waited_s: float | None
+
+
+def threads(pid: int) -> dict[int, Run]:
+    """Return the account of each thread of a process; empty where the kernel does not tell.
+
+    From ``/proc/<pid>/task/<tid>/schedstat`` (Documentation/scheduler/sched-stats) where there is
+    one, else from ``stat``, in ticks of some 10 ms (proc(5)).
+    """
+    found = {}
+    for task in _tasks(pid):
+        account = _read(task / "schedstat").split()
+        if len(account) >= 2:
+            found[int(task.name)] = Run(int(account[0]) / 1e9, int(account[1]) / 1e9)
+            continue
+        fields = _read(task / "stat").rpartition(")")[2].split()
+        if len(fields) > UTIME:
+            ticks = int(fields[UTIME]) + int(fields[UTIME + 1])
+            found[int(task.name)] = Run(ticks / os.sysconf("SC_CLK_TCK"), None)
+    return found
+
+
+def stolen() -> tuple[float, float]:
+    """Return the seconds that a hypervisor took from this machine, and those that it asked for.
+
+    Asked for is what was used and what was stolen, of all cores (proc(5), ``steal``).
+    """
+    times = psutil.cpu_times()
+    steal = float(getattr(times, "steal", 0.0))
+    return steal, steal + sum(
+        float(getattr(times, name, 0.0)) for name in ("user", "nice", "system", "irq", "softirq")
+    )
+
+
+def stolen_share(before: tuple[float, float]) -> float:
+    """Return the share of the CPU time asked for that was stolen since :func:`stolen` said so."""
+    (taken, asked), (taken_before, asked_before) = stolen(), before
+    return (taken - taken_before) / (asked - asked_before) if asked > asked_before else 0.0
+
+
+def loopback_bytes() -> int | None:
+    """Return the bytes that have passed the loopback interface, of all processes."""
+    counters = psutil.net_io_counters(pernic=True).get("lo")
+    return counters.bytes_sent if counters else None
+
+
+def _tasks(pid: int) -> Iterator[Path]:
+    with contextlib.suppress(OSError):
+        yield from (PROC / str(pid) / "task").iterdir()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,304 @@
+"""The processes of one variant: workers, application, load; started together, always ended."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.plan.cores import on_cores
+from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.records.messages import (
+    AppConfig,
+    Config,
+    LoadConfig,
+    Offer,
+    Ready,
+    StepReply,
+    WorkerConfig,
+)
+from asyncdb_bench.records.plan import Broker, LoadOrder, Pinning, PlannedScenario, Variant
+from asyncdb_bench.trial.child import Child
+
+READY_S = 30.0
+STOP_S = 5.0
+GRACE_S = 1.0
+"""The client waits this much longer than the application, whose own answer tells more."""
+
+
+class Services(Protocol):
+    """What a trial needs of the services; see :mod:`asyncdb_bench.services`."""
+
+    @property
+    def broker(self) -> Broker | None:
+        """The broker, where one runs."""
+
+    @property
+    def store(self) -> Broker | None:
+        """The Redis for results, where one is needed."""
+
+    def clone(self, data: Any, name: str) -> str:
+        """Make a fresh database and return its URL."""
+
+    def drop(self, url: str) -> None:
+        """Drop it."""
+
+    def clean(self, queue: str) -> None:
+        """Remove a trial's queues."""
+
+    def can_restart(self, role: str) -> bool:
+        """Return whether a service is ours to kill."""
+
+    def restart(self, role: str) -> None:
+        """Kill a service and start it again."""
+
+    def roles(self) -> dict[str, list[int]]:
+        """Process ids of the services that are ours, by role."""
+
+    def statistics(self, url: str) -> Any:
+        """Open the statistics of a database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to start.
+
+    Parameters
+    ----------
+    variant, scenario : what is compared and what is asked.
+    name : start of the names of logs and of the database.
+    queue : name of the task queue, unique on the broker.
+    timeout_s : after how long the application gives up a request.
+    host, port : where the application listens; port 0 takes a free one.
+    outstanding : requests that the load keeps under way at most; 0: no load is started.
+    with_workers : False where the strategy's extra processes run elsewhere.
+    pinning : which of them run on which cores.
+    """
+
+    variant: Variant
+    scenario: PlannedScenario
+    name: str
+    queue: str
+    timeout_s: float
+    host: str = "127.0.0.1"
+    port: int = 0
+    outstanding: int = 0
+    with_workers: bool = True
+    pinning: Pinning = field(default_factory=Pinning)
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The running processes: `port` is the application's, `database` a URL, `queue` the tasks'.
+
+    `end` ends them all before their time.
+    """
+
+    apps: tuple[Child, ...]
+    workers: tuple[Child, ...]
+    load: Child | None
+    port: int
+    database: str
+    queue: str
+    end: Callable[[], None] = lambda: None
+
+
+@contextlib.contextmanager
+def launched(launch: Launch, services: Services, logs: Path) -> Iterator[Processes]:
+    """Start everything on a fresh database, and end it again whatever happens.
+
+    Raises
+    ------
+    ServiceError : something did not get ready.
+    """
+    data = make_scenario(launch.scenario.scenario, launch.scenario.knobs).workload().data
+    database = services.clone(data, launch.name)
+    with contextlib.ExitStack() as stack:
+        stack.callback(services.clean, launch.queue)
+        stack.callback(_drop, services, database)
+        family = Family(launch, logs)
+        # Whatever ends the trial but its regular end must end the processes at once.
+        stack.push(lambda kind, *_: family.stop(0 if kind is not None else STOP_S))
+        yield family.start(services, database)
+
+
+def offer(load: Child, order: LoadOrder, file: str = "") -> StepReply:
+    """Have the load offer a step and return what it says of it.
+
+    Parameters
+    ----------
+    load : the process of :mod:`asyncdb_bench.load`.
+    order : what to offer.
+    file : where it writes the requests' columns; empty: nowhere.
+
+    Raises
+    ------
+    ServiceError : it has ended, or answered something else.
+    """
+    return load.ask(Offer(order, file), StepReply, order.window_s + order.drain_s + READY_S)
+
+
+def _drop(services: Services, database: str) -> None:
+    with contextlib.suppress(ServiceError):
+        services.drop(database)
+
+
+def _wait_for(workers: tuple[Child, ...]) -> None:
+    for worker in workers:
+        worker.receive(Ready, READY_S)
+
+
+class Family:
+    """The children of one launch."""
+
+    def __init__(self, launch: Launch, logs: Path) -> None:
+        self.launch = launch
+        self.logs = logs
+        self.children: list[Child] = []
+        self.apps: tuple[Child, ...] = ()
+        self.workers: tuple[Child, ...] = ()
+        self.made: dict[int, tuple[str, Config | None, str, Sequence[int]]] = {}
+
+    def start(self, services: Services, database: str) -> Processes:
+        """Start all at once, so that they import at the same time, and wait until all are ready."""
+        launch = self.launch
+        shared = self._shared(services, database)
+        cores = launch.pinning.of
+        load = None
+        if launch.outstanding:
+            load = self._child("asyncdb_bench.load", None, "load", cores("load"))
+        self.workers = workers = tuple(self._workers(shared)) if launch.with_workers else ()
+        with self._shared_port() as wanted:
+            self.apps = tuple(self._applications(shared, wanted))
+            _wait_for(workers)
+            (port,) = {app.receive(Ready, READY_S).port for app in self.apps}
+        self.port: int = port
+        if load is not None:
+            load.send(load_config(launch, port))
+            load.receive(Ready, READY_S)
+        return Processes(
+            apps=self.apps,
+            workers=workers,
+            load=load,
+            port=port,
+            database=database,
+            queue=launch.queue,
+            end=lambda: self.stop(STOP_S),
+        )
+
+    def start_workers(self, services: Services, database: str) -> None:
+        """Start the extra processes alone, and wait until they are ready."""
+        _wait_for(tuple(self._workers(self._shared(services, database))))
+
+    def stop(self, timeout_s: float) -> None:
+        """End all; only the application has anything to close in order."""
+        for child in reversed(self.children):
+            child.stop(timeout_s if child in self.apps else 0)
+
+    @contextlib.contextmanager
+    def _shared_port(self) -> Iterator[int]:
+        """Hold a port for several applications to share while they start.
+
+        A socket that is bound and does not listen gets no connections.
+        """
+        launch = self.launch
+        if launch.variant.processes == 1:
+            yield launch.port
+            return
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            try:
+                held.bind((launch.host, launch.port))
+            except OSError as error:
+                raise ServiceError(
+                    f"cannot listen on {launch.host}:{launch.port}: {error.strerror}; choose"
+                    " another --port"
+                ) from error
+            yield held.getsockname()[1]
+
+    def _applications(self, shared: Mapping[str, Any], port: int) -> Iterator[Child]:
+        variant = self.launch.variant
+        for place, own in enumerate(variant.shares):
+            config = self._app_config(shared, dict(own), port)
+            role = "app" if variant.processes == 1 else f"app{place}"
+            yield self._child("asyncdb_bench.app", config, role, self.launch.pinning.of("app"))
+
+    def _child(self, module: str, config: Config | None, role: str, cores: Sequence[int]) -> Child:
+        name = f"{self.launch.variant.label} ({role})"
+        # the load is the same for all
+        elsewhere = self.launch.variant.elsewhere if role != "load" else None
+        log = self.logs / f"{self.launch.name}-{role}.log"
+        with on_cores(cores):
+            child = Child(module, config, log, name, elsewhere)
+        self.children.append(child)
+        self.made[child.pid] = (module, config, role, cores)
+        return child
+
+    def respawn(self, child: Child) -> None:
+        """Kill an application or a worker, start it again as it was, and wait until it is ready.
+
+        Raises
+        ------
+        ServiceError : it does not start again.
+        """
+        module, config, role, cores = self.made[child.pid]
+        assert config is not None
+        child.stop(0)
+        if isinstance(config, AppConfig):
+            config = msgspec.structs.replace(config, port=self.port)
+        again = self._child(module, config, role, cores)
+        self.apps = tuple(again if each is child else each for each in self.apps)
+        self.workers = tuple(again if each is child else each for each in self.workers)
+        again.receive(Ready, READY_S)
+
+    def _shared(self, services: Services, database: str) -> Mapping[str, Any]:
+        """Return what the configurations of application and workers have in common."""
+        launch = self.launch
+        return {
+            "scenario": launch.scenario.scenario,
+            "scenario_knobs": dict(launch.scenario.knobs),
+            "database_url": database,
+            "broker": services.broker if launch.variant.brokers else None,
+            "store": services.store if launch.variant.needs_store else None,
+            "queue": launch.queue,
+            "timeout_s": launch.timeout_s,
+            "fault": launch.variant.fault,
+        }
+
+    def _workers(self, shared: Mapping[str, Any]) -> Iterator[Child]:
+        cores = self.launch.pinning.of("workers")
+        for part in self.launch.variant.parts:
+            config = WorkerConfig(part=dict(part.options), **shared)
+            for copy in range(part.copies):
+                yield self._child(part.module, config, f"{part.role}{copy}", cores)
+
+    def _app_config(self, shared: Mapping[str, Any], knobs: dict[str, Any], port: int) -> AppConfig:
+        variant = self.launch.variant
+        return AppConfig(
+            strategy=variant.strategy,
+            knobs=knobs,
+            reuse_port=variant.processes > 1,
+            uvloop=variant.knobs["uvloop"],
+            gc_freeze=variant.knobs["gc_freeze"],
+            host=self.launch.host,
+            port=port,
+            **shared,
+        )
+
+
+def load_config(launch: Launch, port: int) -> LoadConfig:
+    """Return what the load of a launch is started with."""
+    return LoadConfig(
+        host=launch.host,
+        port=port,
+        scenario=launch.scenario.scenario,
+        scenario_knobs=dict(launch.scenario.knobs),
+        timeout_s=launch.timeout_s + GRACE_S,
+        outstanding=launch.outstanding,
+    )

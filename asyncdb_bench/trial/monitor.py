@@ -1,0 +1,168 @@
+"""What a trial's processes use, and what the database says, watched from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from asyncdb_bench.errors import first_line
+from asyncdb_bench.records.observed import Observed
+from asyncdb_bench.records.step import Threads, Usage
+from asyncdb_bench.services.database_statistics import Statistics
+from asyncdb_bench.trial import kernel
+
+WATCH_EVERY_S = 0.1
+
+
+class Monitor:
+    """Samples processes by role, and the database's statistics in a thread of its own.
+
+    Parameters
+    ----------
+    roles : for each role the process ids at the root of its tree.
+    connect : opens the trial database's statistics, or None where it is not watched.
+    """
+
+    def __init__(
+        self, roles: Mapping[str, list[int]], connect: Callable[[], Statistics] | None
+    ) -> None:
+        self.roles = roles
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._observed: Observed | None = None
+        self._statistics: Statistics | None = None
+        self._problem = ""
+        self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
+
+    def __enter__(self) -> Monitor:
+        if self._connect is not None:
+            self._open(self._connect)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+        if self._statistics is not None:
+            self._statistics.close()
+
+    @property
+    def problem(self) -> str:
+        """Why the database could not be watched, or not to the end; empty: it could."""
+        return self._problem
+
+    def transactions(self, *, at_the_end: bool = False) -> int | None:
+        """Return how many transactions the database has committed; None where it does not tell.
+
+        Parameters
+        ----------
+        at_the_end : wait until all others have disconnected, which is when they report.
+        """
+        with self._lock:
+            found: int | None = self._ask(
+                lambda statistics: statistics.transactions(wait=at_the_end)
+            )
+        return found
+
+    def begin(self) -> None:
+        """Begin to watch a step."""
+        self._before = {role: _spent(pids) for role, pids in self.roles.items()}
+        self._threads_before = self._app_threads()
+        self._loopback_before = kernel.loopback_bytes()
+        self._stolen_before = kernel.stolen()
+        with self._lock:
+            self._work_before = self._ask(lambda statistics: statistics.work())
+            self._observed = Observed()
+
+    def end(self) -> Observed:
+        """Return what was seen since :meth:`begin`."""
+        with self._lock:
+            observed = self._observed or Observed()
+            self._observed = None
+            after = self._ask(lambda statistics: statistics.work())
+            if after is not None and self._work_before is not None:
+                observed.work = after - self._work_before
+            observed.problem = self._problem
+        for role, pids in self.roles.items():
+            (cpu_s, switches), (cpu_before_s, switches_before) = _spent(pids), self._before[role]
+            told = switches is not None and switches_before is not None
+            rss_mb, pss_mb = kernel.memory_mb(pids)
+            observed.usage[role] = Usage(
+                cpu_s=max(0.0, cpu_s - cpu_before_s),
+                rss_mb=rss_mb,
+                pss_mb=pss_mb,
+                processes=len(kernel.tree(pids)),
+                switches=max(0, switches - switches_before) if told else None,  # type: ignore[operator]
+            )
+        observed.threads = self._thread_use()
+        observed.stolen = kernel.stolen_share(self._stolen_before)
+        loopback = kernel.loopback_bytes()
+        if loopback is not None and self._loopback_before is not None:
+            observed.loopback_bytes = loopback - self._loopback_before
+        return observed
+
+    def _app_threads(self) -> dict[int, kernel.Run]:
+        """Return the threads of all application processes; a thread's id is the machine's."""
+        found: dict[int, kernel.Run] = {}
+        for pid in self.roles.get("app", []):
+            found |= kernel.threads(pid)
+        return found
+
+    def _thread_use(self) -> Threads | None:
+        """Return who ran in the applications; a loop runs in its process's first thread."""
+        now, before = self._app_threads(), self._threads_before
+        nothing = kernel.Run(0.0, 0.0)
+        loops = [pid for pid in self.roles.get("app", []) if pid in now]
+        if not loops:
+            return None
+        used = {tid: run.cpu_s - before.get(tid, nothing).cpu_s for tid, run in now.items()}
+        waits = [now[loop].waited_s for loop in loops]
+        waited = None
+        if all(each is not None for each in waits):
+            earlier = sum(before.get(loop, nothing).waited_s or 0.0 for loop in loops)
+            waited = sum(each or 0.0 for each in waits) - earlier
+        in_loops = sum(used.pop(loop) for loop in loops)
+        return Threads(in_loops, sum(used.values()), waited, len(now))
+
+    def _open(self, connect: Callable[[], Statistics]) -> None:
+        try:
+            self._statistics = connect()
+        except Exception as error:
+            self._problem = first_line(error)
+
+    def _ask(self, what: Callable[[Statistics], Any]) -> Any:
+        """Ask the statistics; what fails is told once, and then no more is asked."""
+        if self._statistics is None:
+            return None
+        try:
+            return what(self._statistics)
+        except Exception as error:
+            self._problem = first_line(error)
+            with contextlib.suppress(Exception):
+                self._statistics.close()
+            self._statistics = None
+            return None
+
+    def _watch(self) -> None:
+        while not self._stop.wait(WATCH_EVERY_S):
+            with self._lock:
+                seen = self._observed
+                if seen is None:
+                    continue
+                counted = self._ask(lambda statistics: statistics.connections())
+                if counted is not None:
+                    now_us = time.monotonic_ns() // 1000
+                    total, active = counted
+                    seen.connections.append((total, active))
+                    seen.rows += [
+                        (now_us, "connections", float(total)),
+                        (now_us, "connections_active", float(active)),
+                    ]
+
+
+def _spent(pids: list[int]) -> tuple[float, int | None]:
+    return kernel.cpu_s(pids), kernel.switches(pids)

@@ -1,0 +1,78 @@
+"""One trial from start to end: fresh database and processes, warm-up, the ladder, stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from asyncdb_bench.analysis.step.validity import audit_doubts
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.records.plan import PlannedScenario, Trial, Variant
+from asyncdb_bench.records.step import Step, TrialEnd
+from asyncdb_bench.trial.ladder import Climb, RunContext
+from asyncdb_bench.trial.launch import Launch, launched
+
+
+class TrialRunner:
+    """Runs trials with real processes.
+
+    Parameters
+    ----------
+    context : what all trials share.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self.context = context
+
+    def __call__(
+        self, trial: Trial, variant: Variant, scenario: PlannedScenario, place: int
+    ) -> tuple[Sequence[Step], TrialEnd]:
+        """Run one trial; what breaks in it is recorded in its end and does not end the run.
+
+        Parameters
+        ----------
+        trial, variant, scenario : what to run.
+        place : the scenario's place in the plan; with the block it seeds the arrivals, so that all
+            variants of a block are offered the same.
+
+        Raises
+        ------
+        StoreError : the results cannot be written: nothing more can be kept.
+        """
+        context, began = self.context, time.monotonic()
+        why, failure, climb = "", "", None
+        launch = Launch(
+            variant=variant,
+            scenario=scenario,
+            name=trial.id,
+            queue=f"asyncdb-bench-{context.run_id}-{trial.id}",
+            timeout_s=context.settings.timeout_s,
+            outstanding=context.settings.outstanding,
+            pinning=context.pinning,
+        )
+        if trial.ladder:
+            scenario = replace(scenario, ladder=trial.ladder)
+        try:
+            with launched(launch, context.services, context.folder.logs) as processes:
+                climb = Climb(context, trial, variant, scenario, place, processes)
+                why = climb.run(began + (trial.limit_s or math.inf))
+        except ServiceError as error:
+            why, failure = "failed", str(error)
+        audit = climb.audit if climb else None
+        end = TrialEnd(
+            trial=trial.id,
+            block=trial.block,
+            scenario=trial.scenario,
+            variant=trial.variant,
+            why=why,
+            seconds=time.monotonic() - began,
+            failure=failure,
+            audit=audit,
+            reasons=tuple(audit_doubts(audit, context.settings.tolerance.audit)),
+            notes=climb.notes if climb else (),
+            purpose=trial.purpose,
+        )
+        context.folder.append_trial(end)
+        return climb.steps if climb else (), end

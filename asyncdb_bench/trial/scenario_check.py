@@ -1,0 +1,135 @@
+"""What every scenario must do: tried on a database with its data, through a plain session."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from asyncdb_bench.contract.engine import make_engine
+from asyncdb_bench.contract.operation import drive
+from asyncdb_bench.contract.scenario import Scenario, Workload
+from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.trial.conformance import own_services
+from asyncdb_bench.trial.conformance_checks import TIMEOUT_S, Finding, require
+
+DRAWS = 20
+"""How often each operation is tried."""
+
+
+def check_scenario(spec: Spec) -> Iterator[Finding]:
+    """Start PostgreSQL and yield what each check of a scenario says.
+
+    Raises
+    ------
+    UsageError : unknown scenario or knob.
+    ServiceError : PostgreSQL could not start.
+    """
+    scenario = make_scenario(spec.name, spec.knobs)
+    workload = scenario.workload()
+    yield _finding("Mix, ladder and objective are sound", lambda: plan_is_sound(scenario, workload))
+    yield _finding(
+        "Equal seeds draw equal parameters, of the declared types",
+        lambda: parameters_repeat(scenario, workload),
+    )
+    with own_services() as services:
+        database = services.clone(workload.data, f"scenario_{time.time_ns()}")
+        try:
+            for name in scenario.mix():
+                yield _finding(
+                    f"{name}: right answers are accepted, wrong ones are not, rows are as declared",
+                    functools.partial(answers, scenario, workload, name, database),
+                )
+        finally:
+            services.drop(database)
+
+
+def plan_is_sound(scenario: Scenario[Any], workload: Workload) -> None:
+    """Check what a plan takes from the scenario."""
+    mix, ladder = scenario.mix(), scenario.ladder()
+    unknown = sorted(set(mix) - set(workload.operations))
+    require(not unknown, f"the mix names {', '.join(unknown)}, no operation of the workload")
+    require(abs(sum(mix.values()) - 1) < 1e-6, f"the mix sums to {sum(mix.values()):g}, not to 1")
+    require(min(mix.values()) > 0, "an operation of the mix has no share")
+    require(bool(ladder), "the ladder has no offered load")
+    require(list(ladder) == sorted(set(ladder)) and ladder[0] > 0, "the ladder does not ascend")
+    require(scenario.objective().p99_ms > 0, "the objective's p99_ms is not above 0")
+    uncounted = sorted(set(scenario.counted) - set(workload.operations))
+    require(not uncounted, f"`counted` names {', '.join(uncounted)}, no operation")
+
+
+def parameters_repeat(scenario: Scenario[Any], workload: Workload) -> None:
+    """Check the parameters of each operation of the mix."""
+    for name in scenario.mix():
+        first, second = (
+            [scenario.params(name, rng) for _ in range(DRAWS)]
+            for rng in (np.random.default_rng(1), np.random.default_rng(1))
+        )
+        require(first == second, f"{name}: the parameters differ though the seed is the same")
+        for params in first:
+            body = msgspec.json.encode(params)
+            msgspec.json.decode(body, type=workload.operations[name].params_type)
+
+
+def answers(scenario: Scenario[Any], workload: Workload, name: str, database: str) -> None:
+    """Run an operation through a plain session and check what it says of its answers."""
+    from sqlalchemy.orm import Session
+
+    operation, rng = workload.operations[name], np.random.default_rng(2)
+    engine = make_engine(database, 1, TIMEOUT_S)
+    try:
+        for _ in range(DRAWS):
+            params = scenario.params(name, rng)
+            with Session(engine) as session, session.begin():
+                counting = RowCounter(session.execute)
+                answer = drive(operation.steps(**params), counting)
+            answer = msgspec.json.decode(msgspec.json.encode(answer))
+            require(operation.check(params, answer), f"refuses its own answer {answer} to {params}")
+            require(
+                not accepts(operation.check, params, dict.fromkeys(answer)),
+                "accepts an answer in which every value is null",
+            )
+            declared = operation.rows_of(params) if operation.rows is not None else counting.rows
+            require(counting.rows == declared, f"{counting.rows} rows, {declared} declared")
+    finally:
+        engine.dispose()
+
+
+class RowCounter:
+    """Executes statements and counts the rows that they return or change."""
+
+    def __init__(self, execute: Callable[[Any], Any]) -> None:
+        self.execute = execute
+        self.rows = 0
+
+    def __call__(self, statement: Any) -> Any:
+        """Run a statement; its result can still be read."""
+        result = self.execute(statement)
+        # an ORM result has no such attribute: it returns rows
+        if not getattr(result, "returns_rows", True):
+            self.rows += max(0, result.rowcount)
+            return result
+        frozen = result.freeze()
+        self.rows += len(frozen.data)
+        return frozen()
+
+
+def accepts(check: Callable[[Any, Any], bool], params: Any, answer: Any) -> bool:
+    """Return whether an operation's check takes an answer; one that raises refuses it."""
+    try:
+        return bool(check(params, answer))
+    except Exception:
+        return False
+
+
+def _finding(title: str, check: Callable[[], None]) -> Finding:
+    try:
+        check()
+    except Exception as error:
+        return Finding(title, str(error) or repr(error))
+    return Finding(title)

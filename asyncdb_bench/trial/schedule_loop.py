@@ -1,0 +1,154 @@
+"""The one loop that runs trials, whatever schedule says which comes next."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
+
+from asyncdb_bench.plan.schedule import trial_share_s
+from asyncdb_bench.records.plan import Plan, PlannedScenario, Trial, Variant
+from asyncdb_bench.records.step import Step, TrialEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What has been measured so far: what a schedule decides from.
+
+    Parameters
+    ----------
+    steps : of all trials, without those that were offered again.
+    ends : how the trials ended.
+    spent_s : seconds since the first trial began.
+    budget_s : seconds that all trials may take; infinity: no limit.
+    """
+
+    steps: Sequence[Step] = ()
+    ends: Sequence[TrialEnd] = ()
+    spent_s: float = 0.0
+    budget_s: float = math.inf
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left of the budget."""
+        return self.budget_s - self.spent_s
+
+
+class Schedule(Protocol):
+    """Says which trial comes next. Pure: it starts nothing and reads no clock."""
+
+    @property
+    def plan(self) -> Plan:
+        """The variants and scenarios that its trials refer to, and the trials as far as known."""
+
+    def next(self, results: Results) -> Trial | None:
+        """Return the next trial; None: it is done."""
+
+    def news(self) -> list[str]:
+        """Return what a person should be told since the last call, a line each."""
+
+
+class PlanSchedule:
+    """A plan's trials in their order, each within its share of the time."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def next(self, results: Results) -> Trial | None:
+        """Return the next trial with the seconds that it may take."""
+        left = self.plan.trials[len(results.ends) :]
+        if not left:
+            return None
+        if math.isinf(results.budget_s):
+            return left[0]
+        return replace(left[0], limit_s=max(trial_share_s(results.left_s, len(left)), 1e-3))
+
+    def news(self) -> list[str]:
+        """Return nothing."""
+        return []
+
+
+class Display(Protocol):
+    """What a run shows while it goes on."""
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+
+    def service(self, name: str) -> None:
+        """Show that a service is being started."""
+
+    def trial(self, trial: Trial) -> None:
+        """Show which trial begins."""
+
+    def step(self, step: Step) -> None:
+        """Show a step's figures."""
+
+    def end(self, end: TrialEnd) -> None:
+        """Show how a trial ended."""
+
+
+S = TypeVar("S", bound=Schedule)
+Runner = Callable[[Trial, Variant, PlannedScenario, int], tuple[Sequence[Step], TrialEnd]]
+"""Runs one trial of a variant in a scenario, whose place in the plan seeds the arrivals."""
+
+
+class ScheduleLoop(Generic[S]):
+    """Runs a schedule's trials until it has no more.
+
+    Parameters
+    ----------
+    schedule : what to run.
+    runner : how to run one.
+    display : told of everything.
+    budget_s : seconds that all trials may take; 0: no limit.
+    clock : monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        schedule: S,
+        runner: Runner,
+        display: Display,
+        budget_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.schedule = schedule
+        self.runner = runner
+        self.display = display
+        self.budget_s = budget_s or math.inf
+        self.clock = clock
+        self.steps: list[Step] = []
+        self.ends: list[TrialEnd] = []
+        self._began: float | None = None
+
+    @property
+    def results(self) -> Results:
+        """What has been measured so far."""
+        spent_s = 0.0 if self._began is None else self.clock() - self._began
+        return Results(tuple(self.steps), tuple(self.ends), spent_s, self.budget_s)
+
+    def run(self) -> Results:
+        """Run trial after trial; what was measured before an interruption is in :attr:`results`."""
+        self._began = self.clock()
+        while (trial := self._next()) is not None:
+            plan = self.schedule.plan
+            variant = next(each for each in plan.variants if each.label == trial.variant)
+            place, scenario = next(
+                (place, each)
+                for place, each in enumerate(plan.scenarios)
+                if each.label == trial.scenario
+            )
+            self.display.trial(trial)
+            steps, end = self.runner(trial, variant, scenario, place)
+            self.steps += [step for step in steps if not step.repeated]
+            self.ends.append(end)
+            self.display.end(end)
+        return self.results
+
+    def _next(self) -> Trial | None:
+        trial = self.schedule.next(self.results)
+        for line in self.schedule.news():
+            self.display.say(line)
+        return trial

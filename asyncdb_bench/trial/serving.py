@@ -1,0 +1,117 @@
+"""The application alone, with its services, until it is interrupted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import numpy as np
+
+from asyncdb_bench.errors import UnsupportedError, UsageError
+from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.plan.request import parse_specs
+from asyncdb_bench.plan.variants import make_variant, plan_scenario
+from asyncdb_bench.records.plan import PlannedScenario, Variant
+from asyncdb_bench.services.attached import attached_services
+from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.trial.launch import Launch, Services, launched
+
+TIMEOUT_S = 10.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What to serve: one strategy, one scenario's operations, where, with what.
+
+    Parameters
+    ----------
+    strategy, scenario : requests.
+    host, port : where to listen.
+    budget : database connections.
+    attached : name of a task queue that workers elsewhere consume; then the database of
+        ``DATABASE_URL`` is used itself, seeded where it is empty. Empty: everything is started.
+    """
+
+    strategy: str
+    scenario: str
+    host: str
+    port: int
+    budget: int
+    attached: str = ""
+
+
+def serve_until_interrupted(serving: Serving, say: Say) -> None:
+    """Start services, workers and application, say what to try, wait for Ctrl-C.
+
+    Raises
+    ------
+    UsageError : not exactly one strategy and one scenario.
+    ServiceError : something could not start, or the port is taken.
+    """
+    variants, scenarios = parse_specs(serving.strategy), parse_specs(serving.scenario)
+    if len(variants) != 1 or len(scenarios) != 1:
+        raise UsageError("serve takes one strategy and one scenario")
+    variant, scenario = make_variant(variants[0], serving.budget), plan_scenario(scenarios[0], {})
+    launch = Launch(
+        variant=variant,
+        scenario=scenario,
+        name="serve",
+        queue=serving.attached or f"asyncdb-bench-serve-{int(time.time())}",
+        timeout_s=TIMEOUT_S,
+        host=serving.host,
+        port=serving.port,
+        with_workers=not serving.attached,
+    )
+    with ExitStack() as stack:
+        logs = Path(stack.enter_context(TemporaryDirectory(prefix="asyncdb-bench-serve-")))
+        services: Services
+        if serving.attached:
+            services = attached_services(with_broker=bool(variant.brokers))
+        else:
+            services = stack.enter_context(own_services(variant, logs, say))
+        processes = stack.enter_context(launched(launch, services, logs))
+        say(_usage(variant, scenario, f"http://{serving.host}:{processes.port}"))
+        while all(app.popen.poll() is None for app in processes.apps):
+            time.sleep(0.2)
+
+
+@contextmanager
+def own_services(variant: Variant, logs: Path, say: Say) -> Iterator[RunningServices]:
+    """Start what the strategy needs.
+
+    Raises
+    ------
+    UnsupportedError : its broker cannot be had here.
+    """
+    with RunningServices(
+        logs,
+        f"asyncdb_bench_serve_{int(time.time())}",
+        with_broker=bool(variant.brokers),
+        with_store=variant.needs_store,
+        on_start=lambda name: say(f"starting {name}"),
+    ) as services:
+        if refused := services.refusal(variant.brokers, needs_store=variant.needs_store):
+            raise UnsupportedError(f"{variant.label} cannot run here: {refused}")
+        yield services
+
+
+def _usage(variant: Variant, scenario: PlannedScenario, url: str) -> str:
+    asked = make_scenario(scenario.scenario, scenario.knobs)
+    rng = np.random.default_rng(0)
+    lines = [f"{variant.label} serves {scenario.label} on {url}; Ctrl-C ends it. Try:"]
+    lines += [f"  curl {url}/healthz"]
+    for name in scenario.mix:
+        body = msgspec.json.encode(asked.params(name, rng)).decode()
+        lines.append(f"  curl {url}/op/{name} -d '{body}'")
+    lines.append(
+        "  .venv/bin/locust -f asyncdb_bench/load/locustfile.py"
+        f" --scenario {scenario.label} --host {url}"
+    )
+    return "\n".join(lines)

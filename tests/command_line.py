@@ -1,0 +1,60 @@
+"""The command line as a user types it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+class Bench:
+    """Runs `bench.py` from the checkout, with results and reports elsewhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self.results = folder / "results"
+        self.reports = folder / "reports"
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the whole command, with the folders for those verbs that write."""
+        folders: Sequence[str] = ()
+        if arguments[0] in {"run", "report", "compare", "gate", "history", "calibrate"}:
+            folders = ("--results", str(self.results), "--reports", str(self.reports))
+        return [sys.executable, "bench.py", *arguments, *folders]
+
+    def __call__(
+        self, *arguments: str, environment: dict[str, str] | None = None, timeout_s: float = 200
+    ) -> subprocess.CompletedProcess[str]:
+        """Run to the end."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+            env=without_services() | (environment or {}),
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start and leave running."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=without_services(),
+            start_new_session=True,
+        )
+
+
+def without_services() -> dict[str, str]:
+    """Return the environment of a user who named no services, on a machine without RabbitMQ."""
+    hidden = {"/usr/sbin", "/sbin", "/usr/local/sbin"}
+    path = [each for each in os.environ["PATH"].split(os.pathsep) if each not in hidden]
+    kept = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "BROKER_URL"}}
+    return kept | {"PATH": os.pathsep.join(path)}

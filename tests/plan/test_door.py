@@ -1,0 +1,78 @@
+"""The door for other checkouts: one question, one answer, both with a version."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from asyncdb_bench.errors import UsageError
+from asyncdb_bench.plan.other_checkout import make_variant_elsewhere
+from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.plan.variants import make_variant
+from asyncdb_bench.records.messages import DOOR, PROTOCOL, Describe, Description
+from tests.plan.test_variants import copy_of_checkout
+
+ROOT = Path(__file__).parents[2]
+BEFORE = "439087b"
+
+
+def asked(question: bytes) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "asyncdb_bench.describe"],
+        input=question,
+        capture_output=True,
+        cwd=ROOT,
+        check=False,
+    )
+
+
+def test_it_says_what_a_variant_is_here() -> None:
+    said = asked(msgspec.json.encode(Describe("executor", {"threads": "3"}, 8)))
+    assert said.returncode == 0, said.stderr
+    found = msgspec.json.decode(said.stdout, type=Description)
+    assert (found.version, found.protocol) == (DOOR, PROTOCOL)
+    assert found.variant == make_variant(Spec("executor", {"threads": "3"}), 8)
+    assert found.versions["python"]
+
+
+@pytest.mark.parametrize(
+    ("question", "says"),
+    [
+        (msgspec.json.encode(Describe("native", {}, 8, DOOR + 1)), b"this knows 1"),
+        (msgspec.json.encode(Describe("nativ", {}, 8)), b"did you mean 'native'"),
+        (msgspec.json.encode(Describe("native", {"pool": "0"}, 8)), b"outside 1..1000"),
+        (b"{", b"truncated"),
+    ],
+)
+def test_what_it_does_not_understand_it_refuses_in_a_line(question: bytes, says: bytes) -> None:
+    said = asked(question)
+    assert said.returncode == 2
+    assert says in said.stderr
+    assert b"Traceback" not in said.stderr
+
+
+def test_a_checkout_of_another_protocol_is_refused(tmp_path: Path) -> None:
+    base = copy_of_checkout(tmp_path / "base")
+    path = base / "asyncdb_bench" / "records" / "messages.py"
+    path.write_text(path.read_text().replace(f"PROTOCOL = {PROTOCOL}\n", "PROTOCOL = 99\n"))
+    with pytest.raises(UsageError, match="speaks protocol 99, this checkout 1 to 2"):
+        make_variant_elsewhere(Spec("native", {}, str(base)), 8)
+
+
+def test_a_revision_before_the_door_is_asked_by_a_program_of_ours(tmp_path: Path) -> None:
+    packed = subprocess.run(["git", "archive", BEFORE], cwd=ROOT, capture_output=True, check=False)
+    if packed.returncode:
+        pytest.skip(f"revision {BEFORE} is not in this clone")
+    base = tmp_path / "base"
+    base.mkdir()
+    subprocess.run(["tar", "-x", "-C", str(base)], input=packed.stdout, check=True)
+    found = make_variant_elsewhere(Spec("celery", {"workers": "3"}, str(base)), 8)
+    assert found.elsewhere is not None
+    assert found.elsewhere.protocol == 1
+    assert found.knobs["workers"] == 3
+    assert [each.role for each in found.parts] == ["worker"]
+    assert found.shares[0]["workers"] == 3

@@ -1,0 +1,207 @@
+"""Strategies with one fault each, which the conformance suite must find; a careless scenario."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from asyncdb_bench import (
+    AsyncSessionStrategy,
+    DriverStrategy,
+    Objective,
+    Operation,
+    Params,
+    PoolKnobs,
+    SessionStrategy,
+    StandardKnobs,
+    StandardScenario,
+    Workload,
+    make_async_engine,
+)
+from asyncdb_bench.contract.operation import operation as operation_of
+
+
+class Silent(AsyncSessionStrategy[PoolKnobs]):
+    """Notes no phases: its engine is not timed."""
+
+    name = "silent"
+    summary = "notes no phases"
+    driver = "asyncpg"
+
+    async def open(self) -> None:
+        """Make an engine that nobody times."""
+        from sqlalchemy.ext.asyncio import async_sessionmaker
+
+        url, size = self.context.database_url, self.knobs.pool
+        self.engine = make_async_engine(url, size, self.context.timeout_s)
+        self.session = async_sessionmaker(self.engine)
+
+
+class Twofold(AsyncSessionStrategy[PoolKnobs]):
+    """Notes its phases twice."""
+
+    name = "twofold"
+    summary = "counts its phases twice"
+    driver = "asyncpg"
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Run it, and count the time in the database again."""
+        from asyncdb_bench.contract.timing import current
+
+        answer = await super().run(operation, params)
+        phases = current.get()
+        if phases is not None:
+            phases.database *= 2
+        return answer
+
+
+class Strange(AsyncSessionStrategy[PoolKnobs]):
+    """Declares a limit that means nothing."""
+
+    name = "strange"
+    summary = "names a limit that nobody knows"
+    driver = "asyncpg"
+
+    @classmethod
+    def limits(cls, knobs: PoolKnobs) -> dict[str, int]:
+        """Return a misspelt name."""
+        return {"conections": knobs.pool}
+
+
+class Holding(SessionStrategy[PoolKnobs]):
+    """Holds the loop and does not say so."""
+
+    name = "holding"
+    summary = "blocks the loop without a word"
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Run on the loop."""
+        return self.execute(operation, params)
+
+
+class Misnamed(AsyncSessionStrategy[PoolKnobs]):
+    """Connects by another driver than it names."""
+
+    name = "misnamed"
+    summary = "says asyncpg and uses psycopg"
+    driver = "psycopg"
+    packages = ("tornado", "sqlalchemy[asyncio]", "asyncpg")
+
+
+class Leaking(AsyncSessionStrategy[PoolKnobs]):
+    """Loses connections where `open` fails half-way."""
+
+    name = "leaking"
+    summary = "does not give back what it had when open failed"
+    driver = "asyncpg"
+    kept: tuple[Any, ...] = ()
+
+    async def open(self) -> None:
+        """Connect one by one, into a list that `close` does not know of."""
+        import asyncpg
+
+        for _ in range(self.knobs.pool):
+            self.kept = (*self.kept, await asyncpg.connect(self.context.database_url, ssl=False))
+        for each in self.kept:
+            await each.close()
+        await super().open()
+
+
+class PsycopgRaw(DriverStrategy[PoolKnobs]):
+    """Not faulty: the smallest strategy on psycopg itself, with a pool of an asyncio queue."""
+
+    name = "psycopg_raw"
+    summary = "psycopg without SQLAlchemy's engine"
+    packages = ("tornado", "sqlalchemy", "psycopg[binary]")
+    driver = "psycopg"
+
+    async def open_pool(self, url: str, size: int, **options: Any) -> Any:
+        """Connect all, give back what there is where one fails."""
+        import psycopg
+
+        self.all: list[Any] = []
+        free: asyncio.Queue[Any] = asyncio.Queue()
+        try:
+            for _ in range(size):
+                self.all.append(await psycopg.AsyncConnection.connect(url, **options))
+        except BaseException:
+            await self.close_pool(free)
+            raise
+        for each in self.all:
+            free.put_nowait(each)
+        return free
+
+    def acquire(self) -> Any:
+        """Wait for a free connection."""
+        return Taken(self.pool, self.context.timeout_s)
+
+    def transaction(self, connection: Any) -> Any:
+        """Return psycopg's transaction."""
+        return connection.transaction()
+
+    async def fetch(self, connection: Any, sql: str, values: Any) -> Any:
+        """Run a statement; psycopg prepares it at its fifth run."""
+        cursor = await connection.execute(sql, values)
+        return await cursor.fetchall() if cursor.description else []
+
+    async def close_pool(self, pool: Any) -> None:
+        """Close all."""
+        for each in self.all:
+            await each.close()
+
+
+class Taken:
+    """A connection taken from a queue, and put back whatever happens."""
+
+    def __init__(self, free: asyncio.Queue[Any], timeout_s: float) -> None:
+        self.free, self.timeout_s = free, timeout_s
+
+    async def __aenter__(self) -> Any:
+        """Wait for one."""
+        async with asyncio.timeout(self.timeout_s):
+            self.connection = await self.free.get()
+        return self.connection
+
+    async def __aexit__(self, *failure: object) -> None:
+        """Put it back."""
+        self.free.put_nowait(self.connection)
+
+
+@operation_of(check=lambda _params, _answer: True, rows=2)
+def careless(account: int) -> Any:
+    """Read one row and declare two; take any answer for right."""
+    from sqlalchemy import select
+
+    from asyncdb_bench.contract.data.accounts import Account
+
+    found = (yield select(Account.id).where(Account.id == account)).scalar_one()
+    return {"id": found}
+
+
+class Careless(StandardScenario[StandardKnobs]):
+    """Draws by the clock, and its operation says nothing right."""
+
+    name = "careless"
+    summary = "everything that a scenario can get wrong"
+
+    def workload(self) -> Workload:
+        """Return the standard data and the careless operation."""
+        made = super().workload()
+        return Workload(made.data, {"careless": careless})
+
+    def mix(self) -> dict[str, float]:
+        """Return shares that do not sum to 1."""
+        return {"careless": 0.5}
+
+    def params(self, operation: str, rng: Any) -> dict[str, Any]:
+        """Draw by the clock instead of by `rng`."""
+        return {"account": time.monotonic_ns() % 1000 + 1}
+
+    def objective(self) -> Objective:
+        """Return any."""
+        return Objective(p99_ms=100)
+
+    def ladder(self) -> tuple[float, ...]:
+        """Return loads that do not ascend."""
+        return (200, 100)

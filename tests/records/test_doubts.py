@@ -1,0 +1,84 @@
+"""Doubts: typed on disk, words only where people read; results of schema 2 are read as well."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncdb_bench.records.doubts import PASSING, REMEDIES, Doubt, DoubtKind
+from asyncdb_bench.records.run_folder import RunFolder, make_run_folder
+from asyncdb_bench.records.sentences import sentence, sentences
+from tests.factories import manifest, step
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+numbers = st.one_of(st.none(), st.floats(0, 1e9, allow_nan=False))
+
+
+@given(st.sampled_from(DoubtKind), numbers, numbers, numbers, st.text(max_size=30))
+def test_every_kind_has_words_whatever_its_figures(
+    kind: DoubtKind, measured: float | None, limit: float | None, low: float | None, subject: str
+) -> None:
+    said = sentence(Doubt(kind, measured, limit, low, low, subject))
+    assert isinstance(said, str)
+    assert "None" not in said.replace(subject, "")
+    assert "{" not in said.replace(subject, "")
+
+
+@given(st.sampled_from(DoubtKind), numbers, st.text(max_size=30))
+def test_a_doubt_survives_the_disk(kind: DoubtKind, measured: float | None, subject: str) -> None:
+    doubt = Doubt(kind, measured, subject=subject)
+    assert msgspec.json.decode(msgspec.json.encode(doubt), type=Doubt) == doubt
+
+
+def test_what_may_pass_and_what_to_do() -> None:
+    assert Doubt(DoubtKind.SEND_LAG).passing
+    assert not Doubt(DoubtKind.WRONG_ANSWERS).passing
+    assert all(Doubt(kind).remedy for kind in PASSING)
+    assert Doubt(DoubtKind.P99).remedy == "", "a slow server is a finding"
+    assert set(REMEDIES) <= set(DoubtKind)
+
+
+def test_several_are_one_line() -> None:
+    said = sentences([Doubt(DoubtKind.BUDGET, 9, 8), Doubt(DoubtKind.WRONG_ANSWERS, 3)])
+    assert said == "9 database connections, 8 declared; 3 wrong answers"
+
+
+def test_a_step_keeps_its_doubts_on_disk(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path, "run")
+    folder.write_manifest(manifest())
+    why = Doubt(DoubtKind.SEND_LAG, 9, 2, subject="p50")
+    folder.append_step(step("native", valid=False, reasons=(why,)))
+    (line,) = (folder.path / "steps.jsonl").read_text().splitlines()
+    (stored,) = json.loads(line)["reasons"]
+    assert (stored["kind"], stored["measured"], stored["limit"]) == ("send_lag", 9, 2)
+    (read,) = folder.steps()
+    assert read.reasons == (why,)
+
+
+def test_the_committed_reference_of_schema_2_is_read() -> None:
+    folder = RunFolder(next(each for each in [REFERENCE] if each.is_dir()).resolve())
+    assert json.loads((folder.path / "manifest.json").read_text())["schema_version"] == 2
+    made, steps = folder.manifest(), list(folder.steps())
+    assert made.schema_version == 3
+    assert made.written_as == 2
+    assert len(steps) > 100
+    doubts = [doubt for each in steps for doubt in (*each.reasons, *each.misses, *each.notes)]
+    assert doubts
+    assert {each.kind for each in doubts} == {DoubtKind.RECORDED}
+    raw = [json.loads(line) for line in (folder.path / "steps.jsonl").read_text().splitlines()]
+    assert [sentences(each.misses) for each in steps] == ["; ".join(r["misses"]) for r in raw]
+
+
+@pytest.mark.parametrize("version", [1, 4])
+def test_other_schemas_are_refused(tmp_path: Path, version: int) -> None:
+    from asyncdb_bench.errors import StoreError
+
+    folder = make_run_folder(tmp_path, "run")
+    folder.write_manifest(manifest(schema_version=version))
+    with pytest.raises(StoreError, match=f"schema {version}"):
+        RunFolder(folder.path).manifest()

@@ -1,0 +1,318 @@
+"""The report as a reader opens it: in Chromium, from disk, without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncdb_bench.analysis.tables import steps_table
+from asyncdb_bench.records.run_folder import RunFolder, make_run_folder
+from asyncdb_bench.regression.change_points import all_series
+from asyncdb_bench.regression.pages import render_gate, write_comparison, write_history
+from asyncdb_bench.regression.sides import Side, compare_sides
+from asyncdb_bench.report import write
+from tests.command_line import ROOT, Bench
+from tests.factories import LATE, manifest, step
+from tests.regression.test_decision import cell, result
+from tests.regression.test_effects import climbs
+from tests.regression.test_history import history_runs, series, stepped
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+ARTIFACTS = ROOT / ".artifacts"
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        if os.environ.get("CI"):
+            raise RuntimeError("Chromium must be there in CI: make browser")
+        pytest.skip("Chromium is not installed: make browser")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=program,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1100, 390])
+def test_it_opens_without_an_error_or_a_request(
+    browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], scheme: str, width: int
+) -> None:
+    path = finished[0].reports / "latest" / "index.html"
+    page = opened(browser, path, f"report-{scheme}-{width}", scheme=scheme, width=width)
+    assert page.locator("section#verdict .verdict").count() == 1
+    # the percentile figure needs a load at which all were soundly measured
+    assert page.locator("figure svg").count() >= 3
+    assert page.locator("figure svg text", has_text="offered load").count() >= 1
+    # nothing sticks out of the page sideways; wide tables and figures scroll in themselves
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    ink = page.evaluate("getComputedStyle(document.querySelector('figure svg text')).fill")
+    assert ink == ("rgb(27, 31, 36)" if scheme == "light" else "rgb(230, 237, 243)")
+    page.context.close()
+
+
+def barriers(page: Any) -> list[tuple[str, str, str]]:
+    """Return what axe-core objects to, with all folds open: rule, impact, the first place."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    for fold in page.locator("details").all():
+        fold.evaluate("fold => { fold.open = true; }")
+    response = Axe().run(page).response
+    assert len(response["passes"]) > 10
+    return [
+        (each["id"], each["impact"], each["nodes"][0]["html"][:200])
+        for each in response["violations"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_to_object_to(
+    browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], scheme: str
+) -> None:
+    page = opened(browser, finished[0].reports / "latest" / "index.html", "axe", scheme=scheme)
+    assert barriers(page) == []
+    page.context.close()
+
+
+@pytest.fixture(scope="module")
+def two_scenarios(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of two scenarios and three variants, one step of which is invalid."""
+    root = tmp_path_factory.mktemp("two")
+    made = manifest(("native", "executor", "blocking"), ("read", "slow"))
+    folder = make_run_folder(root / "results", made.run_id)
+    folder.write_manifest(made)
+    for scenario in ("read", "slow"):
+        for name, top in (("native", 900), ("executor", 400), ("blocking", 100)):
+            for load in (100, 200, 400, 900, 1200):
+                late = (name, load) == ("executor", 200)
+                folder.append_step(
+                    step(
+                        name,
+                        load,
+                        p99=10 if load <= top else 400,
+                        scenario=scenario,
+                        valid=not late,
+                        reasons=(LATE,) if late else (),
+                    )
+                )
+    return write(folder, root / "reports").path
+
+
+def test_tables_sort_by_number_both_ways(browser: Any, two_scenarios: Path) -> None:
+    page = opened(browser, two_scenarios, "sorting")
+    table = page.locator("#matrix table")
+    header = table.locator("thead th").nth(1)
+    first = table.locator("tbody tr td:first-child")
+    header.get_by_role("button").click()
+    assert first.all_inner_texts() == ["blocking", "executor", "native"]
+    assert header.get_attribute("aria-sort") == "ascending"
+    header.get_by_role("button").press("Enter")
+    assert first.all_inner_texts() == ["native", "executor", "blocking"]
+    assert header.get_attribute("aria-sort") == "descending"
+    page.context.close()
+
+
+def test_filters_hide_scenarios_rows_and_lines(browser: Any, two_scenarios: Path) -> None:
+    page = opened(browser, two_scenarios, "filters")
+    lines = page.locator('#scenario-1 svg [data-variant="1"]')
+    rows = page.locator('#scenario-1 tr[data-variant="1"]')
+    assert lines.count() > 2
+    page.select_option("#by-scenario", "1")
+    assert not page.locator("#scenario-2").is_visible()
+    page.get_by_label("executor", exact=True).uncheck()
+    assert not any(each.is_visible() for each in [*lines.all(), *rows.all()])
+    assert page.locator('#matrix tr[data-variant="0"]').is_visible()
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function("!document.querySelector('#scenario-2').hidden")
+    assert page.locator('#matrix tr[data-variant="1"]').is_visible()
+    page.context.close()
+
+
+def test_a_pointer_near_a_marker_is_told_its_value(browser: Any, two_scenarios: Path) -> None:
+    page = opened(browser, two_scenarios, "hover")
+    marker = page.locator('#scenario-1 figure svg [data-variant="0"] use').first
+    marker.scroll_into_view_if_needed()
+    box = marker.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2)
+    assert page.locator("#tip").inner_text() == "native at 100/s: p99 10 ms"
+    page.mouse.move(5, 5)
+    assert not page.locator("#tip").is_visible()
+    page.context.close()
+
+
+def test_a_table_is_copied_as_markdown(browser: Any, two_scenarios: Path) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(two_scenarios.as_uri())
+    page.locator("#matrix button.copy").click()
+    page.wait_for_function("document.querySelector('#matrix button.copy').textContent === 'Copied'")
+    lines = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert lines[0] == "| capacity, requests/s | read | slow |"
+    assert lines[1] == "|---|---|---|"
+    assert lines[2].startswith("| native | 900/s (level")
+    assert len(lines) == 5
+    context.close()
+
+
+def test_without_javascript_everything_is_there_and_nothing_useless(
+    browser: Any, two_scenarios: Path
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(two_scenarios.as_uri())
+    assert page.locator("#filters").is_hidden()
+    assert page.locator("button.copy").count() == 0
+    assert page.locator("#scenario-2 figure svg").first.is_visible()
+    assert page.locator("#verdict .verdict").count() == 2
+    page.locator("summary").first.click()
+    assert page.locator("details table").first.is_visible()
+    context.close()
+
+
+def test_every_link_in_the_page_leads_somewhere(browser: Any, two_scenarios: Path) -> None:
+    page = opened(browser, two_scenarios, "links")
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('a[href^=\\'#\\']')]"
+            ".filter(a => !document.getElementById(a.hash.slice(1))).map(a => a.hash)"
+        )
+        == []
+    )
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)")
+    assert len(ids) == len(set(ids))
+    missing = [
+        href
+        for href in page.evaluate(
+            "[...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href'))"
+        )
+        if not href.startswith("#") and not (two_scenarios.parent / href).is_file()
+    ]
+    assert missing == []
+    page.context.close()
+
+
+def test_the_keyboard_reaches_filters_tables_and_folds(browser: Any, two_scenarios: Path) -> None:
+    page = opened(browser, two_scenarios, "keyboard")
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate("document.activeElement.className || document.activeElement.tagName")
+        )
+    assert {"A", "SELECT", "INPUT", "sort", "copy", "wide", "SUMMARY"} <= reached
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_prints_to_a4_without_a_cut_figure(
+    browser: Any, two_scenarios: Path, tmp_path: Path, scheme: str
+) -> None:
+    page = opened(browser, two_scenarios, "before-print", scheme=scheme)
+    pdf = page.pdf(format="A4", prefer_css_page_size=True)
+    (ARTIFACTS / f"report-{scheme}.pdf").write_bytes(pdf)
+    assert pdf.startswith(b"%PDF")
+    assert len(pdf) > 20_000
+    page.emulate_media(media="print")
+    # the printable height of A4 at 96 dots an inch, less the margins of 13 mm
+    page.set_viewport_size({"width": 695, "height": 1024})
+    tallest = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('figure')].map(f => f.offsetHeight))"
+    )
+    assert tallest < 1024
+    widest = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('figure svg, table')].map(f => f.scrollWidth))"
+    )
+    assert widest <= 695
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") in (
+        "rgb(255, 255, 255)",
+        "rgba(0, 0, 0, 0)",
+    )
+    page.context.close()
+
+
+def test_a_long_word_from_data_does_not_make_the_page_wider(
+    browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """A doubt may quote a command line, or a path, that has no place to break."""
+    bench = finished[0]
+    run = (bench.results / "latest").resolve()
+    copied = tmp_path / "results" / run.name
+    shutil.copytree(run, copied)
+    lines = (copied / "steps.jsonl").read_text().splitlines()
+    first = json.loads(lines[0]) | {
+        "valid": False,
+        "reasons": [{"kind": "other_run", "subject": "/" + "path" * 200}],
+    }
+    (copied / "steps.jsonl").write_text("\n".join([json.dumps(first), *lines[1:]]) + "\n")
+    written = write(RunFolder(copied), tmp_path / "reports")
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    page.goto(written.path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.close()
+
+
+def opened(browser: Any, path: Path, name: str, *, scheme: str = "light", width: int = 1100) -> Any:
+    """Open a page; fail on any message, error or request; keep a picture."""
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(path.resolve().as_uri())
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
+    assert problems == []
+    assert [url for url in requested if not url.startswith("data:")] == [path.resolve().as_uri()]
+    return page
+
+
+def test_a_comparison_opens_with_every_name_escaped(browser: Any, tmp_path: Path) -> None:
+    odd = '<script>alert("x")</script>'
+    one = Side(manifest(("a", odd), run_id="one"), steps_table([*climbs("a", 5), *climbs(odd, 6)]))
+    contrast = compare_sides(replace(one, variant="a"), replace(one, variant=odd))
+    again = compare_sides(replace(one, variant="a"), replace(one, variant="a"))
+    page = opened(browser, write_comparison([contrast, again], tmp_path), "compare")
+    assert page.locator("figure svg").count() == 2
+    assert page.locator("tbody tr").count() == 12
+    assert page.locator("script").count() == 0
+    assert odd in page.inner_text("h1")
+    assert barriers(page) == []
+
+
+def test_a_gates_page_shows_each_decision_and_its_verdict(browser: Any, tmp_path: Path) -> None:
+    made = result(cell("regress", confirmed=True), cell("inconclusive", strategy='<b>"odd"'))
+    path = tmp_path / "gate.html"
+    path.write_text(render_gate(made, has_report=False))
+    page = opened(browser, path, "gate")
+    assert "Gate: regress" in page.inner_text("h1")
+    assert page.locator("tbody tr").count() == 2
+    assert '<b>"odd"' in page.inner_text("table")
+    assert barriers(page) == []
+
+
+def test_the_history_opens_with_its_changes(browser: Any, tmp_path: Path) -> None:
+    found = all_series(history_runs(60), series(stepped(60, 35, 1.2)))
+    path = write_history(history_runs(60), found, ["a clock ran <backwards>"], tmp_path)
+    page = opened(browser, path, "history")
+    assert page.locator("#changes tbody tr").count() == 1
+    assert "rev7" in page.inner_text("#changes")
+    assert page.locator("#series figure").count() == 1
+    assert barriers(page) == []

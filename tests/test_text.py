@@ -1,0 +1,46 @@
+"""Numbers with no more digits than their interval warrants."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncdb_bench.text import counted, listed, markdown_cell, warranted, xml_text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "expected"),
+    [
+        (812.4, 700, 940, "810"),
+        (812.4, 400, 1300, "800"),
+        (20.53, 20.1, 20.9, "20.5"),
+        (0.1234, 0.12, 0.127, "0.123"),
+        (1234.5, 1230, 1240, "1,230"),
+        (5.0, None, None, "5"),
+        (5.0, 5.0, 5.0, "5"),
+        (3.0, 0.1, 90, "3"),
+    ],
+)
+def test_digits_follow_the_interval(
+    value: float, low: float | None, high: float | None, expected: str
+) -> None:
+    assert warranted(value, low, high) == expected
+
+
+@given(st.floats(1e-3, 1e6), st.floats(0.001, 0.9))
+def test_rounding_stays_within_the_interval(value: float, share: float) -> None:
+    low, high = value * (1 - share), value * (1 + share)
+    shown = float(warranted(value, low, high).replace(",", ""))
+    assert low - value * 0.01 <= shown <= high + value * 0.01
+
+
+def test_lists_and_counts_read_as_sentences() -> None:
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed([]) == ""
+    assert counted(1, "block") == "1 block"
+
+
+def test_texts_fit_their_formats() -> None:
+    assert markdown_cell("a|b\n<i>") == "a\\|b &lt;i>"
+    assert xml_text("a\x00b\ud800") == "a�b�"

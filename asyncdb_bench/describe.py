@@ -19,7 +19,7 @@ from asyncdb_bench.records.messages import DOOR, PROTOCOL, Describe, Description
 from asyncdb_bench.trial.host import git, versions
 
 
-def describe(question: Describe) -> Description:
+def description_of(question: Describe) -> Description:
     """Return the answer to a question.
 
     Raises
@@ -42,7 +42,7 @@ def main() -> int:
     """Answer one question."""
     try:
         question = msgspec.json.decode(sys.stdin.buffer.read(), type=Describe)
-        answer = describe(question)
+        answer = description_of(question)
     except (BenchError, msgspec.DecodeError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - read by the checkout that asks
         return 2

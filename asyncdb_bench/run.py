@@ -56,7 +56,7 @@ class Finished(Generic[S]):
     exit_code: int
 
 
-def run(
+def run_schedule(
     plan: Plan,
     places: Places,
     display: AbstractContextManager[Display],

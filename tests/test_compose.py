@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.services.program import answers, free_port
+from asyncdb_bench.services.program import free_port, is_listening
 from asyncdb_bench.services.running import RunningServices
 from tests.command_line import ROOT
 from tests.waiting import eventually
@@ -153,7 +153,7 @@ def test_every_command_runs_by_hand_as_it_stands(
     log = {name: tmp_path / f"{name}.log" for name in services}
     with ExitStack() as stack:
         stack.enter_context(running(app, log["app"], put))
-        assert eventually(lambda: answers(int(port)), 30), log["app"].read_text()
+        assert eventually(lambda: is_listening(int(port)), 30), log["app"].read_text()
         stack.enter_context(running(worker, log["worker"], put))
         request = urllib.request.Request(f"http://127.0.0.1:{port}/op/read", data=b'{"account": 7}')
         deadline = time.monotonic() + 30

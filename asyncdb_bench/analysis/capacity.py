@@ -34,7 +34,7 @@ class Capacity:
     open_ended: bool
 
 
-def capacity(steps: pd.DataFrame) -> Capacity:
+def capacity_of(steps: pd.DataFrame) -> Capacity:
     """Return the capacity of one variant in one scenario from its valid steps.
 
     Parameters
@@ -134,7 +134,7 @@ def capacities_by_block(steps: pd.DataFrame, objective_ms: float) -> dict[int, f
     """
     found = {}
     for block, rows in steps.groupby("block"):
-        own = capacity(rows)
+        own = capacity_of(rows)
         if own.rps > 0 and not own.open_ended and not undermining(rows, objective_ms):
             found[int(str(block))] = crossing(rows, own.rps, own.high, objective_ms)
     return found

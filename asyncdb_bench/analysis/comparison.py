@@ -10,7 +10,7 @@ import pandas as pd
 from asyncdb_bench.analysis.capacity import (
     Capacity,
     capacities_by_block,
-    capacity,
+    capacity_of,
     knee,
     undermining,
     uneven,
@@ -105,7 +105,7 @@ def _compare(
     records: Sequence[Step],
 ) -> Comparison:
     own = [end for end in ends if end.scenario == scenario]
-    capacities = {str(variant): capacity(rows) for variant, rows in steps.groupby("variant")}
+    capacities = {str(variant): capacity_of(rows) for variant, rows in steps.groupby("variant")}
     ranked = dict(sorted(capacities.items(), key=lambda each: -each[1].rps))
     load = common_load(steps)
     by_load = aggregate(steps)

@@ -17,7 +17,7 @@ FELT_MS = 10.0
 """A loop lag below it is no reason to choose otherwise."""
 
 
-def conditions(comparison: Comparison, best: Sequence[str]) -> tuple[str, ...]:
+def conditions_of(comparison: Comparison, best: Sequence[str]) -> tuple[str, ...]:
     """Return when the answer would change, a sentence each.
 
     Parameters

@@ -79,7 +79,7 @@ def make_map(
         for each, comparison in zip(scenarios, comparisons, strict=True)
         if each.cell and comparison.capacities
     )
-    return CrossoverMap(cells, tuple(sentences(cells, variants))) if cells else None
+    return CrossoverMap(cells, tuple(map_sentences(cells, variants))) if cells else None
 
 
 def _cell(scenario: PlannedScenario, comparison: Comparison, steps: pd.DataFrame) -> MapCell:
@@ -109,7 +109,7 @@ def lag_at(steps: pd.DataFrame, rps: float) -> float:
     return float(top.loop_lag_p99_ms.median())
 
 
-def sentences(cells: Sequence[MapCell], variants: Sequence[Variant]) -> list[str]:
+def map_sentences(cells: Sequence[MapCell], variants: Sequence[Variant]) -> list[str]:
     """Return who leads up to which query time, for the fewest rows, and in how many cells.
 
     Parameters

@@ -93,7 +93,7 @@ def _against(
         return Standing(None, None, None, level=False)
     shared = sorted(tops.keys() & others.keys())
     if len(shared) > 1:
-        logs = statistics.log_ratios([tops[b] for b in shared], [others[b] for b in shared])
+        logs = statistics.paired_logs([tops[b] for b in shared], [others[b] for b in shared])
         return _over_blocks(logs, noise)
     low = other.low / top.high if top.high else None
     high = other.high / top.low if other.high is not None and top.low else None

@@ -43,7 +43,7 @@ def steps_compared(
             yield comparison.scenario, variant, own
 
 
-def resources(
+def resource_rows(
     records: Sequence[Step], comparisons: Sequence[Comparison]
 ) -> dict[str, list[dict[str, Any]]]:
     """Return what each role used at the common load, by scenario; means over blocks."""

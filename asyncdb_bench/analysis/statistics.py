@@ -147,7 +147,7 @@ def paired_effect(
     """
     from scipy.stats import ttest_1samp
 
-    logs = log_ratios(base, head)
+    logs = paired_logs(base, head)
     if len(logs) < 2:
         return Effect(len(logs), _exp(float(np.mean(logs))))
     with np.errstate(all="ignore"):
@@ -210,7 +210,7 @@ def _logs(values: Sequence[float]) -> NDArray[np.float64]:
     return logs
 
 
-def log_ratios(base: Sequence[float], head: Sequence[float]) -> NDArray[np.float64]:
+def paired_logs(base: Sequence[float], head: Sequence[float]) -> NDArray[np.float64]:
     """Return log(head / base) block by block; raises as :func:`paired_effect`."""
     if len(base) != len(head):
         raise ValueError(f"{len(base)} blocks of the one, {len(head)} of the other: no pairs")

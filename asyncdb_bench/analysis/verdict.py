@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from asyncdb_bench.analysis.capacity import Capacity, amount
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.conditions import NOTABLE, conditions
+from asyncdb_bench.analysis.conditions import NOTABLE, conditions_of
 from asyncdb_bench.analysis.ranking import SINGLE_BLOCK_RATIO, leaders
 from asyncdb_bench.records.sentences import sentence
 from asyncdb_bench.text import listed, number, warranted
@@ -75,7 +75,7 @@ def decide(comparison: Comparison, blocks: int) -> Verdict:
         sureness=_sureness(blocks, comparison, shaky),
         sound=not shaky,
         others=tuple(others),
-        conditions=conditions(comparison, best),
+        conditions=conditions_of(comparison, best),
         badges=_badges(blocks, comparison, shaky),
     )
 

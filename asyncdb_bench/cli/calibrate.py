@@ -11,7 +11,7 @@ import typer
 from asyncdb_bench.cli.options import FolderOptions
 
 
-def calibrate(
+def calibrate_verb(
     folders: FolderOptions,
     cpus: Annotated[str, typer.Option(help="auto, off, or cores as 0-1/2/3")] = "auto",
     gate: Annotated[bool, typer.Option("--gate", help="measure how often the gate errs")] = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 
-def check(
+def check_verb(
     name: Annotated[str, typer.Argument(help="a strategy or a scenario, with knobs if you like")],
 ) -> None:
     """Run the conformance suite on a strategy or a scenario."""

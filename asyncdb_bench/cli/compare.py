@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 STYLES = {"faster": "green", "slower": "red", "invalid": "red", "inconclusive": "yellow"}
 
 
-def compare(
+def compare_verb(
     folders: FolderOptions,
     base: Annotated[str, typer.Argument(help="a run, RUN/VARIANT, or a variant of --run")],
     heads: Annotated[list[str], typer.Argument(help="likewise; each is judged against the first")],

@@ -17,13 +17,13 @@ from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.records.run_folder import read_calibration
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
-from asyncdb_bench.services.program import answers
+from asyncdb_bench.services.program import is_listening
 from asyncdb_bench.trial.host import describe_machine, fingerprint
 
 REDIS_PORT = 6379
 
 
-def doctor() -> None:
+def doctor_verb() -> None:
     """Say what was found on this machine, what will be used, and what is missing."""
     raise typer.Exit(print_findings(os.environ))
 
@@ -109,7 +109,7 @@ def _calibration() -> None:
 
 
 def _redis() -> None:
-    running = answers(REDIS_PORT)
+    running = is_listening(REDIS_PORT)
     found = "runs on its standard port" if running else "not running on its standard port"
     _line("Redis", found, "not used; BROKER_URL=redis://127.0.0.1:6379/0 would" if running else "")
 

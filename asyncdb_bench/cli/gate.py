@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 STYLES = {"regress": "red", "invalid": "red", "inconclusive": "yellow", "improve": "green"}
 
 
-def gate(
+def gate_verb(
     request: RequestOptions,
     folders: FolderOptions,
     base: Annotated[str, typer.Option(help="revision that this checkout is measured against")] = "",
@@ -52,7 +52,7 @@ def gate(
     else:
         profile = request.profile or "gate"
         choices = replace(request, profile=profile, blocks=blocks, deployment=False).choices()
-        ended = gating.gate(
+        ended = gating.run_gate(
             choices,
             base,
             rules,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from asyncdb_bench.run import Places
 
 
-def history(
+def history_verb(
     folders: FolderOptions,
     action: Annotated[str, typer.Argument(help="show, or import")] = "show",
     folder: Annotated[

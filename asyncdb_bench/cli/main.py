@@ -34,18 +34,18 @@ app = typer.Typer(
     help="Measure how a Tornado application should call its SQL database.",
 )
 VERBS: dict[str, Callable[..., None]] = {
-    "run": run.run,
-    "plan": plan.plan,
+    "run": run.run_verb,
+    "plan": plan.plan_verb,
     "list": listing.list_all,
-    "check": check.check,
-    "new": new.new,
-    "doctor": doctor.doctor,
-    "calibrate": calibrate.calibrate,
-    "serve": serve.serve,
-    "gate": gate.gate,
-    "compare": compare.compare,
-    "history": history.history,
-    "report": report.report,
+    "check": check.check_verb,
+    "new": new.new_verb,
+    "doctor": doctor.doctor_verb,
+    "calibrate": calibrate.calibrate_verb,
+    "serve": serve.serve_verb,
+    "gate": gate.gate_verb,
+    "compare": compare.compare_verb,
+    "history": history.history_verb,
+    "report": report.report_verb,
 }
 for name, verb in VERBS.items():
     app.command(name)(flattened(verb))

@@ -10,7 +10,7 @@ import typer
 FOLDERS = {"strategy": "strategies", "scenario": "scenarios"}
 
 
-def new(
+def new_verb(
     kind: Annotated[str, typer.Argument(help="strategy or scenario")],
     name: Annotated[str, typer.Argument(help="lower case, as it will be asked for")],
 ) -> None:

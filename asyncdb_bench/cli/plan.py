@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncdb_bench.cli.options import RequestOptions
 
 
-def plan(request: RequestOptions) -> None:
+def plan_verb(request: RequestOptions) -> None:
     """Print what would run, how long it takes, and all that is wrong with the request."""
     from asyncdb_bench.cli import terminal
     from asyncdb_bench.plan.planner import make_plan

@@ -10,7 +10,7 @@ import typer
 from asyncdb_bench.cli.options import FolderOptions
 
 
-def report(
+def report_verb(
     folders: FolderOptions,
     runs: Annotated[list[str] | None, typer.Argument(help="run ids (default: latest)")] = None,
     show: Annotated[bool, typer.Option("--open", help="open it in the browser")] = False,

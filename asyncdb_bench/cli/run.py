@@ -9,13 +9,13 @@ import typer
 from asyncdb_bench.cli.options import FolderOptions, RequestOptions
 
 
-def run(request: RequestOptions, folders: FolderOptions) -> None:
+def run_verb(request: RequestOptions, folders: FolderOptions) -> None:
     """Measure, and write the report."""
     from asyncdb_bench.cli import terminal
     from asyncdb_bench.cli.progress import make_progress
     from asyncdb_bench.plan.planner import make_plan
     from asyncdb_bench.plan.profiles import read_profiles
-    from asyncdb_bench.run import run as run_schedule
+    from asyncdb_bench.run import run_schedule
     from asyncdb_bench.trial.schedule_loop import PlanSchedule
 
     plan = make_plan(request.choices(), read_profiles())

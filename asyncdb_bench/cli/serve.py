@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 
-def serve(
+def serve_verb(
     strategy: Annotated[str, typer.Argument(help="a strategy, with knobs if you like")],
     scenario: Annotated[str, typer.Option(help="whose operations to serve")] = "mixed",
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",

@@ -80,11 +80,10 @@ class DriverStrategy(PooledStrategy[P]):
         """Run the operation in one transaction of one connection."""
         # a request that is not sampled notes its phases, too, and they are dropped
         phases = current.get() or Phases()
-        asked = monotonic_ns()
         try:
-            async with self.acquire() as connection:
+            # what a pool does to a connection that is given back, it does in the database
+            async with Timed(self.acquire(), phases, "pool") as connection:
                 since = monotonic_ns()
-                phases.pool += since - asked
                 self.in_use += 1
                 try:
                     return await self._in_transaction(connection, operation, params, phases)
@@ -125,25 +124,36 @@ class DriverStrategy(PooledStrategy[P]):
 
 
 class Timed:
-    """Notes what a transaction's begin and end take as time in the database."""
+    """A context whose entry and exit are noted as time of a request's phases.
 
-    def __init__(self, transaction: AbstractAsyncContextManager[Any], phases: Phases) -> None:
-        self.transaction = transaction
+    Parameters
+    ----------
+    context : of a connection or a transaction.
+    phases : of the request.
+    entry : the phase in which it is entered; it is left in `database`.
+    """
+
+    def __init__(
+        self, context: AbstractAsyncContextManager[Any], phases: Phases, entry: str = "database"
+    ) -> None:
+        self.context = context
         self.phases = phases
+        self.entry = entry
 
-    async def __aenter__(self) -> None:
-        """Begin."""
+    async def __aenter__(self) -> Any:
+        """Enter."""
         began = monotonic_ns()
         try:
-            await self.transaction.__aenter__()
+            return await self.context.__aenter__()
         finally:
-            self.phases.database += monotonic_ns() - began
+            spent = getattr(self.phases, self.entry) + monotonic_ns() - began
+            setattr(self.phases, self.entry, spent)
 
     async def __aexit__(self, *failure: Any) -> bool | None:
-        """Commit or roll back."""
+        """Leave."""
         began = monotonic_ns()
         try:
-            return await self.transaction.__aexit__(*failure)
+            return await self.context.__aexit__(*failure)
         finally:
             self.phases.database += monotonic_ns() - began
 

@@ -50,10 +50,23 @@ class PooledStrategy(Strategy[P]):
         return {"connections": cls.budget(knobs)}
 
 
-class SessionStrategy(PooledStrategy[P]):
+class EngineStrategy(PooledStrategy[P]):
+    """A pooled strategy on a SQLAlchemy engine, blocking or async."""
+
+    driver: ClassVar[str]
+    """``"asyncpg"`` or ``"psycopg"``."""
+    engine: Any = None
+
+    def gauges(self) -> dict[str, float]:
+        """Return how many connections of the pool are checked out."""
+        pool: Any = self.engine.pool if self.engine is not None else None
+        return {"pool_in_use": pool.checkedout()} if pool is not None else {}
+
+
+class SessionStrategy(EngineStrategy[P]):
     """Blocking SQLAlchemy; a subclass writes :meth:`run`, which says where `execute` runs."""
 
-    driver: ClassVar[str] = "psycopg"
+    driver = "psycopg"
     packages = ("tornado", "sqlalchemy", "psycopg[binary]")
     engine: Engine | None = None
 
@@ -77,17 +90,10 @@ class SessionStrategy(PooledStrategy[P]):
         if self.engine is not None:
             self.engine.dispose()
 
-    def gauges(self) -> dict[str, float]:
-        """Return how many connections of the pool are checked out."""
-        pool: Any = self.engine.pool if self.engine is not None else None
-        return {"pool_in_use": pool.checkedout()} if pool is not None else {}
 
-
-class AsyncSessionStrategy(PooledStrategy[P]):
+class AsyncSessionStrategy(EngineStrategy[P]):
     """SQLAlchemy's `AsyncSession`; a subclass names its `driver` and is done."""
 
-    driver: ClassVar[str]
-    """``"asyncpg"`` or ``"psycopg"``."""
     engine: AsyncEngine | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -120,8 +126,3 @@ class AsyncSessionStrategy(PooledStrategy[P]):
         """Close the pool."""
         if self.engine is not None:
             await self.engine.dispose()
-
-    def gauges(self) -> dict[str, float]:
-        """Return how many connections of the pool are checked out."""
-        pool: Any = self.engine.pool if self.engine is not None else None
-        return {"pool_in_use": pool.checkedout()} if pool is not None else {}

@@ -32,7 +32,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     protocol: int = 1
 
 
-class Work(Config, frozen=True, kw_only=True):
+class WorkConfig(Config, frozen=True, kw_only=True):
     """What the application and its workers run.
 
     Parameters
@@ -55,7 +55,7 @@ class Work(Config, frozen=True, kw_only=True):
     fault: Fault | None = None
 
 
-class AppConfig(Work, frozen=True, kw_only=True):
+class AppConfig(WorkConfig, frozen=True, kw_only=True):
     """What the application is started with.
 
     Parameters
@@ -75,7 +75,7 @@ class AppConfig(Work, frozen=True, kw_only=True):
     gc_freeze: bool = True
 
 
-class WorkerConfig(Work, frozen=True, kw_only=True):
+class WorkerConfig(WorkConfig, frozen=True, kw_only=True):
     """What an extra process of a strategy is started with; `part` are its own options."""
 
     part: dict[str, Any]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from asyncdb_bench.analysis import statistics
-from asyncdb_bench.analysis.capacity import capacities_by_block, capacity
+from asyncdb_bench.analysis.capacity import capacities_by_block, capacity_of
 from asyncdb_bench.analysis.statistics import Effect
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 
@@ -119,7 +119,7 @@ def reference_load(base: pd.DataFrame, head: pd.DataFrame) -> float | None:
     if not most:
         return None
     shared = [load for load, count in counts.items() if count > most / 2]
-    half = capacity(base).rps / 2
+    half = capacity_of(base).rps / 2
     below = [load for load in shared if load <= half * 1.001]
     return float(max(below) if below else min(shared))
 

@@ -39,7 +39,7 @@ from asyncdb_bench.regression.gate_schedule import GateSchedule, blocks_that_fit
 from asyncdb_bench.regression.pages import render_gate
 from asyncdb_bench.regression.pairs import Pair, pairs_of
 from asyncdb_bench.regression.sides import contrasts
-from asyncdb_bench.run import Finished, Places, note_schedule, run
+from asyncdb_bench.run import Finished, Places, note_schedule, run_schedule
 from asyncdb_bench.trial.schedule_loop import Display
 
 CODES = {
@@ -72,7 +72,7 @@ class Gated:
     folder: RunFolder | None = None
 
 
-def gate(
+def run_gate(
     choices: Choices,
     base: str,
     rules: Rules,
@@ -106,7 +106,7 @@ def gate(
     with checked_out(base, say) as folder:
         prepared = prepare(plan, choices, folder, rules)
         figures = fitted(plan, len(prepared.heads), rules, say)
-        finished = run(
+        finished = run_schedule(
             prepared.plan,
             places,
             make_display(prepared.plan),

@@ -26,7 +26,7 @@ from asyncdb_bench.regression.error_rate_schedule import (
     fault_words,
 )
 from asyncdb_bench.regression.error_rates import Rate, false_alarms, power, rates_markdown
-from asyncdb_bench.run import Places, run
+from asyncdb_bench.run import Places, run_schedule
 from asyncdb_bench.trial.schedule_loop import Display
 
 DECIDED = ("p50_ms", "p95_ms", "cpu_ms_per_request")
@@ -66,7 +66,9 @@ def calibrate_gate(
         trials=order(likely, plan.scenarios, blocks, plan.seed),
     )
     display = make_display(plan)
-    return run(plan, places, display, lambda p: ErrorRateSchedule(p, blocks), command).folder
+    return run_schedule(
+        plan, places, display, lambda p: ErrorRateSchedule(p, blocks), command
+    ).folder
 
 
 def rates_of(folder: RunFolder, rules: Rules) -> list[Rate]:

@@ -20,8 +20,8 @@ from asyncdb_bench.regression.wording import (
     effect_words,
 )
 from asyncdb_bench.report.drawing import Drawing, svg_markup
-from asyncdb_bench.report.figures.forest import forest
-from asyncdb_bench.report.figures.series_line import series_line
+from asyncdb_bench.report.figures.forest import forest_figure
+from asyncdb_bench.report.figures.series_line import history_line
 from asyncdb_bench.report.page import templates
 from asyncdb_bench.text import percent, probability, signed
 
@@ -63,7 +63,7 @@ def render_comparison(contrasts: Sequence[Contrast]) -> str:
     """Return a comparison as one self-contained HTML page."""
     figures = [
         {
-            scenario: forest(effect_rows(effects), f"{scenario}-{place}", 1 + TIE)
+            scenario: forest_figure(effect_rows(effects), f"{scenario}-{place}", 1 + TIE)
             for scenario, effects in each.effects.items()
         }
         for place, each in enumerate(contrasts)
@@ -88,7 +88,7 @@ def render_gate(result: GateResult, *, has_report: bool) -> str:
         "gate.html.j2",
         result=result,
         by_scenario=by_scenario,
-        figures={n: forest(decision_rows(own), n, band) for n, own in by_scenario.items()},
+        figures={n: forest_figure(decision_rows(own), n, band) for n, own in by_scenario.items()},
         sentence=SENTENCES[result.verdict],
         words=decision_words,
         has_report=has_report,
@@ -126,4 +126,4 @@ def _drawn(series: FigureSeries, place: int) -> Drawing:
     changes = [(change.at, change.machine) for change in series.changes]
     counted = f"{len(changes)} change points" if changes else "no change point"
     words = f"{series.title} over {len(series.values)} runs, {unit}; {counted}"
-    return series_line(series.values, changes, unit, words, f"series-{place}")
+    return history_line(series.values, changes, unit, words, f"series-{place}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from asyncdb_bench.analysis.capacity import capacity
+from asyncdb_bench.analysis.capacity import capacity_of
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.regression.decision import (
@@ -87,7 +87,7 @@ def focus(carried: float) -> tuple[float, ...]:
 
 def pilot_capacity(steps: pd.DataFrame) -> float:
     """Return what a pilot carried, 1/s: where an interval says nothing, the middle of its rungs."""
-    found = capacity(steps)
+    found = capacity_of(steps)
     if found.rps <= 0:
         return 0.0
     return (found.rps * found.high) ** 0.5 if found.high else found.rps

@@ -99,7 +99,7 @@ def render_report(
         figures=figures,
         curves_over=findings.curves_over,
         fairness=accounts.fairness(manifest, steps, records, ends),
-        resources=accounts.resources(records, comparisons),
+        resources=accounts.resource_rows(records, comparisons),
         waited=accounts.waited(records, comparisons),
         felt=accounts.felt(records, comparisons),
         outages=[step for step in records if step.outages],

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.records.plan import Broker
 from asyncdb_bench.records.run import ServiceInfo
-from asyncdb_bench.services.program import Program, answers, free_port
+from asyncdb_bench.services.program import Program, free_port, is_listening
 
 RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/opt/rabbitmq/sbin")
 
@@ -207,7 +207,7 @@ def _ready(
     program: Program, broker: Broker, port: int, source: str, helper: Program | None = None
 ) -> BrokerServer:
     def ready() -> bool:
-        if not answers(port):
+        if not is_listening(port):
             return False
         with contextlib.suppress(Exception):
             _state(broker)

@@ -16,7 +16,7 @@ from typing import Any
 from asyncdb_bench.contract.scenario import Data
 from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.records.run import ServiceInfo
-from asyncdb_bench.services.program import Program, answers, free_port, unprivileged
+from asyncdb_bench.services.program import Program, free_port, is_listening, unprivileged
 
 USER = "bench"
 SETTINGS = {
@@ -258,7 +258,7 @@ def start_embedded(folder: Path, logs: Path, prefix: str) -> Postgres:
     )
     server = Postgres(f"postgresql://{USER}@127.0.0.1:{port}/postgres", prefix, source, program)
     try:
-        program.wait_ready(lambda: answers(port) and _accepts(server), 20)
+        program.wait_ready(lambda: is_listening(port) and _accepts(server), 20)
     except BaseException:
         program.stop()
         raise

@@ -105,7 +105,7 @@ def free_port() -> int:
     return port
 
 
-def answers(port: int, timeout_s: float = 0.5) -> bool:
+def is_listening(port: int, timeout_s: float = 0.5) -> bool:
     """Return whether something listens on a port of loopback."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout_s):
         return True

@@ -34,14 +34,14 @@ def check_strategy(spec: Spec, budget: int = 4) -> Iterator[Finding]:
     ServiceError : a service could not start.
     """
     variant = make_variant(spec, budget)
-    with own_services(
+    with check_services(
         with_broker=bool(variant.brokers), with_store=variant.needs_store
     ) as services:
         yield from findings_of(variant, services)
 
 
 @contextmanager
-def own_services(
+def check_services(
     *, with_broker: bool = False, with_store: bool = False
 ) -> Iterator[RunningServices]:
     """Start services for a check, and stop them afterwards."""

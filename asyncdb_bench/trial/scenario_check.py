@@ -15,7 +15,7 @@ from asyncdb_bench.contract.operation import drive
 from asyncdb_bench.contract.scenario import Scenario, Workload
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import Spec
-from asyncdb_bench.trial.conformance import own_services
+from asyncdb_bench.trial.conformance import check_services
 from asyncdb_bench.trial.conformance_checks import TIMEOUT_S, Finding, require
 
 DRAWS = 20
@@ -37,13 +37,13 @@ def check_scenario(spec: Spec) -> Iterator[Finding]:
         "Equal seeds draw equal parameters, of the declared types",
         lambda: parameters_repeat(scenario, workload),
     )
-    with own_services() as services:
+    with check_services() as services:
         database = services.clone(workload.data, f"scenario_{time.time_ns()}")
         try:
             for name in scenario.mix():
                 yield _finding(
                     f"{name}: right answers are accepted, wrong ones are not, rows are as declared",
-                    functools.partial(answers, scenario, workload, name, database),
+                    functools.partial(check_answers, scenario, workload, name, database),
                 )
         finally:
             services.drop(database)
@@ -76,7 +76,7 @@ def parameters_repeat(scenario: Scenario[Any], workload: Workload) -> None:
             msgspec.json.decode(body, type=workload.operations[name].params_type)
 
 
-def answers(scenario: Scenario[Any], workload: Workload, name: str, database: str) -> None:
+def check_answers(scenario: Scenario[Any], workload: Workload, name: str, database: str) -> None:
     """Run an operation through a plain session and check what it says of its answers."""
     from sqlalchemy.orm import Session
 

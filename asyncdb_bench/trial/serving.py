@@ -75,7 +75,7 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
         if serving.attached:
             services = attached_services(with_broker=bool(variant.brokers))
         else:
-            services = stack.enter_context(own_services(variant, logs, say))
+            services = stack.enter_context(variant_services(variant, logs, say))
         processes = stack.enter_context(launched(launch, services, logs))
         say(_usage(variant, scenario, f"http://{serving.host}:{processes.port}"))
         while all(app.popen.poll() is None for app in processes.apps):
@@ -83,7 +83,7 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
 
 
 @contextmanager
-def own_services(variant: Variant, logs: Path, say: Say) -> Iterator[RunningServices]:
+def variant_services(variant: Variant, logs: Path, say: Say) -> Iterator[RunningServices]:
     """Start what the strategy needs.
 
     Raises

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from asyncdb_bench.analysis.capacity import capacity, undermining
+from asyncdb_bench.analysis.capacity import capacity_of, undermining
 from asyncdb_bench.analysis.comparison import common_load, compare_scenarios
 from asyncdb_bench.analysis.curves import Wanted, percentile_curves
 from asyncdb_bench.analysis.tables import aggregate, steps_table
@@ -28,21 +28,21 @@ def climb(variant: str, holds_until: float, loads: tuple[float, ...], **changes:
 
 
 def test_capacity_is_the_highest_load_that_held_and_its_bounds_are_the_ladders() -> None:
-    found = capacity(steps_table(climb("native", 300, (100, 200, 300, 400))))
+    found = capacity_of(steps_table(climb("native", 300, (100, 200, 300, 400))))
     assert found.rps == pytest.approx(300)
     assert (found.low, found.high) == (300, 400)
     assert not found.open_ended
 
 
 def test_a_ladder_that_ended_first_leaves_the_capacity_open() -> None:
-    found = capacity(steps_table(climb("native", 300, (100, 200, 300))))
+    found = capacity_of(steps_table(climb("native", 300, (100, 200, 300))))
     assert found.rps == pytest.approx(300)
     assert found.high is None
     assert found.open_ended
 
 
 def test_a_variant_that_carried_nothing_has_no_capacity() -> None:
-    found = capacity(steps_table(climb("native", 0, (100,))))
+    found = capacity_of(steps_table(climb("native", 0, (100,))))
     assert (found.rps, found.low, found.high) == (0, 0, 100)
 
 
@@ -52,7 +52,7 @@ def test_an_invalid_step_never_counts_as_carried() -> None:
         step(offered=200, valid=False, reasons=(LATE,)),
         step(offered=300, p99=400),
     ]
-    assert capacity(steps_table(steps)).rps == pytest.approx(100)
+    assert capacity_of(steps_table(steps)).rps == pytest.approx(100)
 
 
 def test_over_blocks_capacity_has_an_interval() -> None:
@@ -61,7 +61,7 @@ def test_over_blocks_capacity_has_an_interval() -> None:
         for block, top in enumerate((300, 400, 300))
         for each in climb("native", top, (300, 400, 500), block=block)
     ]
-    found = capacity(steps_table(steps))
+    found = capacity_of(steps_table(steps))
     assert list(found.per_block) == [300, 400, 300]
     assert 300 < found.rps < 400
     assert found.high is not None

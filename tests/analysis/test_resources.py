@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncdb_bench.analysis.comparison import compare_scenarios
-from asyncdb_bench.analysis.resources import resources, steps_compared
+from asyncdb_bench.analysis.resources import resource_rows, steps_compared
 from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.records.step import Percentiles, Usage
 from tests.factories import LATE, manifest, step
@@ -30,7 +30,7 @@ def test_an_invalid_block_is_in_no_account() -> None:
     comparisons = compare_scenarios(manifest(("native",)), steps_table(steps), [], steps)
     ((_, _, own),) = steps_compared(steps, comparisons)
     assert [each.block for each in own] == [0, 2]
-    (row,) = resources(steps, comparisons)["read"]
+    (row,) = resource_rows(steps, comparisons)["read"]
     assert row["cpu"]["app"] == pytest.approx(1.5)
     assert comparisons[0].phases["native"]["database"] == pytest.approx(6.0)
     assert comparisons[0].rows.loc["native"].cpu_ms_per_request == pytest.approx(2**0.5)

@@ -216,9 +216,9 @@ def test_a_strategy_that_does_not_start_is_reported_and_the_rest_goes_on(
 
 
 def test_services_that_run_already_are_used_and_left_clean(bench: Bench) -> None:
-    from asyncdb_bench.services.program import answers
+    from asyncdb_bench.services.program import is_listening
 
-    if not (answers(5432) and answers(5672)):
+    if not (is_listening(5432) and is_listening(5672)):
         pytest.skip("PostgreSQL and RabbitMQ do not run on their standard ports")
     urls: dict[str, Any] = {
         "DATABASE_URL": "postgresql://postgres@127.0.0.1:5432/postgres",

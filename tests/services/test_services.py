@@ -18,7 +18,7 @@ from asyncdb_bench.contract.data.accounts import StandardData
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
-from asyncdb_bench.services.program import GUARD, answers
+from asyncdb_bench.services.program import GUARD, is_listening
 from asyncdb_bench.services.running import RunningServices
 from tests.waiting import eventually
 
@@ -61,7 +61,7 @@ def test_the_embedded_server_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_server_given_by_url_keeps_nothing_of_ours(tmp_path: Path) -> None:
-    if not answers(5432):
+    if not is_listening(5432):
         pytest.skip("no PostgreSQL on its standard port")
     prefix = f"asyncdb_bench_test_{time.time_ns()}"
     environment = {"DATABASE_URL": os.environ.get("DATABASE_URL", LOCAL)}

@@ -26,7 +26,7 @@ DRAIN_S = 0.25
 OnResult = Callable[[str, dict[str, Any]], None]
 
 
-class Results(Protocol):
+class ResultWay(Protocol):
     """One way for results to come back."""
 
     @property
@@ -194,7 +194,7 @@ class QueuePerTask:
         self.on_result(reply["task_id"], reply)
 
 
-def make_results(options: QueueOptions, reply_to: str, on_result: OnResult) -> Results:
+def make_results(options: QueueOptions, reply_to: str, on_result: OnResult) -> ResultWay:
     """Return the way that the options name."""
     if options.results == "amqp":
         return QueuePerTask(options, on_result)

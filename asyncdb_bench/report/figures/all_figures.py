@@ -16,12 +16,12 @@ from asyncdb_bench.records.plan import PlannedScenario
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.report.axes import Looks
 from asyncdb_bench.report.drawing import STYLE, Drawing
-from asyncdb_bench.report.figures.bars import capacity, phases
-from asyncdb_bench.report.figures.latency import latency, loop
+from asyncdb_bench.report.figures.bars import capacity_bars, phases
+from asyncdb_bench.report.figures.latency import latency_figure, loop_lag_figure
 from asyncdb_bench.report.figures.maps import crossover, knob_curve
 from asyncdb_bench.report.figures.over_time import course
 from asyncdb_bench.report.figures.spread import blocks
-from asyncdb_bench.report.figures.tail import percentiles
+from asyncdb_bench.report.figures.tail import percentile_figure
 
 Curves = Mapping[tuple[str, str], PercentileCurve]
 MAP = ""
@@ -87,15 +87,15 @@ def _of_one(
     looks: Looks,
 ) -> dict[str, Drawing]:
     """Draw one scenario's figures, in the order of the page."""
-    found: dict[str, Drawing | None] = {"latency": latency(each, asked, looks)}
+    found: dict[str, Drawing | None] = {"latency": latency_figure(each, asked, looks)}
     if curves:
-        found["percentiles"] = percentiles(each, curves, looks)
+        found["percentiles"] = percentile_figure(each, curves, looks)
     if each.phases:
         found["phases"] = phases(each, looks)
     if each.by_load.loop_lag_p99_ms.notna().any():
-        found["loop"] = loop(each, asked, looks)
+        found["loop"] = loop_lag_figure(each, asked, looks)
     if felt:
         found["course"] = course(felt, each.scenario, each.common_rps or 0, looks)
     found["blocks"] = blocks(each, steps, looks)
-    found["capacity"] = capacity(each, looks)
+    found["capacity"] = capacity_bars(each, looks)
     return {name: drawing for name, drawing in found.items() if drawing is not None}

@@ -72,7 +72,7 @@ def phases(comparison: Comparison, looks: Looks) -> Drawing:
     return drawing(figure, f"phases-{comparison.scenario}", text, FigureData(columns, rows), hover)
 
 
-def capacity(comparison: Comparison, looks: Looks) -> Drawing:
+def capacity_bars(comparison: Comparison, looks: Looks) -> Drawing:
     """Draw capacities as bars with their bounds, and the ceiling by theory beside each."""
     names = list(comparison.capacities)[::-1]
     figure = Figure(figsize=(8, 1.1 + 0.42 * len(names)), layout="constrained")

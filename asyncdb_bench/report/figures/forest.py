@@ -34,7 +34,7 @@ class ForestRow:
     verdict: str
 
 
-def forest(rows: Sequence[ForestRow], scenario: str, band: float) -> Drawing | None:
+def forest_figure(rows: Sequence[ForestRow], scenario: str, band: float) -> Drawing | None:
     """Draw ratios; to the right head is worse, whatever the figure.
 
     Parameters

@@ -18,7 +18,7 @@ from asyncdb_bench.text import number
 SIZE = (8, 4.2)
 
 
-def latency(comparison: Comparison, asked: PlannedScenario, looks: Looks) -> Drawing:
+def latency_figure(comparison: Comparison, asked: PlannedScenario, looks: Looks) -> Drawing:
     """Draw p99 and p50 latency against offered load, with objective, knees and capacities."""
     table = comparison.by_load
     figure = Figure(figsize=SIZE, layout="constrained")
@@ -55,7 +55,7 @@ def latency(comparison: Comparison, asked: PlannedScenario, looks: Looks) -> Dra
     return drawing(figure, f"latency-{asked.label}", text, _data(table, _LATENCY), hover)
 
 
-def loop(comparison: Comparison, asked: PlannedScenario, looks: Looks) -> Drawing:
+def loop_lag_figure(comparison: Comparison, asked: PlannedScenario, looks: Looks) -> Drawing:
     """Draw what others feel of the loop: its lag from inside, a probe's latency from outside."""
     table = comparison.by_load
     figure = Figure(figsize=(8, 3.6), layout="constrained")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from asyncdb_bench.report.drawing import COLOURS, STYLE, Drawing, drawing
 
 
-def series_line(
+def history_line(
     values: Sequence[float],
     changes: Sequence[tuple[int, bool]],
     unit: str,

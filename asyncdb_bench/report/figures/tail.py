@@ -16,7 +16,7 @@ from asyncdb_bench.text import number
 TOLD = (0.5, 0.9, 0.95, 0.99, 0.999, 0.9999)
 
 
-def percentiles(
+def percentile_figure(
     comparison: Comparison, curves: Mapping[str, PercentileCurve], looks: Looks
 ) -> Drawing:
     """Draw latency against percentile, corrected (solid) and raw (dotted)."""

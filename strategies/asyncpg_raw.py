@@ -12,17 +12,16 @@ class AsyncpgRaw(DriverStrategy[PoolKnobs]):
 
     name = "asyncpg_raw"
     summary = "asyncpg's own pool; statements compiled once, no engine, no session"
-    packages = ("tornado", "sqlalchemy", "asyncpg")
     driver = "asyncpg"
 
     async def open_pool(self, url: str, size: int, **options: Any) -> Any:
-        """Make a pool that connects when a connection is first wanted."""
+        """Make a pool that connects on demand and sends no statements of its own."""
         from asyncpg import create_pool
 
-        return await create_pool(url, min_size=0, max_size=size, **options)
+        return await create_pool(url, min_size=0, max_size=size, reset=self.no_reset, **options)
 
     def acquire(self) -> Any:
-        """Take a connection; asyncpg resets it when it is given back."""
+        """Take a connection."""
         return self.pool.acquire(timeout=self.context.timeout_s)
 
     def transaction(self, connection: Any) -> Any:

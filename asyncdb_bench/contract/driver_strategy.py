@@ -7,7 +7,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from asyncdb_bench.contract.engine import connect_arguments, connection_target, unavailable_state
+from asyncdb_bench.contract.engine import (
+    DISTRIBUTIONS,
+    connect_arguments,
+    connection_target,
+    unavailable_state,
+)
 from asyncdb_bench.contract.operation import Operation, Params, drive_async
 from asyncdb_bench.contract.session_strategies import P, PooledStrategy
 from asyncdb_bench.contract.timing import Phases, current
@@ -31,6 +36,12 @@ class DriverStrategy(PooledStrategy[P]):
     """``"asyncpg"`` (numbered parameters, a tuple) or ``"psycopg"`` (named ones, a dict)."""
     pool: Any = None
     in_use = 0
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let `packages` follow from the driver, where the subclass does not say."""
+        super().__init_subclass__(**options)
+        if "driver" in vars(cls) and "packages" not in vars(cls):
+            cls.packages = ("tornado", "sqlalchemy", DISTRIBUTIONS.get(cls.driver, cls.driver))
 
     @abstractmethod
     async def open_pool(self, url: str, size: int, **options: Any) -> Any:
@@ -61,6 +72,13 @@ class DriverStrategy(PooledStrategy[P]):
     @abstractmethod
     async def close_pool(self, pool: Any) -> None:
         """Close the pool's connections, those in use included."""
+
+    @staticmethod
+    async def no_reset(connection: Any) -> None:
+        """Leave a connection as it is: operations leave nothing that a pool would have to reset.
+
+        For pools that would send statements of their own at each release: a session sends none.
+        """
 
     async def open(self) -> None:
         """Open the pool and connect it whole."""

@@ -35,8 +35,12 @@ HOLD_TRIES = 3
 OTHER_DRIVERS = ("psycopg2", "pg8000", "aiopg")
 CALLS = (
     "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements AS s JOIN pg_database AS d"
-    " ON d.oid = s.dbid WHERE d.datname = current_database()"
-    " AND query ~* '(account|counter|entry)' AND query !~* 'pg_stat'"
+    " ON d.oid = s.dbid WHERE d.datname = current_database() AND query !~* 'pg_stat'"
+)
+OF_OPERATIONS = f"{CALLS} AND query ~* '(account|counter|entry)'"
+BESIDE = (
+    f"{CALLS} AND query !~* '(account|counter|entry)'"
+    " AND query !~* '^(begin|start|commit|end|rollback)'"
 )
 
 
@@ -122,14 +126,19 @@ async def same_answers(bench: Subject, strategy: Strategy[Any]) -> None:
 async def same_statements(bench: Subject, strategy: Strategy[Any]) -> None:
     """Send as many statements for each operation as a plain session."""
     for name, params in SAMPLES:
-        before = bench.value(CALLS)
+        before, beside = bench.value(OF_OPERATIONS), bench.value(BESIDE)
         for _ in range(3):
             await strategy.run(bench.operations[name], params)
-        through = bench.value(CALLS) - before
+        through, beside = bench.value(OF_OPERATIONS) - before, bench.value(BESIDE) - beside
         for _ in range(3):
             await asyncio.to_thread(bench.directly, name, params, bench.database)
-        plain = bench.value(CALLS) - before - through
+        plain = bench.value(OF_OPERATIONS) - before - through
         require(through == plain, f"3 x {name} sent {through} statements, a plain session {plain}")
+        require(
+            not beside,
+            f"3 x {name} sent {beside} statements beside the operation's: does the pool reset or"
+            " test its connections?",
+        )
 
 
 async def rolls_back(bench: Subject, strategy: Strategy[Any]) -> None:

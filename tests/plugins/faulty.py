@@ -108,6 +108,36 @@ class Leaking(AsyncSessionStrategy[PoolKnobs]):
         await super().open()
 
 
+class Resetting(DriverStrategy[PoolKnobs]):
+    """Lets asyncpg's pool reset each connection that is given back."""
+
+    name = "resetting"
+    summary = "sends statements of its own"
+    driver = "asyncpg"
+
+    async def open_pool(self, url: str, size: int, **options: Any) -> Any:
+        """Make a pool as it comes."""
+        from asyncpg import create_pool
+
+        return await create_pool(url, min_size=0, max_size=size, **options)
+
+    def acquire(self) -> Any:
+        """Take a connection."""
+        return self.pool.acquire(timeout=self.context.timeout_s)
+
+    def transaction(self, connection: Any) -> Any:
+        """Return asyncpg's transaction."""
+        return connection.transaction()
+
+    async def fetch(self, connection: Any, sql: str, values: Any) -> Any:
+        """Run a statement."""
+        return await connection.fetch(sql, *values)
+
+    async def close_pool(self, pool: Any) -> None:
+        """Close all."""
+        pool.terminate()
+
+
 class PsycopgRaw(DriverStrategy[PoolKnobs]):
     """Not faulty: the smallest strategy on psycopg itself, with a pool of an asyncio queue."""
 

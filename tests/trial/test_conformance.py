@@ -123,6 +123,7 @@ FAULTY = Path(__file__).parents[1] / "plugins" / "faulty.py"
         ("Strange", "limits() names conections; known are connections, handler, threads, workers"),
         ("Holding", "limits() declares no `handler`"),
         ("Misnamed", "it opened connections of psycopg; packages name asyncpg"),
+        ("Resetting", "3 x read sent 12 statements beside the operation's"),
         ("Leaking", "2 connections stayed open after an open that failed"),
     ],
 )

@@ -69,15 +69,8 @@ def make_engine(
 
     from asyncdb_bench.contract.engine_timing import TimedPool, watch
 
-    target, ssl_mode = connection_target(url)
-    engine = create_engine(
-        target.set(drivername=f"postgresql+{driver}"),
-        poolclass=TimedPool if timed else QueuePool,
-        pool_size=pool,
-        max_overflow=0,
-        pool_timeout=timeout_s,
-        connect_args=connect_arguments(driver, ssl_mode),
-    )
+    target, options = _options(url, pool, timeout_s, driver)
+    engine = create_engine(target, poolclass=TimedPool if timed else QueuePool, **options)
     if timed:
         watch(engine)
     return engine
@@ -92,18 +85,22 @@ def make_async_engine(
 
     from asyncdb_bench.contract.engine_timing import TimedAsyncPool, watch
 
-    target, ssl_mode = connection_target(url)
-    engine = create_async_engine(
-        target.set(drivername=f"postgresql+{driver}"),
-        poolclass=TimedAsyncPool if timed else AsyncAdaptedQueuePool,
-        pool_size=pool,
-        max_overflow=0,
-        pool_timeout=timeout_s,
-        connect_args=connect_arguments(driver, ssl_mode),
-    )
+    target, options = _options(url, pool, timeout_s, driver)
+    kind = TimedAsyncPool if timed else AsyncAdaptedQueuePool
+    engine = create_async_engine(target, poolclass=kind, **options)
     if timed:
         watch(engine.sync_engine)
     return engine
+
+
+def _options(url: str, pool: int, timeout_s: float, driver: str) -> tuple[URL, dict[str, Any]]:
+    target, ssl_mode = connection_target(url)
+    return target.set(drivername=f"postgresql+{driver}"), {
+        "pool_size": pool,
+        "max_overflow": 0,
+        "pool_timeout": timeout_s,
+        "connect_args": connect_arguments(driver, ssl_mode),
+    }
 
 
 def fill_pool(engine: Engine, pool: int) -> None:

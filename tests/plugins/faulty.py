@@ -20,6 +20,7 @@ from asyncdb_bench import (
     make_async_engine,
 )
 from asyncdb_bench.contract.operation import operation as operation_of
+from strategies.asyncpg_raw import AsyncpgRaw
 
 
 class Silent(AsyncSessionStrategy[PoolKnobs]):
@@ -108,34 +109,12 @@ class Leaking(AsyncSessionStrategy[PoolKnobs]):
         await super().open()
 
 
-class Resetting(DriverStrategy[PoolKnobs]):
+class Resetting(AsyncpgRaw):
     """Lets asyncpg's pool reset each connection that is given back."""
 
     name = "resetting"
     summary = "sends statements of its own"
-    driver = "asyncpg"
-
-    async def open_pool(self, url: str, size: int, **options: Any) -> Any:
-        """Make a pool as it comes."""
-        from asyncpg import create_pool
-
-        return await create_pool(url, min_size=0, max_size=size, **options)
-
-    def acquire(self) -> Any:
-        """Take a connection."""
-        return self.pool.acquire(timeout=self.context.timeout_s)
-
-    def transaction(self, connection: Any) -> Any:
-        """Return asyncpg's transaction."""
-        return connection.transaction()
-
-    async def fetch(self, connection: Any, sql: str, values: Any) -> Any:
-        """Run a statement."""
-        return await connection.fetch(sql, *values)
-
-    async def close_pool(self, pool: Any) -> None:
-        """Close all."""
-        pool.terminate()
+    no_reset = None  # type: ignore[assignment]
 
 
 class PsycopgRaw(DriverStrategy[PoolKnobs]):

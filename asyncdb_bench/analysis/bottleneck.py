@@ -93,10 +93,6 @@ class Case:
         """Share of time that each limited resource was busy."""
         return busy(self.full, self.variant.limits)
 
-    def growth(self, phase: str) -> float:
-        """By how many milliseconds a phase grew."""
-        return self.full.phases.get(phase, 0.0) - self.idle.phases.get(phase, 0.0)
-
     def grew(self, phase: str) -> str:
         """Say how a phase grew."""
         before, after = (each.phases.get(phase, 0.0) for each in (self.idle, self.full))

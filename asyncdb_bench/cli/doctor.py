@@ -3,132 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
-import shutil
-import subprocess
-from collections.abc import Mapping
-from pathlib import Path
 
 import typer
-from sqlalchemy import make_url
-
-from asyncdb_bench.errors import EXIT_DONE, EXIT_SERVICE, BenchError
-from asyncdb_bench.plan.registry import CHECKOUT
-from asyncdb_bench.records.run_folder import read_calibration
-from asyncdb_bench.services import broker as brokers
-from asyncdb_bench.services import postgres as databases
-from asyncdb_bench.services.program import is_listening
-from asyncdb_bench.trial.host import describe_machine, fingerprint
-
-REDIS_PORT = 6379
 
 
 def doctor_verb() -> None:
     """Say what was found on this machine, what will be used, and what is missing."""
+    # SQLAlchemy and the services: every other verb would wait for them
+    from asyncdb_bench.cli.findings import print_findings
+
     raise typer.Exit(print_findings(os.environ))
-
-
-def print_findings(given: Mapping[str, str]) -> int:
-    """Print the findings; return 3 where no PostgreSQL can be used, else 0.
-
-    Parameters
-    ----------
-    given : environment variables.
-    """
-    here = describe_machine()
-    _line("Python", platform.python_version(), "")
-    _line("machine", f"{here['cpu']}, {here['usable_cores']} usable cores", "")
-    if here["usable_cores"] < 2:
-        _hint("on one core the load and the application share it: no figure will be sound")
-    usable = _postgres(given.get("DATABASE_URL", ""))
-    _broker(given.get("BROKER_URL", ""))
-    _redis()
-    _calibration()
-    _optional(
-        "Chromium",
-        ("chromium", "chromium-browser", "google-chrome"),
-        "make browser",
-        "only to test the report in a browser",
-    )
-    _optional(
-        "wrk",
-        ("wrk",),
-        "apt-get install wrk",
-        "only for benchmarks/ (an independent load generator)",
-    )
-    return EXIT_DONE if usable else EXIT_SERVICE
-
-
-def _postgres(url: str) -> bool:
-    if url:
-        try:
-            info = databases.use_url(url, "asyncdb_bench_doctor").info()
-        except BenchError as error:
-            _line("PostgreSQL", "DATABASE_URL cannot be used", str(error))
-            return False
-        where = make_url(url).render_as_string(hide_password=True)
-        _line("PostgreSQL", f"{info.version} at {where}", "used: DATABASE_URL is set")
-        return True
-    found = databases.find_programs()
-    if found is None:
-        _line("PostgreSQL", "none", "missing: make setup, or set DATABASE_URL")
-        return False
-    source, folder = found
-    why = "used: embedded, started for each run; set DATABASE_URL for a server of yours"
-    _line("PostgreSQL", f"{_version(folder / 'postgres')} from {source}", why)
-    return True
-
-
-def _broker(url: str) -> None:
-    if url:
-        try:
-            info = brokers.use_url(url).info()
-        except BenchError as error:
-            _line("broker", "BROKER_URL cannot be used", str(error))
-        else:
-            _line("broker", info.version, "used: BROKER_URL is set")
-        return
-    rabbitmq, valkey = brokers.find_rabbitmq(), brokers.find_valkey()
-    if rabbitmq is not None:
-        _line("RabbitMQ", str(rabbitmq), "used: installed; a node of its own for each run")
-        return
-    _line("RabbitMQ", "none", "missing: apt-get install rabbitmq-server (celery_aio needs it)")
-    if valkey is not None:
-        _line("Valkey", _version(valkey), "used as the broker: embedded")
-    else:
-        _line("Valkey", "none", "missing: make setup; without a broker Celery is not run")
-
-
-def _calibration() -> None:
-    found = read_calibration(CHECKOUT / "results")
-    if found is None or found.machine != fingerprint(describe_machine()):
-        _line("calibration", "none of this machine", "make calibrate: takes a minute")
-    else:
-        known = f"the load generator keeps {found.max_rps:,.0f}/s, measured {found.measured_at}"
-        _line("calibration", known, "")
-
-
-def _redis() -> None:
-    running = is_listening(REDIS_PORT)
-    found = "runs on its standard port" if running else "not running on its standard port"
-    _line("Redis", found, "not used; BROKER_URL=redis://127.0.0.1:6379/0 would" if running else "")
-
-
-def _optional(name: str, programs: tuple[str, ...], command: str, purpose: str) -> None:
-    found = next(filter(None, map(shutil.which, programs)), None)
-    _line(name, found or "none", purpose if found else f"missing: {command} ({purpose})")
-
-
-def _version(program: Path) -> str:
-    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    return answer.stdout.strip().partition("\n")[0] or "unknown version"
-
-
-def _line(name: str, found: str, remark: str) -> None:
-    print(f"{name:<12} {found}")
-    if remark:
-        _hint(remark)
-
-
-def _hint(text: str) -> None:
-    print(f"{'':<12} {text}")

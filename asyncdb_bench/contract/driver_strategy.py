@@ -5,14 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.contract.engine import (
-    DISTRIBUTIONS,
-    connect_arguments,
-    connection_target,
-    unavailable_state,
-)
+from asyncdb_bench.contract.engine import connect_arguments, connection_target, unavailable_state
 from asyncdb_bench.contract.operation import Operation, Params, drive_async
 from asyncdb_bench.contract.session_strategies import P, PooledStrategy
 from asyncdb_bench.contract.timing import Phases, current
@@ -28,20 +23,13 @@ class DriverStrategy(PooledStrategy[P]):
     """Statements compiled once, sent by a driver's own pool.
 
     A subclass names its `driver` and writes :meth:`open_pool`, :meth:`acquire`,
-    :meth:`transaction`, :meth:`fetch` and :meth:`close_pool`. The phases of a request and the
-    driver's errors are taken care of.
+    :meth:`transaction`, :meth:`fetch` and :meth:`close_pool`. Values come as a tuple for
+    asyncpg's numbered parameters and as a dict for psycopg's named ones. The phases of a request
+    and the driver's errors are taken care of.
     """
 
-    driver: ClassVar[str]
-    """``"asyncpg"`` (numbered parameters, a tuple) or ``"psycopg"`` (named ones, a dict)."""
     pool: Any = None
     in_use = 0
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Let `packages` follow from the driver, where the subclass does not say."""
-        super().__init_subclass__(**options)
-        if "driver" in vars(cls) and "packages" not in vars(cls):
-            cls.packages = ("tornado", "sqlalchemy", DISTRIBUTIONS.get(cls.driver, cls.driver))
 
     @abstractmethod
     async def open_pool(self, url: str, size: int, **options: Any) -> Any:

@@ -167,10 +167,11 @@ def rows_of(
     shape = NamedTuple("Row", [(each.keyname, Any) for each in columns])  # type: ignore[misc]
     converts = [each.type._cached_result_processor(dialect, None) for each in columns]
     described = getattr(statement, "column_descriptions", None) or [{}]
+    converted = any(converts)
     entity = len(described) == 1 and described[0].get("type") is described[0].get("entity", 0)
 
     def made(rows: Sequence[Sequence[Any]]) -> Rows:
-        if any(converts):
+        if converted:
             rows = [
                 [
                     each if convert is None else convert(each)

@@ -35,9 +35,19 @@ P = TypeVar("P", bound=PoolKnobs)
 
 
 class PooledStrategy(Strategy[P]):
-    """A strategy whose budget is the size of its pool."""
+    """A strategy whose budget is the size of its pool; it names its driver."""
 
     Knobs = PoolKnobs
+    driver: ClassVar[str]
+    """``"asyncpg"`` or ``"psycopg"``."""
+    libraries: ClassVar[tuple[str, ...]] = ("tornado", "sqlalchemy")
+    """What it installs beside the driver, as pip reads it."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let `packages` follow from the driver, where the subclass does not say."""
+        super().__init_subclass__(**options)
+        if "driver" in vars(cls) and "packages" not in vars(cls):
+            cls.packages = (*cls.libraries, DISTRIBUTIONS.get(cls.driver, cls.driver))
 
     @classmethod
     def budget(cls, knobs: P) -> int:
@@ -53,8 +63,6 @@ class PooledStrategy(Strategy[P]):
 class EngineStrategy(PooledStrategy[P]):
     """A pooled strategy on a SQLAlchemy engine, blocking or async."""
 
-    driver: ClassVar[str]
-    """``"asyncpg"`` or ``"psycopg"``."""
     engine: Any = None
 
     def gauges(self) -> dict[str, float]:
@@ -67,7 +75,6 @@ class SessionStrategy(EngineStrategy[P]):
     """Blocking SQLAlchemy; a subclass writes :meth:`run`, which says where `execute` runs."""
 
     driver = "psycopg"
-    packages = ("tornado", "sqlalchemy", "psycopg[binary]")
     engine: Engine | None = None
 
     async def open(self) -> None:
@@ -94,17 +101,8 @@ class SessionStrategy(EngineStrategy[P]):
 class AsyncSessionStrategy(EngineStrategy[P]):
     """SQLAlchemy's `AsyncSession`; a subclass names its `driver` and is done."""
 
+    libraries = ("tornado", "sqlalchemy[asyncio]")
     engine: AsyncEngine | None = None
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Let `packages` follow from the driver, where the subclass does not say."""
-        super().__init_subclass__(**options)
-        if "driver" in vars(cls) and "packages" not in vars(cls):
-            cls.packages = (
-                "tornado",
-                "sqlalchemy[asyncio]",
-                DISTRIBUTIONS.get(cls.driver, cls.driver),
-            )
 
     async def open(self) -> None:
         """Connect the whole pool."""

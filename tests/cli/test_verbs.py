@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -159,3 +160,16 @@ def test_serve_refuses_a_taken_port(bench: Bench) -> None:
     assert done.returncode == 3
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "choose another --port" in done.stderr
+
+
+def test_no_verb_waits_for_the_libraries_of_another() -> None:
+    """`list` and `--help` answer at once: what is heavy is imported by the verb that needs it."""
+    code = (
+        "import sys, asyncdb_bench.cli.main; heavy = {'sqlalchemy', 'psycopg', 'celery', 'kombu',"
+        " 'redis', 'numpy', 'pandas', 'matplotlib', 'tornado', 'rich', 'psutil'};"
+        " print(sorted(heavy & set(sys.modules)))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == "[]"

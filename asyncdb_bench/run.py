@@ -27,10 +27,12 @@ from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.canary import machine_pace
 from asyncdb_bench.trial.deployment import example, measure_deployment
 from asyncdb_bench.trial.host import describe_machine, fingerprint, git, versions
-from asyncdb_bench.trial.ladder import RunContext
 from asyncdb_bench.trial.lock import MachineLock
 from asyncdb_bench.trial.one_trial import TrialRunner
+from asyncdb_bench.trial.recording import RunContext
 from asyncdb_bench.trial.schedule_loop import Display, Results, Schedule, ScheduleLoop
+from asyncdb_bench.trial.turns.one_block import BlockRunner
+from asyncdb_bench.trial.turns.warden import Warden
 
 HESITATE_S = 3
 
@@ -82,11 +84,16 @@ def run_schedule(
     loop: ScheduleLoop[S] | None = None
     interrupted = False
     try:
-        with MachineLock(command) as lock, display as shown:
+        with MachineLock(command) as lock, display as shown, Warden() as warden:
             warn_of(lock, shown)
             with prepared(plan, folder, shown, command, lock) as (possible, context, left_s):
-                runner = TrialRunner(context)
-                loop = ScheduleLoop(make_schedule(possible), runner, shown, left_s)
+                loop = ScheduleLoop(
+                    make_schedule(possible),
+                    TrialRunner(context),
+                    shown,
+                    left_s,
+                    block_runner=BlockRunner(context, warden),
+                )
                 try:
                     loop.run()
                 finally:

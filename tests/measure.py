@@ -16,8 +16,8 @@ from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.plan import PlannedScenario, Settings, Trial, Variant
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.ladder import RunContext
 from asyncdb_bench.trial.one_trial import TrialRunner
+from asyncdb_bench.trial.recording import RunContext
 from tests.factories import settings
 
 PINNING = share_out("auto", usable_cores())

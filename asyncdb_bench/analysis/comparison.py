@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -17,9 +17,14 @@ from asyncdb_bench.analysis.capacity import (
 )
 from asyncdb_bench.analysis.limits import Limit, limit, phases_at
 from asyncdb_bench.analysis.ranking import Standing, rank
-from asyncdb_bench.analysis.tables import aggregate
+from asyncdb_bench.analysis.tables import aggregate, steps_table
+from asyncdb_bench.analysis.turns.answers import Said
+from asyncdb_bench.analysis.turns.findings import TurnFindings, findings_of
+from asyncdb_bench.analysis.turns.merging import curve_steps, pace_steps
+from asyncdb_bench.analysis.turns.nested import block_values
+from asyncdb_bench.analysis.turns.values import FREEZE, P50, P95, P99, PACE
 from asyncdb_bench.records.doubts import Doubt
-from asyncdb_bench.records.plan import Variant
+from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.step import Step, TrialEnd
 
@@ -41,6 +46,8 @@ class Comparison:
     limits : by variant, what its capacity compares to in theory, and what it was short of.
     standings : by variant, its capacity beside the best's.
     knees : by variant, see :func:`knee`.
+    turns : what the variants' turns come to; None: they climbed ladders. The standings are then
+        those of the pace.
     """
 
     scenario: str
@@ -54,6 +61,7 @@ class Comparison:
     limits: dict[str, Limit] = field(default_factory=dict)
     standings: dict[str, Standing] = field(default_factory=dict)
     knees: dict[str, float | None] = field(default_factory=dict)
+    turns: TurnFindings | None = None
 
 
 def common_load(steps: pd.DataFrame) -> float | None:
@@ -85,16 +93,123 @@ def compare_scenarios(
     steps : rows of :func:`steps_table`.
     records : the same steps as recorded, for where the time went.
     """
-    return [
-        _compare(
-            asked.label,
-            manifest,
-            steps[steps.scenario == asked.label],
-            ends,
-            [record for record in records if record.scenario == asked.label],
-        )
-        for asked in manifest.plan.scenarios
-    ]
+    comparisons = []
+    for asked in manifest.plan.scenarios:
+        own = [record for record in records if record.scenario == asked.label]
+        turns = [record for record in own if record.turn is not None]
+        if turns:
+            comparisons.append(_compare_turns(asked, manifest, ends, turns))
+            continue
+        rows = steps[steps.scenario == asked.label]
+        comparisons.append(_compare(asked.label, manifest, rows, ends, own))
+    return comparisons
+
+
+def _compare_turns(
+    asked: PlannedScenario, manifest: Manifest, ends: Sequence[TrialEnd], turns: Sequence[Step]
+) -> Comparison:
+    """Compare variants that took turns.
+
+    Parameters
+    ----------
+    asked, manifest : the scenario, and the run's.
+    ends : of all trials: what makes a whole trial unsound makes its turns so.
+    turns : of the scenario.
+    """
+    own_ends = [end for end in ends if end.scenario == asked.label]
+    unsound = {end.trial for end in own_ends if end.reasons}
+    turns = [replace(each, valid=False) if each.trial in unsound else each for each in turns]
+    labels = [variant.label for variant in manifest.plan.variants]
+    settings = manifest.plan.settings
+    took = sorted(end.seconds for end in own_ends if not end.failure)
+    found = findings_of(turns, labels, settings, took[len(took) // 2] if took else 0.0)
+    by_variant = {name: [each for each in turns if each.variant == name] for name in labels}
+    curves = {name: curve_steps(own, asked.objective) for name, own in by_variant.items()}
+    saturated = {name: pace_steps(own) for name, own in by_variant.items()}
+    points = steps_table([step for own in curves.values() for step in own])
+    common = next((s.offered_rps for s in turns if s.turn and s.turn.kind == "common"), None)
+    by_load = _with_bounds(aggregate(points), found, common)
+    rows = by_load[by_load.offered_rps == common] if common is not None else by_load[:0]
+    paces = found.tables[PACE.name].values
+    ranked = sorted(paces, key=lambda name: -paces[name])
+    carried = {name: _turn_capacity(found, name) for name in ranked}
+    return Comparison(
+        scenario=asked.label,
+        common_rps=common,
+        capacities=carried,
+        by_load=by_load,
+        rows=rows.set_index("variant").reindex([v for v in ranked if v in set(rows.variant)]),
+        not_run={
+            v.label: why for v in manifest.plan.variants if (why := _not_run(v, own_ends, ranked))
+        },
+        invalid=_unsound_turns(by_variant, own_ends),
+        phases=phases_at([step for own in curves.values() for step in own], common),
+        limits={
+            variant.label: limit(
+                manifest,
+                variant,
+                [*curves[variant.label], *saturated[variant.label]],
+                carried[variant.label].rps,
+            )
+            for variant in manifest.plan.variants
+            if variant.label in carried
+        },
+        standings={name: _turn_standing(found, name) for name in ranked},
+        knees={name: knee(by_load[(by_load.variant == name) & by_load.valid]) for name in ranked},
+        turns=found,
+    )
+
+
+def _with_bounds(by_load: pd.DataFrame, found: TurnFindings, common: float | None) -> pd.DataFrame:
+    """Return the rows with bounds that follow from the spread of all variants over blocks.
+
+    A variant's own few blocks say little of how they spread. Away from the common load each point
+    rests on few turns, and has none.
+    """
+    rows = []
+    for row in by_load.to_dict("records"):
+        for name in (P50.name, P95.name, P99.name, FREEZE.name):
+            bounds = None
+            if row["offered_rps"] == common:
+                bounds = found.tables[name].bounds(str(row["variant"]))
+            row[f"{name}_low"], row[f"{name}_high"] = bounds or (None, None)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=by_load.columns) if rows else by_load
+
+
+def _turn_capacity(found: TurnFindings, name: str) -> Capacity:
+    if name not in found.capacities:
+        return Capacity(0.0, (), 0.0, None, open_ended=False)
+    value, low, high = found.capacities[name]
+    blocks = found.tables[PACE.name].cells[name]
+    shares = tuple(each * found.limits[name].share for each in block_values(blocks).values())
+    return Capacity(value, shares, low, high, open_ended=False)
+
+
+def _turn_standing(found: TurnFindings, name: str) -> Standing:
+    if name == found.leader:
+        return Standing(1.0, 1.0, 1.0, level=True)
+    said = found.said(PACE, name)
+    if said is None or said.ratio is None:
+        return Standing(None, None, None, level=False)
+    low, high = said.ratio.bounds or (None, None)
+    level = said.said in (Said.SAME, Said.UNKNOWN)
+    return Standing(said.ratio.ratio, low, high, level, said.ratio.smallest)
+
+
+def _unsound_turns(
+    by_variant: Mapping[str, Sequence[Step]], ends: Sequence[TrialEnd]
+) -> dict[str, tuple[Doubt, ...]]:
+    """Return why a variant's figures cannot be relied on: half of its turns were not sound."""
+    found = {}
+    for name, own in by_variant.items():
+        loaded = [step for step in own if step.turn is not None and step.turn.kind != "idle"]
+        bad = [step for step in loaded if not step.valid]
+        if bad and 2 * len(bad) >= len(loaded):
+            whole = [doubt for end in ends if end.variant == name for doubt in end.reasons]
+            each = [doubt for step in bad for doubt in step.reasons]
+            found[name] = tuple(dict.fromkeys((*whole, *each)))
+    return found
 
 
 def _compare(

@@ -137,7 +137,11 @@ def aggregate(steps: pd.DataFrame) -> pd.DataFrame:
         "blocks",
         "valid",
     ]
-    return pd.DataFrame(made) if made else pd.DataFrame(columns=[*columns, "holds", "reasons"])
+    if made:
+        return pd.DataFrame(made)
+    # typed, since an empty mask of objects would be taken for a list of columns
+    empty = pd.DataFrame(columns=[*columns, "holds", "reasons"])
+    return empty.astype({"valid": bool, "holds": bool})
 
 
 def _aggregate_one(key: dict[str, Any], steps: pd.DataFrame) -> dict[str, Any]:

@@ -7,50 +7,15 @@ When the answer would change, and what the best costs, is in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from asyncdb_bench.analysis.capacity import Capacity, amount
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.conditions import NOTABLE, conditions_of
 from asyncdb_bench.analysis.ranking import SINGLE_BLOCK_RATIO, leaders
+from asyncdb_bench.analysis.turn_verdict import turn_verdict
+from asyncdb_bench.analysis.verdict_parts import Badge, Verdict, nothing_verdict, short_of
 from asyncdb_bench.records.sentences import sentence
 from asyncdb_bench.text import listed, number, warranted
-
-
-@dataclass(frozen=True, slots=True)
-class Badge:
-    """A few words beside a verdict; `warns` where they are a reason to doubt."""
-
-    text: str
-    warns: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is said of one scenario.
-
-    Parameters
-    ----------
-    scenario : its label.
-    best : variants that nothing measured here tells apart at the top; empty where there is none.
-    sentence : which way to go, and by how much.
-    why : the figures behind it.
-    sureness : how far it can be relied on.
-    conditions : when the answer would change, and at what cost it comes; a sentence each.
-    badges : the same in a few words each.
-    sound : False where it rests on invalid steps or on nothing.
-    others : variants that fell short of the best.
-    """
-
-    scenario: str
-    best: tuple[str, ...]
-    sentence: str
-    why: str
-    sureness: str
-    sound: bool
-    others: tuple[str, ...] = ()
-    conditions: tuple[str, ...] = ()
-    badges: tuple[Badge, ...] = ()
 
 
 def decide(comparison: Comparison, blocks: int) -> Verdict:
@@ -61,9 +26,11 @@ def decide(comparison: Comparison, blocks: int) -> Verdict:
     comparison : its tables.
     blocks : how often it was repeated.
     """
+    if comparison.turns is not None:
+        return turn_verdict(comparison, comparison.turns)
     carried = {name: each for name, each in comparison.capacities.items() if each.rps > 0}
     if not carried:
-        return _nothing(comparison)
+        return nothing_verdict(comparison)
     best = leaders(comparison.standings)
     others = [name for name in comparison.capacities if name not in best]
     shaky = [name for name in carried if name in comparison.invalid]
@@ -71,7 +38,7 @@ def decide(comparison: Comparison, blocks: int) -> Verdict:
         scenario=comparison.scenario,
         best=best,
         sentence=_sentence(best, others, comparison),
-        why=". ".join(filter(None, (_why(comparison), _short_of(comparison)))),
+        why=". ".join(filter(None, (_why(comparison), short_of(comparison)))),
         sureness=_sureness(blocks, comparison, shaky),
         sound=not shaky,
         others=tuple(others),
@@ -83,7 +50,8 @@ def decide(comparison: Comparison, blocks: int) -> Verdict:
 def overall_sentence(verdicts: Sequence[Verdict]) -> str:
     """Return one sentence over several scenarios; empty where there is nothing to say.
 
-    A variant is named for all of them only where it leads or is level in each.
+    A variant is named for all of them only where it leads in each, or nothing told here sets it
+    apart from the one that does.
     """
     told = [each for each in verdicts if each.best]
     if len(told) < 2:
@@ -91,16 +59,18 @@ def overall_sentence(verdicts: Sequence[Verdict]) -> str:
     shared = [name for name in told[0].best if all(name in each.best for each in told)]
     where = listed([each.scenario for each in told])
     doubt = "" if all(each.sound for each in told) else " (not all of it is sound, see below)"
-    if shared and not any(each.others for each in told):
+    if shared and not any(each.others or each.open for each in told):
         return f"nothing measured here tells {listed(shared)} apart in {where}{doubt}"
     if shared:
-        verb = "leads or is level" if len(shared) == 1 else "lead or are level"
-        return f"{listed(shared)} {verb} in {where}{doubt}"
+        verb = "is" if len(shared) == 1 else "are"
+        return f"{listed(shared)} {verb} best, or not told from the best, in {where}{doubt}"
     by_best: dict[tuple[str, ...], list[str]] = {}
     for each in told:
         by_best.setdefault(each.best, []).append(each.scenario)
     parts = [f"{' or '.join(best)} for {listed(names)}" for best, names in by_best.items()]
-    return f"no one way is best for all: {'; '.join(parts)}{doubt}"
+    almost = [f"{listed(each.open)} in {each.scenario}" for each in told if each.open and each.best]
+    unknown = f"; of {listed(almost)} it is not known" if almost else ""
+    return f"no one way is best for all: {'; '.join(parts)}{unknown}{doubt}"
 
 
 def _badges(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> tuple[Badge, ...]:
@@ -116,27 +86,6 @@ def _badges(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> tuple[
         size = f"{least - 1:.0%}" if least < SINGLE_BLOCK_RATIO else f"{least:.2g} x"
         found.append(Badge(f"smallest difference that would show: {size}"))
     return tuple(found)
-
-
-def _nothing(comparison: Comparison) -> Verdict:
-    text = "nothing was measured"
-    if comparison.capacities:
-        text = (
-            "no variant carried even the lowest offered load; ask for less (a lower ladder) or look"
-            " at the logs"
-        )
-    if comparison.capacities and set(comparison.invalid) == set(comparison.capacities):
-        first = next(iter(comparison.invalid.values()))[0]
-        text = f"nothing is ranked, since no variant was measured soundly: {sentence(first)}"
-    return Verdict(
-        comparison.scenario,
-        (),
-        text,
-        "",
-        "",
-        sound=False,
-        badges=(Badge("no verdict", warns=True),),
-    )
 
 
 def _sentence(best: tuple[str, ...], others: Sequence[str], comparison: Comparison) -> str:
@@ -230,21 +179,6 @@ def _why(comparison: Comparison) -> str:
             )
             parts.append(f"{label} ({unit}): {values}")
     return f"At {number(comparison.common_rps)}/s, where all were measured: " + "; ".join(parts)
-
-
-def _short_of(comparison: Comparison) -> str:
-    """Say what each was short of at saturation, those with the same together."""
-    by_name: dict[str, list[str]] = {}
-    for name in comparison.capacities:
-        limit = comparison.limits.get(name)
-        if limit is not None and limit.diagnosis.bottleneck:
-            by_name.setdefault(limit.diagnosis.bottleneck, []).append(name)
-    parts = [f"{listed(names)} by {_article(what)}" for what, names in by_name.items()]
-    return f"Held back: {'; '.join(parts)}" if parts else ""
-
-
-def _article(bottleneck: str) -> str:
-    return "something not identified" if bottleneck == "not identified" else f"the {bottleneck}"
 
 
 def _sureness(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from asyncdb_bench.cli.turn_board import TurnBoard
 from asyncdb_bench.records.plan import PlannedScenario
 from asyncdb_bench.records.step import Step
 
@@ -30,6 +31,8 @@ class View:
     scenario : the one that is being measured; None: services are being started.
     now : what is being done, in words.
     steps : of the scenario, by variant, those of each one's latest trial.
+    board : of the block of turns that is being measured; None: ladders are climbed.
+    share : of the time that is over; None: trials are counted.
     """
 
     total: int
@@ -37,6 +40,8 @@ class View:
     scenario: PlannedScenario | None = None
     now: str = ""
     steps: dict[str, list[Step]] = field(default_factory=dict)
+    board: TurnBoard | None = None
+    share: float | None = None
 
 
 def renderable(view: View, left: str) -> RenderableType:
@@ -48,15 +53,35 @@ def renderable(view: View, left: str) -> RenderableType:
     left : the time left, in words.
     """
     head = Table.grid(padding=(0, 1))
+    if view.share is not None:
+        bar = ProgressBar(total=100, completed=100 * view.share, width=24)
+        counted = Text(f"{view.share:.0%}")
+    else:
+        bar = ProgressBar(total=max(view.total, 1), completed=view.done, width=24)
+        counted = Text(f"{view.done}/{view.total} trials")
     head.add_row(
-        ProgressBar(total=max(view.total, 1), completed=view.done, width=24),
-        Text(f"{view.done}/{view.total} trials"),
+        bar,
+        counted,
         Text(view.now, style="bold"),
         Text(left, style="dim"),
     )
+    if view.board is not None:
+        return Group(turns(view.board), head)
     if view.scenario is None:
         return head
     return Group(variants(view.steps, view.scenario), head)
+
+
+def turns(board: TurnBoard) -> Table:
+    """Return a row per variant of a block; an arrow marks whose turn was the latest."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("variant", no_wrap=True, max_width=30)
+    for title in ("turns", "pace", "p50", "p99", "invalid"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, *figures in board.rows():
+        mark = "▸ " if name == board.latest else "  "
+        table.add_row(Text(mark + name), *figures)
+    return table
 
 
 def variants(steps: Mapping[str, Sequence[Step]], asked: PlannedScenario) -> Table:

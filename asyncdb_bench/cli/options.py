@@ -55,6 +55,18 @@ class RequestOptions:
             help="measure what each variant takes to deploy, too (default: the profile's)"
         ),
     ] = None
+    rounds: Annotated[
+        int | None, typer.Option(help="rounds of turns in each block (default: the profile's)")
+    ] = None
+    connections: Annotated[
+        int | None, typer.Option(help="of the closed loop that measures the pace (default: 32)")
+    ] = None
+    ladder: Annotated[
+        bool | None,
+        typer.Option(
+            "--ladder/--turns", help="climb each variant's ladder alone, instead of taking turns"
+        ),
+    ] = None
     inject: Annotated[
         str, typer.Option(help="a fault beside each variant: delay_ms=2, cpu_ms=1, pool=6")
     ] = ""
@@ -74,6 +86,10 @@ class RequestOptions:
                 "time_budget_s": self.time_budget,
                 "cpus": self.cpus,
                 "deployment": self.deployment,
+                "rounds": self.rounds,
+                "connections": self.connections,
+                "ladder": self.ladder,
+                "ladder_blocks": self.blocks,
             },
             vary=self.vary or (),
             inject=self.inject,

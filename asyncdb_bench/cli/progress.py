@@ -6,8 +6,9 @@ import sys
 import time
 from typing import Any, TextIO
 
+from asyncdb_bench.cli.turn_board import TurnBoard
 from asyncdb_bench.plan.schedule import estimate_s
-from asyncdb_bench.records.plan import Plan, Trial
+from asyncdb_bench.records.plan import Block, Plan, Trial
 from asyncdb_bench.records.sentences import sentences
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.text import duration
@@ -29,6 +30,7 @@ class Progress:
         self.out = out
         self.began = time.monotonic()
         self.done = 0
+        self.turns: TurnBoard | None = None
 
     def __enter__(self) -> Progress:
         return self
@@ -51,19 +53,31 @@ class Progress:
             f" · {block_of(trial, self.plan.settings.blocks)} · {self.left()}"
         )
 
+    def block(self, block: Block) -> None:
+        """Show which block of turns begins."""
+        self.turns = TurnBoard(block)
+        self.say(f"{block.scenario} · block {block.number + 1} · {self.left()}")
+
     def step(self, step: Step) -> None:
-        """Show a step's figures."""
-        self.say(f"    {figures(step)}")
+        """Show a step's figures; of turns those of the whole block are shown at its end."""
+        if step.turn is None:
+            self.say(f"    {figures(step)}")
+        elif self.turns is not None:
+            self.turns.add(step)
 
     def end(self, end: TrialEnd) -> None:
         """Count a trial that ended."""
         self.done += 1
         if end.failure:
-            self.say(f"    failed: {end.failure}")
+            self.say(f"    {end.variant} failed: {end.failure}")
+        elif end.why == "turns" and self.turns is not None:
+            self.say(f"    {self.turns.line(end.variant)}")
 
     def left(self) -> str:
         """Return the time left, from the plan at first, then from the trials so far."""
         spent = time.monotonic() - self.began
+        if self.turns is not None and self.seconds:
+            return f"about {duration(max(0.0, self.seconds - spent))} left"
         share = self.done / len(self.plan.trials) if self.plan.trials else 1
         pace = spent * (1 - share) / share if self.done >= 3 else self.seconds - spent
         left_s = max(0.0, min(pace, self.seconds - spent) if self.seconds else pace)
@@ -143,6 +157,7 @@ class LiveProgress(Progress):
     def trial(self, trial: Trial) -> None:
         """Show which trial begins."""
         view = self.view
+        view.board = None
         if view.scenario is None or view.scenario.label != trial.scenario:
             view.scenario = next(a for a in self.plan.scenarios if a.label == trial.scenario)
             view.steps = {v.label: [] for v in self.plan.variants if not v.not_run}
@@ -150,14 +165,29 @@ class LiveProgress(Progress):
         block = block_of(trial, self.plan.settings.blocks)
         view.now = f"{trial.scenario} · {trial.variant} · {block}"
 
+    def block(self, block: Block) -> None:
+        """Show which block begins."""
+        self.turns = TurnBoard(block)
+        self.view.scenario = None
+        self.view.board = self.turns
+        self.view.now = f"{block.scenario} · block {block.number + 1}"
+
     def step(self, step: Step) -> None:
         """Show the latest figures."""
+        if step.turn is not None and self.turns is not None:
+            self.turns.add(step)
+            spent = time.monotonic() - self.began
+            self.view.share = min(1.0, spent / self.seconds) if self.seconds else None
+            return
         self.view.steps.setdefault(step.variant, []).append(step)
 
     def end(self, end: TrialEnd) -> None:
         """Leave a line of what the trial found."""
         self.done += 1
         self.view.done = self.done
+        if end.why == "turns" and not end.failure and self.turns is not None:
+            self.say(f"{end.scenario:>8} · {self.turns.line(end.variant)}")
+            return
         found = f"failed: {end.failure}" if end.failure else "no offered load carried"
         held = [each for each in self.view.steps.get(end.variant, ()) if each.holds and each.valid]
         if held:

@@ -16,12 +16,12 @@ def run_verb(request: RequestOptions, folders: FolderOptions) -> None:
     from asyncdb_bench.plan.planner import make_plan
     from asyncdb_bench.plan.profiles import read_profiles
     from asyncdb_bench.run import run_schedule
-    from asyncdb_bench.trial.schedule_loop import PlanSchedule
+    from asyncdb_bench.trial.turns.turn_schedule import TurnSchedule
 
     plan = make_plan(request.choices(), read_profiles())
     terminal.print_intention(plan)
     display = make_progress(plan)
-    finished = run_schedule(plan, folders.places(), display, PlanSchedule, sys.argv[1:])
+    finished = run_schedule(plan, folders.places(), display, TurnSchedule, sys.argv[1:])
     terminal.print_result(finished.report)
     sys.stdout.flush()
     print(f"results: {terminal.relative(finished.folder.path)}")

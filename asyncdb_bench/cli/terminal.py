@@ -13,7 +13,7 @@ from rich.text import Text
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.verdict import rate
-from asyncdb_bench.plan.schedule import estimate_s, window_of
+from asyncdb_bench.plan.schedule import estimate_s, takes_turns, window_of
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.report import Written
 from asyncdb_bench.text import counted, duration, number
@@ -84,6 +84,10 @@ def print_plan(plan: Plan) -> None:
         text = f"  {variant.label}: {variant.budget} connections{parts}; {knobs}"
         console.print(text, highlight=False, markup=False)
     for scenario in plan.scenarios:
+        if takes_turns(settings, scenario):
+            text = f"  {scenario.label}: {scenario.objective}; in turns"
+            console.print(text, highlight=False, markup=False)
+            continue
         ladder = ", ".join(f"{load:g}" for load in scenario.ladder)
         windows = sorted(
             {round(window_of(settings, scenario, load), 1) for load in scenario.ladder}
@@ -91,6 +95,14 @@ def print_plan(plan: Plan) -> None:
         text = f"  {scenario.label}: {scenario.objective}; ladder {ladder} requests/s;"
         text += f" windows {windows[0]:g} to {windows[-1]:g} s"
         console.print(text, highlight=False, markup=False)
+    if any(takes_turns(settings, each) for each in plan.scenarios):
+        console.print(
+            f"  in turns of {settings.turn_s:g} s, {counted(settings.rounds, 'round')} in each block,"
+            f" pace with {counted(settings.connections, 'connection')}; blocks follow until every"
+            f" answer is known within {settings.half_width:.0%} or time is up",
+            highlight=False,
+            markup=False,
+        )
     counts = Counter((trial.scenario, trial.block) for trial in plan.trials)
     for trial in plan.trials[: max(counts.values(), default=0)]:
         console.print(
@@ -133,8 +145,20 @@ def _table(comparison: Comparison) -> Table:
         known: Any = comparison.rows.loc[name] if name in comparison.rows.index else {}
         cells = [_cell(known.get(key), key) for _, key in COLUMNS[1:]]
         mark = " (invalid)" if name in comparison.invalid else ""
-        rows.append((name + mark, rate(carried), *cells))
-    columns = ("variant", "capacity>", *(f"{title}>…" for title, _ in COLUMNS[1:]))
+        if comparison.turns is not None:
+            tables = comparison.turns.tables
+            pace = f"{number(tables['pace_rps'].values[name])}/s"
+            cost = number(tables["cpu_ms_per_request"].values.get(name))
+            rows.append((name + mark, pace, rate(carried), *cells[:-2], cost))
+        else:
+            rows.append((name + mark, rate(carried), *cells))
+    titles = [f"{title}>…" for title, _ in COLUMNS[1:]]
+    if comparison.turns is not None:
+        where = f" (percentiles and loop lag at {load:g} requests/s)" if load else ""
+        titles = ["pace>", "capacity>", *titles[:-1]]
+    else:
+        titles = ["capacity>", *titles]
+    columns = ("variant", *titles)
     return table(f"{comparison.scenario}{where}", columns, rows)
 
 

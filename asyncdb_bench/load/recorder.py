@@ -42,6 +42,13 @@ class Recorder:
         self.bytes_received = 0
         self.extra: dict[str, Any] = {}
 
+    def keep(self, count: int) -> None:
+        """Forget all but the first `count` places: a closed loop does not know how many come."""
+        self.intended_ns = self.intended_ns[:count]
+        self.operations = self.operations[:count]
+        self.sent_ns, self.done_ns = self.sent_ns[:count], self.done_ns[:count]
+        self.status, self.outcome = self.status[:count], self.outcome[:count]
+
     def ledger(self) -> Ledger:
         """Count where every scheduled arrival went."""
         counts = np.bincount(np.asarray(self.outcome, dtype=np.int64), minlength=len(Outcome))

@@ -1,16 +1,19 @@
-"""The Locust user of the open model: one scheduler, a greenlet for each arrival.
+"""The Locust user: one scheduler with a greenlet for each arrival, or a closed loop.
 
 Locust's own pacing gives each user a rate of its own; users that start together fire together,
-and a slow answer delays the user's next request (a closed loop). Here the arrivals are drawn
-beforehand, and each is served when it is due, whatever became of those before.
+and a slow answer delays the user's next request. Here the arrivals of the open model are drawn
+beforehand, and each is served when it is due, whatever became of those before. The closed loop is
+for the pace alone: so many connections, each of which asks again as soon as it has its answer.
 """
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import gevent
 import msgspec
 import numpy as np
 from gevent.pool import Pool
@@ -19,7 +22,7 @@ from locust import User
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.load.alarm import Alarm
-from asyncdb_bench.load.arrivals import choose, shaped
+from asyncdb_bench.load.arrivals import choose, evenly, poisson, shaped
 from asyncdb_bench.load.connection import Connection, request_bytes
 from asyncdb_bench.load.probe import Probe
 from asyncdb_bench.load.recorder import Recorder
@@ -27,7 +30,16 @@ from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.records.step import Outcome
 
 LEAD_NS = 50_000_000
+"""From the end of the preparation to the first arrival."""
 TIMEOUT_STATUS = 504
+RING = 1024
+"""Requests that a closed loop draws, and repeats in the same order."""
+MOST_RPS = 50_000
+"""Answers a second for which a closed loop makes room: several times what it can ask for."""
+PAUSE_S = 0.01
+"""How long a connection of the closed loop waits after a failure: a refusal costs no time."""
+
+Prepared = list[tuple[Operation, dict[str, Any], bytes]]
 
 
 class OpenModelUser(User):
@@ -42,9 +54,18 @@ class OpenModelUser(User):
 
     def on_start(self) -> None:
         """Make room for the connections, which are opened when they are first needed."""
-        self.idle: list[Connection] = []
+        self.all_idle: dict[int, list[Connection]] = defaultdict(list)
         self.opened = 0
-        self.probe = Probe(self.address, self.timeout_s)
+        self.probes: dict[int, Probe] = {}
+        self._turn_to(self.address[1])
+
+    def _turn_to(self, port: int) -> None:
+        """Ask another application on the same host; connections to the others stay open."""
+        self.address = (self.address[0], port)
+        self.idle = self.all_idle[port]
+        if port not in self.probes:
+            self.probes[port] = Probe(self.address, self.timeout_s)
+        self.probe = self.probes[port]
 
     def serve(self, order: LoadOrder) -> tuple[Recorder, int, Any]:
         """Serve one step.
@@ -52,17 +73,28 @@ class OpenModelUser(User):
         Returns
         -------
         The record, the step's start on CLOCK_MONOTONIC in nanoseconds, and what the probes found
-        (see :meth:`Probe.end`).
+        (see :meth:`Probe.end`). The window begins `lead_s` after the start.
         """
+        if order.port:
+            self._turn_to(order.port)
+        if order.connections:
+            return self._serve_closed(order)
+        seconds = order.lead_s + order.window_s
         intended = shaped(order.rate_rps, order.window_s, order.shape, (*order.seed, 0))
         names, chosen = choose(self.scenario.mix(), len(intended), (*order.seed, 1))
+        if order.lead_s:
+            # of its own, so that the window has its share of arrivals and operations exactly
+            before = poisson(order.rate_rps, order.lead_s, (*order.seed, 3))
+            intended = np.concatenate([before, intended + int(order.lead_s * 1e9)])
+            _, first = choose(self.scenario.mix(), len(before), (*order.seed, 4))
+            chosen = np.concatenate([first, chosen])
         self.record = Recorder(intended, chosen)
         prepared = self._prepare(names, chosen, order.seed)
         pool = Pool(self.outstanding)
         alarm = Alarm()
         started_ns = time.monotonic_ns() + LEAD_NS
         due = (intended + started_ns).tolist()
-        self.probe.start(started_ns, order.window_s if order.probe else 0)
+        self.probe.start(started_ns, seconds if order.probe else 0)
         try:
             for place, due_ns in enumerate(due):
                 alarm.wait_until(due_ns)
@@ -72,16 +104,48 @@ class OpenModelUser(User):
                     )
                 else:
                     pool.spawn(self._serve_one, place, due_ns, *prepared[place])
-            alarm.wait_until(started_ns + int(order.window_s * 1e9))
+            alarm.wait_until(started_ns + int(seconds * 1e9))
             pool.join(timeout=order.drain_s)
         finally:
             alarm.close()
         pool.kill(block=True, timeout=2)
         return self.record, started_ns, self.probe.end()
 
+    def _serve_closed(self, order: LoadOrder) -> tuple[Recorder, int, Any]:
+        """Serve a closed loop: what a request intended is when its connection was free."""
+        seconds = order.lead_s + order.window_s
+        names, chosen = evenly(self.scenario.mix(), RING, (*order.seed, 1))
+        ring = self._prepare(names, chosen, order.seed)
+        room = int(MOST_RPS * seconds) + order.connections
+        record = self.record = Recorder(
+            np.zeros(room, np.int64), np.resize(chosen, room).astype(np.int64)
+        )
+        started_ns = time.monotonic_ns() + LEAD_NS
+        until_ns = started_ns + int(seconds * 1e9)
+        self.probe.start(started_ns, seconds if order.probe else 0)
+        alarm = Alarm()
+        alarm.wait_until(started_ns)
+        alarm.close()
+        pool = Pool(order.connections)
+        for _ in range(order.connections):
+            pool.spawn(self._ask_again, ring, room, started_ns, until_ns)
+        pool.join(timeout=seconds + order.drain_s)
+        pool.kill(block=True, timeout=2)
+        record.keep(record.attempted)
+        return record, started_ns, self.probe.end()
+
+    def _ask_again(self, ring: Prepared, room: int, started_ns: int, until_ns: int) -> None:
+        record = self.record
+        while (now_ns := time.monotonic_ns()) < until_ns and record.attempted < room:
+            place = record.attempted
+            record.intended_ns[place] = now_ns - started_ns
+            self._serve_one(place, now_ns, *ring[place % RING])
+            if record.outcome[place] != Outcome.OK:
+                gevent.sleep(PAUSE_S)
+
     def _prepare(
         self, names: list[str], chosen: np.ndarray[Any, Any], seed: tuple[int, ...]
-    ) -> list[tuple[Operation, dict[str, Any], bytes]]:
+    ) -> Prepared:
         rng = np.random.default_rng((*seed, 2))
         prepared = []
         for index in chosen.tolist():

@@ -12,9 +12,9 @@ from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.profiles import make_settings
 from asyncdb_bench.plan.registry import names, scenario_class
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
-from asyncdb_bench.plan.schedule import order
+from asyncdb_bench.plan.schedule import order, takes_turns
 from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
-from asyncdb_bench.records.plan import Plan
+from asyncdb_bench.records.plan import Plan, PlannedScenario, Settings, Trial, Variant
 
 
 def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Plan:
@@ -64,7 +64,23 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     seed = choices.seed if choices.seed is not None else random.SystemRandom().randrange(2**31)
     labelled = unique_labels([each for each in variants if each])
     wanted = tuple(each for each in planned if each)
-    return Plan(seed, settings, labelled, wanted, order(labelled, wanted, settings.blocks, seed))
+    return Plan(seed, settings, labelled, wanted, trials_of(labelled, wanted, settings, seed))
+
+
+def trials_of(
+    variants: Sequence[Variant],
+    scenarios: Sequence[PlannedScenario],
+    settings: Settings,
+    seed: int,
+) -> tuple[Trial, ...]:
+    """Return all trials that there may be: those that climb have blocks of their own number."""
+    climbs = {each.label for each in scenarios if not takes_turns(settings, each)}
+    most = max(settings.blocks, settings.ladder_blocks) if climbs else settings.blocks
+    return tuple(
+        trial
+        for trial in order(variants, scenarios, most, seed)
+        if trial.block < (settings.ladder_blocks if trial.scenario in climbs else settings.blocks)
+    )
 
 
 def usual_profile(scenarios: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +71,17 @@ def _content(path: Path | None) -> dict[str, Any]:
 def make_settings(name: str, choices: Choices, profile: Mapping[str, Any]) -> Settings:
     """Return a profile's settings with the command line's overrides."""
     known = {field.name for field in fields(Settings)} - {"profile"}
+    usual = {field.name for field in fields(Settings) if field.default is not MISSING}
     values = {name: value for name, value in profile.items() if name in known}
     values |= {
         name: value for name, value in (choices.overrides or {}).items() if value is not None
     }
-    missing = known - values.keys() - {"outstanding", "cpus", "tolerance", "deployment"}
+    missing = known - values.keys() - usual
     if missing:
         raise UsageError(f"profile {name!r} lacks {', '.join(sorted(missing))}")
     values["tolerance"] = make_tolerance(profile.get("tolerance", {}))
+    if "shares" in values:
+        values["shares"] = tuple(values["shares"])
     settings = Settings(profile=name, **values)
     for setting, low, high in (
         ("blocks", 1, 1000),
@@ -90,6 +93,13 @@ def make_settings(name: str, choices: Choices, profile: Mapping[str, Any]) -> Se
         ("drain_s", 0, 600),
         ("outstanding", 1, 60_000),
         ("time_budget_s", 0, 1e6),
+        ("ladder_blocks", 1, 1000),
+        ("rounds", 1, 100),
+        ("turn_s", 0.2, 600),
+        ("connections", 1, 4096),
+        ("half_width", 0.005, 1),
+        ("equal", 0.005, 1),
+        ("least_blocks", 1, 1000),
     ):
         value = getattr(settings, setting)
         if not low <= value <= high:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Settings, Trial, Variant
@@ -12,6 +13,8 @@ START_S = 3.5
 
 
 SERVICES_S = 12.0
+LAUNCH_S, BLOCK_S, TURN_OVERHEAD_S = 0.8, 2.0, 0.4
+"""What a block of turns costs beside its windows: for each variant, once, and for each turn."""
 
 
 STEP_OVERHEAD_S = 0.35
@@ -39,6 +42,15 @@ def order(
     return tuple(trials)
 
 
+def takes_turns(settings: Settings, asked: PlannedScenario) -> bool:
+    """Return whether a scenario is measured in turns.
+
+    A load whose rate changes during a step, and a chat whose members stay in their rooms, last
+    longer than a turn; a map's cells are many, and each is asked little. They climb their ladders.
+    """
+    return not (settings.ladder or asked.shape or asked.websocket or asked.cell)
+
+
 def window_of(settings: Settings, asked: PlannedScenario, rate_rps: float) -> float:
     """Return a step's window in seconds: long enough for the arrivals wanted, within bounds.
 
@@ -59,10 +71,33 @@ def trial_seconds(settings: Settings, asked: PlannedScenario) -> float:
 def estimate_s(plan: Plan) -> float:
     """Estimate a run's seconds at most; ladders end earlier where a variant saturates."""
     asked = {each.label: each for each in plan.scenarios}
-    full = SERVICES_S + sum(trial_seconds(plan.settings, asked[t.scenario]) for t in plan.trials)
+    blocks = Counter(
+        (t.scenario, t.block) for t in plan.trials if takes_turns(plan.settings, asked[t.scenario])
+    )
+    full = SERVICES_S + sum(
+        trial_seconds(plan.settings, asked[t.scenario])
+        for t in plan.trials
+        if (t.scenario, t.block) not in blocks
+    )
+    full += sum(block_s(plan.settings, count, ("pace", "common")) for count in blocks.values())
     limit = plan.settings.time_budget_s
     after = sum(DEPLOYMENT_S[bool(v.brokers)] for v in plan.variants) * plan.settings.deployment
     return (min(full, limit) if limit else full) + after
+
+
+def block_s(settings: Settings, variants: int, kinds: Sequence[str]) -> float:
+    """Estimate the seconds of a block of turns.
+
+    Parameters
+    ----------
+    settings : for turns and rounds.
+    variants : that take turns.
+    kinds : of turns in each round, the pace among them: one more is taken beside it.
+    """
+    in_round = 1 + any(kind != "pace" for kind in kinds)
+    turn_s = settings.turn_s + TURN_OVERHEAD_S
+    turns_s = settings.rounds * in_round * turn_s + settings.turn_s
+    return BLOCK_S + variants * (LAUNCH_S + settings.warmup_s + turns_s)
 
 
 def trial_share_s(left_s: float, trials_left: int) -> float:

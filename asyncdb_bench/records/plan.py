@@ -218,6 +218,15 @@ class Settings:
     cpus : which role runs on which cores, see :func:`share_out`.
     tolerance : from where on a measurement is not sound.
     deployment : whether to measure what each variant takes to deploy, after the trials.
+    ladder : climb the scenario's offered loads, a trial at a time, instead of taking turns.
+    ladder_blocks : blocks of what climbs; `blocks` are those of turns at most.
+    rounds : of turns in each block.
+    turn_s : measured window of a turn.
+    connections : of the closed loop that measures the pace.
+    shares : of its own pace at which each variant's latency is measured, one in each block.
+    half_width, equal : ratios - 1: an answer is known where its interval is no wider than the one
+        to either side, or lies within the other.
+    least_blocks : blocks of each scenario before an answer can be known.
     """
 
     profile: str
@@ -234,6 +243,15 @@ class Settings:
     cpus: str = "auto"
     tolerance: Tolerance = Tolerance()
     deployment: bool = False
+    ladder: bool = False
+    ladder_blocks: int = 1
+    rounds: int = 2
+    turn_s: float = 1.0
+    connections: int = 32
+    shares: tuple[float, ...] = (0.9, 0.5, 0.75, 0.25)
+    half_width: float = 0.05
+    equal: float = 0.05
+    least_blocks: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +265,10 @@ class LoadOrder:
     seed : of arrivals, operations and parameters.
     probe : whether to ask for the health route meanwhile.
     shape : how the rate changes; empty: it does not.
+    lead_s : load of the same kind before the window, which is in the ledger and in no figure.
+    connections : of a closed loop, each of which asks again as soon as it has its answer; the rate
+        does not count then. 0: an open model.
+    port : of the application to ask; 0: the one that the load was started with.
     """
 
     rate_rps: float
@@ -255,6 +277,9 @@ class LoadOrder:
     seed: tuple[int, ...]
     probe: bool = True
     shape: tuple[Segment, ...] = ()
+    lead_s: float = 0.0
+    connections: int = 0
+    port: int = 0
 
 
 Purpose = Literal["measure", "pilot", "confirm"]
@@ -289,6 +314,46 @@ class Trial:
     gallop: bool = False
     retry_missed: bool = False
     limit_s: float = 0.0
+
+
+TurnKind = Literal["idle", "pace", "common", "share", "limit"]
+"""What a turn is for: what the variant uses at rest; its pace; its latency at the load common to
+all; its latency at a share of its own pace; whether the objective holds near the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One launch of several variants in one scenario, which take turns.
+
+    Parameters
+    ----------
+    trials : one for each variant, all of the same scenario, block and purpose.
+    kinds : of turns: the pace in each round, and of the others one in each, in this order.
+    rounds : how many.
+    common_rps : the load common to all; 0: it is found in the first round.
+    limit_s : seconds that it may take; 0: no limit.
+    """
+
+    trials: tuple[Trial, ...]
+    kinds: tuple[TurnKind, ...] = ("pace", "common", "limit", "common", "share")
+    rounds: int = 2
+    common_rps: float = 0.0
+    limit_s: float = 0.0
+
+    @property
+    def number(self) -> int:
+        """The block's number, from 0."""
+        return self.trials[0].block
+
+    @property
+    def scenario(self) -> str:
+        """The label of the scenario."""
+        return self.trials[0].scenario
+
+    @property
+    def purpose(self) -> Purpose:
+        """What its trials are for."""
+        return self.trials[0].purpose
 
 
 @dataclass(frozen=True, slots=True)

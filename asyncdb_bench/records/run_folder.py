@@ -5,7 +5,8 @@ A run's folder: ``manifest.json``, ``steps.jsonl`` (a line per step, appended as
 ``logs/``. While a run goes on, the Parquet tables lie in parts (``requests.parts/``): a run that
 was cut off keeps every step that had ended. Schema history: 1, the first; 2, phases, probes,
 audits, threads, pinning, calibration, backlog, task queue, chat, outages; 3, doubts as typed values
-instead of sentences, a trial's purpose, parts and shares of each variant, latency of each request.
+instead of sentences, a trial's purpose, parts and shares of each variant, latency of each request;
+4, turns: a step says of which kind it is, and carries its distributions.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from asyncdb_bench.errors import StoreError
-from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Deployment, Manifest
+from asyncdb_bench.records.run import Calibration, Deployment, Manifest
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.records.upgrade import (
     upgraded_end,
@@ -33,8 +34,10 @@ T = TypeVar("T")
 
 LEAST_FREE_BYTES = 300 * 1024 * 1024
 TABLES = ("requests", "series")
-READ = (2, 3)
+READ = (2, 3, 4)
 """Schemas that this version reads."""
+SENTENCES = 2
+"""The schema whose doubts were sentences; those after it read as they are."""
 
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -101,7 +104,7 @@ class RunFolder:
                 " read it with the version that wrote it (its git revision is in the manifest)"
             )
         try:
-            known = raw if version == SCHEMA_VERSION else upgraded_manifest(raw)
+            known = upgraded_manifest(raw) if version == SENTENCES else raw
             return msgspec.convert(known, Manifest)
         except (msgspec.ValidationError, KeyError, TypeError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
@@ -141,9 +144,9 @@ class RunFolder:
 
     def _upgrade(self, upgraded: Upgrade) -> Upgrade | None:
         """Return what makes lines of an earlier schema readable; None where none need it."""
-        if not self.has_manifest or self._raw_manifest().get("schema_version") == SCHEMA_VERSION:
-            return None
-        return upgraded
+        if self.has_manifest and self._raw_manifest().get("schema_version") == SENTENCES:
+            return upgraded
+        return None
 
     def _append(self, name: str, row: Any) -> None:
         with _storing(self.path / name), (self.path / name).open("ab") as file:

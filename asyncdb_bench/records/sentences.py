@@ -77,6 +77,11 @@ _WORDS: Mapping[DoubtKind, Callable[[Doubt], str]] = {
     DoubtKind.NO_SUCCESS: _of("no request succeeded"),
     DoubtKind.P99: _of("p99 {measured:.0f} ms, objective < {limit:g} ms"),
     DoubtKind.FAILED_SHARE: _of("{measured:.1%} failed, objective < {limit:.1%}"),
+    DoubtKind.BEHIND: _of("{measured:,.0f}/s completed of {limit:,.0f}/s"),
+    DoubtKind.NOT_STOPPED: _of("it took its turns beside running processes: {subject}"),
+    DoubtKind.OTHERS_RAN: _of(
+        "variants that were not on turn used more than {limit:.1%} of a core"
+    ),
     DoubtKind.CLOCK_JUMP: _of(
         "the wall clock jumped by {measured:+.1f} s; latencies are on CLOCK_MONOTONIC and stand"
     ),

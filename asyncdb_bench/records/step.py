@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from asyncdb_bench.records.doubts import Doubt
-from asyncdb_bench.records.plan import Purpose
+from asyncdb_bench.records.plan import Purpose, TurnKind
 
 HEARTBEAT_US = 1000
 """Between two beats of the application's heartbeat, whose lateness is the loop lag."""
@@ -204,6 +204,34 @@ class Chat:
     connected: int
 
 
+OPEN_KINDS: tuple[TurnKind, ...] = ("common", "share", "limit")
+"""Turns under the open model: points of the curve of latency against offered load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What makes a step a turn: one of the many short ones of a variant in a block.
+
+    Parameters
+    ----------
+    kind : what it is for.
+    round : of its block, from 0.
+    connections : of the closed loop; 0: it was an open model.
+    share : offered load over the variant's own pace; None where that was not known.
+    beats : of the applications' heartbeats: what they cost is taken off with the idle use.
+    others_busy : share of one core that the variants used that were not on turn.
+    awake : labels of those that could not be stopped.
+    """
+
+    kind: TurnKind
+    round: int
+    connections: int = 0
+    share: float | None = None
+    beats: int = 0
+    others_busy: float = 0.0
+    awake: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A line of ``steps.jsonl``: one offered load inside a trial.
@@ -239,6 +267,9 @@ class Step:
     valid, reasons : whether the measurement is sound, and why not.
     notes : what a reader should know, and that does not make it unsound.
     repeated : what made it invalid may pass, so it was offered again; this one counts for nothing.
+    turn : what makes it a turn; None: it is a rung of a ladder.
+    latency_counts, lag_counts : the distributions of latency and loop lag of a turn, to be merged
+        with other turns', see :mod:`asyncdb_bench.analysis.step.histogram`.
     """
 
     run_id: str
@@ -287,6 +318,9 @@ class Step:
     chat: Chat | None = None
     outages: tuple[Outage, ...] = ()
     purpose: Purpose = "measure"
+    turn: Turn | None = None
+    latency_counts: tuple[tuple[int, int], ...] = ()
+    lag_counts: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,16 +39,24 @@ class Figure:
 
 
 CAPACITY = Figure("capacity_rps", "capacity", "1/s", more_is_better=True)
+P50 = Figure("p50_ms", "p50", "ms")
 P99 = Figure("p99_ms", "p99", "ms")
 GATED = (
     CAPACITY,
-    Figure("p50_ms", "p50", "ms"),
+    P50,
     Figure("p95_ms", "p95", "ms"),
     Figure("loop_lag_p99_ms", "loop lag p99", "ms", floor=10.0),
     Figure("cpu_ms_per_request", "CPU per request", "ms"),
 )
 COMPARED = (*GATED[:3], P99, *GATED[3:])
 """The p99 is shown with its interval and gated by nothing: it rests on the slowest few requests."""
+PACE = Figure("pace_rps", "pace", "1/s", more_is_better=True)
+NET_CPU = Figure("cpu_ms_net", "CPU per request", "ms")
+TURN_GATED = (PACE, *GATED[1:4], NET_CPU)
+TURN_COMPARED = (PACE, *GATED[1:3], P99, GATED[3], NET_CPU)
+"""Of runs in turns: the pace instead of a capacity, and CPU time without what is used at rest."""
+LOADLESS = (CAPACITY, PACE, NET_CPU)
+"""Figures that are of no offered load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,8 @@ def reference_load(base: pd.DataFrame, head: pd.DataFrame) -> float | None:
     1/s: of the loads at which both were measured soundly, in as many blocks as any, the highest
     that is not above half of the base's capacity, else the lowest. None where there is none.
     """
+    if took_turns(base) or took_turns(head):
+        base, head = base[base.kind == "common"], head[head.kind == "common"]
     counts = {
         load: min(
             base[base.valid & (base.offered_rps == load)].block.nunique(),
@@ -119,6 +129,8 @@ def reference_load(base: pd.DataFrame, head: pd.DataFrame) -> float | None:
     if not most:
         return None
     shared = [load for load, count in counts.items() if count > most / 2]
+    if took_turns(base):
+        return float(max(shared))
     half = capacity_of(base).rps / 2
     below = [load for load in shared if load <= half * 1.001]
     return float(max(below) if below else min(shared))
@@ -127,12 +139,26 @@ def reference_load(base: pd.DataFrame, head: pd.DataFrame) -> float | None:
 def at_load(steps: pd.DataFrame, load: float | None, figure: str) -> dict[int, float]:
     """Return a figure by block: the median of the block's sound steps at one load that have it."""
     rows = steps[steps.valid & (steps.offered_rps == load)]
+    if took_turns(steps):
+        rows = rows[rows.kind == "common"]
     medians = rows[rows[figure].notna()].groupby("block")[figure].median()
     return {
         int(str(block)): float(value)
         for block, value in medians.items()
         if math.isfinite(value) and value >= 0
     }
+
+
+def took_turns(rows: pd.DataFrame) -> bool:
+    """Return whether rows of :func:`comparison_rows` are of turns."""
+    return "kind" in rows and bool((rows.kind != "").any())
+
+
+def figures_of(rows: pd.DataFrame, *, gated: bool = False) -> tuple[Figure, ...]:
+    """Return the figures that rows of a run can be compared by."""
+    if took_turns(rows):
+        return TURN_GATED if gated else TURN_COMPARED
+    return GATED if gated else COMPARED
 
 
 def by_block(
@@ -147,8 +173,17 @@ def by_block(
     load : where to, 1/s; not asked for a capacity.
     objective_ms : the objective's p99.
     """
+    if figure in (PACE, NET_CPU):
+        if not took_turns(steps):
+            return {}
+        rows = steps[steps.valid & (steps.kind == "pace") & steps[figure.name].notna()]
+        return {
+            int(block): float(value)
+            for block, value in zip(rows.block, rows[figure.name], strict=True)
+            if value > 0
+        }
     if figure is CAPACITY:
-        return capacities_by_block(steps, objective_ms)
+        return {} if took_turns(steps) else capacities_by_block(steps, objective_ms)
     return at_load(steps, load, figure.name)
 
 
@@ -158,7 +193,7 @@ def compare_variants(
     *,
     objective_ms: float,
     paired: bool,
-    figures: Sequence[Figure] = COMPARED,
+    figures: Sequence[Figure] | None = None,
 ) -> list[FigureEffect]:
     """Compare two variants in one scenario.
 
@@ -167,8 +202,9 @@ def compare_variants(
     base, head : each variant's rows of :func:`steps_table` in that scenario.
     objective_ms : the objective's p99.
     paired : whether the same blocks hold both (one run), or each has its own (two runs).
-    figures : what to compare, at :func:`reference_load`.
+    figures : what to compare, at :func:`reference_load`; None: all that the rows have.
     """
+    figures = figures or figures_of(base)
     load = reference_load(base, head)
     names = [
         str(rows[c].iloc[0]) if len(rows) else "?"
@@ -181,7 +217,7 @@ def compare_variants(
     effects = []
     for figure in figures:
         row = FigureEffect(
-            names[0], names[1], names[2], figure, None if figure is CAPACITY else load
+            names[0], names[1], names[2], figure, None if figure in LOADLESS else load
         )
         sides = [by_block(each, figure, load, objective_ms) for each in (base, head)]
         effects.append(_filled(row, sides[0], sides[1], paired=paired))

@@ -1,7 +1,7 @@
-"""The trials that show how often the gate errs: copies of one variant beside known faults.
+"""The blocks that show how often the gate errs: copies of one variant beside known faults.
 
-In every block six copies of the same variant and each fault run once, in random order, in fresh
-processes, at half of the capacity.
+All of them take turns as the gate's do. In every block nine copies of the same variant, which make
+three decisions that share nothing, and two of each fault, which make two.
 """
 
 from __future__ import annotations
@@ -10,27 +10,28 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import pandas as pd
-
-from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.errors import MeasurementError
-from asyncdb_bench.records.plan import Fault, Plan, Purpose, Trial, Variant
-from asyncdb_bench.regression.effects import at_load
-from asyncdb_bench.regression.pairs import pilot_capacity
+from asyncdb_bench.plan.schedule import takes_turns
+from asyncdb_bench.records.plan import Block, Fault, Plan, Purpose, Trial, Variant
+from asyncdb_bench.regression.effects import NET_CPU, at_load, by_block
+from asyncdb_bench.regression.gate_schedule import KINDS
+from asyncdb_bench.regression.rows import comparison_rows
 from asyncdb_bench.trial.schedule_loop import Results
 
-COPIES = 6
-SIZES = (0.05, 0.10, 0.20)
-POOLS = (7, 6, 5)
-STEPS = 2
+COPIES = 9
+FAULTY = 2
+"""Copies of each fault."""
+SIZE = 0.10
+"""By how much a fault makes its own figure worse."""
+PILOT_BLOCKS = 2
 
 
 class ErrorRateSchedule:
-    """A pilot, the faults' sizes, then the blocks; see :class:`Schedule`.
+    """Blocks that size the faults, then those that count; see :class:`Schedule`.
 
     Parameters
     ----------
-    plan : the copies, all alike, and one scenario.
+    plan : the copies, all alike, and one scenario that is measured in turns.
     blocks : at most; none is begun that the time budget does not hold.
     """
 
@@ -38,12 +39,13 @@ class ErrorRateSchedule:
         self.copies = plan.variants
         self.blocks = blocks
         self.faulty: list[Variant] = []
-        self.load = 0.0
         self.trials: list[Trial] = []
         self.results = Results()
         self._given = plan
+        self._common_rps = 0.0
         self._news: list[str] = []
         self._story = self._stages()
+        assert takes_turns(plan.settings, plan.scenarios[0])
 
     @property
     def plan(self) -> Plan:
@@ -51,12 +53,12 @@ class ErrorRateSchedule:
         variants = (*self.copies, *self.faulty)
         return replace(self._given, variants=variants, trials=tuple(self.trials))
 
-    def next(self, results: Results) -> Trial | None:
-        """Return the next trial.
+    def next(self, results: Results) -> Block | None:
+        """Return the next block.
 
         Raises
         ------
-        MeasurementError : the pilot carried nothing, or no sound step to size the faults by.
+        MeasurementError : no sound turn to size the faults by.
         """
         self.results = results
         return next(self._story, None)
@@ -66,97 +68,90 @@ class ErrorRateSchedule:
         news, self._news = self._news, []
         return news
 
-    def _stages(self) -> Iterator[Trial]:
-        first = self.copies[0]
-        (scenario,) = self._given.scenarios
-        yield self._trial(first, 0, (), "pilot", gallop=True)
-        carried = pilot_capacity(self._steps())
-        if not carried:
-            raise MeasurementError(f"{first.label} did not carry even {scenario.ladder[0]:g}/s")
-        self.load = round(carried / 2)
-        ladder = (self.load,) * STEPS
-        yield from self._size_faults(first, ladder)
-        variants = [each for each in self.plan.variants if each.fault != ROUND_TRIP]
+    def _stages(self) -> Iterator[Block]:
+        yield from self._size_faults()
+        variants = [*self.copies, *self.faulty]
         shuffler = random.Random(self._given.seed)
         for block in range(self.blocks):
             began_s = self.results.spent_s
-            for variant in shuffler.sample(variants, len(variants)):
-                yield self._trial(variant, block, ladder, "measure")
+            yield self._block(shuffler.sample(variants, len(variants)), block, "measure")
             took_s = self.results.spent_s - began_s
             self._news.append(f"block {block + 1} of {self.blocks} took {took_s:.0f} s")
             if took_s > self.results.left_s:
                 break
 
-    def _size_faults(self, variant: Variant, ladder: tuple[float, ...]) -> Iterator[Trial]:
-        """Choose faults that make the p50 worse by about 5, 10 and 20 %.
+    def _size_faults(self) -> Iterator[Block]:
+        """Choose faults that make p50, and CPU time per request, worse by 10 %.
 
         A delay costs a round trip besides: it is measured, and taken off.
         """
-        self.faulty = [with_fault(variant, ROUND_TRIP)]
-        for each in (variant, *self.faulty):
-            yield self._trial(each, 0, ladder, "pilot")
-        steps = self._steps()
-        plain, with_trip = (
-            at_load(steps[steps.variant == each.label], self.load, "p50_ms").get(0)
-            for each in (variant, *self.faulty)
-        )
-        if plain is None or with_trip is None:
-            raise MeasurementError(
-                f"no sound step at {self.load:g}/s to size the faults by: is the machine busy?"
-            )
-        trip = max(with_trip - plain, 0.0)
-        delays = [Fault(delay_ms=max(round(size * plain - trip, 2), 0.01)) for size in SIZES]
-        burns = [Fault(cpu_ms=round(size * plain, 2)) for size in SIZES]
-        self.faulty += [with_fault(variant, each) for each in (*delays, *burns)]
-        self.faulty += [with_fault(variant, Fault(pool=pool)) for pool in POOLS]
+        plain = self.copies[0]
+        with_trip = with_fault(plain, ROUND_TRIP, 1)
+        self.faulty = [with_trip]
+        for block in range(PILOT_BLOCKS):
+            yield self._block([plain, with_trip], block, "pilot")
+        p50, p50_with_trip = (self._figure(each.label, "p50_ms") for each in (plain, with_trip))
+        cpu = self._figure(plain.label, NET_CPU.name)
+        if not p50 or not p50_with_trip or not cpu:
+            raise MeasurementError("no sound turn to size the faults by: is the machine busy?")
+        delay_ms = max(round(SIZE * p50 - max(p50_with_trip - p50, 0.0), 3), 0.01)
+        faults = [Fault(delay_ms=delay_ms), Fault(cpu_ms=round(SIZE * cpu, 3))]
+        self.faulty = [
+            with_fault(plain, fault, copy + 1) for fault in faults for copy in range(FAULTY)
+        ]
 
-    def _trial(
-        self,
-        variant: Variant,
-        block: int,
-        ladder: tuple[float, ...],
-        purpose: Purpose,
-        *,
-        gallop: bool = False,
-    ) -> Trial:
+    def _figure(self, label: str, name: str) -> float | None:
+        pilot = [step for step in self.results.steps if step.purpose == "pilot"]
+        rows = comparison_rows(pilot, self.results.ends)
+        own = rows[rows.variant == label]
+        if name == NET_CPU.name:
+            values = by_block(own, NET_CPU, None, 0.0)
+        else:
+            values = at_load(own, self._load(), name)
+        return sum(values.values()) / len(values) if values else None
+
+    def _load(self) -> float:
+        """Return the load common to all blocks, which the first of them found; 0: not yet."""
+        return next(
+            (
+                step.offered_rps
+                for step in self.results.steps
+                if step.turn is not None and step.turn.kind == "common"
+            ),
+            0.0,
+        )
+
+    def _block(self, variants: Sequence[Variant], block: int, purpose: Purpose) -> Block:
         (scenario,) = self._given.scenarios
-        trial = Trial(
-            id=f"t{len(self.trials):03d}",
-            block=block,
-            variant=variant.label,
-            scenario=scenario.label,
-            ladder=ladder,
-            purpose=purpose,
-            gallop=gallop,
-            retry_missed=bool(ladder),
+        trials = tuple(
+            Trial(
+                id=f"t{len(self.trials) + place:04d}",
+                block=block,
+                variant=variant.label,
+                scenario=scenario.label,
+                purpose=purpose,
+            )
+            for place, variant in enumerate(variants)
         )
-        self.trials.append(trial)
-        return trial
-
-    def _steps(self) -> pd.DataFrame:
-        return steps_table(self.results.steps, self.results.ends)
+        self.trials += trials
+        return Block(trials, KINDS, self._given.settings.rounds, self._load())
 
 
 ROUND_TRIP = Fault(delay_ms=0.01)
 """A statement more and hardly a delay: what a delay costs besides."""
 
 
-def with_fault(variant: Variant, fault: Fault) -> Variant:
-    """Return a variant with a fault; a smaller pool is a knob, shared out anew."""
-    label = f"{variant.strategy} with {fault_words(fault, variant.knobs.get('pool'))}"
-    if not fault.pool:
-        return replace(variant, label=label, fault=fault)
-    shares = tuple({**share, "pool": fault.pool} for share in variant.shares)
-    knobs = {**variant.knobs, "pool": fault.pool}
-    return replace(variant, label=label, fault=fault, knobs=knobs, shares=shares)
+def with_fault(variant: Variant, fault: Fault, copy: int) -> Variant:
+    """Return a copy of a variant with a fault."""
+    return replace(
+        variant, label=f"{variant.strategy} with {fault_words(fault)} #{copy}", fault=fault
+    )
 
 
-def fault_words(fault: Fault, pool: object = None) -> str:
-    """Return a fault in words; `pool` is what the variant has without it."""
+def fault_words(fault: Fault) -> str:
+    """Return a fault in words."""
     if fault == ROUND_TRIP:
         return "a round trip more"
-    if fault.pool:
-        return f"a pool of {fault.pool} instead of {pool}"
     if fault.cpu_ms:
         return f"{fault.cpu_ms:g} ms of CPU burned in the handler"
     return f"{fault.delay_ms:g} ms of delay in the operation"

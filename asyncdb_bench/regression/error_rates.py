@@ -1,16 +1,22 @@
-"""How often the gate errs: its decision on blocks whose truth is known. Pure."""
+"""How often the gate errs: its decisions on blocks whose truth is known. Pure."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from asyncdb_bench.analysis import statistics
-from asyncdb_bench.regression.decision import LogRatios, Rules, log_ratios, replay
+from asyncdb_bench.regression.decision import (
+    Interim,
+    LogRatios,
+    Rules,
+    confirms,
+    interim,
+    log_ratios,
+)
 from asyncdb_bench.regression.effects import Figure
 
 Blocks = Mapping[int, float]
@@ -25,9 +31,9 @@ class Rate:
     what : the truth in words.
     figure : decided on.
     ratio : head / base over all blocks: the true size, as measured.
-    decisions, red : how many, and how many of them said *regress*.
+    decisions, red : how many, none of which shares a turn with another, and how many of them said
+        *regress*.
     other : the other verdicts with their counts.
-    disjoint : how many of the decisions share no trial with another.
     blocks : that a decision took, median, confirmation aside.
     """
 
@@ -37,20 +43,16 @@ class Rate:
     decisions: int
     red: int
     other: Mapping[str, int]
-    disjoint: int
     blocks: float
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % bounds of the share of red ones (Clopper and Pearson), as if all were independent.
-
-        They are not where `disjoint` is less than `decisions`: the bounds are then too narrow.
-        """
+        """95 % bounds of the share of red ones (Clopper and Pearson)."""
         return statistics.share_interval(self.red, self.decisions)
 
 
 def false_alarms(copies: Sequence[Blocks], figure: Figure, rules: Rules) -> Rate:
-    """Decide on A/A: every choice of a head and a pair of bases among copies of one variant.
+    """Decide on A/A: three copies of one variant at a time, a head and two bases.
 
     Parameters
     ----------
@@ -58,63 +60,93 @@ def false_alarms(copies: Sequence[Blocks], figure: Figure, rules: Rules) -> Rate
     figure : it is of.
     rules : how to decide.
     """
-    choices = [
-        (head, pair)
-        for head in range(len(copies))
-        for pair in itertools.combinations([p for p in range(len(copies)) if p != head], 2)
-    ]
-    made = [_decide(copies[h], [copies[a], copies[b]], figure, rules, 0) for h, (a, b) in choices]
-    logs = [_mean_log(copies[h]) - _mean_log(copies[a]) for h, (a, _) in choices]
-    return _rate("no change (A/A)", figure, float(np.exp(np.mean(logs))), made, len(copies) // 3)
+    threes = [copies[place : place + 3] for place in range(0, len(copies) - 2, 3)]
+    made = [each for head, *base in threes for each in decisions(head, base, figure, rules)]
+    logs = [mean_log(head) - mean_log(base) for head, base, _ in threes]
+    return _rate("no change (A/A)", figure, math.exp(float(np.mean(logs))), made)
 
 
 def power(
-    what: str, faulty: Blocks, copies: Sequence[Blocks], figure: Figure, rules: Rules
+    what: str, faulty: Sequence[Blocks], copies: Sequence[Blocks], figure: Figure, rules: Rules
 ) -> Rate:
-    """Decide on a known slowdown against every pair of copies, from several blocks on.
+    """Decide on a known slowdown: each copy of it against two bases of its own.
 
     Parameters
     ----------
     what : the fault in words.
-    faulty : the figure by block, with the fault.
-    copies, figure, rules : as :func:`false_alarms`.
+    faulty : the figure by block, of each copy with the fault.
+    copies, figure, rules : as :func:`false_alarms`; two copies for each with the fault.
     """
-    starts = range(0, len(faulty), 3)
-    pairs = list(itertools.combinations(copies, 2))
-    made = [_decide(faulty, pair, figure, rules, start) for start in starts for pair in pairs]
-    base = float(np.mean([_mean_log(each) for each in copies]))
-    return _rate(what, figure, math.exp(_mean_log(faulty) - base), made, 1)
+    made: list[tuple[str, int]] = []
+    logs = []
+    for place, head in enumerate(faulty):
+        base = copies[2 * place : 2 * place + 2]
+        made += decisions(head, base, figure, rules)
+        logs.append(mean_log(head) - float(np.mean([mean_log(each) for each in base])))
+    return _rate(what, figure, math.exp(float(np.mean(logs))), made)
 
 
-def _mean_log(values: Blocks) -> float:
+def mean_log(values: Blocks) -> float:
+    """Return the mean logarithm of a figure over blocks."""
     return float(np.mean(np.log([value for value in values.values() if value > 0])))
 
 
-def _decide(
-    head: Blocks, base: Sequence[Blocks], figure: Figure, rules: Rules, start: int
-) -> tuple[str, int]:
-    """Replay a gate on blocks from `start` on, those before it coming last."""
-    order = sorted(head)
-    order = order[start:] + order[:start]
+def decisions(
+    head: Blocks, base: Sequence[Blocks], figure: Figure, rules: Rules
+) -> Iterator[tuple[str, int]]:
+    """Yield what a gate would have said, again and again, each time on blocks of its own.
 
-    def renumbered(values: Blocks, blocks: Sequence[int]) -> dict[int, float]:
-        return {place: values[block] for place, block in enumerate(blocks) if block in values}
+    Parameters
+    ----------
+    head, base : a figure by block; blocks that one lacks are left out.
+    figure, rules : as :func:`false_alarms`.
 
-    def ratios(blocks: Sequence[int]) -> LogRatios:
-        copies = [renumbered(each, blocks) for each in base]
-        return log_ratios(figure, copies, renumbered(head, blocks))[0]
+    Returns
+    -------
+    Verdict, and how many blocks it took, confirmation aside. What the last blocks do not suffice to
+    decide is left out.
+    """
+    blocks = sorted(head.keys() & base[0].keys() & base[1].keys())
+    start = 0
+    while True:
+        found = _decide(_ratios(head, base, figure, blocks[start:]), rules)
+        if found is None:
+            return
+        seen, used = found
+        yield seen.verdict, seen.n
+        start += used
 
-    first = replay(ratios(order), rules, LogRatios(()))
-    if first.low is None or first.low <= first.threshold:
-        return first.verdict, first.n
-    # suspected: fresh blocks are those that the decision did not use
-    fresh = ratios(order[first.n :])
-    return replay(ratios(order), rules, fresh).verdict, first.n
+
+def _ratios(
+    head: Blocks, base: Sequence[Blocks], figure: Figure, blocks: Sequence[int]
+) -> LogRatios:
+    if not blocks:
+        return LogRatios(())
+    copies = [{block: each[block] for block in blocks} for each in base]
+    return log_ratios(figure, copies, {block: head[block] for block in blocks})[0]
 
 
-def _rate(
-    what: str, figure: Figure, ratio: float, made: Sequence[tuple[str, int]], disjoint: int
-) -> Rate:
+def _decide(ratios: LogRatios, rules: Rules) -> tuple[Interim, int] | None:
+    """Return a decision and the blocks that it used; None where there are too few."""
+    for blocks in rules.analyses:
+        if blocks > len(ratios.worse):
+            return None
+        part = LogRatios(ratios.worse[:blocks], ratios.noise[:blocks])
+        seen = interim(part, rules, blocks, final=blocks == rules.analyses[-1])
+        if seen.verdict != "open":
+            break
+    if seen.verdict != "regress":
+        return seen, seen.n
+    if 2 * seen.n > len(ratios.worse):
+        return None
+    fresh = slice(seen.n, 2 * seen.n)
+    again = LogRatios(ratios.worse[fresh], ratios.noise[fresh])
+    if not confirms(again, seen.threshold):
+        seen = replace(seen, verdict="inconclusive")
+    return seen, 2 * seen.n
+
+
+def _rate(what: str, figure: Figure, ratio: float, made: Sequence[tuple[str, int]]) -> Rate:
     verdicts = [verdict for verdict, _ in made]
     counts = {name: verdicts.count(name) for name in dict.fromkeys(verdicts) if name != "regress"}
     return Rate(
@@ -124,8 +156,7 @@ def _rate(
         decisions=len(made),
         red=verdicts.count("regress"),
         other=counts,
-        disjoint=disjoint,
-        blocks=float(np.median([n for _, n in made])),
+        blocks=float(np.median([n for _, n in made])) if made else 0.0,
     )
 
 
@@ -140,15 +171,15 @@ def rates_markdown(rates: Sequence[Rate], measured: str) -> str:
     lines = [
         measured,
         "",
-        "| truth | figure | ratio as measured | decisions | red | 95 % interval | blocks | other |",
+        "| figure | truth | ratio as measured | decisions | red | 95 % interval | blocks | other |",
         "|---|---|---:|---:|---:|---|---:|---|",
     ]
     for each in rates:
-        low, high = each.interval
+        low, high = each.interval if each.decisions else (0.0, 1.0)
+        share = f"{each.red / each.decisions:.0%}" if each.decisions else "–"
         other = ", ".join(f"{count} {name}" for name, count in each.other.items()) or "–"
         lines.append(
-            f"| {each.what} | {each.figure} | {each.ratio:.3f} | {each.decisions}"
-            f" ({each.disjoint} disjoint) | {each.red / each.decisions:.0%} |"
+            f"| {each.figure} | {each.what} | {each.ratio:.3f} | {each.decisions} | {share} |"
             f" {low:.0%} to {high:.0%} | {each.blocks:g} | {other} |"
         )
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.planner import make_plan, wanted_specs
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices, Spec
-from asyncdb_bench.plan.schedule import order
+from asyncdb_bench.plan.schedule import order, takes_turns
 from asyncdb_bench.plan.variants import make_variant
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Plan, Variant
@@ -33,9 +33,20 @@ from asyncdb_bench.regression.decision import (
     at_the_end,
     overall_verdict,
 )
-from asyncdb_bench.regression.effects import CAPACITY, GATED, Figure, FigureEffect
+from asyncdb_bench.regression.effects import (
+    CAPACITY,
+    GATED,
+    TURN_GATED,
+    Figure,
+    FigureEffect,
+)
 from asyncdb_bench.regression.exports import gate_junit, gate_markdown
-from asyncdb_bench.regression.gate_schedule import GateSchedule, blocks_that_fit, decisions_of
+from asyncdb_bench.regression.gate_schedule import (
+    GateSchedule,
+    blocks_that_fit,
+    decisions_of,
+    turn_blocks_that_fit,
+)
 from asyncdb_bench.regression.pages import render_gate
 from asyncdb_bench.regression.pairs import Pair, pairs_of
 from asyncdb_bench.regression.sides import contrasts
@@ -179,8 +190,22 @@ def prepare(plan: Plan, choices: Choices, folder: Path, rules: Rules) -> Prepare
 def fitted(
     plan: Plan, strategies: int, rules: Rules, say: Callable[[str], None]
 ) -> tuple[Figure, ...]:
-    """Return the figures that the time budget allows to decide on, and say what was left out."""
+    """Return the figures that climbing pairs have time for, and say what was left out.
+
+    Pairs that take turns have all of theirs.
+    """
     scenarios, settings = len(plan.scenarios), plan.settings
+    turning = [each for each in plan.scenarios if takes_turns(settings, each)]
+    if turning:
+        fits = turn_blocks_that_fit(settings, len(turning), strategies)
+        if fits < rules.first:
+            say(
+                f"note: {settings.time_budget_s / 60:.0f} min hold about {fits} blocks, and nothing"
+                f" is decided before {rules.first}: give it more time, or fewer strategies or"
+                " scenarios"
+            )
+        if len(turning) == scenarios:
+            return GATED
     fits = blocks_that_fit(settings, scenarios, strategies, with_capacity=True)
     if fits >= rules.first:
         return GATED
@@ -261,7 +286,7 @@ def gate_against(base: str, head: str, rules: Rules, places: Places, outputs: Ou
         stored_decision(row, rules, doubt)
         for effects in contrast.effects.values()
         for row in effects
-        if row.figure in GATED
+        if row.figure in (*GATED, *TURN_GATED)
     ]
     result = GateResult(
         base=contrast.base,

@@ -1,7 +1,8 @@
 """What the gate measures: base twice and head in every block, until all is decided or time is up.
 
-Base runs twice in each block, an A/A in the same minutes: it says what is noise, and the mean of
-the two makes the comparison steadier.
+Base runs twice in each block, an A/A in the same seconds: it says what is noise, and the mean of
+the two makes the comparison steadier. The three of a pair take turns; where a scenario cannot be
+asked in turns they climb a short ladder one after the other, around a capacity that a pilot finds.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from dataclasses import replace
 
 import pandas as pd
 
-from asyncdb_bench.analysis.tables import steps_table
-from asyncdb_bench.plan.schedule import START_S, STEP_OVERHEAD_S
+from asyncdb_bench.plan.schedule import START_S, STEP_OVERHEAD_S, block_s, takes_turns
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.plan import Plan, Purpose, Settings, Trial
+from asyncdb_bench.records.plan import Block, Plan, Purpose, Settings, Trial, TurnKind
 from asyncdb_bench.regression.decision import Decision, Interim, Rules
-from asyncdb_bench.regression.effects import CAPACITY, GATED, Figure
+from asyncdb_bench.regression.effects import CAPACITY, GATED, TURN_GATED, Figure
 from asyncdb_bench.regression.pairs import (
     TIMES,
     Pair,
@@ -27,10 +27,13 @@ from asyncdb_bench.regression.pairs import (
     focus,
     pilot_capacity,
 )
+from asyncdb_bench.regression.rows import comparison_rows
 from asyncdb_bench.trial.schedule_loop import Results
 
 MAIN_SHARE = 0.75
 """Of the time budget; the rest is kept for confirming."""
+KINDS: tuple[TurnKind, ...] = ("pace", "common")
+"""Turns of a gate: its figures need no others."""
 
 
 class GateSchedule:
@@ -44,13 +47,15 @@ class GateSchedule:
     plan : the variants and scenarios.
     pairs : what to decide.
     rules : how.
-    figures : on what; without capacities the blocks offer half of the capacity alone.
+    figures : of the pairs that climb; without capacities they offer half of the capacity alone.
     """
 
     def __init__(
         self, plan: Plan, pairs: Sequence[Pair], rules: Rules, figures: Sequence[Figure] = GATED
     ) -> None:
         self.pairs = list(pairs)
+        for pair in self.pairs:
+            pair.turns = takes_turns(plan.settings, pair.scenario)
         self.rules = rules
         self.figures = tuple(figures)
         self.blocks = 0
@@ -70,8 +75,12 @@ class GateSchedule:
         settings = replace(self._given.settings, blocks=max(self.blocks, 1))
         return replace(self._given, trials=tuple(self.trials), settings=settings)
 
-    def next(self, results: Results) -> Trial | None:
-        """Return the next trial; None: all is decided, or time is up."""
+    def figures_of(self, pair: Pair) -> tuple[Figure, ...]:
+        """Return what is decided of a pair."""
+        return TURN_GATED if pair.turns else self.figures
+
+    def next(self, results: Results) -> Trial | Block | None:
+        """Return the next trial or block; None: all is decided, or time is up."""
         self.results = results
         return next(self._story, None)
 
@@ -86,20 +95,24 @@ class GateSchedule:
         steps = self._steps("measure")
         for pair in self.pairs:
             if pair.is_open and self.blocks:
-                decide_pair(pair, steps, self.rules, self.blocks, final=True, figures=self.figures)
+                figures = self.figures_of(pair)
+                decide_pair(pair, steps, self.rules, self.blocks, final=True, figures=figures)
             for name, decision in pair.decisions.items():
                 if decision.verdict == "regress" and decision.confirmed is None:
                     open_again = replace(decision.interim, verdict="inconclusive")
                     pair.decisions[name] = replace(decision, interim=open_again)
 
-    def _stages(self) -> Iterator[Trial]:
+    def _stages(self) -> Iterator[Trial | Block]:
         yield from self._pilot()
         yield from self._main()
         yield from self._confirm()
 
     def _pilot(self) -> Iterator[Trial]:
-        """Find each pair's capacity roughly, two rungs of its ladder at a time."""
+        """Find the capacity of each pair that climbs, roughly: two rungs at a time."""
         for pair in self.pairs:
+            if pair.turns:
+                self._refuse_turns(pair)
+                continue
             for label in (*pair.base[:1], pair.head):
                 if why := self._variants[label].not_run:
                     pair.doubt = pair.doubt or f"{label} was not run: {why}"
@@ -118,7 +131,13 @@ class GateSchedule:
                 if label != pair.head:
                     pair.base = ()
 
-    def _main(self) -> Iterator[Trial]:
+    def _refuse_turns(self, pair: Pair) -> None:
+        """Note why a pair that takes turns cannot be measured here, if so."""
+        for label in (pair.head, *pair.base[:1]):
+            if why := self._variants[label].not_run:
+                pair.doubt = pair.doubt or f"{label} was not run: {why}"
+
+    def _main(self) -> Iterator[Trial | Block]:
         analyses = self.rules.analyses
         until = self.results.budget_s * MAIN_SHARE
         while self.blocks < analyses[-1]:
@@ -136,7 +155,7 @@ class GateSchedule:
         if left and self.blocks:
             self._analyse(left, final=True)
 
-    def _confirm(self) -> Iterator[Trial]:
+    def _confirm(self) -> Iterator[Trial | Block]:
         """Measure the pairs under suspicion afresh, and let the fresh blocks decide alone."""
         suspects = [pair for pair in self.pairs if pair.suspected]
         if not suspects:
@@ -161,13 +180,52 @@ class GateSchedule:
                     again, _, _ = figure_values(pair, steps, decision.figure)
                     pair.decisions[name] = confirmed(decision, again)
 
-    def _block(self, pairs: Sequence[Pair], block: int, purpose: Purpose) -> Iterator[Trial]:
+    def _block(
+        self, pairs: Sequence[Pair], block: int, purpose: Purpose
+    ) -> Iterator[Trial | Block]:
         began_s = self.results.spent_s
-        jobs = [(label, pair) for pair in pairs for label in pair.labels]
-        for label, pair in self._shuffler.sample(jobs, len(jobs)):
-            if not self._variants[label].not_run:
-                yield self._trial(label, pair, block, purpose)
+        jobs: list[tuple[Pair, tuple[str, ...]]] = [
+            (pair, labels)
+            for pair in pairs
+            for labels in ([pair.labels] if pair.turns else [(label,) for label in pair.labels])
+        ]
+        for pair, labels in self._shuffler.sample(jobs, len(jobs)):
+            run = [label for label in labels if not self._variants[label].not_run]
+            trials = tuple(self._trial(label, pair, block, purpose) for label in run)
+            if pair.turns and trials:
+                yield self._turns(pair, trials)
+                self._note_failures(pair)
+            else:
+                yield from trials
         self._block_s = self.results.spent_s - began_s
+
+    def _turns(self, pair: Pair, trials: tuple[Trial, ...]) -> Block:
+        self._find_load(pair)
+        return Block(trials, KINDS, self._given.settings.rounds, pair.common_rps)
+
+    def _note_failures(self, pair: Pair) -> None:
+        """Note why a side that has never been measured does not start."""
+        own = [end for end in self.results.ends if end.scenario == pair.scenario.label]
+        for label in (pair.head, *pair.base):
+            ended = [end for end in own if end.variant == label]
+            if ended and all(end.failure for end in ended):
+                pair.doubt = pair.doubt or ended[-1].failure
+                if label != pair.head:
+                    pair.base = ()
+
+    def _find_load(self, pair: Pair) -> None:
+        """Note the load at which the first block of a pair compared its variants."""
+        pair.common_rps = pair.common_rps or next(
+            (
+                step.offered_rps
+                for step in self.results.steps
+                if step.turn is not None
+                and step.turn.kind == "common"
+                and step.scenario == pair.scenario.label
+                and step.variant in pair.labels
+            ),
+            0.0,
+        )
 
     def _trial(self, label: str, pair: Pair, block: int, purpose: Purpose) -> Trial:
         pilot = purpose == "pilot"
@@ -187,7 +245,9 @@ class GateSchedule:
     def _analyse(self, pairs: Sequence[Pair], *, final: bool) -> None:
         steps, blocks = self._steps("measure"), max(self.blocks, 1)
         for pair in pairs:
-            decide_pair(pair, steps, self.rules, blocks, final=final, figures=self.figures)
+            self._find_load(pair)
+            figures = self.figures_of(pair)
+            decide_pair(pair, steps, self.rules, blocks, final=final, figures=figures)
             said = ", ".join(
                 f"{each.figure.title} {each.interim.verdict}" for each in pair.decisions.values()
             )
@@ -197,7 +257,7 @@ class GateSchedule:
 
     def _steps(self, purpose: Purpose) -> pd.DataFrame:
         records = [step for step in self.results.steps if step.purpose == purpose]
-        return steps_table(records, self.results.ends)
+        return comparison_rows(records, self.results.ends)
 
 
 def decisions_of(schedule: GateSchedule, no_base: str) -> list[Decision]:
@@ -223,7 +283,7 @@ def decisions_of(schedule: GateSchedule, no_base: str) -> list[Decision]:
                 Interim("invalid", 0, 1.0),
                 doubt=Doubt(DoubtKind.NOT_MEASURED, subject=doubt),
             )
-            for figure in schedule.figures
+            for figure in schedule.figures_of(pair)
             if figure.name not in pair.decisions
         ]
     return decisions
@@ -247,3 +307,11 @@ def blocks_that_fit(
     block_s = 3 * pairs * trial_s(settings, with_capacity=with_capacity)
     left_s = settings.time_budget_s * MAIN_SHARE - pairs * 2 * trial_s(settings, with_capacity=True)
     return max(0, int(left_s / block_s))
+
+
+def turn_blocks_that_fit(settings: Settings, scenarios: int, strategies: int) -> int:
+    """Return how many blocks of turns the time budget holds, by estimate; many: no limit."""
+    if not settings.time_budget_s:
+        return 1000
+    whole_s = scenarios * strategies * block_s(settings, 3, KINDS)
+    return int(settings.time_budget_s * MAIN_SHARE / whole_s)

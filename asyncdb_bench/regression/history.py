@@ -16,7 +16,7 @@ from asyncdb_bench.records import run_folder as store
 from asyncdb_bench.records.history_file import History, HistoryPoint, HistoryRun
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.regression.change_points import CANARY, FigureSeries, all_series, backwards
-from asyncdb_bench.regression.effects import CAPACITY, COMPARED, by_block, reference_load
+from asyncdb_bench.regression.effects import LOADLESS, by_block, figures_of, reference_load
 from asyncdb_bench.regression.sides import measured_steps
 from asyncdb_bench.trial.host import fingerprint_of
 
@@ -95,7 +95,7 @@ def points_of(
             before = history.last_load(machine, scenario.label, variant.label)
             measured = set(rows[rows.valid].offered_rps)
             load = before if before in measured else reference_load(rows, rows)
-            for figure in COMPARED:
+            for figure in figures_of(rows):
                 values = by_block(rows, figure, load, scenario.objective.p99_ms)
                 positive = [value for value in values.values() if value > 0]
                 if positive:
@@ -105,7 +105,7 @@ def points_of(
                             variant.label,
                             figure.name,
                             statistics.geometric_mean(positive),
-                            None if figure is CAPACITY else load,
+                            None if figure in LOADLESS else load,
                             noises.get((scenario.label, variant.label, figure.name)),
                         )
                     )

@@ -19,7 +19,7 @@ from asyncdb_bench.regression.decision import (
     interim,
     log_ratios,
 )
-from asyncdb_bench.regression.effects import CAPACITY, Figure, by_block
+from asyncdb_bench.regression.effects import CAPACITY, LOADLESS, Figure, by_block
 
 HALF, TIMES = 0.5, 3
 """Half of the capacity that the pilot found is offered so often in each trial, and the median of
@@ -39,6 +39,8 @@ class Pair:
     base : labels of base's copies; empty where base could not be made.
     head : label of head.
     ladder : of every block, once the pilot has found it.
+    turns : whether its variants take turns; they have no ladder then.
+    common_rps : the load at which they are compared, once the first block has found it.
     decisions : what was decided last, by figure; those that are not `open` are not analysed again.
     doubt : why nothing can be decided.
     """
@@ -48,6 +50,8 @@ class Pair:
     base: tuple[str, ...]
     head: str
     ladder: tuple[float, ...] = ()
+    turns: bool = False
+    common_rps: float = 0.0
     decisions: dict[str, Decision] = field(default_factory=dict)
     doubt: str = ""
 
@@ -57,15 +61,21 @@ class Pair:
         return (*self.base, self.head)
 
     @property
+    def load(self) -> float:
+        """The load at which they are compared, 1/s."""
+        return self.common_rps if self.turns else self.ladder[0]
+
+    @property
     def is_open(self) -> bool:
         """Whether more blocks could decide something."""
         undecided = any(each.interim.verdict == "open" for each in self.decisions.values())
-        return not self.doubt and bool(self.ladder) and (undecided or not self.decisions)
+        ready = self.turns or bool(self.ladder)
+        return not self.doubt and ready and (undecided or not self.decisions)
 
     @property
     def is_orphan(self) -> bool:
         """Whether only head can be measured, since base does not start."""
-        return bool(self.ladder) and not self.base
+        return (self.turns or bool(self.ladder)) and not self.base
 
     @property
     def suspected(self) -> bool:
@@ -124,7 +134,7 @@ def decide_pair(
             scenario=pair.scenario.label,
             strategy=pair.strategy,
             figure=figure,
-            offered_rps=None if figure is CAPACITY else pair.ladder[0],
+            offered_rps=None if figure in LOADLESS else pair.load,
             base_mean=_middle(base),
             head_mean=_middle(head),
             interim=seen,
@@ -140,7 +150,7 @@ def figure_values(
 
     def of(label: str) -> dict[int, float]:
         rows = own[own.variant == label]
-        return by_block(rows, figure, pair.ladder[0], pair.scenario.objective.p99_ms)
+        return by_block(rows, figure, pair.load, pair.scenario.objective.p99_ms)
 
     head = of(pair.head)
     if not pair.base:
@@ -155,7 +165,10 @@ def _middle(values: Sequence[float]) -> float | None:
 def _lacking(pair: Pair, figure: Figure, blocks: int) -> Doubt:
     if pair.doubt:
         return Doubt(DoubtKind.NOT_MEASURED, subject=pair.doubt)
-    what = "capacity" if figure is CAPACITY else "step at half of the capacity"
+    if pair.turns:
+        what = "turn at full speed" if figure in LOADLESS else "turn at the common load"
+    else:
+        what = "capacity" if figure is CAPACITY else "step at half of the capacity"
     return Doubt(DoubtKind.NO_BLOCK, blocks, subject=what)
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.errors import StoreError, UsageError
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder, open_run
 from asyncdb_bench.regression.effects import (
-    COMPARED,
     Figure,
     FigureEffect,
     adjusted,
     compare_variants,
+    took_turns,
 )
+from asyncdb_bench.regression.rows import comparison_rows
 
 MACHINE = ("cpu", "cores", "usable_cores", "memory_mb", "kernel")
 
@@ -67,13 +67,13 @@ class Contrast:
     left_out: tuple[str, ...] = ()
 
 
-def compare_sides(base: Side, head: Side, figures: Sequence[Figure] = COMPARED) -> Contrast:
+def compare_sides(base: Side, head: Side, figures: Sequence[Figure] | None = None) -> Contrast:
     """Compare two sides, scenario by scenario and variant by variant.
 
     Parameters
     ----------
     base, head : to compare.
-    figures : what of.
+    figures : what of; None: all that was measured.
 
     Returns
     -------
@@ -115,7 +115,11 @@ def compare_sides(base: Side, head: Side, figures: Sequence[Figure] = COMPARED) 
 
 
 def _table(
-    base: Side, head: Side, scenario: PlannedScenario, paired: bool, figures: Sequence[Figure]
+    base: Side,
+    head: Side,
+    scenario: PlannedScenario,
+    paired: bool,
+    figures: Sequence[Figure] | None,
 ) -> tuple[list[FigureEffect], list[str]]:
     table: list[FigureEffect] = []
     missing: list[str] = []
@@ -127,6 +131,13 @@ def _table(
         empty = [label for rows, label in zip(sides, (one, other), strict=True) if rows.empty]
         if empty:
             missing.append(f"{scenario.label}: no step of {' and '.join(dict.fromkeys(empty))}")
+            continue
+        if took_turns(sides[0]) != took_turns(sides[1]):
+            climbed = (base if took_turns(sides[1]) else head).title
+            missing.append(
+                f"{scenario.label} · {one}: {climbed} climbed a ladder, the other took turns;"
+                " measure the older one anew, or the newer one with --ladder"
+            )
             continue
         table += compare_variants(
             sides[0],
@@ -265,7 +276,7 @@ def _side(folder: RunFolder, variant: str) -> Side:
 def measured_steps(folder: RunFolder) -> pd.DataFrame:
     """Return a run's table of steps: those that count, of trials that measured."""
     records = [step for step in folder.steps() if not step.repeated and step.purpose == "measure"]
-    return steps_table(records, folder.trials())
+    return comparison_rows(records, folder.trials())
 
 
 def contrasts(base: str, heads: Sequence[str], run: str, results: Path) -> tuple[Contrast, ...]:

@@ -12,11 +12,16 @@ import pandas as pd
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.limits import Limit
 from asyncdb_bench.analysis.ranking import Standing, leaders
-from asyncdb_bench.analysis.verdict import Verdict, overall_sentence, rate
+from asyncdb_bench.analysis.turns.answers import Answer
+from asyncdb_bench.analysis.turns.findings import TurnFindings
+from asyncdb_bench.analysis.turns.values import CPU, PACE
+from asyncdb_bench.analysis.verdict import overall_sentence, rate
+from asyncdb_bench.analysis.verdict_parts import Verdict
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.run import SCHEMA_VERSION, Manifest
 from asyncdb_bench.records.sentences import sentence, sentences
-from asyncdb_bench.text import counted, markdown_cell, warranted, xml_text
+from asyncdb_bench.report.turn_words import beside_leader
+from asyncdb_bench.text import counted, markdown_cell, number, warranted, xml_text
 
 
 def summary_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
@@ -50,9 +55,45 @@ def _rows_of(comparison: Comparison) -> list[dict[str, Any]]:
                 "ratio_to_best_high": standing.high,
                 "level_with_best": standing.level,
             }
+            | _turn_row(comparison.turns, row["variant"])
             | _limit_row(comparison.limits.get(row["variant"]))
         )
     return rows
+
+
+def _turn_row(found: TurnFindings | None, variant: str) -> dict[str, Any]:
+    """Return what the turns say of a variant; nulls where it climbed a ladder."""
+    if found is None:
+        nothing = dict.fromkeys(("pace_rps", "cpu_ms_net", "cpu_ms_gross", "rest_cores"))
+        return {"measured": "ladder", **nothing, "beside_leader": {}}
+    rest = found.rest.get(variant)
+    return {
+        "measured": "turns",
+        "pace_rps": found.tables[PACE.name].values.get(variant),
+        "cpu_ms_net": found.tables[CPU.name].values.get(variant),
+        "cpu_ms_gross": found.gross_ms.get(variant),
+        "rest_cores": rest.busy if rest else None,
+        "beside_leader": {
+            axis: _answer_row(each)
+            for axis, answers in found.answers.items()
+            for each in answers
+            if each.other == variant and each.ratio is not None
+        },
+    }
+
+
+def _answer_row(each: Answer) -> dict[str, Any]:
+    assert each.ratio is not None
+    low, high = each.ratio.bounds or (None, None)
+    within = each.ratio.within
+    return {
+        "leader": each.one,
+        "ratio": each.ratio.ratio,
+        "low": low,
+        "high": high,
+        "said": str(each.said),
+        "within": within if np.isfinite(within) else None,
+    }
 
 
 def _limit_row(found: Limit | None) -> dict[str, Any]:
@@ -85,6 +126,10 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _csv_cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        value = "; ".join(
+            f"{axis} {each['ratio']:.3g} {each['said']}" for axis, each in value.items()
+        )
     if isinstance(value, list | tuple):
         value = "; ".join(map(str, value))
     if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
@@ -114,19 +159,23 @@ def as_markdown(
 def _markdown_of(comparison: Comparison, verdict: Verdict) -> list[str]:
     mark = "" if verdict.sound else "⚠️ "
     at = f" at {comparison.common_rps:g}/s" if comparison.common_rps else ""
+    found = comparison.turns
     lines = [
         f"### {markdown_cell(comparison.scenario)}",
         "",
         f"{mark}{markdown_cell(verdict.sentence)}.",
         "",
-        f"| variant | capacity | to the best | p99{at}, ms | CPU, ms/request | doubts |",
+        f"| variant | {'pace' if found else 'capacity'} | to the best | p99{at}, ms |"
+        " CPU, ms/request | doubts |",
         "|---|---:|---:|---:|---:|---|",
     ]
     for name, carried in comparison.capacities.items():
         row = comparison.rows.loc[name] if name in comparison.rows.index else None
         lines.append(
-            f"| {markdown_cell(name)} | {rate(carried)} | {against_best(comparison, name)} |"
-            f" {_figure(row, 'p99_ms')} | {_figure(row, 'cpu_ms_per_request')} |"
+            f"| {markdown_cell(name)} | {_pace(found, name) or rate(carried)} |"
+            f" {beside_leader(found, name) if found else against_best(comparison, name)} |"
+            f" {_figure(row, 'p99_ms')} |"
+            f" {_cost(found, name) or _figure(row, 'cpu_ms_per_request')} |"
             f" {markdown_cell(sentences(comparison.invalid.get(name, ())))} |"
         )
     lines += [
@@ -137,6 +186,14 @@ def _markdown_of(comparison: Comparison, verdict: Verdict) -> list[str]:
     if verdict.sureness:
         lines += ["", f"How sure: {markdown_cell(verdict.sureness)}."]
     return [*lines, ""]
+
+
+def _pace(found: TurnFindings | None, name: str) -> str:
+    return f"{number(found.tables[PACE.name].values[name])}/s" if found else ""
+
+
+def _cost(found: TurnFindings | None, name: str) -> str:
+    return number(found.tables[CPU.name].values.get(name)) if found else ""
 
 
 def against_best(comparison: Comparison, variant: str) -> str:
@@ -177,7 +234,10 @@ def as_junit(manifest: Manifest, comparisons: Sequence[Comparison]) -> str:
             if reasons := comparison.invalid.get(name):
                 ET.SubElement(case, "error", message=xml_text(sentences(reasons)), type="invalid")
             else:
+                found = comparison.turns
                 text = f"{rate(carried)}, {against_best(comparison, name)}"
+                if found:
+                    text = f"{_pace(found, name)}, {beside_leader(found, name)}"
                 ET.SubElement(case, "system-out").text = xml_text(text)
         for name, reason in comparison.not_run.items():
             case = _case(suite, comparison.scenario, name)

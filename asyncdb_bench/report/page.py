@@ -15,11 +15,13 @@ from asyncdb_bench.analysis import resources as accounts
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.crossover_map import CrossoverMap
 from asyncdb_bench.analysis.knob_curve import KnobCurve
-from asyncdb_bench.analysis.verdict import Verdict, overall_sentence, rate
+from asyncdb_bench.analysis.verdict import overall_sentence, rate
+from asyncdb_bench.analysis.verdict_parts import Verdict
 from asyncdb_bench.plan.faults import fault_label
 from asyncdb_bench.records.run import Deployment, Manifest
 from asyncdb_bench.records.sentences import sentence, sentences, unsteady
 from asyncdb_bench.records.step import PROBE_EVERY_S, Step, TrialEnd
+from asyncdb_bench.report import turn_words
 from asyncdb_bench.report.drawing import Drawing, svg_markup
 from asyncdb_bench.report.exports import against_best, ratio_bounds
 from asyncdb_bench.text import counted, number, visible, warranted
@@ -113,6 +115,14 @@ def render_report(
         planned=planned,
         done=done,
         rate=rate,
+        in_turns=any(each.turns is not None for each, _ in shown),
+        climbed=any(each.turns is None for each, _ in shown),
+        memory=accounts.under_load(records),
+        axes=turn_words.AXES_SHOWN,
+        answered=turn_words.answered,
+        ratio_text=turn_words.ratio_text,
+        said_text=turn_words.said_text,
+        beside_leader=turn_words.beside_leader,
         repeat=repeat_command(manifest),
         total=int(steps.requests.sum()) if len(steps) else 0,
     )

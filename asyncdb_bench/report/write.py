@@ -14,7 +14,8 @@ from asyncdb_bench.analysis.curves import COLUMNS, SERIES, Wanted, courses, perc
 from asyncdb_bench.analysis.knob_curve import knob_curves
 from asyncdb_bench.analysis.resources import steps_compared
 from asyncdb_bench.analysis.tables import steps_table
-from asyncdb_bench.analysis.verdict import Verdict, decide
+from asyncdb_bench.analysis.verdict import decide
+from asyncdb_bench.analysis.verdict_parts import Verdict
 from asyncdb_bench.errors import StoreError
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder, point_latest, write_bytes, write_text

@@ -77,6 +77,10 @@ class Statistics:
         commits, rows = self._row(STATEMENTS)
         return Work(int(commits), int(rows))
 
+    def has_autovacuum(self) -> bool:
+        """Return whether the server visits its databases by itself: its transactions count, too."""
+        return bool(self._row("SHOW autovacuum")[0] == "on")
+
     def transactions(self, *, wait: bool) -> int:
         """Return all transactions that were committed and reported.
 

@@ -27,6 +27,8 @@ SETTINGS = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "30min",
     "jit": "off",
+    # it visits each database once a minute, in somebody's turn, and its transactions count
+    "autovacuum": "off",
     "shared_preload_libraries": "pg_stat_statements",
     "track_activity_query_size": "4096",
     "log_min_messages": "warning",
@@ -38,6 +40,7 @@ WORTH_KEEPING = (
     "synchronous_commit",
     "max_wal_size",
     "jit",
+    "autovacuum",
     "shared_preload_libraries",
 )
 

@@ -27,6 +27,10 @@ class DepthWatch:
     Parameters
     ----------
     broker, queue : where.
+
+    Attributes
+    ----------
+    paused : while it is set, nothing is counted.
     """
 
     def __init__(self, broker: Broker, queue: str) -> None:
@@ -34,6 +38,7 @@ class DepthWatch:
         self.queue = queue
         self._readings: list[Reading] = []
         self._stop = threading.Event()
+        self.paused = False
         self._thread = threading.Thread(target=self._watch, name="depth", daemon=True)
 
     def __enter__(self) -> DepthWatch:
@@ -56,6 +61,8 @@ class DepthWatch:
             # whatever a broker that goes away makes of its clients, the next attempt tells
             with contextlib.suppress(Exception), self._connected() as count:
                 while not self._stop.wait(EVERY_S):
+                    if self.paused:
+                        continue
                     self._readings.append((time.monotonic_ns() // 1000, count()))
             self._stop.wait(AWAY_S)
 

@@ -121,7 +121,7 @@ def launched(launch: Launch, services: Services, logs: Path) -> Iterator[Process
     database = services.clone(data, launch.name)
     with contextlib.ExitStack() as stack:
         stack.callback(services.clean, launch.queue)
-        stack.callback(_drop, services, database)
+        stack.callback(dropped, services, database)
         family = Family(launch, logs)
         # Whatever ends the trial but its regular end must end the processes at once.
         stack.push(lambda kind, *_: family.stop(0 if kind is not None else STOP_S))
@@ -144,7 +144,8 @@ def offer(load: Child, order: LoadOrder, file: str = "") -> StepReply:
     return load.ask(Offer(order, file), StepReply, order.window_s + order.drain_s + READY_S)
 
 
-def _drop(services: Services, database: str) -> None:
+def dropped(services: Services, database: str) -> None:
+    """Drop a database; one that cannot be reached any more is left."""
     with contextlib.suppress(ServiceError):
         services.drop(database)
 
@@ -161,24 +162,40 @@ class Family:
         self.launch = launch
         self.logs = logs
         self.children: list[Child] = []
+        self.load: Child | None = None
+        self.port = 0
+        self._held = contextlib.ExitStack()
         self.apps: tuple[Child, ...] = ()
         self.workers: tuple[Child, ...] = ()
         self.made: dict[int, tuple[str, Config | None, str, Sequence[int]]] = {}
 
     def start(self, services: Services, database: str) -> Processes:
         """Start all at once, so that they import at the same time, and wait until all are ready."""
+        self.begin(services, database)
+        return self.ready(database)
+
+    def begin(self, services: Services, database: str) -> None:
+        """Start all at once and wait for none."""
         launch = self.launch
         shared = self._shared(services, database)
-        cores = launch.pinning.of
-        load = None
         if launch.outstanding:
-            load = self._child("asyncdb_bench.load", None, "load", cores("load"))
-        self.workers = workers = tuple(self._workers(shared)) if launch.with_workers else ()
-        with self._shared_port() as wanted:
-            self.apps = tuple(self._applications(shared, wanted))
+            self.load = self._child("asyncdb_bench.load", None, "load", launch.pinning.of("load"))
+        self.workers = tuple(self._workers(shared)) if launch.with_workers else ()
+        self.port = self._held.enter_context(self._shared_port())
+        self.apps = tuple(self._applications(shared, self.port))
+
+    def ready(self, database: str) -> Processes:
+        """Wait until all that was begun is ready.
+
+        Raises
+        ------
+        ServiceError : something did not get ready.
+        """
+        launch, load, workers = self.launch, self.load, self.workers
+        with self._held:
             _wait_for(workers)
             (port,) = {app.receive(Ready, READY_S).port for app in self.apps}
-        self.port: int = port
+        self.port = port
         if load is not None:
             load.send(load_config(launch, port))
             load.receive(Ready, READY_S)
@@ -198,6 +215,7 @@ class Family:
 
     def stop(self, timeout_s: float) -> None:
         """End all; only the application has anything to close in order."""
+        self._held.close()
         for child in reversed(self.children):
             child.stop(timeout_s if child in self.apps else 0)
 

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from asyncdb_bench.errors import first_line
@@ -68,9 +69,15 @@ class Monitor:
             )
         return found
 
+    def has_autovacuum(self) -> bool:
+        """Return whether the server vacuums by itself; so where it does not tell."""
+        with self._lock:
+            found = self._ask(lambda statistics: statistics.has_autovacuum())
+        return found is not False
+
     def begin(self) -> None:
         """Begin to watch a step."""
-        self._before = {role: _spent(pids) for role, pids in self.roles.items()}
+        self._before = {role: Spent.of(pids) for role, pids in self.roles.items()}
         self._threads_before = self._app_threads()
         self._loopback_before = kernel.loopback_bytes()
         self._stolen_before = kernel.stolen()
@@ -78,8 +85,13 @@ class Monitor:
             self._work_before = self._ask(lambda statistics: statistics.work())
             self._observed = Observed()
 
-    def end(self) -> Observed:
-        """Return what was seen since :meth:`begin`."""
+    def end(self, *, memory: bool = True) -> Observed:
+        """Return what was seen since :meth:`begin`.
+
+        Parameters
+        ----------
+        memory : whether memory is read, which takes tens of milliseconds; else it is 0.
+        """
         with self._lock:
             observed = self._observed or Observed()
             self._observed = None
@@ -88,15 +100,14 @@ class Monitor:
                 observed.work = after - self._work_before
             observed.problem = self._problem
         for role, pids in self.roles.items():
-            (cpu_s, switches), (cpu_before_s, switches_before) = _spent(pids), self._before[role]
-            told = switches is not None and switches_before is not None
-            rss_mb, pss_mb = kernel.memory_mb(pids)
+            after, before = Spent.of(pids), self._before[role]
+            rss_mb, pss_mb = kernel.memory_mb(pids) if memory else (0.0, None)
             observed.usage[role] = Usage(
-                cpu_s=max(0.0, cpu_s - cpu_before_s),
+                cpu_s=after.cpu_since(before),
                 rss_mb=rss_mb,
                 pss_mb=pss_mb,
-                processes=len(kernel.tree(pids)),
-                switches=max(0, switches - switches_before) if told else None,  # type: ignore[operator]
+                processes=after.processes,
+                switches=after.switches_since(before),
             )
         observed.threads = self._thread_use()
         observed.stolen = kernel.stolen_share(self._stolen_before)
@@ -164,5 +175,40 @@ class Monitor:
                     ]
 
 
-def _spent(pids: list[int]) -> tuple[float, int | None]:
-    return kernel.cpu_s(pids), kernel.switches(pids)
+TICK_S = 0.02
+"""The processes' accounts in ticks are no finer than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What some trees have used so far.
+
+    Parameters
+    ----------
+    ticks_s : CPU seconds by the processes' accounts, in ticks, threads that ended included.
+    run_s : by the scheduler's accounts of their living threads, in nanoseconds.
+    switches : context switches; None where it is not told.
+    processes : how many there are.
+    """
+
+    ticks_s: float
+    run_s: float
+    switches: int | None
+    processes: int
+
+    @classmethod
+    def of(cls, pids: list[int]) -> Spent:
+        """Return what some trees have used."""
+        tree = [each.pid for each in kernel.tree(pids)]
+        return cls(kernel.ticks_s(tree), kernel.run_s(tree), kernel.switches_of(tree), len(tree))
+
+    def cpu_since(self, before: Spent) -> float:
+        """Return the CPU seconds since; the finer account, unless a thread took its away."""
+        fine, coarse = self.run_s - before.run_s, self.ticks_s - before.ticks_s
+        return max(0.0, fine if fine >= coarse - TICK_S else coarse)
+
+    def switches_since(self, before: Spent) -> int | None:
+        """Return the context switches since."""
+        if self.switches is None or before.switches is None:
+            return None
+        return max(0, self.switches - before.switches)

@@ -11,8 +11,9 @@ from asyncdb_bench.analysis.step.validity import audit_doubts
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.records.plan import PlannedScenario, Trial, Variant
 from asyncdb_bench.records.step import Step, TrialEnd
-from asyncdb_bench.trial.ladder import Climb, RunContext
+from asyncdb_bench.trial.ladder import Climb
 from asyncdb_bench.trial.launch import Launch, launched
+from asyncdb_bench.trial.recording import RunContext
 
 
 class TrialRunner:
@@ -60,7 +61,7 @@ class TrialRunner:
                 why = climb.run(began + (trial.limit_s or math.inf))
         except ServiceError as error:
             why, failure = "failed", str(error)
-        audit = climb.audit if climb else None
+        audit = climb.recording.audit if climb else None
         end = TrialEnd(
             trial=trial.id,
             block=trial.block,
@@ -71,7 +72,7 @@ class TrialRunner:
             failure=failure,
             audit=audit,
             reasons=tuple(audit_doubts(audit, context.settings.tolerance.audit)),
-            notes=climb.notes if climb else (),
+            notes=climb.recording.notes if climb else (),
             purpose=trial.purpose,
         )
         context.folder.append_trial(end)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from asyncdb_bench.plan.schedule import trial_share_s
-from asyncdb_bench.records.plan import Plan, PlannedScenario, Trial, Variant
+from asyncdb_bench.records.plan import Block, Plan, PlannedScenario, Trial, Variant
 from asyncdb_bench.records.step import Step, TrialEnd
 
 
@@ -43,8 +43,8 @@ class Schedule(Protocol):
     def plan(self) -> Plan:
         """The variants and scenarios that its trials refer to, and the trials as far as known."""
 
-    def next(self, results: Results) -> Trial | None:
-        """Return the next trial; None: it is done."""
+    def next(self, results: Results) -> Trial | Block | None:
+        """Return the next trial or block of turns; None: it is done."""
 
     def news(self) -> list[str]:
         """Return what a person should be told since the last call, a line each."""
@@ -82,6 +82,9 @@ class Display(Protocol):
     def trial(self, trial: Trial) -> None:
         """Show which trial begins."""
 
+    def block(self, block: Block) -> None:
+        """Show which block of turns begins."""
+
     def step(self, step: Step) -> None:
         """Show a step's figures."""
 
@@ -92,6 +95,8 @@ class Display(Protocol):
 S = TypeVar("S", bound=Schedule)
 Runner = Callable[[Trial, Variant, PlannedScenario, int], tuple[Sequence[Step], TrialEnd]]
 """Runs one trial of a variant in a scenario, whose place in the plan seeds the arrivals."""
+BlockRunner = Callable[[Block, Plan, Sequence[Step]], tuple[Sequence[Step], Sequence[TrialEnd]]]
+"""Runs one block of turns of a plan, given the steps of its scenario in blocks before."""
 
 
 class ScheduleLoop(Generic[S]):
@@ -100,7 +105,8 @@ class ScheduleLoop(Generic[S]):
     Parameters
     ----------
     schedule : what to run.
-    runner : how to run one.
+    runner : how to run a trial.
+    block_runner : how to run a block; None where the schedule has none.
     display : told of everything.
     budget_s : seconds that all trials may take; 0: no limit.
     clock : monotonic seconds.
@@ -113,7 +119,9 @@ class ScheduleLoop(Generic[S]):
         display: Display,
         budget_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
+        block_runner: BlockRunner | None = None,
     ) -> None:
+        self.block_runner = block_runner
         self.schedule = schedule
         self.runner = runner
         self.display = display
@@ -132,22 +140,37 @@ class ScheduleLoop(Generic[S]):
     def run(self) -> Results:
         """Run trial after trial; what was measured before an interruption is in :attr:`results`."""
         self._began = self.clock()
-        while (trial := self._next()) is not None:
-            plan = self.schedule.plan
-            variant = next(each for each in plan.variants if each.label == trial.variant)
-            place, scenario = next(
-                (place, each)
-                for place, each in enumerate(plan.scenarios)
-                if each.label == trial.scenario
-            )
-            self.display.trial(trial)
-            steps, end = self.runner(trial, variant, scenario, place)
+        while (unit := self._next()) is not None:
+            steps, ends = self._block(unit) if isinstance(unit, Block) else self._trial(unit)
             self.steps += [step for step in steps if not step.repeated]
-            self.ends.append(end)
-            self.display.end(end)
+            self.ends += ends
+            for end in ends:
+                self.display.end(end)
         return self.results
 
-    def _next(self) -> Trial | None:
+    def _block(self, block: Block) -> tuple[Sequence[Step], Sequence[TrialEnd]]:
+        assert self.block_runner is not None
+        self.display.block(block)
+        earlier = [
+            step
+            for step in self.steps
+            if step.scenario == block.scenario and step.purpose == block.purpose
+        ]
+        return self.block_runner(block, self.schedule.plan, earlier)
+
+    def _trial(self, trial: Trial) -> tuple[Sequence[Step], Sequence[TrialEnd]]:
+        plan = self.schedule.plan
+        variant = next(each for each in plan.variants if each.label == trial.variant)
+        place, scenario = next(
+            (place, each)
+            for place, each in enumerate(plan.scenarios)
+            if each.label == trial.scenario
+        )
+        self.display.trial(trial)
+        steps, end = self.runner(trial, variant, scenario, place)
+        return steps, [end]
+
+    def _next(self) -> Trial | Block | None:
         trial = self.schedule.next(self.results)
         for line in self.schedule.news():
             self.display.say(line)

@@ -216,7 +216,8 @@ def longer_than(truth: Truth, load: float, ms: float) -> float:
     served = math.exp(-pace * ms)
     if abs(free) < 1e-9:
         return served * (1 + waits * pace * ms)
-    return served * (1 + waits * (1 - math.exp(-pace * ms * free)) / free)
+    # in this form no power overflows, however long the wait
+    return served + waits * (served - math.exp(-pace * ms * (1 + free))) / free
 
 
 def erlang_c(servers: int, busy: float) -> float:
@@ -251,4 +252,4 @@ class Silent:
     def _nothing(self, *_: object, **__: object) -> None:
         """Show nothing."""
 
-    service = trial = step = end = _nothing
+    service = trial = block = step = end = _nothing

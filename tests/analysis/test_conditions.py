@@ -6,7 +6,8 @@ from typing import Any
 
 from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
 from asyncdb_bench.analysis.tables import steps_table
-from asyncdb_bench.analysis.verdict import Verdict, decide, overall_sentence
+from asyncdb_bench.analysis.verdict import decide, overall_sentence
+from asyncdb_bench.analysis.verdict_parts import Verdict
 from asyncdb_bench.records.step import Percentiles, Step, Usage
 from tests.factories import manifest, step
 
@@ -103,7 +104,7 @@ def test_over_scenarios_one_is_named_only_where_it_is_never_behind() -> None:
     one = verdict("read", "native", "blocking")
     assert (
         overall_sentence([one, verdict("slow", "native")])
-        == "native leads or is level in read and slow"
+        == "native is best, or not told from the best, in read and slow"
     )
     assert overall_sentence([one, verdict("slow", "executor")]) == (
         "no one way is best for all: native or blocking for read; executor for slow"

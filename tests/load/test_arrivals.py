@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from asyncdb_bench.load.arrivals import choose, poisson
+from asyncdb_bench.load.arrivals import choose, evenly, poisson
 
 rates = st.floats(0.5, 3000)
 windows = st.floats(0.1, 5)
@@ -60,3 +60,16 @@ def test_the_order_of_operations_is_random() -> None:
     _, chosen = choose({"a": 0.5, "b": 0.5}, 1000, (3,))
     changes = int((np.diff(chosen) != 0).sum())
     assert 400 < changes < 600
+
+
+@given(st.floats(0.02, 0.5), st.integers(0, 3))
+def test_any_stretch_of_a_closed_loop_has_nearly_the_shares_of_the_whole(
+    slow: float, seed: int
+) -> None:
+    names, chosen = evenly({"read": 1 - slow, "slow": slow}, 1024, (seed,))
+    whole = np.bincount(chosen, minlength=2)
+    _, plain = choose({"read": 1 - slow, "slow": slow}, 1024, (1,))
+    assert whole.tolist() == np.bincount(plain, minlength=2).tolist()
+    for start in range(0, 800, 100):
+        found = np.count_nonzero(chosen[start : start + 200] == names.index("slow"))
+        assert abs(found - 200 * whole[1] / 1024) <= 2

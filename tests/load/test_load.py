@@ -208,3 +208,58 @@ def test_the_load_ends_when_its_parent_is_gone(tmp_path: Path) -> None:
         assert child.popen.stdin is not None
         child.popen.stdin.close()
         assert child.popen.wait(timeout=5) == 0
+
+
+def closed(
+    child: Child, file: Path, connections: int, window_s: float, lead_s: float = 0.1, **changes: Any
+) -> tuple[StepReply, Times]:
+    order = LoadOrder(0, window_s, 2.0, (1,), connections=connections, lead_s=lead_s, **changes)
+    reply = child.ask(Offer(order, str(file)), StepReply, window_s + 25)
+    return reply, Times(file, reply.started_ns, window_s, 2.0, lead_s=lead_s, closed=True)
+
+
+def test_a_closed_loop_has_as_many_under_way_as_it_has_connections(tmp_path: Path) -> None:
+    """Little's law: 8 at once, 50 ms each, are 160 a second and never more."""
+    with server(delay_s=0.05) as port, load(port, tmp_path) as child:
+        reply, times = closed(child, tmp_path / "step.npz", 8, 1.0)
+    ledger = ledger_of(reply)
+    assert ledger.ok == ledger.scheduled == reply.attempted
+    assert reply.connections == 8
+    # never above what is possible; how near it comes depends on the machine
+    assert 100 < times.achieved_rps <= 168
+    assert times.latency_us.min() >= 50_000
+    with np.load(tmp_path / "step.npz") as columns:
+        begun, ended = np.sort(columns["sent_ns"]), np.sort(columns["done_ns"])
+    under_way = [int((begun <= at).sum() - (ended <= at).sum()) for at in begun[8:-8]]
+    assert max(under_way) <= 8
+
+
+def test_what_leads_in_is_in_the_ledger_and_in_no_figure(tmp_path: Path) -> None:
+    with server(delay_s=0.02) as port, load(port, tmp_path) as child:
+        order = LoadOrder(100, 1.0, 2.0, (1,), lead_s=0.5)
+        reply = child.ask(Offer(order, str(tmp_path / "step.npz")), StepReply, 25)
+    times = Times(tmp_path / "step.npz", reply.started_ns, 1.0, 2.0, lead_s=0.5)
+    assert ledger_of(reply).scheduled == 150
+    assert len(times.latency_us) == 100, "the window has its arrivals exactly"
+    assert times.arrivals_rps == pytest.approx(100, abs=2)
+    assert times.start_us == reply.started_ns // 1000 + 500_000
+
+
+def test_a_closed_loop_does_not_hammer_a_server_that_refuses(tmp_path: Path) -> None:
+    with server(status=503) as port, load(port, tmp_path) as child:
+        reply, times = closed(child, tmp_path / "step.npz", 4, 0.5)
+    ledger = ledger_of(reply)
+    assert ledger.error == ledger.scheduled
+    assert ledger.scheduled <= 4 * 0.6 / 0.01 + 8
+    assert times.achieved_rps == 0
+
+
+def test_one_load_asks_several_applications_in_turn(tmp_path: Path) -> None:
+    with server(delay_s=0.01) as one, server(status=503) as other, load(one, tmp_path) as child:
+        first, _ = closed(child, tmp_path / "a.npz", 4, 0.3)
+        second, _ = closed(child, tmp_path / "b.npz", 4, 0.3, port=other)
+        third, _ = closed(child, tmp_path / "c.npz", 4, 0.3, port=one)
+    assert first.ledger.ok > 0
+    assert second.ledger.ok == 0
+    assert third.ledger.ok > 0
+    assert third.connections == second.connections, "its connections stayed open meanwhile"

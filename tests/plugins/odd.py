@@ -103,3 +103,26 @@ class Greedy(SessionStrategy[PoolKnobs]):
 
         await super().open()
         self.extra = psycopg.connect(self.context.database_url)
+
+
+class Stuck(Burn):
+    """Hangs in each request for good."""
+
+    name = "stuck"
+    summary = "never answers"
+
+    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+        """Wait for what never comes."""
+        await asyncio.sleep(3600)
+        return {}
+
+
+class NoStart(Burn):
+    """Does not open."""
+
+    name = "no_start"
+    summary = "does not open"
+
+    async def open(self) -> None:
+        """Refuse."""
+        raise UnavailableError("no such thing here")

@@ -9,9 +9,13 @@ import pytest
 
 from asyncdb_bench.errors import MeasurementError
 from asyncdb_bench.records.plan import Plan, Trial
-from asyncdb_bench.regression.error_rate_schedule import COPIES, SIZES, ErrorRateSchedule
+from asyncdb_bench.regression.decision import Rules
+from asyncdb_bench.regression.effects import PACE
+from asyncdb_bench.regression.error_rate_schedule import COPIES, FAULTY, ErrorRateSchedule
+from asyncdb_bench.regression.error_rates import decisions, false_alarms, power
 from asyncdb_bench.trial.schedule_loop import ScheduleLoop
 from asyncdb_bench.trial.simulated import Silent, SimulatedRunner, Truth, Truths
+from asyncdb_bench.trial.simulated_turns import SimulatedBlocks
 from tests.factories import manifest, settings
 
 LABELS = tuple(f"native#{place}" for place in range(1, COPIES + 1))
@@ -19,51 +23,80 @@ LABELS = tuple(f"native#{place}" for place in range(1, COPIES + 1))
 
 def planned() -> Plan:
     plan = manifest(LABELS).plan
-    asked = tuple(
-        replace(each, ladder=(50.0, 100.0, 200.0, 400.0, 800.0, 1600.0)) for each in plan.scenarios
-    )
-    return replace(plan, scenarios=asked, settings=settings(), trials=())
+    return replace(plan, settings=settings(rounds=1, warmup_s=0.3), trials=())
 
 
 def measured(
     truth: Truths, blocks: int, budget_s: float = 0
-) -> tuple[ErrorRateSchedule, list[Trial]]:
+) -> tuple[ErrorRateSchedule, SimulatedBlocks]:
     schedule = ErrorRateSchedule(planned(), blocks)
-    runner = SimulatedRunner(schedule.plan.settings, truth)
-    ScheduleLoop(schedule, runner, Silent(), budget_s, clock=runner.clock).run()
-    return schedule, runner.seen
+    runner = SimulatedBlocks(schedule.plan.settings, truth)
+    climber = SimulatedRunner(schedule.plan.settings, truth)
+    ScheduleLoop(
+        schedule, climber, Silent(), budget_s, clock=runner.clock, block_runner=runner
+    ).run()
+    return schedule, runner
 
 
 def with_delay(trial: Trial, _: int) -> Truth:
     """A round trip costs 0.3 ms of service time."""
-    return Truth(10.3 if trial.variant.endswith("a round trip more") else 10, 10)
+    return Truth(10.3 if "a round trip more" in trial.variant else 10, 10)
 
 
-def test_a_block_holds_every_copy_and_every_fault_once() -> None:
-    schedule, seen = measured(with_delay, 3)
+def test_a_block_holds_every_copy_and_every_fault_twice() -> None:
+    schedule, runner = measured(with_delay, 3)
     for block in range(3):
-        counts = Counter(t.variant for t in seen if (t.purpose, t.block) == ("measure", block))
+        counts = Counter(
+            each.variant for each in runner.seen if (each.purpose, each.block) == ("measure", block)
+        )
         assert set(counts.values()) == {1}
         assert set(LABELS) < set(counts)
-        assert len(counts) == len(schedule.plan.variants) - 1, "all but the round trip"
-    assert 400 <= schedule.load <= 566, "half of what the pilot carried: 800 to 1131"
+        assert len(counts) == COPIES + 2 * FAULTY
+    loads = {each.common_rps for each in runner.blocks[1:]}
+    assert len(loads) == 1, "all at the load that the first block found"
+    assert {each.fault for each in schedule.faulty} != {None}
 
 
 def test_delays_are_sized_without_the_round_trip_that_they_cost_besides() -> None:
     schedule, _ = measured(with_delay, 1)
-    delays = [v.fault.delay_ms for v in schedule.faulty if v.fault and v.fault.delay_ms][1:]
-    burns = [v.fault.cpu_ms for v in schedule.faulty if v.fault and v.fault.cpu_ms]
-    assert len(delays) == len(burns) == len(SIZES)
-    # the median of an exponential service time is 0.69 of its mean
-    assert burns[-1] - delays[-1] == pytest.approx(0.21, abs=0.2)
+    (delay,) = {v.fault.delay_ms for v in schedule.faulty if v.fault and v.fault.delay_ms}
+    (burn,) = {v.fault.cpu_ms for v in schedule.faulty if v.fault and v.fault.cpu_ms}
+    # the median of an exponential service time is 0.69 of its mean; 10 % of it, less 0.2 ms
+    assert delay == pytest.approx(0.49, abs=0.3)
+    assert burn == pytest.approx(0.2, abs=0.03), "10 % of 2 ms of CPU per request"
 
 
 def test_no_block_is_begun_that_the_time_does_not_hold() -> None:
-    _, seen = measured(with_delay, 50, budget_s=1500)
-    blocks = {each.block for each in seen if each.purpose == "measure"}
+    _, runner = measured(with_delay, 50, budget_s=600)
+    blocks = {each.block for each in runner.seen if each.purpose == "measure"}
     assert 0 < len(blocks) < 50
 
 
-def test_a_machine_that_carries_nothing_is_told() -> None:
-    with pytest.raises(MeasurementError, match="did not carry even 50/s"):
-        measured(lambda _, __: Truth(2000), 1)
+def test_a_variant_that_never_starts_is_told() -> None:
+    with pytest.raises(MeasurementError, match="no sound turn to size the faults"):
+        measured(lambda _, __: Truth(failure="no table"), 1)
+
+
+def test_decisions_share_no_block() -> None:
+    head = dict.fromkeys(range(20), 100.0) | {3: 101.0}
+    base = [dict.fromkeys(range(20), 100.0), {n: 100 + 0.1 * (n % 3) for n in range(20)}]
+    made = list(decisions(head, base, PACE, Rules()))
+    assert sum(blocks for _, blocks in made) <= 20
+    assert {verdict for verdict, _ in made} == {"pass"}
+    assert len(made) == 5, "four blocks each"
+
+
+def test_what_the_last_blocks_do_not_suffice_to_decide_is_left_out() -> None:
+    few = dict.fromkeys(range(3), 100.0)
+    assert list(decisions(few, [few, few], PACE, Rules())) == []
+
+
+def test_a_suspicion_uses_as_many_fresh_blocks_again() -> None:
+    good = {n: 100 + 0.1 * (n % 3) for n in range(8)}
+    slow = {n: 80 + 0.1 * (n % 2) for n in range(8)}
+    made = list(decisions(slow, [good, good], PACE, Rules()))
+    assert made == [("regress", 4)], "four to suspect, four to confirm"
+    assert false_alarms([good, good, good], PACE, Rules()).red == 0
+    found = power("slower", [slow], [good, good], PACE, Rules())
+    assert (found.red, found.decisions) == (1, 1)
+    assert found.ratio == pytest.approx(0.8, abs=0.01)

@@ -1,4 +1,4 @@
-"""The gate's schedule: pilot, blocks, interim analyses, confirmation, on variants made up."""
+"""The gate's schedule: blocks, interim analyses, confirmation, on variants made up; in turns."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from asyncdb_bench.regression.gate_schedule import (
 from asyncdb_bench.regression.pairs import Pair, focus, pairs_of
 from asyncdb_bench.trial.schedule_loop import ScheduleLoop
 from asyncdb_bench.trial.simulated import Silent, SimulatedRunner, Truth, Truths
+from asyncdb_bench.trial.simulated_turns import SimulatedBlocks
 from tests.factories import manifest, settings
 
 RULES = Rules(most=8)
@@ -24,26 +25,49 @@ LADDER = (50.0, 100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0, 6400.0)
 HEAD, BASE, AGAIN = "native", "native@base", "native@base#2"
 
 
-def planned(budget_s: float = 0) -> Plan:
+def planned(budget_s: float = 0, *, ladder: bool = False) -> Plan:
     plan = manifest((HEAD, BASE, AGAIN)).plan
     asked = tuple(replace(each, ladder=LADDER) for each in plan.scenarios)
-    how = settings(blocks=RULES.most, time_budget_s=budget_s)
+    how = settings(blocks=RULES.most, time_budget_s=budget_s, ladder=ladder, rounds=1, warmup_s=0.3)
     return replace(plan, scenarios=asked, settings=how, trials=())
 
 
-def gated(truth: Truths, budget_s: float = 0) -> tuple[GateSchedule, SimulatedRunner, Silent]:
+def gated(truth: Truths, budget_s: float = 0) -> tuple[GateSchedule, SimulatedBlocks, Silent]:
     """Run a gate to its end on made-up variants."""
     schedule, runner, display = prepared(truth, budget_s)
-    loop = ScheduleLoop(schedule, runner, display, budget_s, clock=runner.clock)
+    loop = looped(schedule, runner, display, budget_s)
     schedule.conclude(loop.run())
     return schedule, runner, display
 
 
-def prepared(truth: Truths, budget_s: float = 0) -> tuple[GateSchedule, SimulatedRunner, Silent]:
+def looped(
+    schedule: GateSchedule, runner: SimulatedBlocks, display: Silent, budget_s: float = 0
+) -> ScheduleLoop[GateSchedule]:
+    return ScheduleLoop(
+        schedule,
+        SimulatedRunner(planned().settings, runner.truth),
+        display,
+        budget_s,
+        clock=runner.clock,
+        block_runner=runner,
+    )
+
+
+def prepared(truth: Truths, budget_s: float = 0) -> tuple[GateSchedule, SimulatedBlocks, Silent]:
     plan = planned(budget_s)
     head, *base = plan.variants
     pairs = pairs_of([("native", head)], [base], plan.scenarios)
-    return GateSchedule(plan, pairs, RULES), SimulatedRunner(plan.settings, truth), Silent()
+    return GateSchedule(plan, pairs, RULES), SimulatedBlocks(plan.settings, truth), Silent()
+
+
+def climbed(truth: Truths) -> tuple[GateSchedule, SimulatedRunner]:
+    """Run a gate whose variants climb ladders."""
+    plan = planned(ladder=True)
+    head, *base = plan.variants
+    schedule = GateSchedule(plan, pairs_of([("native", head)], [base], plan.scenarios), RULES)
+    runner = SimulatedRunner(plan.settings, truth)
+    schedule.conclude(ScheduleLoop(schedule, runner, Silent(), clock=runner.clock).run())
+    return schedule, runner
 
 
 def slower_head(factor: float) -> Truths:
@@ -62,9 +86,29 @@ def verdicts(schedule: GateSchedule) -> dict[str, str]:
 def test_nothing_changed_ends_early_with_pass() -> None:
     schedule, runner, _ = gated(slower_head(1))
     assert set(verdicts(schedule).values()) == {"pass"}
-    assert schedule.blocks == RULES.first
+    assert schedule.blocks < RULES.most
     assert schedule.confirming == 0
+    assert {each.purpose for each in runner.seen} == {"measure"}
+    assert {each.figure.name for each in decisions_of(schedule, "")} == {
+        "pace_rps",
+        "p50_ms",
+        "p95_ms",
+        "loop_lag_p99_ms",
+        "cpu_ms_net",
+    }
+
+
+def test_a_scenario_that_cannot_take_turns_climbs_around_what_a_pilot_finds() -> None:
+    schedule, runner = climbed(slower_head(1))
+    assert set(verdicts(schedule).values()) == {"pass"}
     assert {each.purpose for each in runner.seen} == {"pilot", "measure"}
+    assert "capacity_rps" in verdicts(schedule)
+
+
+def test_a_slower_head_that_climbs_is_found_too() -> None:
+    schedule, _ = climbed(slower_head(1.25))
+    assert overall_verdict(verdicts(schedule).values()) == "regress"
+    assert by_figure(schedule)["p50_ms"].confirmed
 
 
 def test_a_slower_head_is_a_regression_once_fresh_blocks_agree() -> None:
@@ -74,7 +118,8 @@ def test_a_slower_head_is_a_regression_once_fresh_blocks_agree() -> None:
     assert found.confirmed
     assert found.interim.ratio == pytest.approx(1.25, abs=0.03)
     assert found.doubt is None
-    assert verdicts(schedule)["cpu_ms_per_request"] == "pass"
+    assert verdicts(schedule)["cpu_ms_net"] == "pass"
+    assert verdicts(schedule)["pace_rps"] == "regress"
     assert schedule.confirming >= RULES.first
     assert schedule.plan.trials == tuple(runner.seen), "the plan says what ran"
     assert any("confirming read · native" in line for line in display.said)
@@ -115,11 +160,18 @@ def test_a_base_that_does_not_start_is_invalid_and_head_is_measured() -> None:
     assert found.doubt is not None
     assert (found.doubt.kind, found.doubt.subject) == (DoubtKind.NOT_MEASURED, "no such table")
     assert found.head_mean is not None
-    assert sum(each.variant == HEAD for each in runner.seen) == 1 + RULES.first
+    assert sum(each.variant == HEAD for each in runner.seen) == RULES.first
+
+
+def test_every_block_after_the_first_compares_at_the_same_load() -> None:
+    _, runner, _ = gated(slower_head(1))
+    first, *rest = [each.common_rps for each in runner.blocks]
+    assert (first, len(set(rest))) == (0, 1)
+    assert rest[0] == pytest.approx(2000, rel=0.26), "half of 4,000 a second, or a tenth less"
 
 
 def test_where_nothing_is_carried_nothing_is_decided() -> None:
-    schedule, _, _ = gated(lambda _, __: Truth(1000))
+    schedule, _ = climbed(lambda _, __: Truth(1000))
     assert set(verdicts(schedule).values()) == {"invalid"}
     doubt = by_figure(schedule)["p50_ms"].doubt
     assert doubt is not None
@@ -133,7 +185,7 @@ def test_an_interruption_leaves_nothing_open_and_nothing_red_unconfirmed() -> No
         return slower_head(1.25)(trial, 0)
 
     schedule, runner, display = prepared(until)
-    loop = ScheduleLoop(schedule, runner, display, clock=runner.clock)
+    loop = looped(schedule, runner, display)
     with pytest.raises(KeyboardInterrupt):
         loop.run()
     schedule.conclude(loop.results)

@@ -27,6 +27,8 @@ class Times:
     started_ns, window_s, drain_s : of the step.
     operations : names of the scenario's operations, in the order of the file's numbers.
     counted : those whose latency counts; empty: all.
+    lead_s : load before the window, whose requests are in no figure.
+    closed : it was a closed loop, of which the completions count and no arrivals.
     """
 
     def __init__(
@@ -37,20 +39,28 @@ class Times:
         drain_s: float,
         operations: Sequence[str] = (),
         counted: Sequence[str] = (),
+        *,
+        lead_s: float = 0.0,
+        closed: bool = False,
     ) -> None:
+        lead_ns = int(lead_s * 1e9)
+        begun_ns, started_ns = started_ns, started_ns + lead_ns
         with np.load(file) as columns:
             intended, sent, done = (columns[name] for name in ("intended_ns", "sent_ns", "done_ns"))
             outcome = columns["outcome"]
             felt = felt_operations(columns["operation"], operations, counted)
+            windowed = intended >= started_ns
+            felt &= windowed
             self.phases_us = _phases(columns, (outcome == Outcome.OK) & felt)
-            self.probes_ns = columns["probes"]
+            probes = columns["probes"]
+            self.probes_ns = probes[probes[:, 0] >= started_ns]
             self.chat_columns = (
                 {name: columns[name] for name in (*CHAT_COLUMNS, "intended_ns")}
                 if "receipts_ns" in columns
                 else None
             )
             self.tasks_us = {
-                name: columns[f"{name}_ns"][columns["started_ns"] > 0] // 1000
+                name: columns[f"{name}_ns"][windowed & (columns["started_ns"] > 0)] // 1000
                 for name in TASK_STAMPS
             }
         given_up = started_ns + int((window_s + drain_s) * 1e9)
@@ -60,16 +70,20 @@ class Times:
         self.began_us, self.ended_us = intended[came] // 1000, done[came] // 1000
         self.start_us = started_ns // 1000
         self.right = outcome == Outcome.OK
+        inside = self.right & windowed
         self.outages = outages(
             (intended - started_ns) // 1000, (done - started_ns) // 1000, self.right
         )
-        was_sent = sent > 0
+        was_sent = (sent > 0) & windowed
         self.each_latency_us = np.where(counts, (done - intended) // 1000, -1)
         self.latency_us = self.each_latency_us[counts]
         self.service_us = (done - sent)[counts & was_sent] // 1000
         self.send_lag_us = (sent - intended)[was_sent] // 1000
         ended_ns = started_ns + int(window_s * 1e9)
-        self.arrivals_rps = _arrivals(intended, sent, done, outcome, ended_ns) / window_s
+        arrived = _arrivals(
+            intended[windowed], sent[windowed], done[windowed], outcome[windowed], ended_ns
+        )
+        self.arrivals_rps = arrived / window_s
         self.drift, self.steady = stalls.drift(
             (intended[counts] - started_ns) // 1000, self.latency_us, int(window_s * 1e6)
         )
@@ -78,12 +92,16 @@ class Times:
         )
         self.closed_loop_us = self.latency_us[sent_anyway]
         last = int(done.max()) if len(done) else 0
-        self.lasted_s = max(window_s, (last - started_ns) / 1e9)
-        self.achieved_rps = stalls.completion_rate(
-            (intended[self.right] - started_ns) // 1000,
-            (done[self.right] - started_ns) // 1000,
-            int(window_s * 1e6),
-        )
+        self.lasted_s = max(lead_s + window_s, (last - begun_ns) / 1e9)
+        if closed:
+            within = self.right & (done >= started_ns) & (done < ended_ns)
+            self.achieved_rps = float(np.count_nonzero(within) / window_s)
+        else:
+            self.achieved_rps = stalls.completion_rate(
+                (intended[inside] - started_ns) // 1000,
+                (done[inside] - started_ns) // 1000,
+                int(window_s * 1e6),
+            )
 
 
 def _phases(columns: Any, right: Any) -> dict[str, np.ndarray[Any, Any]]:

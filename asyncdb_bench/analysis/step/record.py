@@ -13,8 +13,10 @@ from asyncdb_bench.analysis import statistics
 from asyncdb_bench.analysis.step.backlog import WaitingCurve, summarised
 from asyncdb_bench.analysis.step.chat import chat_summary
 from asyncdb_bench.analysis.step.durations import Times
+from asyncdb_bench.analysis.step.histogram import counts_of
 from asyncdb_bench.analysis.step.validity import (
     Evidence,
+    behind,
     circumstances,
     doubts,
     misses,
@@ -23,7 +25,7 @@ from asyncdb_bench.analysis.step.validity import (
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.observed import Observed
 from asyncdb_bench.records.plan import Objective, Segment, Tolerance, Trial, Variant
-from asyncdb_bench.records.step import Audit, Backlog, Chat, Ledger, Step, TaskQueue
+from asyncdb_bench.records.step import Audit, Backlog, Chat, Ledger, Step, TaskQueue, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Measured:
     started_at, jump_s : wall clock at the start, and how far it left the monotonic one.
     times, reply, observed, lag_us, gauges, waiting, tasks : what was recorded.
     attempt : how often the step was offered.
+    lead_s : load before the window.
+    turn : what makes it a turn; None: it is a rung.
     """
 
     number: int
@@ -52,6 +56,8 @@ class Measured:
     waiting: WaitingCurve | None = None
     tasks: TaskQueue | None = None
     attempt: int = 1
+    lead_s: float = 0.0
+    turn: Turn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,8 @@ def judged_step(
     times, reply, observed = measured.times, measured.reply, measured.observed
     latency = statistics.percentiles(times.latency_us)
     missed = misses(context.objective, reply.ledger, latency)
+    if measured.turn is not None and not measured.turn.connections:
+        missed += behind(measured.rate, times.achieved_rps)
     found = doubts(evidence_of(context, measured, other_run), context.tolerance)
     # a hypervisor's share is no reason to doubt a step, only to prefer another attempt; where it is
     # taken all the time there is nothing to prefer
@@ -116,7 +124,7 @@ def judged_step(
         ledger=reply.ledger,
         errors=reply.errors,
         latency=latency,
-        latency_bounds=statistics.bounds(times.latency_us),
+        latency_bounds={} if measured.turn else statistics.bounds(times.latency_us),
         service=statistics.percentiles(times.service_us),
         send_lag=statistics.percentiles(times.send_lag_us),
         closed_loop=statistics.percentiles(times.closed_loop_us),
@@ -147,6 +155,9 @@ def judged_step(
         reasons=found,
         notes=tuple(circumstances(measured.jump_s, observed.stolen, observed.problem)),
         repeated=may_repeat and bool(found) and all(each.passing for each in found),
+        turn=measured.turn,
+        latency_counts=counts_of(times.latency_us) if measured.turn else (),
+        lag_counts=counts_of(measured.lag_us) if measured.turn else (),
     )
 
 
@@ -157,7 +168,7 @@ def evidence_of(context: TrialContext, measured: Measured, other_run: str) -> Ev
         ledger=reply.ledger,
         latency=statistics.percentiles(times.latency_us),
         send_lag=statistics.percentiles(times.send_lag_us),
-        client_busy=reply.cpu_s / measured.window_s,
+        client_busy=reply.cpu_s / (measured.window_s + measured.lead_s),
         attempted=reply.attempted,
         counted=reply.locust_count,
         wrong_answers=reply.wrong_answers,
@@ -225,7 +236,7 @@ def whole_audit(
     ledgers : of the warm-up and of every step.
     before, after : the database's count; None: it does not tell.
     connections : that the variant opens: a backend starts in a transaction of its own, which is
-        counted when it first reports.
+        counted when it first reports; and what the server does by itself.
     """
     if before is None or after is None:
         return None

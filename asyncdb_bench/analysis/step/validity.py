@@ -17,6 +17,8 @@ STOLEN = 0.05
 AUDIT_SLACK = 3
 """Transactions or rows that do not matter, whatever their share: a reconnection's own."""
 CLOCK_JUMP_S = 0.1
+BEHIND = 0.03
+"""Share of the offered load that may be missing from what was completed in a turn's window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,17 @@ def misses(objective: Objective, ledger: Ledger, latency: Percentiles) -> tuple[
     if ledger.failed_share > objective.error_rate:
         missed.append(Doubt(DoubtKind.FAILED_SHARE, ledger.failed_share, objective.error_rate))
     return tuple(missed)
+
+
+def behind(offered_rps: float, achieved_rps: float) -> tuple[Doubt, ...]:
+    """Return that a variant did not keep up in a turn: what it leaves undone grows for ever.
+
+    In a second a backlog stays short whatever the load, so the p99 alone would call loads carried
+    that are not.
+    """
+    if achieved_rps >= (1 - BEHIND) * offered_rps:
+        return ()
+    return (Doubt(DoubtKind.BEHIND, achieved_rps, offered_rps),)
 
 
 def doubts(evidence: Evidence, tolerance: Tolerance) -> tuple[Doubt, ...]:

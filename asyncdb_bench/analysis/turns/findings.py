@@ -1,0 +1,183 @@
+"""All turns of a scenario -> its axes, its limits, and what is said of each variant. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from asyncdb_bench.analysis.turns.answers import Answer, Said, Table, answer, table_of
+from asyncdb_bench.analysis.turns.limit_load import LimitLoad, Trying, limit_load
+from asyncdb_bench.analysis.turns.nested import Ratio
+from asyncdb_bench.analysis.turns.values import AXES, CPU, P95, PACE, Axis, Rest, gross_ms, sound
+from asyncdb_bench.records.plan import Settings
+from asyncdb_bench.records.step import OPEN_KINDS, Step
+
+CAPACITY = Axis(
+    "capacity_rps",
+    "capacity",
+    "1/s",
+    more_is_better=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFindings:
+    """What the turns of one scenario come to.
+
+    Parameters
+    ----------
+    tables : by axis name.
+    leader : the variant with the best pace; empty: none has one.
+    answers : by axis name, each variant beside the leader.
+    limits : by variant, the share of its pace at which the objective is lost.
+    capacities : by variant, pace times that share: value and bounds, 1/s.
+    rest : by variant, what it uses with nothing to do.
+    gross_ms : by variant, CPU per request at full speed, idle use included.
+    tried : by variant, its turns near the limit.
+    blocks, rounds, turns : that all rests on.
+    block_s : seconds that a block took.
+    """
+
+    tables: Mapping[str, Table]
+    leader: str
+    answers: Mapping[str, tuple[Answer, ...]]
+    limits: Mapping[str, LimitLoad]
+    capacities: Mapping[str, tuple[float, float, float]]
+    rest: Mapping[str, Rest]
+    gross_ms: Mapping[str, float]
+    blocks: int
+    rounds: int
+    turns: int
+    block_s: float
+
+    def said(self, axis: Axis, variant: str) -> Answer | None:
+        """Return what is said of a variant beside the leader; None of the leader itself."""
+        found = (each for each in self.answers.get(axis.name, ()) if each.other == variant)
+        return next(found, None)
+
+    def smallest(self, axis: Axis) -> float | None:
+        """Return the smallest ratio - 1 that would show between the leader and any other.
+
+        The greatest of them; None where none is known.
+        """
+        ratios = [each.ratio for each in self.answers.get(axis.name, ())]
+        known = [found for each in ratios if each is not None and (found := each.smallest)]
+        return max(known) - 1 if known else None
+
+
+def findings_of(
+    steps: Sequence[Step], variants: Sequence[str], settings: Settings, block_s: float
+) -> TurnFindings:
+    """Return what the turns of one scenario come to.
+
+    Parameters
+    ----------
+    steps : its turns.
+    variants : labels, in the order of the run.
+    settings : for what counts as the same.
+    block_s : seconds that a block took, for how long more of them would take; 0: not known.
+    """
+    own = {name: [step for step in steps if step.variant == name] for name in variants}
+    tables = {axis.name: table_of(steps, axis, variants) for axis in (*AXES, P95)}
+    pace = tables[PACE.name]
+    limits = {
+        name: limit_load(tried)
+        for name, each in own.items()
+        if name in pace.values and (tried := tried_by(each))
+    }
+    leader = pace.best
+    answers = {
+        axis.name: tuple(
+            answer(tables[axis.name], leader, name, settings.equal, settings.half_width)
+            for name in tables[axis.name].values
+            if name != leader and leader in tables[axis.name].values
+        )
+        for axis in (*AXES, P95)
+    }
+    answers[CAPACITY.name] = tuple(_capacity_answers(pace, limits, leader, settings))
+    return TurnFindings(
+        tables=tables,
+        leader=leader,
+        answers=answers,
+        limits=limits,
+        capacities={name: capacity(pace, name, each) for name, each in limits.items()},
+        rest={name: Rest.of(each) for name, each in own.items()},
+        gross_ms={name: cost for name, each in own.items() if (cost := _gross(each)) is not None},
+        blocks=len({step.block for step in steps}),
+        rounds=max((step.turn.round + 1 for step in steps if step.turn), default=0),
+        turns=len(steps),
+        block_s=block_s,
+    )
+
+
+def tried_by(steps: Sequence[Step]) -> list[Trying]:
+    """Return what one variant's sound turns at any load say of its limit."""
+    return [
+        Trying(step.turn.share, step.holds)
+        for kind in OPEN_KINDS
+        for step in sound(steps, kind)
+        if step.turn is not None and step.turn.share
+    ]
+
+
+def capacity(pace: Table, name: str, limit: LimitLoad) -> tuple[float, float, float]:
+    """Return a variant's capacity with its bounds: pace times the share at which it is lost.
+
+    Parameters
+    ----------
+    pace : of all variants.
+    name, limit : of the variant.
+
+    Returns
+    -------
+    Value, low and high, 1/s. The bounds add what is not known of the share to the spread of the
+    pace over blocks.
+    """
+    value = pace.values[name]
+    blocks = len(pace.cells[name])
+    error = math.hypot(pace.spread.block / math.sqrt(blocks), limit.log_spread)
+    return (
+        value * limit.share,
+        value * limit.share * math.exp(-1.96 * error),
+        value * (limit.share * math.exp(1.96 * error)),
+    )
+
+
+def _capacity_answers(
+    pace: Table, limits: Mapping[str, LimitLoad], leader: str, settings: Settings
+) -> list[Answer]:
+    found = []
+    for name, limit in limits.items():
+        ratio = pace.ratio(leader, name)
+        if name == leader or leader not in limits or ratio is None:
+            continue
+        mine = limits[leader]
+        both: Ratio = replace(
+            ratio,
+            centre=ratio.centre + math.log(limit.share / mine.share),
+            error=math.hypot(ratio.error, limit.log_spread, mine.log_spread),
+        )
+        said = _said(both, settings.equal)
+        found.append(Answer(CAPACITY, leader, name, both, said))
+    return found
+
+
+def _said(ratio: Ratio, equal: float) -> Said:
+    if not ratio.known:
+        return Said.UNKNOWN
+    if ratio.within <= equal:
+        return Said.SAME
+    if abs(ratio.centre) <= ratio.half_width:
+        return Said.UNKNOWN
+    return Said.BETTER if ratio.centre > 0 else Said.WORSE
+
+
+def _gross(steps: Sequence[Step]) -> float | None:
+    costs = [cost for step in sound(steps, "pace") if (cost := gross_ms(step)) is not None]
+    return sum(costs) / len(costs) if costs else None
+
+
+def gross_and_net(findings: TurnFindings, name: str) -> tuple[float | None, float | None]:
+    """Return a variant's CPU per request with and without what it uses at rest, milliseconds."""
+    return findings.gross_ms.get(name), findings.tables[CPU.name].values.get(name)

@@ -1,0 +1,276 @@
+"""Offering one load to a running variant, and writing down what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asyncdb_bench.analysis.step.backlog import curve, moments
+from asyncdb_bench.analysis.step.durations import Times
+from asyncdb_bench.analysis.step.record import Measured, TrialContext, judged_step, whole_audit
+from asyncdb_bench.analysis.step.series import (
+    NO_BEATS,
+    Beats,
+    merged,
+    peaks,
+    series_columns,
+    window_lag,
+)
+from asyncdb_bench.analysis.step.tasks import task_queue
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.messages import Heartbeats, Mark, StepReply
+from asyncdb_bench.records.plan import (
+    LoadOrder,
+    Pinning,
+    PlannedScenario,
+    Settings,
+    Trial,
+    Variant,
+)
+from asyncdb_bench.records.request_table import request_columns
+from asyncdb_bench.records.run import Calibration
+from asyncdb_bench.records.run_folder import RunFolder
+from asyncdb_bench.records.step import Audit, Ledger, Step, Turn
+from asyncdb_bench.services.queue_depth import DepthWatch
+from asyncdb_bench.trial.child import Child
+from asyncdb_bench.trial.clocks import Clocks
+from asyncdb_bench.trial.launch import READY_S, Processes, Services, offer
+from asyncdb_bench.trial.monitor import Monitor
+
+AUTOVACUUM = 60
+"""Transactions of autovacuum's visits to a database within a trial of a minute or two (measured: 20
+to 30 each); of a server that is not ours it cannot be switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What all trials of a run share.
+
+    Parameters
+    ----------
+    run_id, seed, settings, pinning, calibration : of the run.
+    folder : where to write.
+    services : that run.
+    on_step : told of every step as it ends.
+    other_run : says who else held the machine since it was asked last; empty: no one.
+    """
+
+    run_id: str
+    seed: int
+    settings: Settings
+    folder: RunFolder
+    services: Services
+    on_step: Callable[[Step], None]
+    pinning: Pinning = field(default_factory=Pinning)
+    calibration: Calibration | None = None
+    other_run: Callable[[], str] = str
+
+
+class Recording:
+    """A running variant: offers it loads, and writes a step for each.
+
+    A context manager: the database and the queue are watched while it is open.
+
+    Parameters
+    ----------
+    run_context, trial, variant, scenario : whose steps.
+    processes : that run.
+    load : the process that offers.
+    """
+
+    def __init__(
+        self,
+        run_context: RunContext,
+        trial: Trial,
+        variant: Variant,
+        scenario: PlannedScenario,
+        processes: Processes,
+        load: Child,
+    ) -> None:
+        self.run_context = run_context
+        self.trial = trial
+        self.variant = variant
+        self.scenario = scenario
+        self.processes = processes
+        self.load = load
+        self.offered = 0
+        self.ledgers: list[Ledger] = []
+        self.steps: list[Step] = []
+        self.audit: Audit | None = None
+        self.notes: tuple[Doubt, ...] = ()
+        operations = make_scenario(scenario.scenario, scenario.knobs).workload().operations
+        self.context = TrialContext(
+            run_id=run_context.run_id,
+            trial=trial,
+            variant=variant,
+            objective=scenario.objective,
+            tolerance=run_context.settings.tolerance,
+            calibrated_rps=run_context.calibration.max_rps if run_context.calibration else None,
+            counts_rows=all(operations[name].rows is not None for name in scenario.mix),
+            shape=scenario.shape,
+            mean_factor=scenario.mean_factor,
+        )
+        services = run_context.services
+        roles = {
+            "app": [app.pid for app in processes.apps],
+            "workers": [each.pid for each in processes.workers],
+            "load": [load.pid],
+            **services.roles(),
+        }
+        if not variant.brokers:
+            roles.pop("broker", None)
+        self.monitor = Monitor(roles, lambda: services.statistics(processes.database))
+        self.depth: DepthWatch | None = None
+        if services.broker is not None and variant.brokers:
+            self.depth = DepthWatch(services.broker, processes.queue)
+        self._stack = contextlib.ExitStack()
+        self._before: int | None = None
+        self._visits = 0
+
+    def __enter__(self) -> Recording:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.monitor)
+            if self.depth is not None:
+                stack.enter_context(self.depth)
+            self._before = self.monitor.transactions()
+            self._visits = AUTOVACUUM if self.monitor.has_autovacuum() else 0
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def finish(self) -> None:
+        """End the processes, and hold all that was asked against the database's own count."""
+        # a backend reports its last transactions to pg_stat_database when it ends
+        self.processes.end()
+        after = self.monitor.transactions(at_the_end=True)
+        besides = self.variant.budget + self._visits
+        self.audit = whole_audit(self.ledgers, self._before, after, besides)
+        if self.monitor.problem:
+            self.notes += (Doubt(DoubtKind.UNWATCHED, subject=self.monitor.problem),)
+
+    def offer(self, order: LoadOrder, file: str = "") -> StepReply:
+        """Have a load offered and count what was asked for.
+
+        A chat's joins are transactions of their own.
+        """
+        reply = offer(self.load, order, file)
+        self.ledgers.append(reply.ledger)
+        self.ledgers.append(Ledger(reply.joined, reply.joined, 0, 0, 0, 0))
+        return reply
+
+    def beats(self, timeout_s: float = READY_S) -> Beats:
+        """Return what the applications noted since the last call."""
+        return merged([app.ask(Mark(), Heartbeats, timeout_s) for app in self.processes.apps])
+
+    def step(
+        self,
+        order: LoadOrder,
+        scratch: Path,
+        *,
+        turn: Turn | None = None,
+        attempt: int = 1,
+        may_repeat: bool = False,
+        around: Callable[[], Callable[[Turn, Beats], Turn]] | None = None,
+    ) -> Step:
+        """Offer a load, judge what came of it, and write it down.
+
+        Parameters
+        ----------
+        order : what to offer.
+        scratch : folder for what the load hands over.
+        turn : what makes it a turn; None: it is a rung.
+        attempt, may_repeat : how often it was offered, and whether it may be offered again.
+        around : called before the load; what it returns completes the turn after it.
+
+        Raises
+        ------
+        ServiceError : the application ended; what it did until then is written down.
+        """
+        folder = self.run_context.folder
+        number = self.offered
+        self.offered += 1
+        file = scratch / f"{number}.npz"
+        clocks = Clocks()
+        self.beats()
+        if self.depth is not None:
+            self.depth.take()
+        after = around() if around is not None else None
+        self.monitor.begin()
+        reply = self.offer(order, str(file))
+        # a turn is short, and memory does not change from one to the next
+        observed = self.monitor.end(memory=turn is None or turn.kind == "limit")
+        died: ServiceError | None = None
+        try:
+            beats = self.beats()
+        except ServiceError as error:
+            # what was asked of it until then is a measurement, and what it failed is part of it
+            beats, died = NO_BEATS, error
+        if turn is not None and after is not None:
+            turn = after(turn, beats)
+        operations = list(self.scenario.mix)
+        times = Times(
+            file,
+            reply.started_ns,
+            order.window_s,
+            order.drain_s,
+            operations,
+            self.scenario.counted,
+            lead_s=order.lead_s,
+            closed=order.connections > 0,
+        )
+        end_us = times.start_us + int(times.lasted_s * 1e6)
+        waiting = curve(times.began_us, times.ended_us, moments(times.start_us, end_us))
+        tasks = None
+        if self.depth is not None and died is None:
+            readings = self.depth.take()
+            tasks = task_queue(times.tasks_us, readings, times.start_us, end_us)
+            observed.rows += [(at, "broker_depth", float(count)) for at, count in readings]
+        measured = Measured(
+            number=number,
+            rate=order.rate_rps or times.arrivals_rps,
+            window_s=order.window_s,
+            started_at=clocks.started_at,
+            jump_s=clocks.jump_s(),
+            times=times,
+            reply=reply,
+            observed=observed,
+            lag_us=window_lag(beats, times.start_us * 1000, order.window_s),
+            gauges=peaks(beats.gauges),
+            waiting=waiting,
+            tasks=tasks,
+            attempt=attempt,
+            lead_s=order.lead_s,
+            turn=turn,
+        )
+        other_run = self.run_context.other_run()
+        step = judged_step(self.context, measured, other_run, may_repeat=may_repeat and not died)
+        name = f"{self.trial.id}-{number:03d}"
+        columns = request_columns(self.trial.id, number, operations, file, times.each_latency_us)
+        folder.write_part("requests", name, columns)
+        series = series_columns(
+            self.trial.id, number, beats, observed.rows, times.probes_ns, waiting
+        )
+        folder.write_part("series", name, series)
+        self.keep(step)
+        file.unlink(missing_ok=True)
+        if died is not None:
+            raise ServiceError(f"it ended during {_what(order)}: {died}") from died
+        return step
+
+    def keep(self, step: Step) -> None:
+        """Write a step down and show it."""
+        self.run_context.folder.append_step(step)
+        self.run_context.on_step(step)
+        self.steps.append(step)
+
+
+def _what(order: LoadOrder) -> str:
+    if order.connections:
+        return "the turn that measures its pace"
+    return f"the step at {order.rate_rps:g}/s"

@@ -1,0 +1,188 @@
+"""One variant of a block: its processes, whether they are stopped, and what it was asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from asyncdb_bench.analysis.step.series import Beats
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.plan import LoadOrder, Trial
+from asyncdb_bench.records.step import Ledger, Percentiles, Step, Turn
+from asyncdb_bench.trial.clocks import Clocks
+from asyncdb_bench.trial.recording import Recording
+from asyncdb_bench.trial.turns.stopping import Stoppable
+from asyncdb_bench.trial.turns.turn_order import TurnOrder
+
+RESUMED_S = 0.03
+"""From a resume until a turn begins: late timers run, connections see that all is well."""
+DRAIN_S = 3.0
+STUCK_S = 5.0
+"""How long an application may take to say what it noted before it counts as hanging."""
+
+
+class Contestant:
+    """One variant of a block.
+
+    Parameters
+    ----------
+    trial : its trial.
+    recording : of its steps, opened.
+    began : when its block did, monotonic seconds.
+    """
+
+    def __init__(self, trial: Trial, recording: Recording, began: float) -> None:
+        self.trial = trial
+        self.recording = recording
+        self.began = began
+        self.failure = ""
+        self.stopped_at = 0.0
+        processes = recording.processes
+        self.stoppable = Stoppable([child.pid for child in (*processes.apps, *processes.workers)])
+
+    def stop(self) -> None:
+        """Stop all its processes."""
+        if self.recording.depth is not None:
+            self.recording.depth.paused = True
+        self.stoppable.stop()
+        self.stopped_at = time.monotonic()
+        if self.stoppable.refusal and not any(
+            note.kind is DoubtKind.NOT_STOPPED for note in self.recording.notes
+        ):
+            found = Doubt(DoubtKind.NOT_STOPPED, subject=self.stoppable.refusal)
+            self.recording.notes += (found,)
+
+    def resume(self) -> None:
+        """Let its processes go on, and give them a moment."""
+        self.stoppable.resume()
+        if self.recording.depth is not None:
+            self.recording.depth.paused = False
+        time.sleep(RESUMED_S)
+
+    def warm_up(self, seconds: float, connections: int, seed: tuple[int, ...]) -> None:
+        """Load it for a while; what that shows is counted and not recorded."""
+        order = LoadOrder(
+            0, seconds, DRAIN_S, seed, False, connections=connections, port=self._port()
+        )
+        self.recording.offer(order)
+
+    def take(
+        self,
+        order: TurnOrder,
+        seed: tuple[int, ...],
+        scratch: Path,
+        connections: int,
+        others: Sequence[Contestant],
+    ) -> Step:
+        """Take a turn while the others stand.
+
+        Raises
+        ------
+        ServiceError : it ended, or answered nothing.
+        """
+        connections = connections if order.kind == "pace" else 0
+        turn = Turn(
+            order.kind,
+            order.round,
+            connections=connections,
+            share=order.share,
+            awake=tuple(each.trial.variant for each in others if each.stoppable.refusal),
+        )
+        if order.kind == "idle":
+            return self._rest(order, turn, others)
+        load = LoadOrder(
+            order.load_rps,
+            order.window_s,
+            DRAIN_S,
+            seed,
+            lead_s=order.lead_s,
+            connections=connections,
+            port=self._port(),
+        )
+        watch = watched(others)
+        step = self.recording.step(load, scratch, turn=turn, around=watch)
+        if step.ledger.scheduled and not step.ledger.ok:
+            first = next(iter(step.errors), "no answer")
+            raise ServiceError(
+                f"it answered none of {step.ledger.scheduled} requests in its turn: {first}"
+            )
+        return step
+
+    def _rest(self, order: TurnOrder, turn: Turn, others: Sequence[Contestant]) -> Step:
+        """Record what it uses with nothing to do."""
+        recording, clocks = self.recording, Clocks()
+        recording.beats(STUCK_S)
+        complete = watched(others)()
+        recording.monitor.begin()
+        time.sleep(order.window_s)
+        observed = recording.monitor.end(memory=False)
+        turn = complete(turn, recording.beats(STUCK_S))
+        trial, nothing = self.trial, Percentiles(0)
+        step = Step(
+            run_id=recording.run_context.run_id,
+            trial=trial.id,
+            block=trial.block,
+            scenario=trial.scenario,
+            variant=trial.variant,
+            strategy=recording.variant.strategy,
+            step=recording.offered,
+            offered_rps=0.0,
+            achieved_rps=0.0,
+            window_s=order.window_s,
+            lasted_s=order.window_s,
+            started_at=clocks.started_at,
+            ledger=Ledger(0, 0, 0, 0, 0, 0),
+            errors={},
+            latency=nothing,
+            latency_bounds={},
+            service=nothing,
+            send_lag=nothing,
+            loop_lag=nothing,
+            usage=observed.usage,
+            connections_peak=observed.connections_peak,
+            connections_active_peak=observed.connections_active_peak,
+            gauges={},
+            holds=True,
+            misses=(),
+            valid=True,
+            reasons=(),
+            threads=observed.threads,
+            stolen=observed.stolen,
+            purpose=trial.purpose,
+            turn=turn,
+        )
+        recording.offered += 1
+        recording.keep(step)
+        return step
+
+    def _port(self) -> int:
+        return self.recording.processes.port
+
+
+def watched(others: Sequence[Contestant]) -> Callable[[], Callable[[Turn, Beats], Turn]]:
+    """Return what notes how busy the others were, from its call until the call of its result."""
+
+    def begin() -> Callable[[Turn, Beats], Turn]:
+        began, used = time.monotonic(), [each.stoppable.used_s() for each in others]
+
+        def end(turn: Turn, beats: Beats) -> Turn:
+            took = time.monotonic() - began
+            spent = sum(
+                max(0.0, each.stoppable.used_s() - before)
+                for each, before in zip(others, used, strict=True)
+            )
+            return Turn(
+                turn.kind,
+                turn.round,
+                turn.connections,
+                turn.share,
+                len(beats.at_us),
+                spent / took,
+                turn.awake,
+            )
+
+        return end
+
+    return begin

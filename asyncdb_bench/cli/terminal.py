@@ -97,7 +97,7 @@ def print_plan(plan: Plan) -> None:
         console.print(text, highlight=False, markup=False)
     if any(takes_turns(settings, each) for each in plan.scenarios):
         console.print(
-            f"  in turns of {settings.turn_s:g} s, {counted(settings.rounds, 'round')} in each block,"
+            f"  turns of {settings.turn_s:g} s, {counted(settings.rounds, 'round')} in each block,"
             f" pace with {counted(settings.connections, 'connection')}; blocks follow until every"
             f" answer is known within {settings.half_width:.0%} or time is up",
             highlight=False,

@@ -16,7 +16,14 @@ from asyncdb_bench.records import run_folder as store
 from asyncdb_bench.records.history_file import History, HistoryPoint, HistoryRun
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.regression.change_points import CANARY, FigureSeries, all_series, backwards
-from asyncdb_bench.regression.effects import LOADLESS, by_block, figures_of, reference_load
+from asyncdb_bench.regression.effects import (
+    LOADLESS,
+    Figure,
+    by_block,
+    figures_of,
+    reference_load,
+    took_turns,
+)
 from asyncdb_bench.regression.sides import measured_steps
 from asyncdb_bench.trial.host import fingerprint_of
 
@@ -103,13 +110,20 @@ def points_of(
                         HistoryPoint(
                             scenario.label,
                             variant.label,
-                            figure.name,
+                            series_name(figure, rows),
                             statistics.geometric_mean(positive),
                             None if figure in LOADLESS else load,
                             noises.get((scenario.label, variant.label, figure.name)),
                         )
                     )
     return points
+
+
+def series_name(figure: Figure, rows: pd.DataFrame) -> str:
+    """Return the series that a figure belongs to: a percentile of turns is not one of a ladder."""
+    if took_turns(rows) and figure not in LOADLESS:
+        return f"{figure.name} in turns"
+    return figure.name
 
 
 def import_folder(path: Path, root: Path) -> tuple[int, list[str]]:

@@ -25,7 +25,12 @@ from asyncdb_bench.report.figures.series_line import history_line
 from asyncdb_bench.report.page import templates
 from asyncdb_bench.text import percent, probability, signed
 
-UNITS = {"capacity_rps": "1/s", "canary_cpu_ms": "ms", "canary_loopback_us": "µs"}
+UNITS = {
+    "capacity_rps": "1/s",
+    "pace_rps": "1/s",
+    "canary_cpu_ms": "ms",
+    "canary_loopback_us": "µs",
+}
 FILTERS = {
     "percent": percent,
     "signed": signed,

@@ -89,7 +89,8 @@ def test_a_gate_within_its_time_says_what_it_could_tell_and_leaves_nothing(clone
     assert "How it decides" in page.read_text()
     assert (page.parent / "index.html").is_file(), "the run's own report lies beside it"
     result = json.loads((clone / "results" / "latest" / "gate.json").read_text())
-    assert {each["figure"]["name"] for each in result["decisions"]} >= {"capacity_rps", "p50_ms"}
+    figures = {each["figure"]["name"] for each in result["decisions"]}
+    assert figures == {"pace_rps", "p50_ms", "p95_ms", "loop_lag_p99_ms", "cpu_ms_net"}
     manifest = json.loads((clone / "results" / "latest" / "manifest.json").read_text())
     labels = {each["label"] for each in manifest["plan"]["variants"]}
     assert labels == {"native:pool=2", "native:pool=2@base", "native:pool=2@base#2"}

@@ -74,17 +74,28 @@ def test_a_table_cut_in_half_is_told_and_an_unknown_schema_is_refused(stored: Be
     assert "requests.parquet is damaged" in page
     manifest = folder / "manifest.json"
     manifest.write_text(
-        manifest.read_text().replace('"schema_version": 2', '"schema_version": 99', 1)
+        manifest.read_text().replace('"schema_version": 4', '"schema_version": 99', 1)
     )
     done = stored("report", "reference")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "has schema 99, this version reads 2 to 3" in done.stderr
+    assert "has schema 99, this version reads 2 to 4" in done.stderr
 
 
-def test_a_terminal_sees_the_ladder_climb(bench: Bench) -> None:
+TURNS = ("turns", "pace", "p99", "left", "▸ native", "▸ executor")
+LADDER = ("ladder: p99 by load", "loop lag p99", "left", "/1 trials", "·")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [(("native,executor",), TURNS), (("native", "--ladder"), LADDER)],
+    ids=["turns", "ladder"],
+)
+def test_a_terminal_sees_what_is_measured(
+    bench: Bench, arguments: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
     ours, theirs = pty.openpty()
-    command = bench.command("run", "--profile", "smoke", "--strategy", "native")
+    command = bench.command("run", "--profile", "smoke", "--strategy", *arguments)
     with subprocess.Popen(
         command,
         cwd=ROOT,
@@ -105,6 +116,7 @@ def test_a_terminal_sees_the_ladder_climb(bench: Bench) -> None:
         assert process.wait(60) in {0, 4}
     os.close(ours)
     text = shown.decode(errors="replace")
-    for part in ("ladder: p99 by load", "loop lag p99", "left", "/1 trials", "·"):
+    for part in parts:
         assert part in text, part
-    assert any(bar in text for bar in "▁▂▃▄▅▆▇█×")
+    if parts is LADDER:
+        assert any(bar in text for bar in "▁▂▃▄▅▆▇█×")

@@ -73,7 +73,7 @@ lock: $(STAMP) ## compile requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --upgrade \
 	  --python-version 3.11 pyproject.toml --group dev --group history -o requirements.lock
 
-reference: $(STAMP) ## measure the committed reference report anew (a quarter of an hour)
+reference: $(STAMP) ## measure the committed reference report anew (eleven minutes)
 	@sh scripts/reference.sh $(BIN)/python
 
 examples: $(STAMP) ## measure the committed claims and map under docs/ anew (20 minutes)

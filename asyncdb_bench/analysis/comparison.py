@@ -126,11 +126,11 @@ def _compare_turns(
     by_variant = {name: [each for each in turns if each.variant == name] for name in labels}
     curves = {name: curve_steps(own, asked.objective) for name, own in by_variant.items()}
     saturated = {name: pace_steps(own) for name, own in by_variant.items()}
-    points = steps_table([step for own in curves.values() for step in own])
+    paces = found.tables[PACE.name].values
+    points = steps_table([step for name in paces for step in curves[name]])
     common = next((s.offered_rps for s in turns if s.turn and s.turn.kind == "common"), None)
     by_load = _with_bounds(aggregate(points), found, common)
     rows = by_load[by_load.offered_rps == common] if common is not None else by_load[:0]
-    paces = found.tables[PACE.name].values
     ranked = sorted(paces, key=lambda name: -paces[name])
     carried = {name: _turn_capacity(found, name) for name in ranked}
     return Comparison(

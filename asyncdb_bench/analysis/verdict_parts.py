@@ -55,7 +55,7 @@ def nothing_verdict(comparison: Comparison) -> Verdict:
             "no variant carried even the lowest offered load; ask for less (a lower ladder) or look"
             " at the logs"
         )
-    if comparison.capacities and set(comparison.invalid) == set(comparison.capacities):
+    if comparison.invalid and set(comparison.invalid) >= set(comparison.capacities):
         first = next(iter(comparison.invalid.values()))[0]
         text = f"nothing is ranked, since no variant was measured soundly: {sentence(first)}"
     return Verdict(

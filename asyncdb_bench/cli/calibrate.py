@@ -17,8 +17,8 @@ def calibrate_verb(
     gate: Annotated[bool, typer.Option("--gate", help="measure how often the gate errs")] = False,
     strategy: Annotated[str, typer.Option(help="with --gate")] = "native",
     scenario: Annotated[str, typer.Option(help="with --gate")] = "slow",
-    blocks: Annotated[int, typer.Option(help="with --gate", min=4, max=500)] = 24,
-    time_budget: Annotated[float, typer.Option(help="with --gate: seconds", min=0)] = 0,
+    blocks: Annotated[int, typer.Option(help="with --gate", min=4, max=500)] = 130,
+    time_budget: Annotated[float, typer.Option(help="with --gate: seconds", min=0)] = 7200,
     of: Annotated[str, typer.Option(help="with --gate: evaluate this run, measure nothing")] = "",
     write: Annotated[Path | None, typer.Option(help="with --gate: page to put it into")] = None,
 ) -> None:

@@ -149,7 +149,8 @@ def _table(comparison: Comparison) -> Table:
             tables = comparison.turns.tables
             pace = f"{number(tables['pace_rps'].values[name])}/s"
             cost = number(tables["cpu_ms_per_request"].values.get(name))
-            rows.append((name + mark, pace, rate(carried), *cells[:-2], cost))
+            most = rate(carried) if name in comparison.turns.capacities else "–"
+            rows.append((name + mark, pace, most, *cells[:-2], cost))
         else:
             rows.append((name + mark, rate(carried), *cells))
     titles = [f"{title}>…" for title, _ in COLUMNS[1:]]

@@ -31,6 +31,7 @@ class DoubtKind(StrEnum):
     BEHIND = "behind"
     NOT_STOPPED = "not_stopped"
     OTHERS_RAN = "others_ran"
+    GROUPED = "grouped"
     P99 = "p99"
     FAILED_SHARE = "failed_share"
     CLOCK_JUMP = "clock_jump"
@@ -68,6 +69,7 @@ REMEDIES = {
     DoubtKind.STEAL: "repeat it when the machine is quiet",
     DoubtKind.UNEVEN_STEAL: "repeat it when the machine is quiet, or with more --blocks",
     DoubtKind.UNANSWERED: "look at the server's log",
+    DoubtKind.GROUPED: "free memory, or ask for fewer variants at once",
     DoubtKind.NOT_STOPPED: "end the debugger, or run where processes may be stopped",
     DoubtKind.UNWATCHED: "grant pg_read_all_stats to the account of DATABASE_URL",
     DoubtKind.NO_CAPACITY: "lower the ladder's first rung, or raise its last",

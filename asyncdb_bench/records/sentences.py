@@ -79,6 +79,10 @@ _WORDS: Mapping[DoubtKind, Callable[[Doubt], str]] = {
     DoubtKind.FAILED_SHARE: _of("{measured:.1%} failed, objective < {limit:.1%}"),
     DoubtKind.BEHIND: _of("{measured:,.0f}/s completed of {limit:,.0f}/s"),
     DoubtKind.NOT_STOPPED: _of("it took its turns beside running processes: {subject}"),
+    DoubtKind.GROUPED: _of(
+        "memory does not hold all variants at once ({measured:,.0f} MB free, {limit:,.0f} MB"
+        " wanted): it took turns with {subject} alone"
+    ),
     DoubtKind.OTHERS_RAN: _of(
         "variants that were not on turn used more than {limit:.1%} of a core"
     ),

@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 
 from asyncdb_bench.analysis.step.validity import (
     Evidence,
+    behind,
     circumstances,
+    company,
     doubts,
     is_saturated,
     misses,
 )
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Objective, Tolerance
-from asyncdb_bench.records.step import Audit, Ledger, Percentiles
+from asyncdb_bench.records.sentences import sentence
+from asyncdb_bench.records.step import Audit, Ledger, Percentiles, Turn
 
 GOOD = Ledger(scheduled=1000, ok=1000, error=0, timeout=0, skipped=0, undrained=0)
 FAST = Percentiles(1000, 20, 20, 30, 40, 50, 60)
@@ -174,3 +177,18 @@ def test_what_may_pass_is_told_from_what_would_be_there_again(
     evidence = replace(SOUND, **change)  # type: ignore[arg-type]
     (doubt,) = doubts(evidence, TOLERANCE)
     assert doubt.passing != lasts
+
+
+def test_a_turn_beside_others_that_ran_says_so() -> None:
+    quiet, busy = Turn("pace", 0, others_busy=0.004), Turn("pace", 0, others_busy=0.04)
+    assert company(quiet) == []
+    (note,) = company(busy)
+    assert (note.kind, note.measured, note.limit) == (DoubtKind.OTHERS_RAN, 0.04, 0.005)
+    assert "more than 0.5% of a core" in sentence(note)
+
+
+def test_a_turn_that_falls_behind_does_not_hold_however_short_its_backlog() -> None:
+    assert behind(100, 98) == ()
+    (missed,) = behind(100, 95)
+    assert (missed.kind, missed.measured, missed.limit) == (DoubtKind.BEHIND, 95, 100)
+    assert sentence(missed) == "95/s completed of 100/s"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from asyncdb_bench.records import run_folder as store
-from asyncdb_bench.records.plan import Fault
 from asyncdb_bench.records.step import Step
 from asyncdb_bench.regression.gate_calibration import BEGIN, END
 from tests.command_line import Bench
 from tests.factories import manifest
 from tests.regression.test_effects import climbs
+from tests.regression.test_error_rate_schedule import measured, with_delay
 
 pytestmark = pytest.mark.e2e
 
@@ -172,29 +172,33 @@ def test_runs_are_imported_and_shown(bench: Bench) -> None:
 
 
 def test_a_gates_error_rates_are_evaluated_from_disk_alone(bench: Bench, tmp_path: Path) -> None:
-    labels = [f"a#{n}" for n in range(1, 7)]
-    steps = [each for n, label in enumerate(labels) for each in climbs(label, 5 + n / 1000)]
-    slow = climbs("a!slow", 7)
-    path = write_run(bench, "rates", [*steps, *slow])
-    steps_file = path / "steps.jsonl"
-    # the pilot does not count
-    lines = [json.loads(line) for line in steps_file.read_text().splitlines()]
-    pilot = [{**line, "purpose": "pilot"} for line in lines[:5]]
-    steps_file.write_text("".join(json.dumps(line) + "\n" for line in [*pilot, *lines]))
-    folder = store.RunFolder(path)
-    made = folder.manifest()
-    variants = tuple(
-        replace(each, fault=Fault(delay_ms=2)) if "!" in each.label else each
-        for each in made.plan.variants
-    )
-    folder.write_manifest(replace(made, plan=replace(made.plan, variants=variants)))
+    schedule, _, results = measured(with_delay, 12)
+    folder = store.make_run_folder(bench.results, "rates")
+    folder.write_manifest(replace(manifest(run_id="rates"), plan=schedule.plan))
+    for each in results.steps:
+        folder.append_step(each)
     page = tmp_path / "page.md"
-    page.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n")
+    begin, end = BEGIN.format("read"), END.format("read")
+    page.write_text(f"above\n{begin}\nold\n{end}\nbelow\n")
     ended = bench("calibrate", "--gate", "--of", "rates", "--write", str(page))
     assert ended.returncode == 0, ended.stderr
     assert "no change (A/A)" in ended.stdout
     text = page.read_text()
     assert text.startswith("above\n")
     assert text.endswith("below\n")
-    assert "delay in the operation | p50 |" in text
+    assert re.search(r"\| p50 \| [\d.]+ ms of delay in the operation \|", text)
+    assert re.search(r"\| pace \| no change \(A/A\) \| [\d.]+ \| [6-9] \|", text), (
+        "4 to 6 of 12 blocks each"
+    )
     assert "old" not in text
+
+
+def test_a_ladder_and_turns_are_not_compared_and_that_is_said(bench: Bench) -> None:
+    schedule, _, results = measured(with_delay, 4)
+    name = schedule.copies[0].label
+    turns = [step for step in results.steps if step.variant == name and step.purpose == "measure"]
+    write_run(bench, "turns", turns)
+    write_run(bench, "ladder", climbs(name, 5))
+    ended = bench("compare", "ladder", "turns")
+    assert ended.returncode == 2
+    assert "ladder climbed a ladder, the other took turns" in ended.stderr

@@ -27,7 +27,7 @@ def test_list_shows_knobs_with_defaults_units_and_bounds(bench: Bench) -> None:
         "celery_aio   Celery tasks published and answered on the loop by aio-pika [needs RabbitMQ]",
     ):
         assert line in done.stdout
-    assert "quick        a first answer in minutes" in done.stdout
+    assert "quick        an answer in five minutes" in done.stdout
 
 
 def test_plan_prints_what_would_run(bench: Bench) -> None:

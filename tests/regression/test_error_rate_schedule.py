@@ -13,7 +13,7 @@ from asyncdb_bench.regression.decision import Rules
 from asyncdb_bench.regression.effects import PACE
 from asyncdb_bench.regression.error_rate_schedule import COPIES, FAULTY, ErrorRateSchedule
 from asyncdb_bench.regression.error_rates import decisions, false_alarms, power
-from asyncdb_bench.trial.schedule_loop import ScheduleLoop
+from asyncdb_bench.trial.schedule_loop import Results, ScheduleLoop
 from asyncdb_bench.trial.simulated import Silent, SimulatedRunner, Truth, Truths
 from asyncdb_bench.trial.simulated_turns import SimulatedBlocks
 from tests.factories import manifest, settings
@@ -28,14 +28,14 @@ def planned() -> Plan:
 
 def measured(
     truth: Truths, blocks: int, budget_s: float = 0
-) -> tuple[ErrorRateSchedule, SimulatedBlocks]:
+) -> tuple[ErrorRateSchedule, SimulatedBlocks, Results]:
     schedule = ErrorRateSchedule(planned(), blocks)
     runner = SimulatedBlocks(schedule.plan.settings, truth)
     climber = SimulatedRunner(schedule.plan.settings, truth)
-    ScheduleLoop(
+    loop = ScheduleLoop(
         schedule, climber, Silent(), budget_s, clock=runner.clock, block_runner=runner
-    ).run()
-    return schedule, runner
+    )
+    return schedule, runner, loop.run()
 
 
 def with_delay(trial: Trial, _: int) -> Truth:
@@ -44,7 +44,7 @@ def with_delay(trial: Trial, _: int) -> Truth:
 
 
 def test_a_block_holds_every_copy_and_every_fault_twice() -> None:
-    schedule, runner = measured(with_delay, 3)
+    schedule, runner, _ = measured(with_delay, 3)
     for block in range(3):
         counts = Counter(
             each.variant for each in runner.seen if (each.purpose, each.block) == ("measure", block)
@@ -58,7 +58,7 @@ def test_a_block_holds_every_copy_and_every_fault_twice() -> None:
 
 
 def test_delays_are_sized_without_the_round_trip_that_they_cost_besides() -> None:
-    schedule, _ = measured(with_delay, 1)
+    schedule, _, _ = measured(with_delay, 1)
     (delay,) = {v.fault.delay_ms for v in schedule.faulty if v.fault and v.fault.delay_ms}
     (burn,) = {v.fault.cpu_ms for v in schedule.faulty if v.fault and v.fault.cpu_ms}
     # the median of an exponential service time is 0.69 of its mean; 10 % of it, less 0.2 ms
@@ -67,7 +67,7 @@ def test_delays_are_sized_without_the_round_trip_that_they_cost_besides() -> Non
 
 
 def test_no_block_is_begun_that_the_time_does_not_hold() -> None:
-    _, runner = measured(with_delay, 50, budget_s=600)
+    _, runner, _ = measured(with_delay, 50, budget_s=600)
     blocks = {each.block for each in runner.seen if each.purpose == "measure"}
     assert 0 < len(blocks) < 50
 

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Objective, Tolerance
-from asyncdb_bench.records.step import Audit, Ledger, Percentiles
+from asyncdb_bench.records.step import Audit, Ledger, Percentiles, Turn
 
 STOLEN = 0.05
 """Share of stolen CPU time from which on a reader should know of it."""
 AUDIT_SLACK = 3
 """Transactions or rows that do not matter, whatever their share: a reconnection's own."""
 CLOCK_JUMP_S = 0.1
+OTHERS_BUSY = 0.005
+"""Share of a core that those who are not on turn may use; stopped processes use none."""
 BEHIND = 0.03
 """Share of the offered load that may be missing from what was completed in a turn's window."""
 
@@ -187,6 +189,13 @@ def circumstances(jump_s: float, stolen: float = 0.0, unwatched: str = "") -> li
     if unwatched:
         found.append(Doubt(DoubtKind.UNWATCHED, subject=unwatched))
     return found
+
+
+def company(turn: Turn) -> list[Doubt]:
+    """Return that variants ran which were not on turn."""
+    if turn.others_busy <= OTHERS_BUSY:
+        return []
+    return [Doubt(DoubtKind.OTHERS_RAN, turn.others_busy, OTHERS_BUSY)]
 
 
 def is_saturated(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from asyncdb_bench.analysis.step.series import Beats
+from asyncdb_bench.analysis.step.validity import company
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import LoadOrder, Trial
@@ -150,6 +151,7 @@ class Contestant:
             reasons=(),
             threads=observed.threads,
             stolen=observed.stolen,
+            notes=tuple(company(turn)),
             purpose=trial.purpose,
             turn=turn,
         )

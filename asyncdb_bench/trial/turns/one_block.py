@@ -16,6 +16,7 @@ from asyncdb_bench.analysis.step.validity import audit_doubts
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.messages import Ready
 from asyncdb_bench.records.plan import Block, Pinning, Plan, PlannedScenario, Trial, Variant
 from asyncdb_bench.records.step import Step, TrialEnd
@@ -32,7 +33,7 @@ from asyncdb_bench.trial.launch import (
 )
 from asyncdb_bench.trial.recording import Recording, RunContext
 from asyncdb_bench.trial.turns.contestant import Contestant
-from asyncdb_bench.trial.turns.groups import groups, needed_mb
+from asyncdb_bench.trial.turns.groups import KEPT_MB, groups, needed_mb
 from asyncdb_bench.trial.turns.turn_order import TurnOrder, TurnPlan
 from asyncdb_bench.trial.turns.warden import Warden
 
@@ -80,9 +81,16 @@ class BlockRunner:
         steps: list[Step] = []
         ends: list[TrialEnd] = []
         deadline = time.monotonic() + (block.limit_s or math.inf)
-        for group in groups(needs, available_mb):
+        parts = groups(needs, available_mb)
+        for group in parts:
             part = replace(block, trials=tuple(block.trials[each] for each in group))
-            run = _Group(self.context, self.warden, part, variants, scenario, place)
+            notes: tuple[Doubt, ...] = ()
+            if len(parts) > 1:
+                with_whom = ", ".join(trial.variant for trial in part.trials)
+                notes = (
+                    Doubt(DoubtKind.GROUPED, available_mb, sum(needs) + KEPT_MB, subject=with_whom),
+                )
+            run = _Group(self.context, self.warden, part, variants, scenario, place, notes)
             part_steps, part_ends, common = run(earlier, deadline)
             steps += part_steps
             ends += part_ends
@@ -101,7 +109,9 @@ class _Group:
         variants: Mapping[str, Variant],
         scenario: PlannedScenario,
         place: int,
+        notes: tuple[Doubt, ...] = (),
     ) -> None:
+        self.notes = notes
         self.context = context
         self.warden = warden
         self.block = block
@@ -119,14 +129,19 @@ class _Group:
         """Run it; return the steps, the ends, and the load common to all."""
         settings, seed = self.context.settings, self.context.seed
         own_seed = (seed, self.block.number, self.place)
-        plan = TurnPlan(self.block, settings, earlier, (*own_seed, self.block.purpose))
+        common_rps = 0.0
         with self._launched(), self.context.folder.scratch() as scratch:
+            self._warm_up(settings.warmup_s, settings.connections)
             if self.alive:
-                self._warm_up(settings.warmup_s, settings.connections)
+                # those that did not start have no turns
+                trials = tuple(each.trial for each in self.alive.values())
+                block = replace(self.block, trials=trials)
+                plan = TurnPlan(block, settings, earlier, (*own_seed, block.purpose))
                 self._take_turns(plan, own_seed, scratch, deadline)
+                common_rps = plan.common_rps
             for contestant in list(self.alive.values()):
                 self._end(contestant)
-        return self.steps, self.ends, plan.common_rps
+        return self.steps, self.ends, common_rps
 
     def _take_turns(
         self, plan: TurnPlan, seed: tuple[int, ...], scratch: Path, deadline: float
@@ -190,7 +205,7 @@ class _Group:
                 failure=contestant.failure,
                 audit=recording.audit,
                 reasons=tuple(audit_doubts(recording.audit, self.context.settings.tolerance.audit)),
-                notes=recording.notes,
+                notes=(*self.notes, *recording.notes),
                 purpose=trial.purpose,
             ),
         )

@@ -164,6 +164,9 @@ def test_what_cannot_be_stopped_is_told_and_takes_its_turns(
     assert {end.failure for end in ran.ends.values()} == {""}
     for end in ran.ends.values():
         assert [note.kind for note in end.notes] == [DoubtKind.NOT_STOPPED]
+    assert all(note.kind is DoubtKind.OTHERS_RAN for step in ran.steps for note in step.notes), (
+        "an idle heartbeat is over the limit, and it is said"
+    )
     (awake,) = {step.turn.awake for step in ran.of("native", "pace") if step.turn}
     assert awake == ("native#2",)
 
@@ -188,6 +191,9 @@ def test_variants_that_do_not_fit_at_once_go_in_groups(
     assert {end.failure for end in ran.ends.values()} == {""}
     first = max(i for i, step in enumerate(ran.steps) if step.variant == "native")
     assert all(step.variant == "executor" for step in ran.steps[first + 1 :]), "one by one"
+    for name, end in ran.ends.items():
+        (note,) = end.notes
+        assert (note.kind, note.subject) == (DoubtKind.GROUPED, name)
 
 
 def replace_available(memory: Any, available: float) -> Any:

@@ -121,6 +121,7 @@ class Contestant:
         observed = recording.monitor.end(memory=False)
         turn = complete(turn, recording.beats(STUCK_S))
         trial, nothing = self.trial, Percentiles(0)
+        other_run = recording.run_context.other_run()
         step = Step(
             run_id=recording.run_context.run_id,
             trial=trial.id,
@@ -147,8 +148,8 @@ class Contestant:
             gauges={},
             holds=True,
             misses=(),
-            valid=True,
-            reasons=(),
+            valid=not other_run,
+            reasons=(Doubt(DoubtKind.OTHER_RUN, subject=other_run),) if other_run else (),
             threads=observed.threads,
             stolen=observed.stolen,
             notes=tuple(company(turn)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.turns.answers import Answer, Said, Table
@@ -47,7 +47,7 @@ def _sentence(found: TurnFindings, beside: Sequence[Answer]) -> str:
     pace = f"{_value(table, leader)}/s"
     if not beside:
         return f"{leader} does {pace}; there is nothing to compare it with"
-    slower = [each for each in beside if each.said in (Said.WORSE, Said.BETTER)]
+    slower = _nearest_first(each for each in beside if each.said in (Said.WORSE, Said.BETTER))
     same = [each for each in beside if each.said is Said.SAME]
     open_ = [each for each in beside if each.said is Said.UNKNOWN]
     parts = []
@@ -65,6 +65,10 @@ def _sentence(found: TurnFindings, beside: Sequence[Answer]) -> str:
         )
         parts.append(f"{head} {listed([unknown(each, found) for each in open_])}")
     return "; ".join(parts)
+
+
+def _nearest_first(answers: Iterable[Answer]) -> list[Answer]:
+    return sorted(answers, key=lambda each: abs(each.ratio.centre) if each.ratio else math.inf)
 
 
 def _faster(each: Answer) -> str:
@@ -127,8 +131,8 @@ def _axis(axis: Axis, title: str, found: TurnFindings) -> str:
     if not answers:
         return ""
     parts = []
-    better = [each for each in answers if each.said is Said.BETTER]
-    worse = [each for each in answers if each.said is Said.WORSE]
+    better = _nearest_first(each for each in answers if each.said is Said.BETTER)
+    worse = _nearest_first(each for each in answers if each.said is Said.WORSE)
     same = [each for each in answers if each.said is Said.SAME]
     open_ = [each for each in answers if each.said is Said.UNKNOWN]
     for group, word in ((better, "better"), (worse, "worse")):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from asyncdb_bench.records.doubts import Doubt
-from asyncdb_bench.records.plan import Purpose, TurnKind
+from asyncdb_bench.records.plan import Purpose, Trial, TurnKind
 
 HEARTBEAT_US = 1000
 """Between two beats of the application's heartbeat, whose lateness is the loop lag."""
@@ -342,6 +342,32 @@ class TrialEnd:
     reasons: tuple[Doubt, ...] = ()
     notes: tuple[Doubt, ...] = ()
     purpose: Purpose = "measure"
+
+
+def end_of(
+    trial: Trial,
+    why: str,
+    seconds: float,
+    *,
+    failure: str = "",
+    audit: Audit | None = None,
+    reasons: tuple[Doubt, ...] = (),
+    notes: tuple[Doubt, ...] = (),
+) -> TrialEnd:
+    """Return how a trial ended; parameters as of :class:`TrialEnd`."""
+    return TrialEnd(
+        trial=trial.id,
+        block=trial.block,
+        scenario=trial.scenario,
+        variant=trial.variant,
+        why=why,
+        seconds=seconds,
+        failure=failure,
+        audit=audit,
+        reasons=reasons,
+        notes=notes,
+        purpose=trial.purpose,
+    )
 
 
 PHASES = ("send_lag", "arrival", "queue", "pool", "database", "python", "reply", "back")

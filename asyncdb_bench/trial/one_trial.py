@@ -10,7 +10,7 @@ from dataclasses import replace
 from asyncdb_bench.analysis.step.validity import audit_doubts
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.records.plan import PlannedScenario, Trial, Variant
-from asyncdb_bench.records.step import Step, TrialEnd
+from asyncdb_bench.records.step import Step, TrialEnd, end_of
 from asyncdb_bench.trial.ladder import Climb
 from asyncdb_bench.trial.launch import Launch, launched
 from asyncdb_bench.trial.recording import RunContext
@@ -62,18 +62,14 @@ class TrialRunner:
         except ServiceError as error:
             why, failure = "failed", str(error)
         audit = climb.recording.audit if climb else None
-        end = TrialEnd(
-            trial=trial.id,
-            block=trial.block,
-            scenario=trial.scenario,
-            variant=trial.variant,
-            why=why,
-            seconds=time.monotonic() - began,
+        end = end_of(
+            trial,
+            why,
+            time.monotonic() - began,
             failure=failure,
             audit=audit,
             reasons=tuple(audit_doubts(audit, context.settings.tolerance.audit)),
             notes=climb.recording.notes if climb else (),
-            purpose=trial.purpose,
         )
         context.folder.append_trial(end)
         return climb.steps if climb else (), end

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from asyncdb_bench.plan.schedule import trial_share_s
 from asyncdb_bench.records.plan import Block, Plan, PlannedScenario, Trial, Variant
 from asyncdb_bench.records.step import Step, TrialEnd
 
@@ -48,26 +47,6 @@ class Schedule(Protocol):
 
     def news(self) -> list[str]:
         """Return what a person should be told since the last call, a line each."""
-
-
-class PlanSchedule:
-    """A plan's trials in their order, each within its share of the time."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-
-    def next(self, results: Results) -> Trial | None:
-        """Return the next trial with the seconds that it may take."""
-        left = self.plan.trials[len(results.ends) :]
-        if not left:
-            return None
-        if math.isinf(results.budget_s):
-            return left[0]
-        return replace(left[0], limit_s=max(trial_share_s(results.left_s, len(left)), 1e-3))
-
-    def news(self) -> list[str]:
-        """Return nothing."""
-        return []
 
 
 class Display(Protocol):

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 
 from asyncdb_bench.analysis.step.validity import is_saturated, misses
 from asyncdb_bench.plan.schedule import START_S, STEP_OVERHEAD_S, window_of
+from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.plan import PlannedScenario, Settings, Trial, Variant
-from asyncdb_bench.records.step import Ledger, Percentiles, Step, TrialEnd, Usage
+from asyncdb_bench.records.step import Ledger, Percentiles, Step, TrialEnd, Usage, end_of
 from asyncdb_bench.trial.rungs import Offered, Rung, climb
 
 
@@ -84,15 +85,11 @@ class SimulatedRunner:
         steps: list[Step] = []
         if not truth.failure:
             why = self._climb(trial, variant, scenario, truth, steps)
-        end = TrialEnd(
-            trial=trial.id,
-            block=trial.block,
-            scenario=trial.scenario,
-            variant=trial.variant,
-            why=why,
-            seconds=self.now_s - began_s,
+        end = end_of(
+            trial,
+            why,
+            self.now_s - began_s,
             failure=truth.failure,
-            purpose=trial.purpose,
         )
         return steps, end
 
@@ -138,35 +135,9 @@ class SimulatedRunner:
         ledger = Ledger(count, count, 0, 0, 0, 0)
         missed = misses(scenario.objective, ledger, latency)
         saturated = is_saturated(scenario.objective, ledger, latency, load, achieved)
-        step = Step(
-            run_id="simulated",
-            trial=trial.id,
-            block=trial.block,
-            scenario=trial.scenario,
-            variant=trial.variant,
-            strategy=variant.strategy,
-            step=0,
-            purpose=trial.purpose,
-            offered_rps=float(load),
-            achieved_rps=achieved,
-            arrivals_rps=float(load),
-            window_s=window_s,
-            started_at="",
-            ledger=ledger,
-            errors={},
-            latency=latency,
-            latency_bounds={},
-            service=latency,
-            send_lag=Percentiles(count, 0.1, 0.1, 0.2, 0.3, 0.5, 1.0),
-            loop_lag=Percentiles(count, 0.1, 0.1, 0.2, 0.3, 0.5, 1.0),
-            usage={"app": Usage(self._varied(truth.cpu_ms / 1000 * achieved), 50, 50, 1)},
-            connections_peak=truth.servers,
-            connections_active_peak=truth.servers,
-            gauges={},
-            holds=not missed,
-            misses=missed,
-            valid=True,
-            reasons=(),
+        usage = Usage(self._varied(truth.cpu_ms / 1000 * achieved), 50, 50, 1)
+        step = simulated_step(
+            trial, variant, load, achieved, window_s, latency, usage, missed, servers=truth.servers
         )
         return step, Offered(not missed, saturated)
 
@@ -176,6 +147,53 @@ class SimulatedRunner:
 
     def _varied(self, value: float) -> float:
         return value * math.exp(self._random.gauss(0, self.noise))
+
+
+def simulated_step(  # noqa: PLR0913 - what a step is made of
+    trial: Trial,
+    variant: Variant,
+    load: float,
+    achieved: float,
+    window_s: float,
+    latency: Percentiles,
+    usage: Usage,
+    missed: tuple[Doubt, ...],
+    *,
+    servers: int,
+) -> Step:
+    """Return a sound step with the figures that follow from a truth."""
+    count = round(load * window_s)
+    quick = Percentiles(count, 0.1, 0.1, 0.2, 0.3, 0.5, 1.0)
+    return Step(
+        run_id="simulated",
+        trial=trial.id,
+        block=trial.block,
+        scenario=trial.scenario,
+        variant=trial.variant,
+        strategy=variant.strategy,
+        step=0,
+        purpose=trial.purpose,
+        offered_rps=float(load),
+        achieved_rps=achieved,
+        arrivals_rps=float(load),
+        window_s=window_s,
+        started_at="",
+        ledger=Ledger(count, count, 0, 0, 0, 0),
+        errors={},
+        latency=latency,
+        latency_bounds={},
+        service=latency,
+        send_lag=quick,
+        loop_lag=quick,
+        usage={"app": usage},
+        connections_peak=servers,
+        connections_active_peak=servers,
+        gauges={},
+        holds=not missed,
+        misses=missed,
+        valid=True,
+        reasons=(),
+    )
 
 
 def response_ms(truth: Truth, load: float, window_s: float) -> tuple[float, float, float, float]:

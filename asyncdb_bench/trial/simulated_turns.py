@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from asyncdb_bench.analysis.step.histogram import Counts, counts_of, summary
 from asyncdb_bench.analysis.step.validity import behind, misses
 from asyncdb_bench.plan.schedule import BLOCK_S, LAUNCH_S, TURN_OVERHEAD_S
 from asyncdb_bench.records.plan import Block, Plan, PlannedScenario, Settings, Trial, Variant
-from asyncdb_bench.records.step import Ledger, Percentiles, Step, TrialEnd, Turn, Usage
-from asyncdb_bench.trial.simulated import Truth, Truths, response_ms
+from asyncdb_bench.records.step import Ledger, Step, TrialEnd, Turn, Usage, end_of
+from asyncdb_bench.trial.simulated import Truth, Truths, response_ms, simulated_step
 from asyncdb_bench.trial.turns.turn_order import TurnOrder, TurnPlan
 
 REST = 0.02
@@ -137,43 +137,23 @@ class SimulatedBlocks:
         if order.load_rps:
             missed += behind(load, achieved)
         cpu_s = now.cpu_ms / 1000 * count + REST * (order.window_s + order.lead_s)
-        return Step(
-            run_id="simulated",
-            trial=trial.id,
-            block=trial.block,
-            scenario=trial.scenario,
-            variant=trial.variant,
-            strategy=variant.strategy,
-            step=0,
-            purpose=trial.purpose,
-            offered_rps=float(load),
-            achieved_rps=achieved,
-            arrivals_rps=float(load),
-            window_s=order.window_s,
+        step = simulated_step(
+            trial,
+            variant,
+            load,
+            achieved,
+            order.window_s,
+            latency,
+            Usage(cpu_s, 50, 50, 1),
+            missed,
+            servers=truth.servers,
+        )
+        connections = self.settings.connections if order.kind == "pace" else 0
+        beats = round(BEATS * (order.window_s + order.lead_s))
+        return replace(
+            step,
             lasted_s=order.window_s + order.lead_s,
-            started_at="",
-            ledger=ledger,
-            errors={},
-            latency=latency,
-            latency_bounds={},
-            service=latency,
-            send_lag=Percentiles(count, 0.1, 0.1, 0.2, 0.3, 0.5, 1.0),
-            loop_lag=Percentiles(count, 0.1, 0.1, 0.2, 0.3, 0.5, 1.0),
-            usage={"app": Usage(cpu_s, 50, 50, 1)},
-            connections_peak=truth.servers,
-            connections_active_peak=truth.servers,
-            gauges={},
-            holds=not missed,
-            misses=missed,
-            valid=True,
-            reasons=(),
-            turn=Turn(
-                order.kind,
-                order.round,
-                self.settings.connections if order.kind == "pace" else 0,
-                order.share,
-                round(BEATS * (order.window_s + order.lead_s)),
-            ),
+            turn=Turn(order.kind, order.round, connections, order.share, beats),
             latency_counts=latency_counts,
             lag_counts=_drawn((0.2, 0.5, 0.9, 2.0), BEATS),
         )
@@ -189,13 +169,9 @@ def _drawn(levels_ms: Sequence[float], count: int) -> Counts:
 
 
 def _end(trial: Trial, truth: Truth, seconds: float) -> TrialEnd:
-    return TrialEnd(
-        trial=trial.id,
-        block=trial.block,
-        scenario=trial.scenario,
-        variant=trial.variant,
-        why="failed" if truth.failure else "turns",
-        seconds=seconds,
+    return end_of(
+        trial,
+        "failed" if truth.failure else "turns",
+        seconds,
         failure=truth.failure,
-        purpose=trial.purpose,
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdb_bench.records.plan import Trial
-from asyncdb_bench.trial.schedule_loop import PlanSchedule, ScheduleLoop
+from asyncdb_bench.trial.schedule_loop import ScheduleLoop
 from asyncdb_bench.trial.simulated import (
     Silent,
     SimulatedRunner,
@@ -18,6 +18,7 @@ from asyncdb_bench.trial.simulated import (
     erlang_c,
     response_ms,
 )
+from asyncdb_bench.trial.turns.turn_schedule import TurnSchedule
 from tests.factories import manifest, settings
 
 LADDER = (50.0, 100.0, 200.0, 400.0, 800.0)
@@ -46,12 +47,12 @@ def test_beyond_the_capacity_the_queue_grows_until_the_step_ends() -> None:
     assert p50 == pytest.approx(longest / 2)
 
 
-def run(budget_s: float = 0, **truths: Truth) -> tuple[ScheduleLoop[PlanSchedule], SimulatedRunner]:
+def run(budget_s: float = 0, **truths: Truth) -> tuple[ScheduleLoop[TurnSchedule], SimulatedRunner]:
     plan = manifest(tuple(truths)).plan
     asked = tuple(replace(each, ladder=LADDER) for each in plan.scenarios)
-    plan = replace(plan, scenarios=asked, settings=settings())
+    plan = replace(plan, scenarios=asked, settings=settings(ladder=True))
     runner = SimulatedRunner(plan.settings, lambda trial, _: truths[trial.variant])
-    loop = ScheduleLoop(PlanSchedule(plan), runner, Silent(), budget_s, clock=runner.clock)
+    loop = ScheduleLoop(TurnSchedule(plan), runner, Silent(), budget_s, clock=runner.clock)
     loop.run()
     return loop, runner
 

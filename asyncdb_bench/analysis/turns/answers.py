@@ -43,11 +43,6 @@ class Answer:
     said: Said
     more_blocks: int | None = None
 
-    @property
-    def sharp(self) -> bool:
-        """Whether the answer will not change with more rounds, see :func:`settled`."""
-        return self.said is not Said.UNKNOWN
-
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -121,17 +116,22 @@ def answer(table: Table, one: str, other: str, equal: float, half_width: float) 
     equal : ratio - 1 within which two are the same.
     half_width : ratio - 1 that more blocks would aim at.
     """
-    ratio = table.ratio(one, other)
+    return answer_of(table.axis, one, other, table.ratio(one, other), equal, half_width)
+
+
+def answer_of(
+    axis: Axis, one: str, other: str, ratio: Ratio | None, equal: float, half_width: float
+) -> Answer:
+    """Say what a ratio of `other` to `one` says; parameters as :func:`answer`."""
     if ratio is None or not ratio.known:
-        return Answer(table.axis, one, other, ratio, Said.UNKNOWN)
+        return Answer(axis, one, other, ratio, Said.UNKNOWN)
     if ratio.within <= equal:
-        return Answer(table.axis, one, other, ratio, Said.SAME)
+        return Answer(axis, one, other, ratio, Said.SAME)
     if abs(ratio.centre) > ratio.half_width:
-        more = (ratio.centre > 0) == table.axis.more_is_better
-        return Answer(table.axis, one, other, ratio, Said.BETTER if more else Said.WORSE)
-    return Answer(
-        table.axis, one, other, ratio, Said.UNKNOWN, blocks_wanting(ratio, equal, half_width)
-    )
+        more = (ratio.centre > 0) == axis.more_is_better
+        return Answer(axis, one, other, ratio, Said.BETTER if more else Said.WORSE)
+    wanting = blocks_wanting(ratio, equal, half_width)
+    return Answer(axis, one, other, ratio, Said.UNKNOWN, wanting)
 
 
 def blocks_wanting(ratio: Ratio, equal: float, half_width: float) -> int:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from asyncdb_bench.analysis.turns.answers import Answer, Said, Table, answer, table_of
+from asyncdb_bench.analysis.turns.answers import Answer, Table, answer, answer_of, table_of
 from asyncdb_bench.analysis.turns.limit_load import LimitLoad, Trying, limit_load
 from asyncdb_bench.analysis.turns.nested import Ratio
-from asyncdb_bench.analysis.turns.values import AXES, CPU, P95, PACE, Axis, Rest, gross_ms, sound
+from asyncdb_bench.analysis.turns.values import AXES, P95, PACE, Axis, Rest, gross_ms, sound
 from asyncdb_bench.records.plan import Settings
 from asyncdb_bench.records.step import OPEN_KINDS, Step
 
@@ -158,26 +158,10 @@ def _capacity_answers(
             centre=ratio.centre + math.log(limit.share / mine.share),
             error=math.hypot(ratio.error, limit.log_spread, mine.log_spread),
         )
-        said = _said(both, settings.equal)
-        found.append(Answer(CAPACITY, leader, name, both, said))
+        found.append(answer_of(CAPACITY, leader, name, both, settings.equal, settings.half_width))
     return found
-
-
-def _said(ratio: Ratio, equal: float) -> Said:
-    if not ratio.known:
-        return Said.UNKNOWN
-    if ratio.within <= equal:
-        return Said.SAME
-    if abs(ratio.centre) <= ratio.half_width:
-        return Said.UNKNOWN
-    return Said.BETTER if ratio.centre > 0 else Said.WORSE
 
 
 def _gross(steps: Sequence[Step]) -> float | None:
     costs = [cost for step in sound(steps, "pace") if (cost := gross_ms(step)) is not None]
     return sum(costs) / len(costs) if costs else None
-
-
-def gross_and_net(findings: TurnFindings, name: str) -> tuple[float | None, float | None]:
-    """Return a variant's CPU per request with and without what it uses at rest, milliseconds."""
-    return findings.gross_ms.get(name), findings.tables[CPU.name].values.get(name)

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from asyncdb_bench.analysis.step.rest import resting_step
 from asyncdb_bench.analysis.step.series import Beats
-from asyncdb_bench.analysis.step.validity import company
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import LoadOrder, Trial
-from asyncdb_bench.records.step import Ledger, Percentiles, Step, Turn
+from asyncdb_bench.records.step import Step, Turn
 from asyncdb_bench.trial.clocks import Clocks
 from asyncdb_bench.trial.recording import Recording
 from asyncdb_bench.trial.turns.stopping import Stoppable
@@ -120,41 +120,14 @@ class Contestant:
         time.sleep(order.window_s)
         observed = recording.monitor.end(memory=False)
         turn = complete(turn, recording.beats(STUCK_S))
-        trial, nothing = self.trial, Percentiles(0)
-        other_run = recording.run_context.other_run()
-        step = Step(
-            run_id=recording.run_context.run_id,
-            trial=trial.id,
-            block=trial.block,
-            scenario=trial.scenario,
-            variant=trial.variant,
-            strategy=recording.variant.strategy,
-            step=recording.offered,
-            offered_rps=0.0,
-            achieved_rps=0.0,
-            window_s=order.window_s,
-            lasted_s=order.window_s,
-            started_at=clocks.started_at,
-            ledger=Ledger(0, 0, 0, 0, 0, 0),
-            errors={},
-            latency=nothing,
-            latency_bounds={},
-            service=nothing,
-            send_lag=nothing,
-            loop_lag=nothing,
-            usage=observed.usage,
-            connections_peak=observed.connections_peak,
-            connections_active_peak=observed.connections_active_peak,
-            gauges={},
-            holds=True,
-            misses=(),
-            valid=not other_run,
-            reasons=(Doubt(DoubtKind.OTHER_RUN, subject=other_run),) if other_run else (),
-            threads=observed.threads,
-            stolen=observed.stolen,
-            notes=tuple(company(turn)),
-            purpose=trial.purpose,
-            turn=turn,
+        step = resting_step(
+            recording.context,
+            recording.offered,
+            turn,
+            order.window_s,
+            clocks.started_at,
+            observed,
+            recording.run_context.other_run(),
         )
         recording.offered += 1
         recording.keep(step)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,26 +13,13 @@ import psutil
 
 from asyncdb_bench.analysis.step.validity import audit_doubts
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.plan.cores import on_cores
-from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.messages import Ready
-from asyncdb_bench.records.plan import Block, Pinning, Plan, PlannedScenario, Trial, Variant
-from asyncdb_bench.records.step import Step, TrialEnd
-from asyncdb_bench.trial import kernel
-from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.launch import (
-    READY_S,
-    STOP_S,
-    Family,
-    Launch,
-    Processes,
-    dropped,
-    load_config,
-)
+from asyncdb_bench.records.plan import Block, Plan, PlannedScenario, Trial, Variant
+from asyncdb_bench.records.step import Step, TrialEnd, end_of
 from asyncdb_bench.trial.recording import Recording, RunContext
 from asyncdb_bench.trial.turns.contestant import Contestant
 from asyncdb_bench.trial.turns.groups import KEPT_MB, groups, needed_mb
+from asyncdb_bench.trial.turns.launching import Launching
 from asyncdb_bench.trial.turns.turn_order import TurnOrder, TurnPlan
 from asyncdb_bench.trial.turns.warden import Warden
 
@@ -130,17 +116,24 @@ class _Group:
         settings, seed = self.context.settings, self.context.seed
         own_seed = (seed, self.block.number, self.place)
         common_rps = 0.0
-        with self._launched(), self.context.folder.scratch() as scratch:
-            self._warm_up(settings.warmup_s, settings.connections)
-            if self.alive:
-                # those that did not start have no turns
-                trials = tuple(each.trial for each in self.alive.values())
-                block = replace(self.block, trials=trials)
-                plan = TurnPlan(block, settings, earlier, (*own_seed, block.purpose))
-                self._take_turns(plan, own_seed, scratch, deadline)
-                common_rps = plan.common_rps
-            for contestant in list(self.alive.values()):
-                self._end(contestant)
+        try:
+            with self._launched(), self.context.folder.scratch() as scratch:
+                self._warm_up(settings.warmup_s, settings.connections)
+                if self.alive:
+                    # those that did not start have no turns
+                    trials = tuple(each.trial for each in self.alive.values())
+                    block = replace(self.block, trials=trials)
+                    plan = TurnPlan(block, settings, earlier, (*own_seed, block.purpose))
+                    self._take_turns(plan, own_seed, scratch, deadline)
+                    common_rps = plan.common_rps
+                for contestant in list(self.alive.values()):
+                    self._end(contestant)
+        except ServiceError as error:
+            # what all of them need is gone: the load, or the database server
+            ended = {end.trial for end in self.ends}
+            for trial in self.block.trials:
+                if trial.id not in ended:
+                    self._fail(trial, error)
         return self.steps, self.ends, common_rps
 
     def _take_turns(
@@ -195,18 +188,14 @@ class _Group:
         self.alive.pop(trial.variant)
         self.steps += recording.steps
         self._append(
-            TrialEnd(
-                trial=trial.id,
-                block=trial.block,
-                scenario=trial.scenario,
-                variant=trial.variant,
-                why="failed" if contestant.failure else "turns",
-                seconds=time.monotonic() - contestant.began,
+            end_of(
+                trial,
+                "failed" if contestant.failure else "turns",
+                time.monotonic() - contestant.began,
                 failure=contestant.failure,
                 audit=recording.audit,
                 reasons=tuple(audit_doubts(recording.audit, self.context.settings.tolerance.audit)),
                 notes=(*self.notes, *recording.notes),
-                purpose=trial.purpose,
             ),
         )
 
@@ -217,32 +206,18 @@ class _Group:
     @contextlib.contextmanager
     def _launched(self) -> Iterator[None]:
         """Launch all at once; those that do not get ready have ended."""
+        launching = Launching(self.context, self.block, self.variants, self.scenario)
         with contextlib.ExitStack() as stack:
-            with on_cores(self._everywhere().of("load")):
-                load = Child("asyncdb_bench.load", None, self._log("load"), "the load generator")
-            stack.callback(load.stop, 0)
-            begun = [
-                (trial, *found)
-                for trial in self.block.trials
-                if (found := self._begun(trial, stack)) is not None
-            ]
-            ready = [
-                (trial, launch, processes)
-                for trial, launch, family, database in begun
-                if (processes := self._ready(trial, launch, family, database)) is not None
-            ]
+            load, ready = launching.all(stack)
+            for trial, error in launching.failed:
+                self._fail(trial, error)
             stack.callback(self.warden.watch, ())
             self.warden.watch(
                 child.pid
-                for _, _, processes in ready
+                for _, processes in ready
                 for child in (*processes.apps, *processes.workers)
             )
-            if ready:
-                _, launch, processes = ready[0]
-                load.send(load_config(launch, processes.port))
-                load.receive(Ready, READY_S)
-                pin(load.pid, self.context.pinning, "load")
-            for trial, _, processes in ready:
+            for trial, processes in ready:
                 variant = self.variants[trial.variant]
                 recording = Recording(self.context, trial, variant, self.scenario, processes, load)
                 stack.enter_context(recording)
@@ -250,85 +225,11 @@ class _Group:
             stack.callback(self._let_go)
             yield
 
+    def _fail(self, trial: Trial, error: ServiceError) -> None:
+        took_s = time.monotonic() - self.began
+        self._append(end_of(trial, "failed", took_s, failure=str(error)))
+
     def _let_go(self) -> None:
         """Leave nothing stopped, whatever happened: what is stopped cannot end in order."""
         for contestant in self.alive.values():
             contestant.stoppable.resume()
-
-    def _begun(
-        self, trial: Trial, stack: contextlib.ExitStack
-    ) -> tuple[Launch, Family, str] | None:
-        services, variant = self.context.services, self.variants[trial.variant]
-        launch = Launch(
-            variant=variant,
-            scenario=self.scenario,
-            name=trial.id,
-            queue=f"asyncdb-bench-{self.context.run_id}-{trial.id}",
-            timeout_s=self.context.settings.timeout_s,
-            outstanding=0,
-            pinning=self._everywhere(),
-        )
-        try:
-            data = make_scenario(self.scenario.scenario, self.scenario.knobs).workload().data
-            database = services.clone(data, trial.id)
-            stack.callback(services.clean, launch.queue)
-            stack.callback(dropped, services, database)
-            family = Family(launch, self.context.folder.logs)
-            stack.push(lambda kind, *_: family.stop(0 if kind is not None else STOP_S))
-            family.begin(services, database)
-        except ServiceError as error:
-            self._never_started(trial, error)
-            return None
-        # the load needs to know how much it may keep under way
-        return replace(launch, outstanding=self.context.settings.outstanding), family, database
-
-    def _ready(
-        self, trial: Trial, launch: Launch, family: Family, database: str
-    ) -> Processes | None:
-        try:
-            processes = family.ready(database)
-        except ServiceError as error:
-            self._never_started(trial, error)
-            family.stop(0)
-            return None
-        for role, children in (("app", processes.apps), ("workers", processes.workers)):
-            for child in children:
-                pin(child.pid, self.context.pinning, role)
-        return processes
-
-    def _everywhere(self) -> Pinning:
-        """Return all cores for each role: starting is faster so, and is not measured."""
-        given = self.context.pinning.cores
-        cores = tuple(sorted({core for each in given.values() for core in each}))
-        return Pinning(dict.fromkeys(given, cores))
-
-    def _never_started(self, trial: Trial, error: ServiceError) -> None:
-        end = TrialEnd(
-            trial=trial.id,
-            block=trial.block,
-            scenario=trial.scenario,
-            variant=trial.variant,
-            why="failed",
-            seconds=time.monotonic() - self.began,
-            failure=str(error),
-            purpose=trial.purpose,
-        )
-        self._append(end)
-
-    def _log(self, role: str) -> Path:
-        first = self.block.trials[0].id
-        return self.context.folder.logs / f"{first}-{role}.log"
-
-
-def pin(pid: int, pinning: Pinning, role: str) -> None:
-    """Put a process, its children and all their threads on their role's cores.
-
-    They start on all cores, which is faster, and go to their own before they are measured.
-    """
-    cores = pinning.of(role)
-    if not cores:
-        return
-    for process in kernel.tree([pid]):
-        for thread in kernel.threads(process.pid):
-            with contextlib.suppress(OSError):
-                os.sched_setaffinity(thread, cores)

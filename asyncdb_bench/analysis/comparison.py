@@ -122,7 +122,9 @@ def _compare_turns(
     labels = [variant.label for variant in manifest.plan.variants]
     settings = manifest.plan.settings
     took = sorted(end.seconds for end in own_ends if not end.failure)
-    found = findings_of(turns, labels, settings, took[len(took) // 2] if took else 0.0)
+    found = findings_of(
+        turns, manifest.plan.variants, settings, took[len(took) // 2] if took else 0.0
+    )
     by_variant = {name: [each for each in turns if each.variant == name] for name in labels}
     curves = {name: curve_steps(own, asked.objective) for name, own in by_variant.items()}
     saturated = {name: pace_steps(own) for name, own in by_variant.items()}

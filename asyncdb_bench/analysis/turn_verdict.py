@@ -186,14 +186,15 @@ def _figures(comparison: Comparison, found: TurnFindings) -> str:
 
 def _value(table: Table, name: str) -> str:
     value, cells = table.values[name], table.cells[name]
-    error = table.spread.block / math.sqrt(len(cells)) if table.spread.freedom else math.nan
+    spread = table.spread_of(name)
+    error = spread.block / math.sqrt(len(cells)) if spread.freedom else math.nan
     if math.isnan(error):
         return number(value)
     return warranted(value, value * math.exp(-2 * error), value * math.exp(2 * error))
 
 
 def _sureness(comparison: Comparison, found: TurnFindings, shaky: Sequence[str]) -> str:
-    pace = found.tables[PACE.name].spread
+    pace = found.tables[PACE.name].spread_of(found.leader)
     parts = [
         f"{counted(found.blocks, 'block')} of {counted(found.rounds, 'round')},"
         f" {found.turns:,} turns of about a second in random order, the others stopped meanwhile"
@@ -201,8 +202,9 @@ def _sureness(comparison: Comparison, found: TurnFindings, shaky: Sequence[str])
     if pace.freedom:
         parts.append(
             f"intervals hold with {HOLDS:.0%} for all pairs at once (computed at {CONFIDENCE:.1%}"
-            f" since the run looks at them as it goes); the pace of a round strays by"
-            f" {pace.round:.1%}, that of a launch by {pace.launch:.1%}"
+            f" since the run looks at them as it goes); {found.leader} and its kind stray"
+            f" in pace by {pace.round:.1%} from round to round, by {pace.launch:.1%} from launch to"
+            " launch"
         )
     else:
         parts.append("one block: what another launch would show is not known")
@@ -221,17 +223,17 @@ def _badges(found: TurnFindings, shaky: Sequence[str]) -> tuple[Badge, ...]:
         if found.blocks > 1
         else Badge("one block, not replicated", warns=True)
     )
-    known = [
-        (axis, smallest) for axis in (PACE, CPU) if (smallest := found.smallest(axis)) is not None
-    ]
-    if known:
-        sizes = ", ".join(f"{axis.title} {_percent(smallest)}" for axis, smallest in known)
-        badges.append(
-            Badge(
-                f"smallest difference that would show: {sizes}",
-                warns=max(smallest for _, smallest in known) > BLUNT,
-            )
-        )
+    for same_kind, against in ((True, ""), (False, " against another kind")):
+        known = [
+            (axis, smallest)
+            for axis in (PACE, CPU)
+            if (smallest := found.smallest(axis, same_kind=same_kind)) is not None
+        ]
+        if known:
+            sizes = ", ".join(f"{axis.title} {_percent(smallest)}" for axis, smallest in known)
+            blunt = max(smallest for _, smallest in known) > BLUNT
+            text = f"smallest difference that would show{against}: {sizes}"
+            badges.append(Badge(text, warns=blunt))
     return tuple(badges)
 
 

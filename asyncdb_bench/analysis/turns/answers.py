@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from asyncdb_bench.analysis import statistics
 from asyncdb_bench.analysis.turns.nested import Cells, Ratio, Spread, block_values, spread_of
 from asyncdb_bench.analysis.turns.nested import ratio_of as nested_ratio
 from asyncdb_bench.analysis.turns.values import DECIDING, Axis, cells
+from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.records.step import Step
 
 
@@ -54,12 +55,21 @@ class Table:
     values : by variant, the geometric mean over blocks.
     cells : by variant, block and round.
     spread : over all variants.
+    kinds : by variant: those of one kind move together from launch to launch.
     """
 
     axis: Axis
     values: Mapping[str, float]
     cells: Mapping[str, Cells]
     spread: Spread
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    def spread_of(self, *names: str) -> Spread:
+        """Return the spread over the variants that are of the kinds of some."""
+        kinds = {self.kinds.get(name, "") for name in names}
+        near = [each for name, each in self.cells.items() if self.kinds.get(name, "") in kinds]
+        found = spread_of(near)
+        return found if found.freedom else self.spread
 
     @property
     def best(self) -> str:
@@ -73,22 +83,29 @@ class Table:
         """Return the 95 % bounds of one variant's value; None where the spread is not known."""
         if name not in self.values or not self.spread.freedom:
             return None
-        error = self.spread.block / math.sqrt(len(self.cells[name]))
+        spread = self.spread_of(name)
+        error = spread.block / math.sqrt(len(self.cells[name]))
         centre = math.log(self.values[name] + self.axis.floor)
-        low, high = statistics.t_bounds(centre, error, self.spread.freedom, 0.95)
+        low, high = statistics.t_bounds(centre, error, spread.freedom, 0.95)
         return math.exp(low) - self.axis.floor, math.exp(high) - self.axis.floor
 
     def ratio(self, one: str, other: str) -> Ratio | None:
         """Return the ratio of `other` to `one`; None where no block has both."""
         if one not in self.cells or other not in self.cells:
             return None
-        found = nested_ratio(self.cells[one], self.cells[other], self.spread, len(self.values))
+        near, compared = self.spread_of(one, other), len(self.values)
+        found = nested_ratio(self.cells[one], self.cells[other], near, compared, self.spread)
         if found is None or not self.axis.grain:
             return found
         return replace(found, error=math.hypot(found.error, math.sqrt(2) * self.axis.grain))
 
 
-def table_of(steps: Sequence[Step], axis: Axis, variants: Iterable[str]) -> Table:
+def table_of(
+    steps: Sequence[Step],
+    axis: Axis,
+    variants: Iterable[str],
+    kinds: Mapping[str, str] | None = None,
+) -> Table:
     """Return the values of one axis, of the variants that have any.
 
     Parameters
@@ -96,6 +113,7 @@ def table_of(steps: Sequence[Step], axis: Axis, variants: Iterable[str]) -> Tabl
     steps : turns of one scenario.
     axis : the figure.
     variants : labels, in the order of the run.
+    kinds : by variant, see :func:`kinds_of`; None: all are of one.
     """
     found = {name: cells([s for s in steps if s.variant == name], axis) for name in variants}
     known = {name: each for name, each in found.items() if each}
@@ -103,7 +121,12 @@ def table_of(steps: Sequence[Step], axis: Axis, variants: Iterable[str]) -> Tabl
         name: statistics.geometric_mean(list(block_values(each).values())) - axis.floor
         for name, each in known.items()
     }
-    return Table(axis, values, known, spread_of(list(known.values())))
+    return Table(axis, values, known, spread_of(list(known.values())), kinds or {})
+
+
+def kinds_of(variants: Iterable[Variant]) -> dict[str, str]:
+    """Return of which kind each variant is: whether it works over a broker."""
+    return {each.label: "broker" if each.brokers else "" for each in variants}
 
 
 def answer(table: Table, one: str, other: str, equal: float, half_width: float) -> Answer:
@@ -147,7 +170,11 @@ def blocks_wanting(ratio: Ratio, equal: float, half_width: float) -> int:
 
 
 def settled(
-    steps: Sequence[Step], variants: Sequence[str], equal: float, half_width: float
+    steps: Sequence[Step],
+    variants: Sequence[str],
+    equal: float,
+    half_width: float,
+    kinds: Mapping[str, str] | None = None,
 ) -> bool:
     """Return whether more blocks of a scenario would add little to any of its answers.
 
@@ -157,11 +184,12 @@ def settled(
     variants : labels of those that run.
     equal, half_width : ratios - 1, see :func:`answer`: each variant beside the best of each axis
         must be the same within the one, or its ratio known within the other.
+    kinds : as :func:`table_of`.
     """
     if len(variants) < 2:
         return False
     for axis in DECIDING:
-        table = table_of(steps, axis, variants)
+        table = table_of(steps, axis, variants, kinds)
         if len(table.values) < 2:
             return False
         for name in table.values:

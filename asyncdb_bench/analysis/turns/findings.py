@@ -6,11 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from asyncdb_bench.analysis.turns.answers import Answer, Table, answer, answer_of, table_of
+from asyncdb_bench.analysis.turns.answers import (
+    Answer,
+    Table,
+    answer,
+    answer_of,
+    kinds_of,
+    table_of,
+)
 from asyncdb_bench.analysis.turns.limit_load import LimitLoad, Trying, limit_load
 from asyncdb_bench.analysis.turns.nested import Ratio
 from asyncdb_bench.analysis.turns.values import AXES, P95, PACE, Axis, Rest, gross_ms, sound
-from asyncdb_bench.records.plan import Settings
+from asyncdb_bench.records.plan import Settings, Variant
 from asyncdb_bench.records.step import OPEN_KINDS, Step
 
 CAPACITY = Axis(
@@ -56,30 +63,43 @@ class TurnFindings:
         found = (each for each in self.answers.get(axis.name, ()) if each.other == variant)
         return next(found, None)
 
-    def smallest(self, axis: Axis) -> float | None:
+    def smallest(self, axis: Axis, *, same_kind: bool) -> float | None:
         """Return the smallest ratio - 1 that would show between the leader and any other.
 
+        Parameters
+        ----------
+        axis : of the ratio.
+        same_kind : as the leader, or of another; those with a broker stray more.
+
+        Returns
+        -------
         The greatest of them; None where none is known.
         """
-        ratios = [each.ratio for each in self.answers.get(axis.name, ())]
+        kinds = self.tables[PACE.name].kinds
+        ratios = [
+            each.ratio
+            for each in self.answers.get(axis.name, ())
+            if (kinds.get(each.other) == kinds.get(self.leader)) == same_kind
+        ]
         known = [found for each in ratios if each is not None and (found := each.smallest)]
         return max(known) - 1 if known else None
 
 
 def findings_of(
-    steps: Sequence[Step], variants: Sequence[str], settings: Settings, block_s: float
+    steps: Sequence[Step], variants: Sequence[Variant], settings: Settings, block_s: float
 ) -> TurnFindings:
     """Return what the turns of one scenario come to.
 
     Parameters
     ----------
     steps : its turns.
-    variants : labels, in the order of the run.
+    variants : in the order of the run.
     settings : for what counts as the same.
     block_s : seconds that a block took, for how long more of them would take; 0: not known.
     """
-    own = {name: [step for step in steps if step.variant == name] for name in variants}
-    tables = {axis.name: table_of(steps, axis, variants) for axis in (*AXES, P95)}
+    kinds = kinds_of(variants)
+    own = {name: [step for step in steps if step.variant == name] for name in kinds}
+    tables = {axis.name: table_of(steps, axis, kinds, kinds) for axis in (*AXES, P95)}
     pace = tables[PACE.name]
     limits = {
         name: limit_load(tried)
@@ -136,7 +156,7 @@ def capacity(pace: Table, name: str, limit: LimitLoad) -> tuple[float, float, fl
     """
     value = pace.values[name]
     blocks = len(pace.cells[name])
-    error = math.hypot(pace.spread.block / math.sqrt(blocks), limit.log_spread)
+    error = math.hypot(pace.spread_of(name).block / math.sqrt(blocks), limit.log_spread)
     return (
         value * limit.share,
         value * limit.share * math.exp(-1.96 * error),

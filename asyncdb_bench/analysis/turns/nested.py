@@ -7,7 +7,8 @@ Brecht, *Conducting repeatable experiments in highly variable cloud computing en
 2017), then averaged within the block, and the blocks are the unit of replication. What rounds
 spread is in the blocks' spread already.
 
-Few launches borrow the spread of all variants: that of an additive model of variants and blocks
+Few launches borrow the spread of all variants of the same kinds (those with a broker move together
+from launch to launch, by more than those without): that of an additive model of variants and blocks
 (:func:`statistics.block_spread`) counts beside the pair's own, each by its degrees of freedom
 (Smyth, *Statistical Applications in Genetics* 3, 2004: the moderated t).
 """
@@ -189,14 +190,18 @@ def rounds_of(one: Cells, other: Cells) -> float:
     return sum(known) / len(known) if known else 1.0
 
 
-def ratio_of(one: Cells, other: Cells, spread: Spread, compared: int) -> Ratio | None:
+def ratio_of(
+    one: Cells, other: Cells, spread: Spread, compared: int, beyond: Spread | None = None
+) -> Ratio | None:
     """Return the ratio of the second variant to the first; None where no block has both.
 
     Parameters
     ----------
     one, other : a figure's positive values.
-    spread : of all variants of the scenario.
-    compared : how many those are.
+    spread : of the variants that are of their kinds.
+    compared : variants of the scenario.
+    beyond : spread of all of them, of which a little is borrowed where that leaves too few degrees
+        of freedom; None: nothing more is known.
     """
     logs = list(pair_logs(one, other).values())
     if not logs:
@@ -204,10 +209,16 @@ def ratio_of(one: Cells, other: Cells, spread: Spread, compared: int) -> Ratio |
     n, centre = len(logs), float(np.mean(logs))
     own = n - 1
     borrowed = min(max(spread.freedom - own, 0), BORROWED)
-    if own + borrowed < 1:
+    if own + borrowed < 1 and (beyond is None or not beyond.freedom):
         return Ratio(centre, math.nan, 0, compared, n)
     squares = float(np.var(logs, ddof=1)) * own if own else 0.0
-    variance = (squares + 2 * spread.block**2 * borrowed) / (own + borrowed)
-    if own + borrowed < FEW:
+    squares += 2 * spread.block**2 * borrowed
+    freedom = own + borrowed
+    if beyond is not None:
+        more = min(max(FEW + 1 - freedom, 0), max(beyond.freedom - freedom, 0))
+        squares += 2 * beyond.block**2 * more
+        freedom += more
+    variance = squares / freedom
+    if freedom < FEW:
         variance = max(variance, 2 * spread.round**2 / rounds_of(one, other))
-    return Ratio(centre, math.sqrt(variance / n), own + borrowed, compared, n)
+    return Ratio(centre, math.sqrt(variance / n), freedom, compared, n)

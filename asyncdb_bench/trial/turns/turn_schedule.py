@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from asyncdb_bench.analysis.turns.answers import settled
+from asyncdb_bench.analysis.turns.answers import kinds_of, settled
 from asyncdb_bench.plan.schedule import takes_turns, trial_share_s
 from asyncdb_bench.records.plan import Block, Plan, PlannedScenario, Trial
 from asyncdb_bench.records.step import Step
@@ -132,7 +132,8 @@ class TurnSchedule:
             return
         steps = self._turns(scenario)
         variants = list(dict.fromkeys(step.variant for step in steps))
-        if settled(steps, variants, settings.equal, settings.half_width):
+        kinds = kinds_of(self._given.variants)
+        if settled(steps, variants, settings.equal, settings.half_width, kinds):
             self._settled.add(scenario)
             self._news.append(f"{scenario}: sharp enough after {self._blocks[scenario]} blocks")
 

@@ -65,10 +65,12 @@ def relative(path: Path) -> Path:
 def print_intention(plan: Plan) -> None:
     """Print one line on what will run and how long it takes."""
     settings = plan.settings
+    turns = any(takes_turns(settings, each) for each in plan.scenarios)
+    up_to = "up to " if turns and settings.blocks > 1 else ""
     print(
         f"profile {settings.profile}: {counted(len(plan.variants), 'variant')} in"
-        f" {counted(len(plan.scenarios), 'scenario')}, {counted(settings.blocks, 'block')},"
-        f" {counted(len(plan.trials), 'trial')}; at most about {duration(estimate_s(plan))}",
+        f" {counted(len(plan.scenarios), 'scenario')}, {up_to}{counted(settings.blocks, 'block')}"
+        f"{' of turns' if turns else ''}; at most about {duration(estimate_s(plan))}",
         flush=True,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from asyncdb_bench.contract.scenario import Scenario
@@ -64,6 +65,8 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     seed = choices.seed if choices.seed is not None else random.SystemRandom().randrange(2**31)
     labelled = unique_labels([each for each in variants if each])
     wanted = tuple(each for each in planned if each)
+    if not any(takes_turns(settings, each) for each in wanted):
+        settings = replace(settings, blocks=settings.ladder_blocks)
     return Plan(seed, settings, labelled, wanted, trials_of(labelled, wanted, settings, seed))
 
 

@@ -153,3 +153,15 @@ def test_low_loads_get_longer_windows_within_bounds() -> None:
 @given(st.floats(0, 1000), st.integers(1, 100))
 def test_shares_of_the_time_left_never_exceed_it(left_s: float, trials: int) -> None:
     assert schedule.trial_share_s(left_s, trials) <= max(left_s, 0)
+
+
+def test_what_climbs_has_blocks_of_its_own_number() -> None:
+    profiles = read_profiles()
+    mixed = make_plan(Choices("quick", "native", "read,chat", 1), profiles)
+    counts = {name: sum(t.scenario == name for t in mixed.trials) for name in ("read", "chat")}
+    assert counts == {"read": mixed.settings.blocks, "chat": 1}
+    alone = make_plan(Choices("quick", "native", "read", 1, {"ladder": True}), profiles)
+    assert (alone.settings.blocks, len(alone.trials)) == (1, 1)
+    asked = {"ladder": True, "blocks": 3, "ladder_blocks": 3}
+    three = make_plan(Choices("quick", "native", "read", 1, asked), profiles)
+    assert len(three.trials) == 3

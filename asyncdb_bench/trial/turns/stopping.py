@@ -92,4 +92,10 @@ class Stoppable:
 def _state(pid: int) -> str:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return "X" if not psutil.pid_exists(pid) else "?"
+    try:
+        # a system without /proc
+        return {psutil.STATUS_STOPPED: "T", psutil.STATUS_ZOMBIE: "Z"}.get(
+            psutil.Process(pid).status(), "R"
+        )
+    except psutil.Error:
+        return "X"

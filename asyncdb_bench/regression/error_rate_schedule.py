@@ -83,7 +83,8 @@ class ErrorRateSchedule:
     def _size_faults(self) -> Iterator[Block]:
         """Choose faults that make p50, and CPU time per request, worse by 10 %.
 
-        A delay costs a round trip besides: it is measured, and taken off.
+        A delay costs a round trip besides: it is measured, and taken off. There is none where that
+        is more already.
         """
         plain = self.copies[0]
         with_trip = with_fault(plain, ROUND_TRIP, 1)
@@ -94,8 +95,11 @@ class ErrorRateSchedule:
         cpu = self._figure(plain.label, NET_CPU.name)
         if not p50 or not p50_with_trip or not cpu:
             raise MeasurementError("no sound turn to size the faults by: is the machine busy?")
-        delay_ms = max(round(SIZE * p50 - max(p50_with_trip - p50, 0.0), 3), 0.01)
-        faults = [Fault(delay_ms=delay_ms), Fault(cpu_ms=round(SIZE * cpu, 3))]
+        faults = [Fault(cpu_ms=round(SIZE * cpu, 3))]
+        delay_ms = round(SIZE * p50 - max(p50_with_trip - p50, 0.0), 3)
+        # where a round trip alone costs more than that, no delay is as small
+        if delay_ms > 0:
+            faults.append(Fault(delay_ms=delay_ms))
         self.faulty = [
             with_fault(plain, fault, copy + 1) for fault in faults for copy in range(FAULTY)
         ]

@@ -66,6 +66,16 @@ def test_delays_are_sized_without_the_round_trip_that_they_cost_besides() -> Non
     assert burn == pytest.approx(0.2, abs=0.03), "10 % of 2 ms of CPU per request"
 
 
+def test_where_a_round_trip_alone_is_more_there_is_no_delay() -> None:
+    def far(trial: Trial, _: int) -> Truth:
+        return Truth(20 if "a round trip more" in trial.variant else 10, 10)
+
+    schedule, runner, _ = measured(far, 1)
+    assert {bool(v.fault and v.fault.delay_ms) for v in schedule.faulty} == {False}
+    counted = {each.variant for each in runner.seen if each.purpose == "measure"}
+    assert len(counted) == COPIES + FAULTY
+
+
 def test_no_block_is_begun_that_the_time_does_not_hold() -> None:
     _, runner, _ = measured(with_delay, 50, budget_s=600)
     blocks = {each.block for each in runner.seen if each.purpose == "measure"}

@@ -8,12 +8,11 @@ from typing import Any
 import pandas as pd
 
 from asyncdb_bench.analysis import statistics
+from asyncdb_bench.analysis.turns.values import OWN_ROLES
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.sentences import sentence
 from asyncdb_bench.records.step import Step, TrialEnd
 
-OWN_ROLES = ("app", "workers", "broker")
-"""Roles whose CPU time a strategy is charged with: what it needs beside the database."""
 FIGURES = (
     "achieved_rps",
     "p50_ms",

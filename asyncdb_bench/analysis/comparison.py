@@ -202,12 +202,15 @@ def _turn_standing(found: TurnFindings, name: str) -> Standing:
 def _unsound_turns(
     by_variant: Mapping[str, Sequence[Step]], ends: Sequence[TrialEnd]
 ) -> dict[str, tuple[Doubt, ...]]:
-    """Return why a variant's figures cannot be relied on: half of its turns were not sound."""
+    """Return why a variant's figures cannot be relied on: most of its turns were not sound.
+
+    A turn that was not is in no figure, so that one or two leave the others as they are.
+    """
     found = {}
     for name, own in by_variant.items():
         loaded = [step for step in own if step.turn is not None and step.turn.kind != "idle"]
         bad = [step for step in loaded if not step.valid]
-        if bad and 2 * len(bad) >= len(loaded):
+        if 2 * len(bad) > len(loaded):
             whole = [doubt for end in ends if end.variant == name for doubt in end.reasons]
             each = [doubt for step in bad for doubt in step.reasons]
             found[name] = tuple(dict.fromkeys((*whole, *each)))

@@ -10,15 +10,19 @@ from typing import Any
 
 import pytest
 
+from asyncdb_bench.analysis.comparison import compare_scenarios
+from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.plan.schedule import order
+from asyncdb_bench.records.plan import TurnKind
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import make_run_folder
+from asyncdb_bench.records.step import Turn
 from asyncdb_bench.report import Written, write
 from asyncdb_bench.trial.schedule_loop import ScheduleLoop
 from asyncdb_bench.trial.simulated import Silent, SimulatedRunner, Truth
 from asyncdb_bench.trial.simulated_turns import SimulatedBlocks, Speeds
 from asyncdb_bench.trial.turns.turn_schedule import TurnSchedule
-from tests.factories import manifest, settings
+from tests.factories import LATE, manifest, settings, step
 
 TRUTHS = {
     "native": Truth(8, 8, 1.0),
@@ -43,8 +47,8 @@ def reported(
     results = loop.run()
     run = make_run_folder(folder / "results", made.run_id)
     run.write_manifest(replace(made, plan=loop.schedule.plan))
-    for step in results.steps:
-        run.append_step(step)
+    for taken in results.steps:
+        run.append_step(taken)
     for end in results.ends:
         run.append_trial(end)
     written = write(run, folder / "reports")
@@ -126,6 +130,23 @@ def test_the_summary_says_what_the_page_says(tmp_path: Path) -> None:
     assert beside["low"] < 0.5 < beside["high"]
     csv = (written.path.parent / "summary.csv").read_text()
     assert re.search(r"pace_rps 0\.\d+ worse; p50_ms", csv)
+
+
+def test_a_variant_most_of_whose_turns_were_not_sound_is_not_relied_on(tmp_path: Path) -> None:
+    made = manifest(("native",))
+    kinds: tuple[TurnKind, ...] = ("pace", "common", "limit")
+    for spoiled, sound in ((1, True), (2, False), (3, False)):
+        turns = [
+            step(
+                "native",
+                turn=Turn(kind, 0),
+                valid=place >= spoiled,
+                reasons=() if place >= spoiled else (LATE,),
+            )
+            for place, kind in enumerate(reversed(kinds))
+        ]
+        (found,) = compare_scenarios(made, steps_table(turns), [], turns)
+        assert ("native" not in found.invalid) == sound
 
 
 def test_nothing_measured_is_said(tmp_path: Path) -> None:

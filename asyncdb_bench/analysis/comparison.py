@@ -191,7 +191,7 @@ def _turn_capacity(found: TurnFindings, name: str) -> Capacity:
 def _turn_standing(found: TurnFindings, name: str) -> Standing:
     if name == found.leader:
         return Standing(1.0, 1.0, 1.0, level=True)
-    said = found.said(PACE, name)
+    said = found.said(PACE.name, name)
     if said is None or said.ratio is None:
         return Standing(None, None, None, level=False)
     low, high = said.ratio.bounds or (None, None)

@@ -119,7 +119,6 @@ def render_report(
         climbed=any(each.turns is None for each, _ in shown),
         memory=accounts.under_load(records),
         axes=turn_words.AXES_SHOWN,
-        answered=turn_words.answered,
         ratio_text=turn_words.ratio_text,
         said_text=turn_words.said_text,
         beside_leader=turn_words.beside_leader,

@@ -18,11 +18,6 @@ AXES_SHOWN = (
 )
 
 
-def answered(found: TurnFindings, axis: str, variant: str) -> Answer | None:
-    """Return what is said of a variant beside the leader on one axis."""
-    return next((each for each in found.answers.get(axis, ()) if each.other == variant), None)
-
-
 def ratio_text(each: Answer) -> str:
     """Return a ratio with its interval."""
     assert each.ratio is not None
@@ -43,7 +38,7 @@ def beside_leader(found: TurnFindings, variant: str) -> str:
     """Return a pace beside the best: ``best``, or the ratio and what is said of it."""
     if variant == found.leader:
         return "best"
-    each = answered(found, PACE.name, variant)
+    each = found.said(PACE.name, variant)
     if each is None or each.ratio is None:
         return "not compared"
     text = ratio_text(each)

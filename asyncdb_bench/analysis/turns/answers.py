@@ -192,10 +192,8 @@ def settled(
         table = table_of(steps, axis, variants, kinds)
         if len(table.values) < 2:
             return False
-        for name in table.values:
-            ratio = table.ratio(table.best, name) if name != table.best else None
-            if name == table.best:
-                continue
+        for name in table.values.keys() - {table.best}:
+            ratio = table.ratio(table.best, name)
             if ratio is None or not ratio.known:
                 return False
             if ratio.half_width > math.log1p(half_width) and ratio.within > equal:

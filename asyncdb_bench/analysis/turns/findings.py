@@ -58,10 +58,9 @@ class TurnFindings:
     turns: int
     block_s: float
 
-    def said(self, axis: Axis, variant: str) -> Answer | None:
-        """Return what is said of a variant beside the leader; None of the leader itself."""
-        found = (each for each in self.answers.get(axis.name, ()) if each.other == variant)
-        return next(found, None)
+    def said(self, axis: str, variant: str) -> Answer | None:
+        """Return what is said of a variant beside the leader on an axis, given by its name."""
+        return next((each for each in self.answers.get(axis, ()) if each.other == variant), None)
 
     def smallest(self, axis: Axis, *, same_kind: bool) -> float | None:
         """Return the smallest ratio - 1 that would show between the leader and any other.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from asyncdb_bench.analysis.step.rest import resting_step
@@ -102,8 +103,7 @@ class Contestant:
             connections=connections,
             port=self._port(),
         )
-        watch = watched(others)
-        step = self.recording.step(load, scratch, turn=turn, around=watch)
+        step = self.recording.step(load, scratch, turn=turn, around=lambda: Watch(others).complete)
         if step.ledger.scheduled and not step.ledger.ok:
             first = next(iter(step.errors), "no answer")
             raise ServiceError(
@@ -115,11 +115,11 @@ class Contestant:
         """Record what it uses with nothing to do."""
         recording, clocks = self.recording, Clocks()
         recording.beats(STUCK_S)
-        complete = watched(others)()
+        watch = Watch(others)
         recording.monitor.begin()
         time.sleep(order.window_s)
         observed = recording.monitor.end(memory=False)
-        turn = complete(turn, recording.beats(STUCK_S))
+        turn = watch.complete(turn, recording.beats(STUCK_S))
         step = resting_step(
             recording.context,
             recording.offered,
@@ -137,28 +137,24 @@ class Contestant:
         return self.recording.processes.port
 
 
-def watched(others: Sequence[Contestant]) -> Callable[[], Callable[[Turn, Beats], Turn]]:
-    """Return what notes how busy the others were, from its call until the call of its result."""
+class Watch:
+    """Notes how busy those were that are not on turn, from now on.
 
-    def begin() -> Callable[[Turn, Beats], Turn]:
-        began, used = time.monotonic(), [each.stoppable.used_s() for each in others]
+    Parameters
+    ----------
+    others : they.
+    """
 
-        def end(turn: Turn, beats: Beats) -> Turn:
-            took = time.monotonic() - began
-            spent = sum(
-                max(0.0, each.stoppable.used_s() - before)
-                for each, before in zip(others, used, strict=True)
-            )
-            return Turn(
-                turn.kind,
-                turn.round,
-                turn.connections,
-                turn.share,
-                len(beats.at_us),
-                spent / took,
-                turn.awake,
-            )
+    def __init__(self, others: Sequence[Contestant]) -> None:
+        self.others = others
+        self.used_s = [each.stoppable.used_s() for each in others]
+        self.began = time.monotonic()
 
-        return end
-
-    return begin
+    def complete(self, turn: Turn, beats: Beats) -> Turn:
+        """Return a turn with how busy they were, and how often its own loops beat."""
+        took = time.monotonic() - self.began
+        spent = sum(
+            max(0.0, each.stoppable.used_s() - before)
+            for each, before in zip(self.others, self.used_s, strict=True)
+        )
+        return replace(turn, beats=len(beats.at_us), others_busy=spent / took)

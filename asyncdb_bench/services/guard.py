@@ -1,17 +1,23 @@
 """Runs a program that is not ours and ends it when the harness is gone.
 
-``python guard.py OPTIONS_JSON -- program arguments…``. Standard library only, so that it starts
-in a few milliseconds. Standard input is a pipe that the harness holds: when it ends, the harness
-is gone (or asks for the end), and the program is told to stop, then killed with its group, and
-its folders are removed.
+``python guard.py -- program arguments…``. Standard library only, so that it starts in a few
+milliseconds. The first line of standard input are the options in JSON; afterwards it is a pipe
+that the harness holds: when it ends, the harness is gone (or asks for the end), and the program is
+told to stop, then killed with its group, and its folders are removed.
+
+A guard that is killed takes the program with it: a second process, forked before anything else,
+holds a pipe that ends with the guard, and then does the same. (``PR_SET_PDEATHSIG`` would reach
+the program alone, not what it has started, and leave its folders.)
 
 Options: ``stop_signal`` (number), ``grace_s``, ``user`` (uid) and ``group`` (gid) to run as,
-``log`` (file), ``remove`` (folders).
+``log`` (file), ``remove`` (folders), ``cluster`` (PostgreSQL's data folder, whose segment of shared
+memory is removed, too).
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -21,12 +27,17 @@ import sys
 import threading
 from typing import Any
 
+IPC_RMID = 0
+SHMID_LINE = 7
+"""The line of ``postmaster.pid`` that names the segment: key and id (miscinit.c of PostgreSQL)."""
+
 
 def main() -> int:
     """Run the program until it ends by itself or standard input does."""
-    options: dict[str, Any] = json.loads(sys.argv[1])
+    options: dict[str, Any] = json.loads(_line())
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    second = _fork_second(options)
     identity: dict[str, Any] = {}
     if "user" in options:
         identity = {"user": options["user"], "group": options["group"], "extra_groups": []}
@@ -35,7 +46,7 @@ def main() -> int:
     while True:
         with open(options["log"], "ab") as log:  # noqa: PTH123 - pathlib would slow the start
             program = subprocess.Popen(
-                sys.argv[3:],
+                sys.argv[2:],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -44,14 +55,17 @@ def main() -> int:
                 **identity,
             )
         guarded.program = program
+        os.write(second, b"%d\n" % program.pid)
         guarded.started.set()
         code = program.wait()
+        segment = _segment(options)
         _kill_group(program.pid)
         if not guarded.restart:
             break
         guarded.restart = False
-    for folder in options.get("remove", []):
-        shutil.rmtree(folder, ignore_errors=True)
+    _remove(options, segment)
+    with contextlib.suppress(OSError):
+        os.write(second, b"done\n")
     return code if code >= 0 else 128 - code
 
 
@@ -64,6 +78,40 @@ class Guarded:
         self.program: Any = None
 
 
+def _line() -> bytes:
+    """Read one line of standard input, and nothing behind it."""
+    found = b""
+    while not found.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            raise SystemExit(0)
+        found += byte
+    return found
+
+
+def _fork_second(options: dict[str, Any]) -> int:
+    """Fork the process that cleans up if this one is killed; return the pipe that it reads."""
+    read, write = os.pipe()
+    if os.fork():
+        os.close(read)
+        return write
+    os.setsid()
+    os.close(write)
+    os.close(0)
+    told, group, segment = b"", 0, None
+    while data := os.read(read, 4096):
+        told += data
+        *lines, told = told.split(b"\n")
+        if b"done" in lines:
+            os._exit(0)
+        group = int(lines[-1]) if lines else group
+    segment = _segment(options)
+    if group:
+        _kill_group(group)
+    _remove(options, segment)
+    os._exit(0)
+
+
 def _listen_to_parent(guarded: Guarded, options: dict[str, Any]) -> None:
     """Kill and start again on a line from the parent; end when it has gone."""
     guarded.started.wait()
@@ -74,6 +122,8 @@ def _listen_to_parent(guarded: Guarded, options: dict[str, Any]) -> None:
     program = guarded.program
     with contextlib.suppress(ProcessLookupError):
         program.send_signal(options["stop_signal"])
+        # one that somebody has stopped would never hear of it
+        program.send_signal(signal.SIGCONT)
     threading.Event().wait(options["grace_s"])
     _kill_group(program.pid)
 
@@ -81,6 +131,23 @@ def _listen_to_parent(guarded: Guarded, options: dict[str, Any]) -> None:
 def _kill_group(group: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
+
+
+def _segment(options: dict[str, Any]) -> int | None:
+    """Return the id of the shared memory that a killed PostgreSQL leaves behind."""
+    try:
+        with open(options["cluster"] + "/postmaster.pid") as file:  # noqa: PTH123 - as above
+            return int(file.read().splitlines()[SHMID_LINE - 1].split()[1])
+    except (KeyError, OSError, IndexError, ValueError):
+        return None
+
+
+def _remove(options: dict[str, Any], segment: int | None) -> None:
+    if segment is not None:
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).shmctl(segment, IPC_RMID, None)
+    for folder in options.get("remove", []):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,9 @@ SETTINGS = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "30min",
     "jit": "off",
+    # files of the cluster's folder, which goes with it: segments of /dev/shm outlive a server that
+    # was killed
+    "dynamic_shared_memory_type": "mmap",
     # it visits each database once a minute, in somebody's turn, and its transactions count
     "autovacuum": "off",
     "shared_preload_libraries": "pg_stat_statements",
@@ -103,12 +107,25 @@ class Postgres:
     def template(self, data: Data) -> str:
         """Return the name of the seeded template database, making it once per key."""
         if data.key not in self._templates:
-            name = f"{self.prefix}_template_{len(self._templates)}"
+            name = f"{self.prefix}_template_{len(self._clones)}"
             self._admin([f'CREATE DATABASE "{name}"'])
             self._clones.add(name)
             self._seed(name, data)
             self._templates[data.key] = name
         return self._templates[data.key]
+
+    def forget_templates(self) -> None:
+        """Seed databases anew from now on."""
+        self._templates.clear()
+
+    def check(self) -> None:
+        """See that the server answers.
+
+        Raises
+        ------
+        ServiceError : it does not.
+        """
+        self._connect().close()
 
     def _seed(self, name: str, data: Data) -> None:
         from asyncdb_bench.contract.engine import make_engine
@@ -140,6 +157,16 @@ class Postgres:
         database = make_url(url).database or ""
         self._admin([f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)'])
         self._clones.discard(database)
+
+    def drop_all(self) -> None:
+        """Drop every database whose name begins with our prefix, whoever is connected."""
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT datname FROM pg_database WHERE starts_with(datname, %s)",
+                [f"{self.prefix}_"],
+            ).fetchall()
+        for (name,) in rows:
+            self._admin([f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'])
 
     def info(self) -> ServiceInfo:
         """Return version and settings as the server states them."""
@@ -244,8 +271,8 @@ def start_embedded(folder: Path, logs: Path, prefix: str) -> Postgres:
         identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         os.chown(folder, account.pw_uid, account.pw_gid)
         programs = _reachable(programs, folder, identity)
-    cluster = folder / "cluster"
-    _initdb(programs, cluster, identity)
+    cluster, password = folder / "cluster", secrets.token_urlsafe(24)
+    _initdb(programs, cluster, identity, password)
     port = free_port()
     settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
     program = Program(
@@ -256,10 +283,12 @@ def start_embedded(folder: Path, logs: Path, prefix: str) -> Postgres:
             "stop_signal": int(signal.SIGINT),
             "grace_s": 8,
             "remove": [str(folder)],
+            "cluster": str(cluster),
             **{key: value for key, value in identity.items() if key != "extra_groups"},
         },
     )
-    server = Postgres(f"postgresql://{USER}@127.0.0.1:{port}/postgres", prefix, source, program)
+    url = f"postgresql://{USER}:{password}@127.0.0.1:{port}/postgres"
+    server = Postgres(url, prefix, source, program)
     try:
         program.wait_ready(lambda: is_listening(port) and _accepts(server), 20)
     except BaseException:
@@ -274,11 +303,24 @@ def _accepts(server: Postgres) -> bool:
     return False
 
 
-def _initdb(programs: Path, cluster: Path, identity: dict[str, Any]) -> None:
+def _initdb(programs: Path, cluster: Path, identity: dict[str, Any], password: str) -> None:
+    """Make a cluster whose only account has a password: loopback is open to all accounts here."""
+    file = cluster.with_name("password")
+    file.touch(mode=0o600)
+    file.write_text(password + "\n")
+    if identity:
+        os.chown(file, identity["user"], identity["group"])
+    try:
+        _run_initdb(programs, cluster, identity, file)
+    finally:
+        file.unlink()
+
+
+def _run_initdb(programs: Path, cluster: Path, identity: dict[str, Any], password: Path) -> None:
     answer = subprocess.run(
         [
             str(programs / "initdb"),
-            *("-D", str(cluster), "-U", USER, "-A", "trust"),
+            *("-D", str(cluster), "-U", USER, "-A", "scram-sha-256", "--pwfile", str(password)),
             *("-E", "UTF8", "--locale=C", "--no-sync"),
         ],
         capture_output=True,

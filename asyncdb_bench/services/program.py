@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pwd
+import signal
 import socket
 import subprocess
 import sys
@@ -15,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.services.part import Part, last_lines
 
 GUARD = Path(__file__).with_name("guard.py")
+STOP_S = 15.0
+"""How long a guard may take to end its program and itself."""
 
 
 class Program:
@@ -42,14 +46,21 @@ class Program:
     ) -> None:
         self.name = name
         self.log = log
-        guard_options = json.dumps({**options, "log": str(log)})
         self.popen = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARD), guard_options, "--", *command],
+            [sys.executable, "-I", "-S", str(GUARD), "--", *command],
             stdin=subprocess.PIPE,
             start_new_session=True,
             env=dict(environment) if environment is not None else None,
             cwd="/",
         )
+        assert self.popen.stdin is not None
+        with contextlib.suppress(OSError):
+            self.popen.stdin.write(json.dumps({**options, "log": str(log)}).encode() + b"\n")
+            self.popen.stdin.flush()
+
+    def part(self) -> Part:
+        """Return it as a part whose life is watched."""
+        return Part(self.name, self.popen.pid, self.popen.poll, self.log, service=True, shared=True)
 
     def wait_ready(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Wait until the program answers.
@@ -87,14 +98,18 @@ class Program:
         assert self.popen.stdin is not None
         with contextlib.suppress(OSError):
             self.popen.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.popen.wait(timeout=15)
+        # a guard that somebody has stopped would not hear of it
+        with contextlib.suppress(ProcessLookupError):
+            self.popen.send_signal(signal.SIGCONT)
+        try:
+            self.popen.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            # the guard's second process ends the program and removes its folders
+            self.popen.kill()
+            self.popen.wait()
 
     def _last_words(self) -> str:
-        lines = (
-            self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
-        )
-        return f"{lines[-1][:300] if lines else 'it printed nothing'} (log: {self.log})"
+        return f"{last_lines(self.log, 1, 300) or 'it printed nothing'} (log: {self.log})"
 
 
 def free_port() -> int:

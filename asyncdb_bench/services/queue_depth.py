@@ -37,6 +37,7 @@ class DepthWatch:
         self.broker = broker
         self.queue = queue
         self._readings: list[Reading] = []
+        self._lost = ""
         self._stop = threading.Event()
         self.paused = False
         self._thread = threading.Thread(target=self._watch, name="depth", daemon=True)
@@ -56,14 +57,27 @@ class DepthWatch:
         del self._readings[:count]
         return taken
 
+    def lost(self) -> str:
+        """Return how the broker broke the connection since the last call; empty: it did not."""
+        lost, self._lost = self._lost, ""
+        return lost
+
     def _watch(self) -> None:
+        counted = False
         while not self._stop.is_set():
             # whatever a broker that goes away makes of its clients, the next attempt tells
-            with contextlib.suppress(Exception), self._connected() as count:
-                while not self._stop.wait(EVERY_S):
-                    if self.paused:
-                        continue
-                    self._readings.append((time.monotonic_ns() // 1000, count()))
+            try:
+                with self._connected() as count:
+                    while not self._stop.wait(EVERY_S):
+                        if self.paused:
+                            continue
+                        self._readings.append((time.monotonic_ns() // 1000, count()))
+                        counted = True
+            except Exception as error:
+                # until a worker has declared the queue, to count it is refused
+                if counted and not self._stop.is_set():
+                    reason = str(error).strip() or type(error).__name__
+                    self._lost = f"the broker broke the connection that watched it: {reason[:200]}"
             self._stop.wait(AWAY_S)
 
     def _connected(self) -> contextlib.AbstractContextManager[Callable[[], int]]:

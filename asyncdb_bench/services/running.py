@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,13 @@ from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.database_statistics import Statistics
+from asyncdb_bench.services.part import Part
 from asyncdb_bench.services.program import Program
+from asyncdb_bench.services.sweep import Sweep
+
+BACK_S = 30.0
+"""How long a service of others may be away."""
+AGAIN_S = 0.3
 
 
 class RunningServices:
@@ -49,6 +56,7 @@ class RunningServices:
         self.with_store = with_store
         self.on_start = on_start
         self.environment = environment if environment is not None else os.environ
+        self._postgres: databases.Postgres | None = None
         self.broker_server: brokers.BrokerServer | None = None
         self.store_server: brokers.BrokerServer | None = None
         self.broker_problem = ""
@@ -56,16 +64,100 @@ class RunningServices:
 
     def __enter__(self) -> RunningServices:
         with contextlib.ExitStack() as stack:
+            # what runs when it is left, since a service may be started anew
+            stack.callback(self._stop)
             self.on_start("PostgreSQL")
-            self.postgres = self._start_postgres()
-            stack.callback(self.postgres.stop)
+            self._postgres = self._start_postgres()
             if self.with_broker:
-                self._try_broker(stack)
+                self._try_broker()
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _stop(self) -> None:
+        for server in (self.store_server, self.broker_server):
+            if server is not None:
+                server.stop()
+        if self._postgres is not None:
+            self._postgres.stop()
+
+    @property
+    def postgres(self) -> databases.Postgres:
+        """The database server."""
+        assert self._postgres is not None
+        return self._postgres
+
+    def recover(self) -> None:
+        """Start services of ours anew that are not as they were, and wait for those of others.
+
+        Whatever they held is gone: databases are seeded afresh.
+
+        Raises
+        ------
+        ServiceError : one does not come back.
+        """
+        if self.postgres.program is not None:
+            self.postgres.stop()
+            self.on_start("PostgreSQL, again")
+            self._postgres = self._start_postgres()
+        else:
+            _wait_until_back(self.postgres.check)
+            self.postgres.forget_templates()
+        for server in (self.broker_server, self.store_server):
+            if server is not None and server.program is None:
+                _wait_until_back(server.check)
+            elif server is not None and not server.answers:
+                self._stop_brokers()
+                self._try_broker()
+                if self.broker_server is None:
+                    raise ServiceError(self.broker_problem)
+                return
+
+    def _stop_brokers(self) -> None:
+        for server in (self.store_server, self.broker_server):
+            if server is not None:
+                server.stop()
+        self.store_server = self.broker_server = None
+
+    def sweep(self, queues: str, events: Path) -> Sweep | None:
+        """Return what must be removed from servers of others if this process is killed.
+
+        Parameters
+        ----------
+        queues : start of the names of all queues.
+        events : the run's log of what was launched.
+        """
+        foreign = tuple(
+            each.broker
+            for each in (self.broker_server, self.store_server)
+            if each is not None and each.program is None
+        )
+        url = self.postgres.url if self.postgres.program is None else ""
+        if not url and not foreign:
+            return None
+        return Sweep(
+            database_url=url,
+            prefix=self.prefix,
+            brokers=foreign,
+            queues=queues,
+            events=str(events),
+        )
+
+    def parts(self, *, with_broker: bool) -> list[Part]:
+        """Return the services that are ours as parts whose life is watched.
+
+        Parameters
+        ----------
+        with_broker : whether the broker and the store for results count.
+        """
+        brokers_run = [self.broker_server, self.store_server] if with_broker else []
+        programs = [
+            self.postgres.program,
+            *(each.program for each in brokers_run if each is not None),
+        ]
+        return [each.part() for each in programs if each is not None]
 
     def _start_postgres(self) -> databases.Postgres:
         url = self.environment.get("DATABASE_URL", "")
@@ -74,19 +166,17 @@ class RunningServices:
         folder = databases.scratch_folder("postgres")
         return databases.start_embedded(folder, self.logs, self.prefix)
 
-    def _try_broker(self, stack: contextlib.ExitStack) -> None:
+    def _try_broker(self) -> None:
         """Start a broker; without one the run goes on without those who need it."""
         try:
             self.broker_server = self._start_broker()
         except ServiceError as error:
             self.broker_problem = str(error)
         else:
-            stack.callback(self.broker_server.stop)
             if self.with_store and self.store is None:
                 self.on_start("Valkey, for results")
                 folder = databases.scratch_folder("store")
-                self.store_server = brokers.start_valkey(folder, self.logs)
-                stack.callback(self.store_server.stop)
+                self.store_server = brokers.start_valkey(folder, self.logs, "results")
 
     def _start_broker(self) -> brokers.BrokerServer:
         url = self.environment.get("BROKER_URL", "")
@@ -181,3 +271,22 @@ class RunningServices:
         broker = (self.broker_server.info(),) if self.broker_server else ()
         store = (replace(self.store_server.info(), name="results"),) if self.store_server else ()
         return (self.postgres.info(), *broker, *store)
+
+
+def _wait_until_back(check: Callable[[], object]) -> None:
+    """Wait for a service of others to answer again.
+
+    Raises
+    ------
+    ServiceError : it does not within :data:`BACK_S`.
+    """
+    deadline = time.monotonic() + BACK_S
+    while True:
+        try:
+            check()
+        except ServiceError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(AGAIN_S)
+        else:
+            return

@@ -7,9 +7,11 @@
     │   ├── UnknownNameError     no strategy, scenario, profile or knob of that name
     │   ├── KnobError            a knob's value is out of bounds or of the wrong type
     │   ├── PluginError          a strategy or scenario file does not import or lacks a part
-    │   └── StoreError           results cannot be written or read
+    │   └── StoreError           results cannot be read, or not written where they should be
+    │       └── WriteError       3  results cannot be written any more: the disk is full or gone
     ├── ServiceError          3  PostgreSQL, the broker or the application could not start
-    │   └── UnsupportedError     a strategy refuses what it cannot do; the run goes on without it
+    │   ├── UnsupportedError     a strategy refuses what it cannot do; the run goes on without it
+    │   └── SaidFailedError      a process of ours says itself why it failed; it would again
     ├── MeasurementError      4  the load generator failed: what it measured is not trusted
     └── UnavailableError         inside the application: answered as 503 with the reason
         └── RequestTimeoutError  answered as 504
@@ -64,7 +66,13 @@ class PluginError(UsageError):
 
 
 class StoreError(UsageError):
-    """Results cannot be written or read."""
+    """Results cannot be read, or not written where they should be."""
+
+
+class WriteError(StoreError):
+    """Results cannot be written any more: the disk is full, read-only, or gone."""
+
+    exit_code = EXIT_SERVICE
 
 
 class ServiceError(BenchError):
@@ -75,6 +83,10 @@ class ServiceError(BenchError):
 
 class UnsupportedError(ServiceError):
     """A strategy refuses what it cannot do; recorded as *not run, because …*."""
+
+
+class SaidFailedError(ServiceError):
+    """A process of ours says itself why it failed; started again it would say the same."""
 
 
 class MeasurementError(BenchError):

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from asyncdb_bench import report
+from asyncdb_bench.analysis.standing import not_measured
 from asyncdb_bench.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
     EXIT_INVALID,
     EXIT_SERVICE,
+    BenchError,
     ServiceError,
+    StoreError,
+    WriteError,
 )
 from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
 from asyncdb_bench.plan.registry import CHECKOUT
@@ -49,13 +53,17 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Finished(Generic[S]):
-    """How a run ended: its folder, schedule, results and report, and the exit code."""
+    """How a run ended: its folder, schedule, results and report, and the exit code.
+
+    `failure` is what ended it early, and did not keep the report from being written.
+    """
 
     folder: RunFolder
     schedule: S
     results: Results
     report: report.Written
     exit_code: int
+    failure: str = ""
 
 
 def run_schedule(
@@ -78,15 +86,18 @@ def run_schedule(
     Raises
     ------
     StoreError : nothing can be written.
-    ServiceError : PostgreSQL did not start.
+    ServiceError : PostgreSQL did not start, or the services did not come back and nothing had been
+        measured.
     """
     folder = make_run_folder(places.results, new_run_id(plan))
     loop: ScheduleLoop[S] | None = None
-    interrupted = False
+    interrupted, failure = False, None
     try:
         with MachineLock(command) as lock, display as shown, Warden() as warden:
             warn_of(lock, shown)
             with prepared(plan, folder, shown, command, lock) as (possible, context, left_s):
+                if left := context.sweep():
+                    warden.sweep(left)
                 loop = ScheduleLoop(
                     make_schedule(possible),
                     TrialRunner(context),
@@ -102,13 +113,37 @@ def run_schedule(
                     measure_deployments(context, possible, shown)
     except KeyboardInterrupt:
         interrupted = True
+    except (ServiceError, WriteError) as error:
+        if loop is None or not loop.results.steps:
+            raise
+        failure = error
     if loop is None:
         folder.discard()
         raise KeyboardInterrupt
-    folder.merge_parts()
-    written = report.write(folder, places.reports)
+    written = concluded(folder, places, failure)
     code = exit_code(written, loop.results, interrupted=interrupted)
-    return Finished(folder, loop.schedule, loop.results, written, code)
+    if failure is not None:
+        code = failure.exit_code
+    return Finished(folder, loop.schedule, loop.results, written, code, str(failure or ""))
+
+
+def concluded(
+    folder: RunFolder, places: Places, failure: BenchError | None = None
+) -> report.Written:
+    """Close a run's files and write its report.
+
+    Parameters
+    ----------
+    folder, places : of the run.
+    failure : what ended it early; the same may keep its report from being written: then it is
+        raised again, and what was written stays.
+    """
+    try:
+        folder.note_event("report")
+        folder.merge_parts()
+        return report.write(folder, places.reports)
+    except StoreError as error:
+        raise failure or error from error
 
 
 def warn_of(lock: MachineLock, display: Display) -> None:
@@ -281,8 +316,8 @@ def exit_code(written: report.Written, results: Results, *, interrupted: bool) -
     """Return the run's exit code."""
     if interrupted:
         return EXIT_INTERRUPTED
-    if any(end.failure for end in results.ends) or not results.ends:
+    if any(end.failure and not end.lost for end in results.ends) or not results.ends:
         return EXIT_SERVICE
-    if not written.sound:
+    if not_measured(results.ends) or not written.sound:
         return EXIT_INVALID
     return EXIT_DONE

@@ -56,7 +56,8 @@ def measure(
     run = store.make_run_folder(folder / "results", run_id)
     bench = RunContext(run_id, 7, how, run, services, on_step, PINNING)
     trial = Trial(f"t{time.time_ns()}", 0, variant.label, asked.label, limit_s=120)
-    _, end = TrialRunner(bench)(trial, variant, asked, 0)
+    _, ends = TrialRunner(bench)(trial, variant, asked, 0)
+    end = ends[-1]
     return Measured(variant, [step for step in run.steps() if not step.repeated], end, run)
 
 

@@ -69,7 +69,7 @@ class Progress:
         """Count a trial that ended."""
         self.done += 1
         if end.failure:
-            self.say(f"    {end.variant} failed: {end.failure}")
+            self.say(f"    {end.variant} {ended_badly(end)}")
         elif end.why == "turns" and self.turns is not None:
             self.say(f"    {self.turns.line(end.variant)}")
 
@@ -188,11 +188,18 @@ class LiveProgress(Progress):
         if end.why == "turns" and not end.failure and self.turns is not None:
             self.say(f"{end.scenario:>8} · {self.turns.line(end.variant)}")
             return
-        found = f"failed: {end.failure}" if end.failure else "no offered load carried"
+        found = ended_badly(end) if end.failure else "no offered load carried"
         held = [each for each in self.view.steps.get(end.variant, ()) if each.holds and each.valid]
         if held:
             found = f"carried {figures(held[-1]).strip()}"
         self.say(f"{end.scenario:>8} · {end.variant:<24} {found}")
+
+
+def ended_badly(end: TrialEnd) -> str:
+    """Say how a trial failed."""
+    if end.lost:
+        return f"void, and not used: {end.failure}"
+    return f"failed: {end.failure}"
 
 
 def make_progress(plan: Plan, out: TextIO = sys.stdout) -> Progress:

@@ -23,6 +23,8 @@ def run_verb(request: RequestOptions, folders: FolderOptions) -> None:
     display = make_progress(plan)
     finished = run_schedule(plan, folders.places(), display, TurnSchedule, sys.argv[1:])
     terminal.print_result(finished.report)
+    if finished.failure:
+        print(f"error: {finished.failure}", file=sys.stderr)
     sys.stdout.flush()
     print(f"results: {terminal.relative(finished.folder.path)}")
     print(f"report: {terminal.relative(finished.report.path)}")

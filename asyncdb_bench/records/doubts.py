@@ -29,6 +29,11 @@ class DoubtKind(StrEnum):
     UNANSWERED = "unanswered"
     NO_SUCCESS = "no_success"
     BEHIND = "behind"
+    DIED = "died"
+    HALTED = "halted"
+    RESTARTED = "restarted"
+    SILENT = "silent"
+    REFUSED = "refused"
     NOT_STOPPED = "not_stopped"
     OTHERS_RAN = "others_ran"
     GROUPED = "grouped"
@@ -53,7 +58,24 @@ PASSING = frozenset(
 )
 """Kinds that may be gone when the step is offered again."""
 
+BREAKING = frozenset(
+    {
+        DoubtKind.DIED,
+        DoubtKind.HALTED,
+        DoubtKind.RESTARTED,
+        DoubtKind.SILENT,
+        DoubtKind.REFUSED,
+    }
+)
+"""Kinds after which nothing that the trial measured is used: it is run again from the start."""
+
 REMEDIES = {
+    DoubtKind.DIED: "look at its log, and at what ended it; `bench.py check` starts it alone",
+    DoubtKind.HALTED: "leave the processes of a run alone, and end debuggers",
+    DoubtKind.RESTARTED: "leave the services to this run alone while it measures",
+    DoubtKind.SILENT: "run `bench.py check` on the strategy, and look at its log",
+    DoubtKind.REFUSED: "give the service what it lacks: memory, disk, connections, or the right to"
+    " write",
     DoubtKind.LEDGER: "report it: the load generator lost or doubled an arrival",
     DoubtKind.COUNT: "report it: the load generator's two counts should agree",
     DoubtKind.SKIPPED: "raise `outstanding` in bench.toml, or end the ladder earlier",
@@ -102,6 +124,11 @@ class Doubt:
     def passing(self) -> bool:
         """Whether it may be gone when the step is offered again."""
         return self.kind in PASSING
+
+    @property
+    def breaking(self) -> bool:
+        """Whether the whole trial counts for nothing."""
+        return self.kind in BREAKING
 
     @property
     def remedy(self) -> str:

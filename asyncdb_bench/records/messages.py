@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from asyncdb_bench.errors import ServiceError, UsageError
+from asyncdb_bench.errors import SaidFailedError, ServiceError, UsageError
 from asyncdb_bench.records.plan import Broker, Fault, LoadOrder, Variant
 from asyncdb_bench.records.step import Ledger
 
@@ -285,7 +285,7 @@ def decoded_reply(line: bytes, kind: type[T], name: str) -> T | None:
     except msgspec.DecodeError:
         return None
     if failure.event == "failed":
-        raise ServiceError(f"{name}: {failure.message}")
+        raise SaidFailedError(f"{name}: {failure.message}")
     try:
         message = msgspec.json.decode(line, type=kind)
     except msgspec.DecodeError as error:

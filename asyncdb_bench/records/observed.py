@@ -24,7 +24,7 @@ class Observed:
 
     `stolen` is the share of the CPU time asked for that a hypervisor took; `work` is what the
     database counted meanwhile, None where it does not tell; `problem` says why it could not be
-    watched, or not to the end.
+    watched, or not to the end; `broken` that it was restarted or ended sessions meanwhile.
     """
 
     usage: dict[str, Usage] = field(default_factory=dict)
@@ -35,6 +35,7 @@ class Observed:
     rows: list[tuple[int, str, float]] = field(default_factory=list)
     work: Work | None = None
     problem: str = ""
+    broken: str = ""
 
     @property
     def connections_peak(self) -> int | None:

@@ -15,12 +15,13 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from asyncdb_bench.errors import StoreError
+from asyncdb_bench.errors import StoreError, WriteError
 from asyncdb_bench.records.run import Calibration, Deployment, Manifest
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.records.upgrade import (
@@ -62,6 +63,13 @@ class RunFolder:
     def logs(self) -> Path:
         """The folder of the services' and processes' logs."""
         return self.path / "logs"
+
+    def note_event(self, what: str, whose: str = "") -> None:
+        """Append a line to ``logs/events.log``: when what began, for whom."""
+        path = self.logs / "events.log"
+        when = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with _storing(path), path.open("a") as file:
+            file.write(f"{when} {what} {whose}".rstrip() + "\n")
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -261,10 +269,14 @@ def make_run_folder(root: Path, run_id: str) -> RunFolder:
     StoreError : not writable, or too little space.
     """
     path = root / run_id
-    with _storing(path):
-        path.mkdir(parents=True)
-        (path / "logs").mkdir()
-        free = shutil.disk_usage(path).free
+    try:
+        with _storing(path):
+            path.mkdir(parents=True)
+            (path / "logs").mkdir()
+            free = shutil.disk_usage(path).free
+    except WriteError as error:
+        # nothing has been measured yet: it is the request that is at fault
+        raise StoreError(str(error)) from error
     if free < LEAST_FREE_BYTES:
         shutil.rmtree(path, ignore_errors=True)
         raise StoreError(
@@ -335,7 +347,7 @@ def _storing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
+        raise WriteError(
             f"cannot write {path}: {error.strerror or error}; what was measured before is kept"
         ) from error
 

@@ -78,6 +78,11 @@ _WORDS: Mapping[DoubtKind, Callable[[Doubt], str]] = {
     DoubtKind.P99: _of("p99 {measured:.0f} ms, objective < {limit:g} ms"),
     DoubtKind.FAILED_SHARE: _of("{measured:.1%} failed, objective < {limit:.1%}"),
     DoubtKind.BEHIND: _of("{measured:,.0f}/s completed of {limit:,.0f}/s"),
+    DoubtKind.DIED: _of("{subject}"),
+    DoubtKind.HALTED: _of("{subject}"),
+    DoubtKind.RESTARTED: _of("{subject}"),
+    DoubtKind.SILENT: _of("{subject}"),
+    DoubtKind.REFUSED: _of("{subject}"),
     DoubtKind.NOT_STOPPED: _of("it took its turns beside running processes: {subject}"),
     DoubtKind.GROUPED: _of(
         "memory does not hold all variants at once ({measured:,.0f} MB free, {limit:,.0f} MB"

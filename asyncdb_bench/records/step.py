@@ -343,6 +343,11 @@ class TrialEnd:
     notes: tuple[Doubt, ...] = ()
     purpose: Purpose = "measure"
 
+    @property
+    def lost(self) -> bool:
+        """Whether a part of it was lost, so that nothing that it measured is used."""
+        return any(doubt.breaking for doubt in self.reasons)
+
 
 def end_of(
     trial: Trial,

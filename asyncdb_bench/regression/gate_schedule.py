@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from asyncdb_bench.analysis.standing import not_measured
 from asyncdb_bench.plan.schedule import START_S, STEP_OVERHEAD_S, block_s, takes_turns
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Block, Plan, Purpose, Settings, Trial, TurnKind
@@ -206,10 +207,13 @@ class GateSchedule:
     def _note_failures(self, pair: Pair) -> None:
         """Note why a side that has never been measured does not start."""
         own = [end for end in self.results.ends if end.scenario == pair.scenario.label]
+        lost = not_measured(own)
         for label in (pair.head, *pair.base):
             ended = [end for end in own if end.variant == label]
-            if ended and all(end.failure for end in ended):
-                pair.doubt = pair.doubt or ended[-1].failure
+            out = any((end.purpose, end.scenario, label) in lost for end in ended)
+            if ended and (out or all(end.failure for end in ended)):
+                last = [end.failure for end in ended if end.failure][-1]
+                pair.doubt = pair.doubt or last
                 if label != pair.head:
                     pair.base = ()
 

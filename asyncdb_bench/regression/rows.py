@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.analysis.turns.merging import merged_step
 from asyncdb_bench.analysis.turns.nested import block_values
@@ -22,7 +23,7 @@ def comparison_rows(records: Sequence[Step], ends: Sequence[TrialEnd]) -> pd.Dat
     Parameters
     ----------
     records : steps that count.
-    ends : of their trials.
+    ends : of their trials; what was measured in one that lost a part is left out.
 
     Returns
     -------
@@ -30,6 +31,7 @@ def comparison_rows(records: Sequence[Step], ends: Sequence[TrialEnd]) -> pd.Dat
     block at the common load together (percentiles of all their requests), ``pace`` for those at
     full speed, whose ``pace_rps`` and ``cpu_ms_net`` are geometric means over the rounds.
     """
+    records = standing(records, ends)
     rungs = [step for step in records if step.turn is None]
     tables = [steps_table(rungs, ends).assign(kind="", pace_rps=None, cpu_ms_net=None)]
     turns: dict[tuple[str, str, int], list[Step]] = {}

@@ -15,6 +15,7 @@ from asyncdb_bench.analysis import resources as accounts
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.crossover_map import CrossoverMap
 from asyncdb_bench.analysis.knob_curve import KnobCurve
+from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.verdict import overall_sentence, rate
 from asyncdb_bench.analysis.verdict_parts import Verdict
 from asyncdb_bench.plan.faults import fault_label
@@ -75,7 +76,7 @@ def render_report(
         "sentences": sentences,
         "unsteady": unsteady,
     }
-    records = [step for step in offered if not step.repeated]
+    records = standing((step for step in offered if not step.repeated), ends)
     asked = {each.label: each for each in manifest.plan.scenarios}
     shown = [
         (comparison, verdict)

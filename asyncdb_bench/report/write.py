@@ -13,6 +13,7 @@ from asyncdb_bench.analysis.crossover_map import CrossoverMap, make_map, map_mar
 from asyncdb_bench.analysis.curves import COLUMNS, SERIES, Wanted, courses, percentile_curves
 from asyncdb_bench.analysis.knob_curve import knob_curves
 from asyncdb_bench.analysis.resources import steps_compared
+from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.analysis.verdict_parts import Verdict
@@ -68,7 +69,7 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     manifest = folder.manifest()
     ends = [end for end in folder.trials() if end.purpose == "measure"]
     offered = [step for step in folder.steps() if step.purpose == "measure"]
-    records = [step for step in offered if not step.repeated]
+    records = standing((step for step in offered if not step.repeated), ends)
     steps = steps_table(records, ends)
     comparisons = tuple(compare_scenarios(manifest, steps, ends, records))
     verdicts = tuple(decide(each, manifest.plan.settings.blocks) for each in comparisons)

@@ -6,12 +6,16 @@ Programs that are not ours are run by :mod:`asyncdb_bench.services.guard`, which
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import TypeVar
@@ -22,8 +26,21 @@ from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.plan.other_checkout import environment
 from asyncdb_bench.records.messages import PROTOCOL, Config, Order, decoded_reply, encoded
 from asyncdb_bench.records.plan import Elsewhere
+from asyncdb_bench.services.part import Part
 
 STOP_S = 5.0
+
+
+@functools.cache
+def temporary_folder() -> Path:
+    """Return this process's folder for all temporary files of its children; gone when it ends.
+
+    A child that is killed, as Celery's workers are at their end, cannot remove its own.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="asyncdb-bench-children-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -59,7 +76,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 start_new_session=True,
-                env=environment(Path(elsewhere.code)) if elsewhere else environment(),
+                env=_environment(elsewhere),
             )
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, name=f"{name}-reader", daemon=True)
@@ -71,6 +88,10 @@ class Child:
     def pid(self) -> int:
         """The process id, also of its process group."""
         return self.popen.pid
+
+    def part(self, *, shared: bool = False) -> Part:
+        """Return it as a part whose life is watched."""
+        return Part(self.name, self.pid, self.popen.poll, self.log, shared=shared)
 
     def send(self, message: Config | Order) -> None:
         """Write a message to its standard input.
@@ -141,6 +162,11 @@ class Child:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         tail = f": {lines[-1][:300]}" if lines else ""
         return f" (exit code {code}; log: {self.log}){tail}"
+
+
+def _environment(elsewhere: Elsewhere | None) -> dict[str, str]:
+    found = environment(Path(elsewhere.code)) if elsewhere else environment()
+    return found | {"TMPDIR": str(temporary_folder())}
 
 
 def _command(module: str, elsewhere: Elsewhere | None) -> list[str]:

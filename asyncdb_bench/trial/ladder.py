@@ -123,7 +123,7 @@ class Climb:
             # the warm-up is even, whatever the steps are
             rate = max(self.scenario.ladder[0], 16 / settings.warmup_s)
             seed = (self.run_context.seed, 999)
-            self.recording.offer(LoadOrder(rate, settings.warmup_s, settings.drain_s, seed))
+            self.recording.warm_up(LoadOrder(rate, settings.warmup_s, settings.drain_s, seed))
 
     def _seed(self) -> tuple[int, ...]:
         """Return what the arrivals of a block are drawn by: all its variants are offered the same.

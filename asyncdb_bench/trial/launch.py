@@ -24,6 +24,7 @@ from asyncdb_bench.records.messages import (
     WorkerConfig,
 )
 from asyncdb_bench.records.plan import Broker, LoadOrder, Pinning, PlannedScenario, Variant
+from asyncdb_bench.services.part import Part
 from asyncdb_bench.trial.child import Child
 
 READY_S = 30.0
@@ -51,6 +52,15 @@ class Services(Protocol):
 
     def clean(self, queue: str) -> None:
         """Remove a trial's queues."""
+
+    def parts(self, *, with_broker: bool) -> list[Part]:
+        """Those that are ours, as parts whose life is watched."""
+
+    def sweep(self, queues: str, events: Path) -> Any:
+        """Return what must be removed from servers of others if this process is killed."""
+
+    def recover(self) -> None:
+        """Start those that are ours anew, and wait for others."""
 
     def can_restart(self, role: str) -> bool:
         """Return whether a service is ours to kill."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncdb_bench.errors import first_line
+from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.records.observed import Observed
 from asyncdb_bench.records.step import Threads, Usage
 from asyncdb_bench.services.database_statistics import Statistics
@@ -37,6 +37,8 @@ class Monitor:
         self._observed: Observed | None = None
         self._statistics: Statistics | None = None
         self._problem = ""
+        self._broken = ""
+        self._life: tuple[int, int] | None = None
         self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
 
     def __enter__(self) -> Monitor:
@@ -83,6 +85,8 @@ class Monitor:
         self._stolen_before = kernel.stolen()
         with self._lock:
             self._work_before = self._ask(lambda statistics: statistics.work())
+            if self._life is None:
+                self._life = self._ask(lambda statistics: statistics.life())
             self._observed = Observed()
 
     def end(self, *, memory: bool = True) -> Observed:
@@ -98,7 +102,9 @@ class Monitor:
             after = self._ask(lambda statistics: statistics.work())
             if after is not None and self._work_before is not None:
                 observed.work = after - self._work_before
+            life = self._ask(lambda statistics: statistics.life())
             observed.problem = self._problem
+            observed.broken = self._broken or life_words(self._life, life)
         for role, pids in self.roles.items():
             after, before = Spent.of(pids), self._before[role]
             rss_mb, pss_mb = kernel.memory_mb(pids) if memory else (0.0, None)
@@ -153,6 +159,8 @@ class Monitor:
             return what(self._statistics)
         except Exception as error:
             self._problem = first_line(error)
+            if isinstance(error, ServiceError):
+                self._broken = self._problem
             with contextlib.suppress(Exception):
                 self._statistics.close()
             self._statistics = None
@@ -173,6 +181,22 @@ class Monitor:
                         (now_us, "connections", float(total)),
                         (now_us, "connections_active", float(active)),
                     ]
+
+
+def life_words(before: tuple[int, int] | None, after: tuple[int, int] | None) -> str:
+    """Say what happened to a database server since a trial began; empty: nothing, or not known.
+
+    Parameters
+    ----------
+    before, after : see :meth:`asyncdb_bench.services.database_statistics.Statistics.life`.
+    """
+    if before is None or after is None:
+        return ""
+    if after[0] != before[0]:
+        return "the database server was restarted"
+    if after[1] > before[1]:
+        return f"the database server ended {after[1] - before[1]} sessions by itself or by command"
+    return ""
 
 
 TICK_S = 0.02

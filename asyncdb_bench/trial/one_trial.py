@@ -13,6 +13,8 @@ from asyncdb_bench.records.plan import PlannedScenario, Trial, Variant
 from asyncdb_bench.records.step import Step, TrialEnd, end_of
 from asyncdb_bench.trial.ladder import Climb
 from asyncdb_bench.trial.launch import Launch, launched
+from asyncdb_bench.trial.life import PartLostError
+from asyncdb_bench.trial.losses import Losses
 from asyncdb_bench.trial.recording import RunContext
 
 
@@ -26,11 +28,14 @@ class TrialRunner:
 
     def __init__(self, context: RunContext) -> None:
         self.context = context
+        self.losses = Losses()
 
     def __call__(
         self, trial: Trial, variant: Variant, scenario: PlannedScenario, place: int
-    ) -> tuple[Sequence[Step], TrialEnd]:
+    ) -> tuple[Sequence[Step], Sequence[TrialEnd]]:
         """Run one trial; what breaks in it is recorded in its end and does not end the run.
+
+        A trial that lost a part is run once more, with everything started afresh.
 
         Parameters
         ----------
@@ -42,8 +47,33 @@ class TrialRunner:
         ------
         StoreError : the results cannot be written: nothing more can be kept.
         """
+        if self.losses.out(scenario.label, variant.label):
+            return (), ()
+        steps, end, lost = self._attempt(trial, variant, scenario, place)
+        if lost is None:
+            return steps, [end]
+        ends = [end]
+        once_more = self.losses.note(scenario.label, variant.label)
+        if lost.shared:
+            self.context.recover()
+        if not once_more:
+            return (), ends
+        again = replace(trial, id=f"{trial.id}-again")
+        steps, end, lost = self._attempt(again, variant, scenario, place)
+        ends.append(end)
+        if lost is None:
+            return steps, ends
+        self.losses.note(scenario.label, variant.label)
+        if lost.shared:
+            self.context.recover()
+        return (), ends
+
+    def _attempt(
+        self, trial: Trial, variant: Variant, scenario: PlannedScenario, place: int
+    ) -> tuple[Sequence[Step], TrialEnd, PartLostError | None]:
         context, began = self.context, time.monotonic()
         why, failure, climb = "", "", None
+        lost: PartLostError | None = None
         launch = Launch(
             variant=variant,
             scenario=scenario,
@@ -55,12 +85,16 @@ class TrialRunner:
         )
         if trial.ladder:
             scenario = replace(scenario, ladder=trial.ladder)
+        context.event("launch", trial.id)
         try:
             with launched(launch, context.services, context.folder.logs) as processes:
                 climb = Climb(context, trial, variant, scenario, place, processes)
                 why = climb.run(began + (trial.limit_s or math.inf))
+        except PartLostError as error:
+            why, failure, lost = "lost", str(error), error
         except ServiceError as error:
             why, failure = "failed", str(error)
+            lost = context.lost_in_start(error, with_broker=bool(variant.brokers))
         audit = climb.recording.audit if climb else None
         end = end_of(
             trial,
@@ -68,8 +102,10 @@ class TrialRunner:
             time.monotonic() - began,
             failure=failure,
             audit=audit,
-            reasons=tuple(audit_doubts(audit, context.settings.tolerance.audit)),
+            reasons=lost.doubts
+            if lost
+            else tuple(audit_doubts(audit, context.settings.tolerance.audit)),
             notes=climb.recording.notes if climb else (),
         )
         context.folder.append_trial(end)
-        return climb.steps if climb else (), end
+        return climb.steps if climb else (), end, lost

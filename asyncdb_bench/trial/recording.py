@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from asyncdb_bench.analysis.step.backlog import curve, moments
 from asyncdb_bench.analysis.step.durations import Times
@@ -19,10 +22,11 @@ from asyncdb_bench.analysis.step.series import (
     window_lag,
 )
 from asyncdb_bench.analysis.step.tasks import task_queue
-from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.errors import SaidFailedError, ServiceError, UnsupportedError
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.messages import Heartbeats, Mark, StepReply
+from asyncdb_bench.records.observed import Observed
 from asyncdb_bench.records.plan import (
     LoadOrder,
     Pinning,
@@ -38,9 +42,13 @@ from asyncdb_bench.records.step import Audit, Ledger, Step, Turn
 from asyncdb_bench.services.queue_depth import DepthWatch
 from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.clocks import Clocks
-from asyncdb_bench.trial.launch import READY_S, Processes, Services, offer
+from asyncdb_bench.trial.launch import Processes, Services, offer
+from asyncdb_bench.trial.life import LifeWatch, PartLostError, ending
 from asyncdb_bench.trial.monitor import Monitor
 
+HANGS_S = 5.0
+"""How long an application may take to say what it noted before it counts as hanging; it does so in
+a thread of its own, so that a loop that is blocked answers, too."""
 AUTOVACUUM = 60
 """Transactions of autovacuum's visits to a database within a trial of a minute or two (measured: 20
 to 30 each); of a server that is not ours it cannot be switched off."""
@@ -68,6 +76,49 @@ class RunContext:
     pinning: Pinning = field(default_factory=Pinning)
     calibration: Calibration | None = None
     other_run: Callable[[], str] = str
+
+    def sweep(self) -> bytes:
+        """Return in JSON what is to be removed elsewhere if this process is killed; or nothing."""
+        queues, events = f"asyncdb-bench-{self.run_id}-", self.folder.logs / "events.log"
+        order = self.services.sweep(queues, events)
+        return msgspec.json.encode(order) if order is not None else b""
+
+    def event(self, what: str, whose: str = "") -> None:
+        """Note in the run's log what begins now."""
+        self.folder.note_event(what, whose)
+
+    def lost_service(self, *, with_broker: bool) -> PartLostError | None:
+        """Return which service of ours has ended; None: all live."""
+        found = [
+            Doubt(DoubtKind.DIED, subject=f"{part.who} {ending(code)}")
+            for part in self.services.parts(with_broker=with_broker)
+            if (code := part.exit_code()) is not None
+        ]
+        return PartLostError(found, shared=True) if found else None
+
+    def lost_in_start(self, error: ServiceError, *, with_broker: bool) -> PartLostError | None:
+        """Return what was lost while a variant started; None: it would not start again either.
+
+        Parameters
+        ----------
+        error : that ended the start.
+        with_broker : whether the variant needs a broker.
+        """
+        if lost := self.lost_service(with_broker=with_broker):
+            return lost
+        if isinstance(error, SaidFailedError | UnsupportedError):
+            return None
+        return PartLostError([Doubt(DoubtKind.DIED, subject=str(error))], shared=False)
+
+    def recover(self) -> None:
+        """Start services of ours anew, and wait for those of others.
+
+        Raises
+        ------
+        ServiceError : one does not come back.
+        """
+        self.event("recover")
+        self.services.recover()
 
 
 class Recording:
@@ -124,6 +175,13 @@ class Recording:
         if not variant.brokers:
             roles.pop("broker", None)
         self.monitor = Monitor(roles, lambda: services.statistics(processes.database))
+        self.life = LifeWatch(
+            [
+                *(each.part() for each in (*processes.apps, *processes.workers)),
+                load.part(shared=True),
+                *services.parts(with_broker=bool(variant.brokers)),
+            ]
+        )
         self.depth: DepthWatch | None = None
         if services.broker is not None and variant.brokers:
             self.depth = DepthWatch(services.broker, processes.queue)
@@ -134,6 +192,7 @@ class Recording:
     def __enter__(self) -> Recording:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.monitor)
+            stack.enter_context(self.life)
             if self.depth is not None:
                 stack.enter_context(self.depth)
             self._before = self.monitor.transactions()
@@ -164,7 +223,7 @@ class Recording:
         self.ledgers.append(Ledger(reply.joined, reply.joined, 0, 0, 0, 0))
         return reply
 
-    def beats(self, timeout_s: float = READY_S) -> Beats:
+    def beats(self, timeout_s: float = HANGS_S) -> Beats:
         """Return what the applications noted since the last call."""
         return merged([app.ask(Mark(), Heartbeats, timeout_s) for app in self.processes.apps])
 
@@ -190,29 +249,24 @@ class Recording:
 
         Raises
         ------
-        ServiceError : the application ended; what it did until then is written down.
+        PartLostError : a part was lost; what was counted until then is written down as void.
         """
         folder = self.run_context.folder
         number = self.offered
         self.offered += 1
         file = scratch / f"{number}.npz"
         clocks = Clocks()
-        self.beats()
-        if self.depth is not None:
-            self.depth.take()
+        self.run_context.event("window", f"{self.trial.id} {order.lead_s + order.window_s:.3f}")
+        self._begin()
         after = around() if around is not None else None
         self.monitor.begin()
-        reply = self.offer(order, str(file))
+        reply = self._offered(order, str(file))
         # a turn is short, and memory does not change from one to the next
         observed = self.monitor.end(memory=turn is None or turn.kind == "limit")
-        died: ServiceError | None = None
-        try:
-            beats = self.beats()
-        except ServiceError as error:
-            # what was asked of it until then is a measurement, and what it failed is part of it
-            beats, died = NO_BEATS, error
+        beats, silent = self._beats_or_why()
         if turn is not None and after is not None:
             turn = after(turn, beats)
+        broken = self._broken(observed, silent)
         operations = list(self.scenario.mix)
         times = Times(
             file,
@@ -227,7 +281,7 @@ class Recording:
         end_us = times.start_us + int(times.lasted_s * 1e6)
         waiting = curve(times.began_us, times.ended_us, moments(times.start_us, end_us))
         tasks = None
-        if self.depth is not None and died is None:
+        if self.depth is not None and not broken:
             readings = self.depth.take()
             tasks = task_queue(times.tasks_us, readings, times.start_us, end_us)
             observed.rows += [(at, "broker_depth", float(count)) for at, count in readings]
@@ -247,9 +301,11 @@ class Recording:
             attempt=attempt,
             lead_s=order.lead_s,
             turn=turn,
+            broken=broken,
+            lowest=order.rate_rps <= self.scenario.ladder[0],
         )
         other_run = self.run_context.other_run()
-        step = judged_step(self.context, measured, other_run, may_repeat=may_repeat and not died)
+        step = judged_step(self.context, measured, other_run, may_repeat=may_repeat)
         name = f"{self.trial.id}-{number:03d}"
         columns = request_columns(self.trial.id, number, operations, file, times.each_latency_us)
         folder.write_part("requests", name, columns)
@@ -259,18 +315,75 @@ class Recording:
         folder.write_part("series", name, series)
         self.keep(step)
         file.unlink(missing_ok=True)
-        if died is not None:
-            raise ServiceError(f"it ended during {_what(order)}: {died}") from died
+        if lost := [doubt for doubt in step.reasons if doubt.breaking]:
+            raise PartLostError(lost, shared=self.life.shared)
         return step
+
+    def warm_up(self, order: LoadOrder) -> None:
+        """Have a load offered whose answers are counted and not recorded.
+
+        Raises
+        ------
+        PartLostError : a part of it was lost.
+        """
+        self.run_context.event("warm-up", self.trial.id)
+        self.life.begin()
+        self._offered(order)
+        if lost := self.life.end():
+            raise PartLostError(lost, shared=self.life.shared)
+
+    def rest(self, seconds: float) -> tuple[Observed, Beats]:
+        """Watch it with nothing to do for some seconds.
+
+        Raises
+        ------
+        PartLostError : a part of it was lost.
+        """
+        self.run_context.event("rest", self.trial.id)
+        self._begin()
+        self.monitor.begin()
+        time.sleep(seconds)
+        observed = self.monitor.end(memory=False)
+        beats, silent = self._beats_or_why()
+        if lost := self._broken(observed, silent):
+            raise PartLostError(lost, shared=self.life.shared)
+        return observed, beats
+
+    def _begin(self) -> None:
+        """Forget what was noted before the window, and see that all are alive."""
+        self.life.begin()
+        _, silent = self._beats_or_why()
+        if self.depth is not None:
+            self.depth.take()
+        if silent is not None:
+            lost = self.life.end() or (silent,)
+            raise PartLostError(lost, shared=self.life.shared)
+
+    def _offered(self, order: LoadOrder, file: str = "") -> StepReply:
+        try:
+            return self.offer(order, file)
+        except ServiceError as error:
+            # no one knows what was asked: there is no ledger, and so no step
+            lost = self.life.end() or (Doubt(DoubtKind.SILENT, subject=str(error)),)
+            raise PartLostError(lost, shared=True) from error
+
+    def _beats_or_why(self) -> tuple[Beats, Doubt | None]:
+        try:
+            return self.beats(), None
+        except ServiceError as error:
+            return NO_BEATS, Doubt(DoubtKind.SILENT, subject=str(error))
+
+    def _broken(self, observed: Observed, silent: Doubt | None) -> tuple[Doubt, ...]:
+        """Return what broke since the window was begun: a death before what follows from it."""
+        found = list(self.life.end())
+        words = [observed.broken] + ([self.depth.lost()] if self.depth is not None else [])
+        found += [Doubt(DoubtKind.RESTARTED, subject=each) for each in words if each]
+        if any(words):
+            self.life.shared = True
+        return tuple(found) if found else (silent,) if silent else ()
 
     def keep(self, step: Step) -> None:
         """Write a step down and show it."""
         self.run_context.folder.append_step(step)
         self.run_context.on_step(step)
         self.steps.append(step)
-
-
-def _what(order: LoadOrder) -> str:
-    if order.connections:
-        return "the turn that measures its pace"
-    return f"the step at {order.rate_rps:g}/s"

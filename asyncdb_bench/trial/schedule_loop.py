@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.records.plan import Block, Plan, PlannedScenario, Trial, Variant
 from asyncdb_bench.records.step import Step, TrialEnd
 
@@ -18,7 +19,7 @@ class Results:
 
     Parameters
     ----------
-    steps : of all trials, without those that were offered again.
+    steps : those that stand, without those that were offered again.
     ends : how the trials ended.
     spent_s : seconds since the first trial began.
     budget_s : seconds that all trials may take; infinity: no limit.
@@ -72,8 +73,9 @@ class Display(Protocol):
 
 
 S = TypeVar("S", bound=Schedule)
-Runner = Callable[[Trial, Variant, PlannedScenario, int], tuple[Sequence[Step], TrialEnd]]
-"""Runs one trial of a variant in a scenario, whose place in the plan seeds the arrivals."""
+Runner = Callable[[Trial, Variant, PlannedScenario, int], tuple[Sequence[Step], Sequence[TrialEnd]]]
+"""Runs one trial of a variant in a scenario, whose place in the plan seeds the arrivals; it has
+more than one end where it was lost and run again."""
 BlockRunner = Callable[[Block, Plan, Sequence[Step]], tuple[Sequence[Step], Sequence[TrialEnd]]]
 """Runs one block of turns of a plan, given the steps of its scenario in blocks before."""
 
@@ -114,7 +116,8 @@ class ScheduleLoop(Generic[S]):
     def results(self) -> Results:
         """What has been measured so far."""
         spent_s = 0.0 if self._began is None else self.clock() - self._began
-        return Results(tuple(self.steps), tuple(self.ends), spent_s, self.budget_s)
+        steps = tuple(standing(self.steps, self.ends))
+        return Results(steps, tuple(self.ends), spent_s, self.budget_s)
 
     def run(self) -> Results:
         """Run trial after trial; what was measured before an interruption is in :attr:`results`."""
@@ -146,8 +149,7 @@ class ScheduleLoop(Generic[S]):
             if each.label == trial.scenario
         )
         self.display.trial(trial)
-        steps, end = self.runner(trial, variant, scenario, place)
-        return steps, [end]
+        return self.runner(trial, variant, scenario, place)
 
     def _next(self) -> Trial | Block | None:
         trial = self.schedule.next(self.results)

@@ -75,7 +75,7 @@ class SimulatedRunner:
 
     def __call__(
         self, trial: Trial, variant: Variant, scenario: PlannedScenario, place: int
-    ) -> tuple[Sequence[Step], TrialEnd]:
+    ) -> tuple[Sequence[Step], Sequence[TrialEnd]]:
         """Run one trial; see :data:`asyncdb_bench.trial.schedule_loop.Runner`."""
         before = sum(each.variant == trial.variant for each in self.seen)
         truth = self.truth(trial, before)
@@ -91,7 +91,7 @@ class SimulatedRunner:
             self.now_s - began_s,
             failure=truth.failure,
         )
-        return steps, end
+        return steps, [end]
 
     def _climb(
         self,

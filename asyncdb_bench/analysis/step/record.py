@@ -19,10 +19,12 @@ from asyncdb_bench.analysis.step.validity import (
     behind,
     circumstances,
     company,
+    dead,
     doubts,
     misses,
     steal_doubts,
 )
+from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.observed import Observed
 from asyncdb_bench.records.plan import Objective, Segment, Tolerance, Trial, Variant
@@ -42,6 +44,8 @@ class Measured:
     attempt : how often the step was offered.
     lead_s : load before the window.
     turn : what makes it a turn; None: it is a rung.
+    broken : what was lost meanwhile: the step is void.
+    lowest : whether no lower load is offered.
     """
 
     number: int
@@ -59,6 +63,8 @@ class Measured:
     attempt: int = 1
     lead_s: float = 0.0
     turn: Turn | None = None
+    broken: tuple[Doubt, ...] = ()
+    lowest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,8 @@ def judged_step(
     missed = misses(context.objective, reply.ledger, latency)
     if measured.turn is not None and not measured.turn.connections:
         missed += behind(measured.rate, times.achieved_rps)
-    found = doubts(evidence_of(context, measured, other_run), context.tolerance)
+    broken = measured.broken or dead(reply, measured.turn, lowest=measured.lowest)
+    found = (*broken, *doubts(evidence_of(context, measured, other_run), context.tolerance))
     # a hypervisor's share is no reason to doubt a step, only to prefer another attempt; where it is
     # taken all the time there is nothing to prefer
     if may_repeat and measured.attempt == 1:

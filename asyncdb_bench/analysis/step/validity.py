@@ -6,9 +6,11 @@ client is none.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.plan import Objective, Tolerance
 from asyncdb_bench.records.step import Audit, Ledger, Percentiles, Turn
 
@@ -21,6 +23,19 @@ OTHERS_BUSY = 0.005
 """Share of a core that those who are not on turn may use; stopped processes use none."""
 BEHIND = 0.03
 """Share of the offered load that may be missing from what was completed in a turn's window."""
+
+
+FAILING = 0.01
+"""Share of failures from which on a closed loop of few connections, or half of a pace, is not a
+load that was too much, but a variant or a service that is broken."""
+FEW_FAILED = 3
+REFUSALS = re.compile(
+    r"read-only transaction|no space left|disk full|could not (extend|write)|too many clients"
+    r"|too many connections|remaining connection slots|OOM command not allowed|maxmemory"
+    r"|connection\.blocked|resource alarm|READONLY You can't write",
+    re.IGNORECASE,
+)
+"""Words of PostgreSQL, RabbitMQ and Redis that say that they will not, whatever the load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,38 @@ def misses(objective: Objective, ledger: Ledger, latency: Percentiles) -> tuple[
     if ledger.failed_share > objective.error_rate:
         missed.append(Doubt(DoubtKind.FAILED_SHARE, ledger.failed_share, objective.error_rate))
     return tuple(missed)
+
+
+def dead(reply: StepReply, turn: Turn | None, *, lowest: bool) -> tuple[Doubt, ...]:
+    """Return that a variant or a service is broken, by what was answered.
+
+    Parameters
+    ----------
+    reply : of the load.
+    turn : what makes it a turn; None: it is a rung.
+    lowest : whether no lower load is offered.
+    """
+    ledger = reply.ledger
+    most = max(reply.errors, key=lambda each: reply.errors[each], default="no answer")
+    refused = {text: count for text, count in reply.errors.items() if REFUSALS.search(text)}
+    if (times := sum(refused.values())) >= FEW_FAILED:
+        text = max(refused, key=lambda each: refused[each])
+        subject = f"a service refused {times} of {ledger.scheduled} requests: {text}"
+        return (Doubt(DoubtKind.REFUSED, times / ledger.scheduled, subject=subject),)
+    # a wrong answer is an answer, and what was not answered yet may have to wait its turn
+    failed = ledger.error + ledger.timeout - reply.wrong_answers
+    unanswered = failed + ledger.undrained
+    if not ledger.ok and unanswered >= FEW_FAILED and (lowest or turn is not None):
+        subject = f"it answered none of {ledger.scheduled} requests: {most}"
+        return (Doubt(DoubtKind.SILENT, 1.0, subject=subject),)
+    within = turn is not None and turn.kind in ("pace", "common")
+    if within and failed >= FEW_FAILED and failed > FAILING * ledger.scheduled:
+        share = failed / ledger.scheduled
+        subject = (
+            f"{failed} of {ledger.scheduled} requests failed at a load that it carries: {most}"
+        )
+        return (Doubt(DoubtKind.SILENT, share, FAILING, subject=subject),)
+    return ()
 
 
 def behind(offered_rps: float, achieved_rps: float) -> tuple[Doubt, ...]:

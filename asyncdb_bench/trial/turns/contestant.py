@@ -9,11 +9,11 @@ from pathlib import Path
 
 from asyncdb_bench.analysis.step.rest import resting_step
 from asyncdb_bench.analysis.step.series import Beats
-from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import LoadOrder, Trial
 from asyncdb_bench.records.step import Step, Turn
 from asyncdb_bench.trial.clocks import Clocks
+from asyncdb_bench.trial.life import PartLostError
 from asyncdb_bench.trial.recording import Recording
 from asyncdb_bench.trial.turns.stopping import Stoppable
 from asyncdb_bench.trial.turns.turn_order import TurnOrder
@@ -21,8 +21,6 @@ from asyncdb_bench.trial.turns.turn_order import TurnOrder
 RESUMED_S = 0.03
 """From a resume until a turn begins: late timers run, connections see that all is well."""
 DRAIN_S = 3.0
-STUCK_S = 5.0
-"""How long an application may take to say what it noted before it counts as hanging."""
 
 
 class Contestant:
@@ -39,7 +37,7 @@ class Contestant:
         self.trial = trial
         self.recording = recording
         self.began = began
-        self.failure = ""
+        self.lost: PartLostError | None = None
         self.stopped_at = 0.0
         processes = recording.processes
         self.stoppable = Stoppable([child.pid for child in (*processes.apps, *processes.workers)])
@@ -64,11 +62,16 @@ class Contestant:
         time.sleep(RESUMED_S)
 
     def warm_up(self, seconds: float, connections: int, seed: tuple[int, ...]) -> None:
-        """Load it for a while; what that shows is counted and not recorded."""
+        """Load it for a while; what that shows is counted and not recorded.
+
+        Raises
+        ------
+        PartLostError : a part of it was lost.
+        """
         order = LoadOrder(
             0, seconds, DRAIN_S, seed, False, connections=connections, port=self._port()
         )
-        self.recording.offer(order)
+        self.recording.warm_up(order)
 
     def take(
         self,
@@ -82,7 +85,7 @@ class Contestant:
 
         Raises
         ------
-        ServiceError : it ended, or answered nothing.
+        PartLostError : a part of it was lost, or it answered nothing.
         """
         connections = connections if order.kind == "pace" else 0
         turn = Turn(
@@ -103,23 +106,14 @@ class Contestant:
             connections=connections,
             port=self._port(),
         )
-        step = self.recording.step(load, scratch, turn=turn, around=lambda: Watch(others).complete)
-        if step.ledger.scheduled and not step.ledger.ok:
-            first = next(iter(step.errors), "no answer")
-            raise ServiceError(
-                f"it answered none of {step.ledger.scheduled} requests in its turn: {first}"
-            )
-        return step
+        return self.recording.step(load, scratch, turn=turn, around=lambda: Watch(others).complete)
 
     def _rest(self, order: TurnOrder, turn: Turn, others: Sequence[Contestant]) -> Step:
         """Record what it uses with nothing to do."""
         recording, clocks = self.recording, Clocks()
-        recording.beats(STUCK_S)
         watch = Watch(others)
-        recording.monitor.begin()
-        time.sleep(order.window_s)
-        observed = recording.monitor.end(memory=False)
-        turn = watch.complete(turn, recording.beats(STUCK_S))
+        observed, beats = recording.rest(order.window_s)
+        turn = watch.complete(turn, beats)
         step = resting_step(
             recording.context,
             recording.offered,

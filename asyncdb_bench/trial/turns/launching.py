@@ -90,6 +90,11 @@ class Launching:
             pin(load.pid, self.context.pinning, "load")
         return load, [(trial, processes) for trial, _, processes in ready]
 
+    def one(self, stack: contextlib.ExitStack, trial: Trial) -> Processes | None:
+        """Start one variant afresh; None: it did not get ready, and stands in :attr:`failed`."""
+        begun = self._begun(trial, stack)
+        return None if begun is None else self._ready(trial, *begun)
+
     def _begun(self, trial: Trial, stack: contextlib.ExitStack) -> tuple[Family, str] | None:
         services = self.context.services
         launch = Launch(

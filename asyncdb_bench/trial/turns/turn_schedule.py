@@ -127,10 +127,12 @@ class TurnSchedule:
         return loads[0] if loads else 0.0
 
     def _look(self, scenario: str) -> None:
-        settings = self._given.settings
+        settings, steps = self._given.settings, self._turns(scenario)
+        if not steps:
+            # whatever there was to measure broke, again and again
+            self._settled.add(scenario)
         if self._blocks[scenario] < settings.least_blocks:
             return
-        steps = self._turns(scenario)
         variants = list(dict.fromkeys(step.variant for step in steps))
         kinds = kinds_of(self._given.variants)
         if settled(steps, variants, settings.equal, settings.half_width, kinds):

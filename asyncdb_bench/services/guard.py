@@ -37,7 +37,7 @@ def main() -> int:
     options: dict[str, Any] = json.loads(_line())
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    second = _fork_second(options)
+    second, told = _fork_second(options)
     identity: dict[str, Any] = {}
     if "user" in options:
         identity = {"user": options["user"], "group": options["group"], "extra_groups": []}
@@ -55,7 +55,7 @@ def main() -> int:
                 **identity,
             )
         guarded.program = program
-        os.write(second, b"%d\n" % program.pid)
+        os.write(told, b"%d\n" % program.pid)
         guarded.started.set()
         code = program.wait()
         segment = _segment(options)
@@ -65,7 +65,8 @@ def main() -> int:
         guarded.restart = False
     _remove(options, segment)
     with contextlib.suppress(OSError):
-        os.write(second, b"done\n")
+        os.write(told, b"done\n")
+        os.waitpid(second, 0)
     return code if code >= 0 else 128 - code
 
 
@@ -89,12 +90,12 @@ def _line() -> bytes:
     return found
 
 
-def _fork_second(options: dict[str, Any]) -> int:
-    """Fork the process that cleans up if this one is killed; return the pipe that it reads."""
+def _fork_second(options: dict[str, Any]) -> tuple[int, int]:
+    """Fork the process that cleans up if this one is killed; return its id, and where it reads."""
     read, write = os.pipe()
-    if os.fork():
+    if pid := os.fork():
         os.close(read)
-        return write
+        return pid, write
     os.setsid()
     os.close(write)
     os.close(0)

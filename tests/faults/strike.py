@@ -33,6 +33,9 @@ LONGEST_S = 180.0
 CALM_S = 8.0
 """How long processes may take to end by themselves after the harness was killed."""
 ROUNDS = 2
+LEAST, MOST = 0.6, 1.6
+"""Of the pace of an unharmed run: what is ranked outside was damaged. Paces are bounded by pools
+and sleeping queries here, and hardly move with the machine."""
 
 
 @dataclass
@@ -116,7 +119,7 @@ class Struck:
             watching = threading.Thread(target=self._watch, daemon=True)
             watching.start()
             try:
-                if self._wait_for_moment():
+                if self.case.part != "none" and self._wait_for_moment():
                     self._strike()
                 self.harness.wait(timeout=LONGEST_S)
             except subprocess.TimeoutExpired:
@@ -306,6 +309,28 @@ class Struck:
             row["variant"]: row["pace_rps"] for row in rows if row.get("pace_rps") is not None
         }
         self.outcome.out = [v for v in (self.case.strategy, PARTNER) if v not in self.outcome.paces]
+
+
+def judged(outcome: Outcome, healthy: dict[str, float]) -> None:
+    """Add what is wrong beside a run that nothing was done to.
+
+    Parameters
+    ----------
+    outcome : to be judged.
+    healthy : paces of the same variants without a fault, 1/s.
+    """
+    case = outcome.case
+    for variant, pace in outcome.paces.items():
+        if not LEAST <= pace / healthy[variant] <= MOST:
+            outcome.wrong.append(
+                f"{variant} is ranked with {pace:.0f}/s, unharmed it is {healthy[variant]:.0f}/s"
+            )
+    noticed = case.moment in ("window", "drain") and (case.part, case.fault) != (
+        "harness",
+        "SIGKILL",
+    )
+    if noticed and outcome.struck and not outcome.lost:
+        outcome.wrong.append("no trial says that anything was lost")
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -148,9 +148,10 @@ def _with_environment(mark: bytes) -> list[int]:
 
 PARENT = """
 import json, subprocess, sys
-options = json.loads(sys.argv[2])
-child = subprocess.Popen([sys.executable, sys.argv[1], sys.argv[2], "--", *sys.argv[3:]],
+child = subprocess.Popen([sys.executable, sys.argv[1], "--", *sys.argv[3:]],
                          stdin=subprocess.PIPE, start_new_session=True)
+child.stdin.write(sys.argv[2].encode() + b"\\n")
+child.stdin.flush()
 print(child.pid, flush=True)
 child.wait()
 """
@@ -184,7 +185,7 @@ def test_a_guard_ends_its_program_when_the_parent_is_killed(
     )
     assert parent.stdout is not None
     guard = psutil.Process(int(parent.stdout.readline()))
-    assert eventually(lambda: len(guard.children(recursive=True)) == 2, 5)
+    assert eventually(lambda: len(guard.children(recursive=True)) == 3, 5)
     family = [guard, *guard.children(recursive=True)]
     parent.kill()
     parent.wait()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.step import PHASES
 from asyncdb_bench.services.running import RunningServices
@@ -124,30 +125,38 @@ def test_a_variant_that_dies_half_way_leaves_what_it_did(
     postgres: RunningServices, tmp_path: Path
 ) -> None:
     found = measure(f"{ODD}:Dying", postgres, tmp_path, ladder=(20, 500), warmup_s=0.5)
-    assert [step.offered_rps for step in found.steps] == [20, 500]
+    # once, and once more with fresh processes
+    assert [step.offered_rps for step in found.steps] == [20, 500, 20, 500]
     last = found.steps[-1]
     assert last.ledger.adds_up
     assert 0 < last.ledger.ok < 300
     assert not last.holds
     assert last.loop_lag.n == 0
-    assert found.end.why == "failed"
-    assert "it ended during the step at 500/s" in found.end.failure
+    assert DoubtKind.DIED in {each.kind for each in last.reasons}
+    assert (found.end.why, found.end.lost) == ("lost", True)
+    assert "ended with exit code 3" in found.end.failure
+    ends = found.folder.trials()
+    assert len(ends) == 2
+    assert standing(found.steps, ends) == []
 
 
 def test_a_step_without_one_success_is_recorded(postgres: RunningServices, tmp_path: Path) -> None:
     found = measure(f"{ODD}:Unavailable", postgres, tmp_path)
-    (step,) = found.steps
-    assert (step.ledger.ok, step.ledger.error) == (0, 30)
+    step, again = found.steps
+    assert (step.ledger.ok, step.ledger.error) == (again.ledger.ok, again.ledger.error) == (0, 30)
     assert step.errors == {"503: told to": 30}
     assert step.misses[0].kind == DoubtKind.NO_SUCCESS
     assert step.latency.n == 0
-    assert step.valid, "a server that refuses is a finding"
+    assert {each.kind for each in step.reasons} == {DoubtKind.SILENT}
+    assert found.end.lost
+    assert "answered none of 30 requests: 503: told to" in found.end.failure
 
 
 def test_a_database_that_may_not_be_watched_makes_the_result_smaller(
     postgres: RunningServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import psycopg
+    from sqlalchemy import make_url
 
     made = postgres.postgres.clone
 
@@ -155,11 +164,12 @@ def test_a_database_that_may_not_be_watched_makes_the_result_smaller(
         url = made(data, name)  # type: ignore[arg-type]
         role = f"bench_plain_{name}"
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"CREATE ROLE {role} LOGIN")
+            connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'plain'")
             connection.execute("REVOKE SELECT ON pg_stat_activity FROM PUBLIC")
             connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
             connection.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
-        return url.replace("//bench@", f"//{role}@")
+        given = make_url(url).set(username=role, password="plain")
+        return given.render_as_string(hide_password=False)
 
     monkeypatch.setattr(postgres.postgres, "clone", clone)
     found = measure("native", postgres, tmp_path)

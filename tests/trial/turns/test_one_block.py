@@ -128,10 +128,36 @@ def test_one_that_dies_in_its_turn_loses_its_place_and_the_others_go_on(
                 each.kill()
 
     ran = run("native,native", postgres, tmp_path, rounds=3, on_step=kill)
-    assert "has ended" in ran.ends["native#2"].failure
+    assert "was killed by SIGKILL" in ran.ends["native#2"].failure
+    assert ran.ends["native#2"].lost
     assert ran.ends["native"].failure == ""
     assert len(ran.of("native", "pace")) == 3
-    assert len(ran.of("native#2", "pace")) < 3
+    assert ran.of("native#2", "pace") == [], "it was lost twice: none of its turns is used"
+
+
+def test_one_that_dies_once_is_launched_afresh_and_takes_all_turns(
+    postgres: RunningServices, tmp_path: Path
+) -> None:
+    killed: list[int] = []
+
+    def kill(step: Step) -> None:
+        if step.variant == "native#2" and step.turn and step.turn.kind == "pace" and not killed:
+            (app,) = (
+                p
+                for p in family()
+                if "asyncdb_bench.app" in " ".join(p.cmdline())
+                and p.status() != psutil.STATUS_STOPPED
+            )
+            app.kill()
+            killed.append(app.pid)
+
+    ran = run("native,native", postgres, tmp_path, rounds=3, on_step=kill)
+    assert ran.ends["native#2"].failure == ""
+    assert ran.ends["native#2"].trial.endswith("-again")
+    assert len(ran.of("native", "pace")) == 3
+    assert 2 <= len(ran.of("native#2", "pace")) <= 3
+    trials = {step.trial for step in ran.of("native#2", "pace")}
+    assert trials == {ran.ends["native#2"].trial}, "nothing of the launch that died is used"
 
 
 def test_one_that_answers_nothing_loses_its_place(

@@ -1,0 +1,61 @@
+"""The table of the matrix. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.faults.cases import CELERY_PARTS, FAULTS, MOMENTS, PARTS, STRATEGIES
+from tests.faults.strike import Outcome
+
+BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
+
+
+def totals(outcomes: Sequence[Outcome]) -> str:
+    """Return what came of all cases in a sentence."""
+    struck = [each for each in outcomes if each.struck]
+    wrong = sum(bool(each.wrong) for each in outcomes)
+    left = sum(bool(each.left) for each in outcomes)
+    survived = sum(each.survived for each in outcomes)
+    measured = sum(not each.out for each in struck)
+    return (
+        f"{len(outcomes)} faults tried, {len(struck)} struck, {survived} survived, {wrong} wrongly"
+        f" ranked or counted, {left} with something left behind; in {measured} both variants were"
+        " measured in the end."
+    )
+
+
+def written(text: str, outcomes: Sequence[Outcome]) -> str:
+    """Return a document with the table between its markers."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table(outcomes)}\n\n{totals(outcomes)}\n{END}{after}"
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Return a row per part and fault, and a column per moment: a mark for each strategy."""
+    by_key = {(o.case.part, o.case.fault, o.case.moment, o.case.strategy): o for o in outcomes}
+    lines = [
+        f"| part | fault | {' | '.join(MOMENTS)} |",
+        f"| --- | --- | {' | '.join('---' for _ in MOMENTS)} |",
+    ]
+    for part in (*PARTS, *CELERY_PARTS):
+        for fault in FAULTS:
+            cells = [
+                " ".join(mark(by_key.get((part, fault, moment, each))) for each in STRATEGIES)
+                for moment in MOMENTS
+            ]
+            lines.append(f"| {part} | {fault} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def mark(outcome: Outcome | None) -> str:
+    """Return a case's mark: measured in the end, not measured, ended, or what went wrong."""
+    if outcome is None:
+        return "–"
+    if not outcome.struck:
+        return "?"
+    if not outcome.survived:
+        return "**wrong**" if outcome.wrong else "**left**"
+    if outcome.code in (0, 4) and not outcome.out:
+        return "ok"
+    return "out" if outcome.paces else "end"

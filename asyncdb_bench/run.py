@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,7 +108,9 @@ def run_schedule(
                 try:
                     loop.run()
                 finally:
-                    note_schedule(folder, loop.schedule)
+                    # where nothing can be written any more, that has been said
+                    with suppress(StoreError):
+                        note_schedule(folder, loop.schedule)
                 if possible.settings.deployment:
                     measure_deployments(context, possible, shown)
     except KeyboardInterrupt:

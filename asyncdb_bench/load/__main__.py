@@ -95,7 +95,11 @@ def user_class(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
             used = cpu_s() - used
             gc.enable()
             if order.file:
-                record.save(Path(order.file), started_ns, probes)
+                try:
+                    record.save(Path(order.file), started_ns, probes)
+                except OSError as error:
+                    say(Failed(f"cannot write {order.file}: {error.strerror or error}"))
+                    return
             reply = StepReply(
                 started_ns=started_ns,
                 ledger=record.ledger(),

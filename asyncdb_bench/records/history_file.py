@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from asyncdb_bench.errors import StoreError
 
-VERSION = 1
+VERSION = 2
+"""History: 1, the first; 2, each run carries a checksum of itself and its points."""
 TABLES = """
 CREATE TABLE IF NOT EXISTS nights (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -19,7 +23,8 @@ CREATE TABLE IF NOT EXISTS nights (
     started_at TEXT NOT NULL,
     revision TEXT NOT NULL,
     dirty INTEGER NOT NULL,
-    machine TEXT NOT NULL
+    machine TEXT NOT NULL,
+    sum TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS points (
     place INTEGER NOT NULL REFERENCES nights (place),
@@ -33,6 +38,18 @@ CREATE TABLE IF NOT EXISTS points (
 CREATE INDEX IF NOT EXISTS of_night ON points (place);
 """
 NAME = "history.sqlite"
+
+
+ALL_NIGHTS = "SELECT run_id, started_at, revision, dirty, machine, place, sum FROM nights"
+ALL_POINTS = (
+    "SELECT place, scenario, variant, figure, value, offered_rps, noise FROM points ORDER BY rowid"
+)
+
+
+def sum_of(night: Sequence[Any], points: Iterable[Sequence[Any]]) -> str:
+    """Return the checksum of a run and its points, in the order in which they were appended."""
+    text = json.dumps([list(night), *map(list, points)])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +109,8 @@ class History:
                     " the file away"
                 )
             self.connection.executescript(TABLES)
+            if version == 1:
+                self._add_sums()
             self.connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def __enter__(self) -> History:
@@ -116,28 +135,52 @@ class History:
 
     def append(self, run: HistoryRun, points: list[HistoryPoint]) -> None:
         """Append a run, whole or not at all; its `place` is given by the file."""
+        kept = [each for each in points if math.isfinite(each.value)]
+        night = (run.run_id, run.started_at, run.revision, int(run.dirty), run.machine)
         with self._storing(), self.connection as connection:
             cursor = connection.execute(
-                "INSERT INTO nights (run_id, started_at, revision, dirty, machine)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (run.run_id, run.started_at, run.revision, run.dirty, run.machine),
+                "INSERT INTO nights (run_id, started_at, revision, dirty, machine, sum)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (*night, sum_of(night, map(_row, kept))),
             )
             connection.executemany(
                 "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        cursor.lastrowid,
-                        each.scenario,
-                        each.variant,
-                        each.figure,
-                        each.value,
-                        each.offered_rps,
-                        each.noise,
-                    )
-                    for each in points
-                    if math.isfinite(each.value)
-                ],
+                [(cursor.lastrowid, *_row(each)) for each in kept],
             )
+
+    def verify(self) -> None:
+        """See that every run is as it was appended.
+
+        Raises
+        ------
+        StoreError : one is not, or the file is damaged; it is named.
+        """
+        with self._storing():
+            nights = self.connection.execute(ALL_NIGHTS).fetchall()
+            points = self._points_by_night()
+        for *night, place, value in nights:
+            if sum_of(night, points.pop(place, [])) != value:
+                raise StoreError(
+                    f"{self.path}: {night[0]} was altered after it was appended; move the file"
+                    " away and import the runs anew"
+                )
+        if points:
+            raise StoreError(f"{self.path}: a run is missing; move it away to start a new one")
+
+    def _points_by_night(self) -> dict[int, list[Sequence[Any]]]:
+        found: dict[int, list[Sequence[Any]]] = {}
+        for place, *point in self.connection.execute(ALL_POINTS):
+            found.setdefault(place, []).append(point)
+        return found
+
+    def _add_sums(self) -> None:
+        """Give the runs of a file of version 1 their checksums."""
+        self.connection.execute("ALTER TABLE nights ADD COLUMN sum TEXT NOT NULL DEFAULT ''")
+        points = self._points_by_night()
+        for *night, place, _ in self.connection.execute(ALL_NIGHTS).fetchall():
+            value = sum_of(night, points.get(place, []))
+            self.connection.execute("UPDATE nights SET sum = ? WHERE place = ?", (value, place))
+        self.connection.commit()
 
     def runs(self) -> list[HistoryRun]:
         """Return the runs in the order in which they were appended."""
@@ -170,3 +213,14 @@ class History:
                 (machine, scenario, variant),
             ).fetchone()
         return float(row[0]) if row else None
+
+
+def _row(point: HistoryPoint) -> tuple[Any, ...]:
+    return (
+        point.scenario,
+        point.variant,
+        point.figure,
+        float(point.value),
+        None if point.offered_rps is None else float(point.offered_rps),
+        None if point.noise is None else float(point.noise),
+    )

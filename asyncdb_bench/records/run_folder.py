@@ -6,7 +6,8 @@ A run's folder: ``manifest.json``, ``steps.jsonl`` (a line per step, appended as
 was cut off keeps every step that had ended. Schema history: 1, the first; 2, phases, probes,
 audits, threads, pinning, calibration, backlog, task queue, chat, outages; 3, doubts as typed values
 instead of sentences, a trial's purpose, parts and shares of each variant, latency of each request;
-4, turns: a step says of which kind it is, and carries its distributions.
+4, turns: a step says of which kind it is, and carries its distributions; 5, checksums: a check in
+each line, and ``SHA256SUMS``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from asyncdb_bench.errors import StoreError, WriteError
+from asyncdb_bench.records.json_lines import Appender, checked, read_lines
 from asyncdb_bench.records.run import Calibration, Deployment, Manifest
+from asyncdb_bench.records.sealing import SUMS, altered, sums_of, with_files
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.records.upgrade import (
     upgraded_end,
@@ -35,10 +38,15 @@ T = TypeVar("T")
 
 LEAST_FREE_BYTES = 300 * 1024 * 1024
 TABLES = ("requests", "series")
-READ = (2, 3, 4)
+READ = (2, 3, 4, 5)
 """Schemas that this version reads."""
 SENTENCES = 2
 """The schema whose doubts were sentences; those after it read as they are."""
+SEALED = 5
+"""The first schema whose files carry checksums."""
+LINES = ("steps.jsonl", "trials.jsonl", "deployment.jsonl")
+FILES = ("manifest.json", *LINES, *(f"{table}.parquet" for table in TABLES), "gate.json")
+"""All that a reader decides from; ``summary.json`` is made of them, and made anew by `report`."""
 
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -53,6 +61,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._appender = Appender()
+        self._verified = False
 
     @property
     def run_id(self) -> str:
@@ -89,7 +99,7 @@ class RunFolder:
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write ``manifest.json`` and point ``latest`` at the run: from now on it can be read."""
-        _write(self.path / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest)))
+        self._write("manifest.json", manifest)
         point_latest(self.path.parent, self.run_id)
 
     def discard(self) -> None:
@@ -105,6 +115,7 @@ class RunFolder:
         """
         path = self.path / "manifest.json"
         raw = self._raw_manifest()
+        self.verify()
         version = raw.get("schema_version")
         if version not in READ:
             raise StoreError(
@@ -140,15 +151,15 @@ class RunFolder:
 
     def deployments(self) -> list[Deployment]:
         """Read ``deployment.jsonl``; none where it was not measured."""
-        return _lines(self.path / "deployment.jsonl", Deployment)
+        return self._read("deployment.jsonl", Deployment)
 
     def steps(self) -> list[Step]:
         """Read ``steps.jsonl``; a last line that was cut off is left out."""
-        return _lines(self.path / "steps.jsonl", Step, self._upgrade(upgraded_step))
+        return self._read("steps.jsonl", Step, self._upgrade(upgraded_step))
 
     def trials(self) -> list[TrialEnd]:
         """Read ``trials.jsonl``."""
-        return _lines(self.path / "trials.jsonl", TrialEnd, self._upgrade(upgraded_end))
+        return self._read("trials.jsonl", TrialEnd, self._upgrade(upgraded_end))
 
     def _upgrade(self, upgraded: Upgrade) -> Upgrade | None:
         """Return what makes lines of an earlier schema readable; None where none need it."""
@@ -156,11 +167,66 @@ class RunFolder:
             return upgraded
         return None
 
+    @property
+    def _has_checks(self) -> bool:
+        """Whether its lines carry checks; a run that got no manifest was begun by this version."""
+        return not self.has_manifest or self._raw_manifest().get("schema_version") == SEALED
+
+    def verify(self) -> None:
+        """See, once, that nothing was altered since it was written.
+
+        Raises
+        ------
+        StoreError : something was, or is missing; it is named.
+        """
+        if self._verified or not self.has_manifest or not self._is_sealed:
+            return
+        for name in LINES:
+            # before the file as a whole: it names the line
+            for _ in read_lines(self.path / name, with_checks=self._has_checks):
+                pass
+        sums = sums_of(self.path)
+        is_over = any(name in sums for name in FILES if name != "manifest.json")
+        if found := altered(self.path, FILES if is_over else FILES[:1]):
+            raise StoreError(f"{'; '.join(found)}; restore it, or measure anew")
+        self._verified = True
+
+    @property
+    def _is_sealed(self) -> bool:
+        return self._has_checks or (self.path / SUMS).is_file()
+
+    def seal(self, *names: str) -> None:
+        """Note the checksums of some files, of all where none is named."""
+        with _storing(self.path / SUMS):
+            text = with_files(self.path, names or FILES)
+            _replace(self.path / SUMS, text.encode())
+
+    def _write(self, name: str, content: Any) -> None:
+        """Write a file of JSON whole, and note its checksum."""
+        with _storing(self.path / name):
+            encoded = msgspec.json.format(msgspec.json.encode(content))
+            _replace(self.path / name, encoded + b"\n")
+        if self._has_checks:
+            self.seal(name)
+
     def _append(self, name: str, row: Any) -> None:
-        with _storing(self.path / name), (self.path / name).open("ab") as file:
-            file.write(msgspec.json.encode(row) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        with _storing(self.path / name):
+            self._appender.append(self.path / name, row)
+
+    def _read(self, name: str, kind: type[T], upgraded: Upgrade | None = None) -> list[T]:
+        """Return the records of a file of lines; a last line that was cut off is left out."""
+        path, rows = self.path / name, []
+        for number, line in read_lines(path, with_checks=self._has_checks):
+            try:
+                if upgraded is None:
+                    rows.append(msgspec.json.decode(line, type=kind))
+                else:
+                    rows.append(msgspec.convert(upgraded(msgspec.json.decode(line)), kind))
+            except (msgspec.DecodeError, KeyError, TypeError) as error:
+                if not self._has_checks and not path.read_bytes().endswith(b"\n"):
+                    break
+                raise StoreError(f"{path}:{number} is damaged: {error}") from error
+        return rows
 
     def write_part(self, table: str, name: str, columns: Mapping[str, Any]) -> None:
         """Write a part of a table.
@@ -179,13 +245,26 @@ class RunFolder:
         with _storing(target):
             folder.mkdir(exist_ok=True)
             partial = target.with_suffix(".partial")
-            pq.write_table(pa.table(dict(columns)), partial, compression="zstd")
+            pq.write_table(
+                pa.table(dict(columns)), partial, compression="zstd", write_page_checksum=True
+            )
             partial.rename(target)
 
     def merge_parts(self) -> None:
-        """Make one Parquet file of each table's parts, a part at a time; end what was cut off."""
+        """Make one Parquet file of each table's parts, a part at a time; end what was cut off.
+
+        Afterwards the run is sealed.
+
+        Raises
+        ------
+        StoreError : something was altered, or cannot be written.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
+        self.verify()
+        if sums_of(self.path).keys() - {"manifest.json"}:
+            return
         shutil.rmtree(self.path / "scratch", ignore_errors=True)
         for table in TABLES:
             parts = self._parts(table)
@@ -195,11 +274,19 @@ class RunFolder:
             with _storing(target):
                 partial = target.with_suffix(".partial")
                 schema = pq.read_schema(parts[0])
-                with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+                with pq.ParquetWriter(
+                    partial, schema, compression="zstd", write_page_checksum=True
+                ) as writer:
                     for part in parts:
-                        writer.write_table(pq.read_table(part))
+                        try:
+                            writer.write_table(_checked_table(part))
+                        except (pa.ArrowException, OSError) as error:
+                            raise StoreError(f"{part} is damaged: {error}") from error
+                _sync(partial)
                 partial.rename(target)
                 shutil.rmtree(self.path / f"{table}.parts")
+        if self._has_checks:
+            self.seal()
 
     def _parts(self, table: str) -> list[Path]:
         return sorted((self.path / f"{table}.parts").glob("*.parquet"))
@@ -212,7 +299,7 @@ class RunFolder:
         whole = self.path / f"{table}.parquet"
         for path in [whole] if whole.is_file() else self._parts(table):
             try:
-                file = pq.ParquetFile(path)
+                file = pq.ParquetFile(path, page_checksum_verification=True)
                 for group in range(file.num_row_groups):
                     yield file.read_row_group(group, columns=list(columns))
             except (pa.ArrowException, OSError) as error:
@@ -220,7 +307,7 @@ class RunFolder:
 
     def write_gate(self, result: Any) -> None:
         """Write ``gate.json``: the gate's decisions."""
-        _write(self.path / "gate.json", msgspec.json.format(msgspec.json.encode(result)))
+        self._write("gate.json", result)
 
     def gate(self) -> dict[str, Any]:
         """Read ``gate.json``; empty where there is none.
@@ -230,6 +317,7 @@ class RunFolder:
         StoreError : it is damaged.
         """
         path = self.path / "gate.json"
+        self.verify()
         if not path.is_file():
             return {}
         try:
@@ -239,7 +327,7 @@ class RunFolder:
 
     def write_summary(self, summary: Any) -> None:
         """Write ``summary.json``."""
-        _write(self.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary)))
+        self._write("summary.json", summary)
 
 
 def write_calibration(root: Path, calibration: Calibration) -> Path:
@@ -247,7 +335,9 @@ def write_calibration(root: Path, calibration: Calibration) -> Path:
     path = root / "calibration.json"
     with _storing(path):
         root.mkdir(parents=True, exist_ok=True)
-    _write(path, msgspec.json.format(msgspec.json.encode(calibration)))
+    with _storing(path):
+        line, _ = checked(msgspec.json.encode(calibration), "")
+        _replace(path, line + b"\n")
     return path
 
 
@@ -255,8 +345,9 @@ def read_calibration(root: Path) -> Calibration | None:
     """Read ``results/calibration.json``; None where there is none that this version reads."""
     path = root / "calibration.json"
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Calibration)
-    except (OSError, msgspec.DecodeError):
+        ((_, line),) = read_lines(path, with_checks=True)
+        found = msgspec.json.decode(line, type=Calibration)
+    except (OSError, ValueError, msgspec.DecodeError, StoreError):
         return None
     return found if found.schema_version in READ else None
 
@@ -315,31 +406,27 @@ def open_run(root: Path, name: str) -> RunFolder:
     )
 
 
-def _lines(path: Path, kind: type[T], upgraded: Upgrade | None = None) -> list[T]:
-    if not path.is_file():
-        return []
-    rows = []
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            if upgraded is None:
-                rows.append(msgspec.json.decode(line, type=kind))
-            else:
-                rows.append(msgspec.convert(upgraded(msgspec.json.decode(line)), kind))
-        except msgspec.DecodeError as error:
-            if number == len(lines):
-                break
-            raise StoreError(f"{path}:{number} is damaged: {error}") from error
-    return rows
+def _checked_table(part: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(part, page_checksum_verification=True).read()
 
 
-def _write(path: Path, content: bytes) -> None:
-    with _storing(path):
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(content + b"\n")
-        partial.rename(path)
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, and have it on disk before its name changes."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    _sync(partial)
+    partial.rename(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -386,6 +473,4 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     with _storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(content)
-        partial.rename(path)
+        _replace(path, content)

@@ -159,6 +159,7 @@ def import_folder(path: Path, root: Path) -> tuple[int, list[str]]:
         except BenchError as error:
             skipped.append(f"skipped {folder.run_id}: {error}")
     with History(root) as history:
+        history.verify()
         for _, folder in sorted(readable, key=lambda each: each[0]):
             try:
                 append(history, folder)
@@ -185,6 +186,7 @@ def read_history(
     StoreError : it cannot be read.
     """
     with History(root) as history:
+        history.verify()
         runs, points = history.runs(), history.points()
     if not runs:
         raise UsageError(f"{root / 'history.sqlite'} is empty; `history import results` fills it")

@@ -56,6 +56,9 @@ class AttachedServices:
     def sweep(self, queues: str, events: Path) -> None:
         """Nothing is made here that is not to stay."""
 
+    def check(self, *, with_broker: bool) -> None:
+        """Whoever runs them looks after them."""
+
     def recover(self) -> None:
         """Refuse: no service here is ours."""
         raise UnsupportedError("services that others run are not started anew")

@@ -89,6 +89,18 @@ class RunningServices:
         assert self._postgres is not None
         return self._postgres
 
+    def check(self, *, with_broker: bool) -> None:
+        """See that all answer.
+
+        Raises
+        ------
+        ServiceError : one does not.
+        """
+        self.postgres.check()
+        for server in (self.broker_server, self.store_server):
+            if with_broker and server is not None:
+                server.check()
+
     def recover(self) -> None:
         """Start services of ours anew that are not as they were, and wait for those of others.
 

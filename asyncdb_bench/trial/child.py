@@ -18,11 +18,11 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
-from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.errors import ServiceError, WriteError
 from asyncdb_bench.plan.other_checkout import environment
 from asyncdb_bench.records.messages import PROTOCOL, Config, Order, decoded_reply, encoded
 from asyncdb_bench.records.plan import Elsewhere
@@ -69,7 +69,7 @@ class Child:
         self.name = name
         self.protocol = elsewhere.protocol if elsewhere else PROTOCOL
         self.log = log
-        with log.open("ab") as errors:
+        with _appended(log) as errors:
             self.popen = subprocess.Popen(
                 _command(module, elsewhere),
                 stdin=subprocess.PIPE,
@@ -162,6 +162,15 @@ class Child:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         tail = f": {lines[-1][:300]}" if lines else ""
         return f" (exit code {code}; log: {self.log}){tail}"
+
+
+def _appended(log: Path) -> IO[bytes]:
+    try:
+        return log.open("ab")
+    except OSError as error:
+        raise WriteError(
+            f"cannot write {log}: {error.strerror or error}; what was measured before is kept"
+        ) from error
 
 
 def _environment(elsewhere: Elsewhere | None) -> dict[str, str]:

@@ -59,6 +59,9 @@ class Services(Protocol):
     def sweep(self, queues: str, events: Path) -> Any:
         """Return what must be removed from servers of others if this process is killed."""
 
+    def check(self, *, with_broker: bool) -> None:
+        """See that all answer."""
+
     def recover(self) -> None:
         """Start those that are ours anew, and wait for others."""
 

@@ -22,7 +22,7 @@ from asyncdb_bench.analysis.step.series import (
     window_lag,
 )
 from asyncdb_bench.analysis.step.tasks import task_queue
-from asyncdb_bench.errors import SaidFailedError, ServiceError, UnsupportedError
+from asyncdb_bench.errors import SaidFailedError, ServiceError, UnsupportedError, WriteError
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.messages import Heartbeats, Mark, StepReply
@@ -88,12 +88,18 @@ class RunContext:
         self.folder.note_event(what, whose)
 
     def lost_service(self, *, with_broker: bool) -> PartLostError | None:
-        """Return which service of ours has ended; None: all live."""
+        """Return which service has ended or does not answer; None: all live."""
         found = [
             Doubt(DoubtKind.DIED, subject=f"{part.who} {ending(code)}")
             for part in self.services.parts(with_broker=with_broker)
             if (code := part.exit_code()) is not None
         ]
+        if not found:
+            # its guard may not have told yet, or it is a server of others
+            try:
+                self.services.check(with_broker=with_broker)
+            except ServiceError as error:
+                found = [Doubt(DoubtKind.DIED, subject=str(error))]
         return PartLostError(found, shared=True) if found else None
 
     def lost_in_start(self, error: ServiceError, *, with_broker: bool) -> PartLostError | None:
@@ -362,6 +368,9 @@ class Recording:
     def _offered(self, order: LoadOrder, file: str = "") -> StepReply:
         try:
             return self.offer(order, file)
+        except SaidFailedError as error:
+            # in the middle of a run it has but one reason to say so
+            raise WriteError(f"{error}; what was measured before is kept") from error
         except ServiceError as error:
             # no one knows what was asked: there is no ledger, and so no step
             lost = self.life.end() or (Doubt(DoubtKind.SILENT, subject=str(error)),)

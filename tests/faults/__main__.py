@@ -1,7 +1,7 @@
 """``python -m tests.faults``: try the matrix of faults and write its table.
 
-About an hour and a half with two cases at a time on two cores. ``--only TEXT`` tries the cases whose
-names contain a text; ``--table FILE`` writes the table into a document, between its markers.
+About an hour with two cases at a time on two cores. ``--only TEXT`` tries the cases whose names
+contain a text; ``--table FILE`` writes the table into a document, between its markers.
 """
 
 from __future__ import annotations

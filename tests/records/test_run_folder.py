@@ -46,7 +46,7 @@ def test_a_damaged_line_in_the_middle_is_named(folder: store.RunFolder) -> None:
     folder.append_step(step())
     path = folder.path / "steps.jsonl"
     path.write_bytes(b"{broken\n" + path.read_bytes())
-    with pytest.raises(StoreError, match=r"steps\.jsonl:1 is damaged"):
+    with pytest.raises(StoreError, match=r"steps\.jsonl:1 was altered"):
         folder.steps()
 
 

@@ -45,8 +45,15 @@ SENTENCES = 2
 SEALED = 5
 """The first schema whose files carry checksums."""
 LINES = ("steps.jsonl", "trials.jsonl", "deployment.jsonl")
-FILES = ("manifest.json", *LINES, *(f"{table}.parquet" for table in TABLES), "gate.json")
-"""All that a reader decides from; ``summary.json`` is made of them, and made anew by `report`."""
+APPENDED = {*LINES, *(f"{table}.parquet" for table in TABLES)}
+"""Those that have their checksums once a run is over."""
+FILES = (
+    "manifest.json",
+    *LINES,
+    *(f"{table}.parquet" for table in TABLES),
+    "gate.json",
+    "summary.json",
+)
 
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -134,7 +141,7 @@ class RunFolder:
             return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         except FileNotFoundError:
             raise StoreError(f"{self.path} is not a run: it has no manifest.json") from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, ValueError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
     def append_step(self, step: Step) -> None:
@@ -186,7 +193,7 @@ class RunFolder:
             for _ in read_lines(self.path / name, with_checks=self._has_checks):
                 pass
         sums = sums_of(self.path)
-        is_over = any(name in sums for name in FILES if name != "manifest.json")
+        is_over = any(name in sums for name in APPENDED)
         if found := altered(self.path, FILES if is_over else FILES[:1]):
             raise StoreError(f"{'; '.join(found)}; restore it, or measure anew")
         self._verified = True
@@ -222,7 +229,7 @@ class RunFolder:
                     rows.append(msgspec.json.decode(line, type=kind))
                 else:
                     rows.append(msgspec.convert(upgraded(msgspec.json.decode(line)), kind))
-            except (msgspec.DecodeError, KeyError, TypeError) as error:
+            except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
                 if not self._has_checks and not path.read_bytes().endswith(b"\n"):
                     break
                 raise StoreError(f"{path}:{number} is damaged: {error}") from error
@@ -263,7 +270,7 @@ class RunFolder:
         import pyarrow.parquet as pq
 
         self.verify()
-        if sums_of(self.path).keys() - {"manifest.json"}:
+        if sums_of(self.path).keys() & APPENDED:
             return
         shutil.rmtree(self.path / "scratch", ignore_errors=True)
         for table in TABLES:
@@ -322,7 +329,7 @@ class RunFolder:
             return {}
         try:
             return upgraded_gate(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, ValueError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
     def write_summary(self, summary: Any) -> None:

@@ -34,7 +34,7 @@ def sums_of(folder: Path) -> dict[str, str]:
     found = {}
     for number, line in enumerate(lines, 1):
         match = LINE.fullmatch(line)
-        if match is None:
+        if match is None or match[2] in found:
             raise StoreError(f"{path}:{number} was altered: it is no line of a checksum")
         found[match[2]] = match[1]
     return found
@@ -62,9 +62,9 @@ def altered(folder: Path, names: Iterable[str]) -> list[str]:
     for name, value in sums.items():
         path = folder / name
         if not path.is_file():
-            found.append(f"{path} is missing")
+            found.append(f"{path} is missing, {SUMS} has it")
         elif digest(path) != value:
-            found.append(f"{path} was altered after the run")
+            found.append(f"{path} was altered after the run: it is not what {SUMS} says")
     found += [
         f"{folder / name} has no checksum in {SUMS}"
         for name in names

@@ -14,10 +14,10 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from asyncdb_bench.app.application import make_application
+from asyncdb_bench.app.bounded_server import BoundedServer
 from asyncdb_bench.app.chat import Rooms, is_chat
 from asyncdb_bench.app.control import Control
 from asyncdb_bench.app.heartbeat import Heartbeat
@@ -65,8 +65,9 @@ async def serve(config: AppConfig) -> None:
         operations = strategy.context.operations
         rooms = Rooms(strategy, operations, config.timeout_s) if is_chat(operations) else None
         application = make_application(strategy, operations, config.timeout_s, rooms)
-        server = HTTPServer(application)
+        server = BoundedServer(application)
         server.add_sockets(sockets)
+        server.start_sweeping()
         if config.gc_freeze:
             # A full collection walks every object that importing made, some 40 ms on the loop.
             gc.collect()

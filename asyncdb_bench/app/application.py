@@ -12,6 +12,7 @@ import msgspec
 from tornado.log import app_log
 from tornado.web import Application, RequestHandler
 
+from asyncdb_bench.app.bounded_server import LONGEST_FRAME
 from asyncdb_bench.app.chat import ChatHandler, Rooms
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.strategy import Strategy
@@ -19,6 +20,8 @@ from asyncdb_bench.contract.timing import HEADER, Phases, current
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 
 _encode = msgspec.json.Encoder().encode
+BITS = 63
+"""Of a database's bigint, without its sign."""
 
 
 class JsonHandler(RequestHandler):
@@ -84,7 +87,7 @@ class OperationHandler(JsonHandler):
             return
         try:
             params = msgspec.structs.asdict(self.decoders[name].decode(self.request.body or b"{}"))
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self.refuse(HTTPStatus.BAD_REQUEST, f"{name}: {error}")
             return
         phases = Phases() if self.timing and (self.timing >= 1 or random() < self.timing) else None
@@ -99,6 +102,11 @@ class OperationHandler(JsonHandler):
         except UnavailableError as error:
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except Exception as error:
+            if any(isinstance(each, int) and each.bit_length() > BITS for each in params.values()):
+                # msgspec holds no bounds against integers of more than 64 bits
+                reason = f"{name}: an integer of more than {BITS} bits"
+                self.refuse(HTTPStatus.BAD_REQUEST, reason)
+                return
             app_log.exception("operation %s with %s failed", name, params)
             reason = f"{type(error).__name__}: {error}"
             self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, reason)
@@ -156,7 +164,7 @@ def make_application(
         },
         "timeout_s": timeout_s,
     }
-    chat = [(r"/chat/(\d+)", ChatHandler, {"rooms": rooms})] if rooms else []
+    chat = [(r"/chat/(\d{1,18})", ChatHandler, {"rooms": rooms})] if rooms else []
     return Application(
         [
             *chat,
@@ -166,4 +174,5 @@ def make_application(
         ],
         default_handler_class=NowhereHandler,
         log_function=lambda _: None,
+        websocket_max_message_size=LONGEST_FRAME,
     )

@@ -20,6 +20,8 @@ from asyncdb_bench.contract.strategy import Strategy
 from asyncdb_bench.contract.timing import Phases, current
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 
+UNDER_WAY_MOST = 64
+"""Messages of one member that are under way at once."""
 BUFFER_BYTES = 256 * 1024
 """What may wait for a member who does not read; beyond it he is dropped."""
 
@@ -92,6 +94,7 @@ class ChatHandler(WebSocketHandler):
         self.rooms = rooms
         self.waiting: list[bytes] | None = []
         self.numbers: list[int] = []
+        self.slots = asyncio.Semaphore(UNDER_WAY_MOST)
 
     def check_origin(self, origin: str) -> bool:
         """Let any page connect: there is nothing here to protect."""
@@ -118,14 +121,18 @@ class ChatHandler(WebSocketHandler):
                 self.send(message)
 
     async def on_message(self, message: str | bytes) -> None:
-        """Store and broadcast a message, or answer a search."""
+        """Store and broadcast a message, or answer a search.
+
+        Where too many of this member's are under way, no more is read of him until one is done.
+        """
         try:
             said = msgspec.json.decode(message, type=Said)
             decoder = self.rooms.decoders[said.op]
             params = msgspec.structs.asdict(decoder.decode(_encode(said.params)))
-        except (msgspec.MsgspecError, KeyError) as error:
+        except (msgspec.MsgspecError, KeyError, ValueError, RecursionError) as error:
             self.send(_encode({"type": "failed", "id": "", "status": 400, "error": str(error)}))
             return
+        await self.slots.acquire()
         phases = Phases() if self.rooms.strategy.knobs.timing else None
         current.set(phases)
         if said.op == "post":
@@ -134,7 +141,11 @@ class ChatHandler(WebSocketHandler):
         else:
             task = asyncio.ensure_future(self._answer(said, params, phases))
         UNDER_WAY.add(task)
-        task.add_done_callback(UNDER_WAY.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        UNDER_WAY.discard(task)
+        self.slots.release()
 
     def on_close(self) -> None:
         """Leave the room."""

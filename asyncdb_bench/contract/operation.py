@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -46,8 +46,12 @@ class Operation:
 
     @functools.cached_property
     def params_type(self) -> type[msgspec.Struct]:
-        """The parameters as a type that validates: wrong or unknown fields are refused."""
+        """The parameters as a type that validates: wrong or unknown fields are refused.
+
+        An integer without bounds of its own has those of a database's bigint.
+        """
         hints = inspect.get_annotations(self.steps, eval_str=True)
+        hints = {name: BIGINT if hint is int else hint for name, hint in hints.items()}
         fields = [
             (name, hints[name]) if spec.default is spec.empty else (name, hints[name], spec.default)
             for name, spec in inspect.signature(self.steps).parameters.items()
@@ -56,6 +60,9 @@ class Operation:
 
     def __repr__(self) -> str:
         return f"Operation({self.name})"
+
+
+BIGINT = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 def operation(*, check: Check, rows: Rows = None) -> Callable[[Callable[..., Steps]], Operation]:

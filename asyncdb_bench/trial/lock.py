@@ -133,15 +133,22 @@ class MachineLock:
 
 
 def _open(path: Path) -> IO[bytes]:
+    # a link that somebody has put there could lead anywhere
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE), "r+b")
+        try:
+            # a file of another account may not be opened with O_CREAT (fs.protected_regular)
+            descriptor = os.open(path, flags)
+        except FileNotFoundError:
+            descriptor = os.open(path, flags | os.O_CREAT, MODE)
+        file = os.fdopen(descriptor, "r+b")
     except OSError as error:
         raise StoreError(
             f"cannot open the machine's lock {path}: {error.strerror};"
             " set ASYNCDB_BENCH_LOCK_DIR to a folder that all runs may write to"
         ) from error
     with contextlib.suppress(OSError):
-        path.chmod(MODE)
+        os.fchmod(descriptor, MODE)
     return file
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -63,12 +66,17 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
         variant=variant,
         scenario=scenario,
         name="serve",
-        queue=serving.attached or f"asyncdb-bench-serve-{int(time.time())}",
+        queue=serving.attached or f"asyncdb-bench-serve-{secrets.token_hex(6)}",
         timeout_s=TIMEOUT_S,
         host=serving.host,
         port=serving.port,
         with_workers=not serving.attached,
     )
+    if not is_loopback(serving.host):
+        say(
+            f"warning: whoever reaches {serving.host} may use the database through this application"
+            " as you do; 127.0.0.1 is open to this machine alone"
+        )
     with ExitStack() as stack:
         logs = Path(stack.enter_context(TemporaryDirectory(prefix="asyncdb-bench-serve-")))
         services: Services
@@ -82,6 +90,20 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
             time.sleep(0.2)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether an address or name leads to this machine alone; an unknown name: it may not.
+
+    Parameters
+    ----------
+    host : as the application listens on it; empty: all addresses.
+    """
+    try:
+        found = socket.getaddrinfo(host or "0.0.0.0", None)  # noqa: S104 - asked, not listened on
+    except OSError:
+        return False
+    return all(ip_address(each[4][0]).is_loopback for each in found)
+
+
 @contextmanager
 def variant_services(variant: Variant, logs: Path, say: Say) -> Iterator[RunningServices]:
     """Start what the strategy needs.
@@ -92,7 +114,7 @@ def variant_services(variant: Variant, logs: Path, say: Say) -> Iterator[Running
     """
     with RunningServices(
         logs,
-        f"asyncdb_bench_serve_{int(time.time())}",
+        f"asyncdb_bench_serve_{secrets.token_hex(6)}",
         with_broker=bool(variant.brokers),
         with_store=variant.needs_store,
         on_start=lambda name: say(f"starting {name}"),

@@ -34,7 +34,7 @@ class Broker:
     """A running message broker: `kind` is ``"rabbitmq"`` or ``"redis"``."""
 
     kind: str
-    url: str
+    url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

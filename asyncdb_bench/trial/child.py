@@ -42,6 +42,12 @@ def temporary_folder() -> Path:
     return folder
 
 
+def remove_temporary_folder() -> None:
+    """Remove that folder, where no child is left; the next child gets another."""
+    shutil.rmtree(temporary_folder(), ignore_errors=True)
+    temporary_folder.cache_clear()
+
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 

@@ -52,14 +52,11 @@ def all_cases() -> list[Case]:
 
 
 SHORT = (
-    Case("native", "application", "SIGKILL", "window"),
     Case("native", "application", "SIGSTOP", "window"),
-    Case("native", "load", "SIGKILL", "drain"),
     Case("native", "guard", "SIGKILL", "window"),
     Case("native", "backend", "SIGKILL", "window"),
     Case("native", "harness", "SIGKILL", "report"),
     Case("celery", "worker's child", "SIGKILL", "window"),
-    Case("celery", "worker", "SIGKILL", "start"),
     Case("celery", "broker", "SIGKILL", "warm-up"),
     Case("celery", "harness", "SIGKILL", "window"),
 )

@@ -20,12 +20,15 @@ from typing import Any
 
 import psutil
 
+from asyncdb_bench.records.doubts import BREAKING
 from tests.command_line import ROOT, without_services
 from tests.faults.cases import Case
 
 PARTNER = "executor"
 SCENARIO = "slow:ms=30"
 STOPPED_S = 3.0
+PRECISE_S = 0.2
+"""A window begins so much after it is noted, at least."""
 INTO_WINDOW_S = 0.4
 LATE_S = 0.12
 """From the end of a window, as planned when it began, to where it really is in its drain."""
@@ -33,9 +36,11 @@ LONGEST_S = 180.0
 CALM_S = 8.0
 """How long processes may take to end by themselves after the harness was killed."""
 ROUNDS = 2
-LEAST, MOST = 0.6, 1.6
-"""Of the pace of an unharmed run: what is ranked outside was damaged. Paces are bounded by pools
-and sleeping queries here, and hardly move with the machine."""
+LEAST, MOST = 0.35, 2.0
+"""Of the pace of an unharmed run: what is ranked outside was damaged, whatever else runs on the
+machine meanwhile (two cases at a time move the paces of Celery by a factor of two)."""
+OWN_PARTS = ("application", "worker", "worker's child")
+"""Parts that damage the windows of their own variant alone."""
 
 
 @dataclass
@@ -46,6 +51,7 @@ class Outcome:
     ----------
     case, code : the case, and the run's exit code.
     struck : pids of what was struck; empty: the moment passed before the part was there.
+    struck_s : from when to when, Unix time.
     wrong : what was ranked or counted wrongly.
     left : what was left behind.
     paces : pace of each variant in the summary, 1/s.
@@ -57,6 +63,7 @@ class Outcome:
     case: Case
     code: int | None = None
     struck: list[int] = field(default_factory=list)
+    struck_s: tuple[float, float] = (0.0, 0.0)
     wrong: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     paces: dict[str, float] = field(default_factory=dict)
@@ -186,6 +193,7 @@ class Struck:
         while not found and time.monotonic() < deadline and self.harness.poll() is None:
             with contextlib.suppress(psutil.Error):
                 found = list(self._victims())
+        began = time.time()
         for victim in found:
             with contextlib.suppress(psutil.Error):
                 victim.send_signal(getattr(signal, self.case.fault))
@@ -195,6 +203,7 @@ class Struck:
             for victim in found:
                 with contextlib.suppress(psutil.Error):
                     victim.send_signal(signal.SIGCONT)
+        self.outcome.struck_s = (began, time.time())
 
     def _victims(self) -> Iterator[psutil.Process]:
         root = psutil.Process(self.harness.pid)
@@ -302,6 +311,7 @@ class Struck:
             if parts != ledger["scheduled"]:
                 wrong.append(f"the ledger does not add up: {ledger}")
         ends = _lines(run / "trials.jsonl")
+        wrong += self._damaged_and_used(lines, ends)
         self.outcome.lost = [each["failure"] for each in ends if each["failure"]]
         summary = run / "summary.json"
         rows = json.loads(summary.read_text()) if summary.is_file() else []
@@ -309,6 +319,29 @@ class Struck:
             row["variant"]: row["pace_rps"] for row in rows if row.get("pace_rps") is not None
         }
         self.outcome.out = [v for v in (self.case.strategy, PARTNER) if v not in self.outcome.paces]
+
+    def _damaged_and_used(
+        self, steps: list[dict[str, Any]], ends: list[dict[str, Any]]
+    ) -> Iterator[str]:
+        """Yield the windows that the fault fell into and that count nevertheless."""
+        lost = {each["trial"] for each in ends if any(map(_breaks, each["reasons"]))}
+        began, ended = self.outcome.struck_s
+        # what the guard does, and the harness alone, reaches no window
+        if not self.outcome.struck or (self.case.part == "guard" and self.case.fault == "SIGSTOP"):
+            return
+        for step in steps:
+            own = step["variant"] == self.case.strategy
+            if self.case.part in OWN_PARTS and not own:
+                continue
+            start = datetime.fromisoformat(step["started_at"]).timestamp()
+            inside = start + PRECISE_S < ended and began < start + step["window_s"]
+            void = step["trial"] in lost or any(map(_breaks, step["reasons"]))
+            if inside and not void:
+                yield f"{step['variant']}: the window at {step['started_at']}, struck, counts"
+
+
+def _breaks(doubt: dict[str, Any]) -> bool:
+    return doubt["kind"] in BREAKING
 
 
 def judged(outcome: Outcome, healthy: dict[str, float]) -> None:

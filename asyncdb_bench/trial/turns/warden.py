@@ -54,6 +54,9 @@ class Warden:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        from asyncdb_bench.trial.child import remove_temporary_folder
+
+        remove_temporary_folder()
         self.watch(())
         self._tell(b"null")
         stdin = self._stdin()

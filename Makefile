@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bench nightly smoke test lint types contracts check-all calibrate doctor list format lock \
-        reference examples up down bench-compose browser clean
+        audit licences faults reference examples up down bench-compose browser clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,15 @@ contracts: $(STAMP) ## import-linter: the layers
 	@$(BIN)/lint-imports
 
 check-all: lint types contracts test ## all of CI
+
+audit: $(STAMP) ## known vulnerabilities of what requirements.lock holds, where advisories can be reached
+	@sh scripts/audit.sh $(BIN)
+
+licences: $(STAMP) ## write docs/licences.md anew
+	@$(BIN)/python scripts/licences.py
+
+faults: $(STAMP) ## the whole matrix of faults, about an hour: writes its table into docs/reliability.md
+	@$(BIN)/python -m tests.faults --table docs/reliability.md $(ARGS)
 
 format: $(STAMP) ## let ruff format and fix
 	@$(BIN)/ruff check --fix .

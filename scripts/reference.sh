@@ -12,7 +12,8 @@ code=0
 [ "$code" = 0 ] || [ "$code" = 4 ] || exit "$code"
 rm -rf results/reference reports/reference
 mkdir -p results/reference reports/reference
-for file in manifest.json steps.jsonl trials.jsonl summary.json requests.parquet series.parquet; do
+for file in manifest.json steps.jsonl trials.jsonl summary.json requests.parquet series.parquet \
+    SHA256SUMS; do
     cp "$folder/results/latest/$file" results/reference/
 done
 for file in index.html summary.md summary.csv junit.xml; do

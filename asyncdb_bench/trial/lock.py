@@ -20,6 +20,7 @@ from typing import IO
 import msgspec
 
 from asyncdb_bench.errors import StoreError
+from asyncdb_bench.text import visible
 
 MODE = 0o666
 
@@ -33,7 +34,8 @@ class Holder(msgspec.Struct, frozen=True):
     command: str
 
     def __str__(self) -> str:
-        return f"pid {self.pid} ({self.user}) since {self.since}: {self.command}"
+        # any account of the machine may write what is read here
+        return visible(f"pid {self.pid} ({self.user}) since {self.since}: {self.command}"[:500])
 
 
 def this_run(command: Sequence[str]) -> Holder:

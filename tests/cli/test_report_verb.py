@@ -79,7 +79,7 @@ def test_a_table_cut_in_half_is_told_and_an_unknown_schema_is_refused(stored: Be
     done = stored("report", "reference")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "has schema 99, this version reads 2 to 4" in done.stderr
+    assert "has schema 99, this version reads 2 to 5" in done.stderr
 
 
 TURNS = ("turns", "pace", "p99", "left", "▸ native", "▸ executor")

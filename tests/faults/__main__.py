@@ -40,8 +40,14 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="cases at a time")
     parser.add_argument("--table", type=Path, help="document to write the table into")
     parser.add_argument("--lines", type=Path, help="file for a line of JSON per case")
+    parser.add_argument("--of", type=Path, nargs="*", help="table of these lines, trying nothing")
     parser.add_argument("--keep", type=Path, help="keep each case's folder (any value)")
     options = parser.parse_args()
+    if options.of:
+        outcomes = [each for file in options.of for each in outcomes_of(file)]
+        print(totals(list({each.case: each for each in outcomes}.values())))
+        options.table.write_text(written(options.table.read_text(), outcomes))
+        return 0
     cases = [
         each for each in (SHORT if options.short else all_cases()) if options.only in str(each)
     ]
@@ -56,11 +62,17 @@ def main() -> int:
             print(line_of(outcome), flush=True)
             if options.lines:
                 with options.lines.open("a") as file:
-                    file.write(json.dumps(asdict(outcome) | {"case": str(outcome.case)}) + "\n")
+                    file.write(json.dumps(asdict(outcome)) + "\n")
     print(totals(outcomes))
     if options.table:
         options.table.write_text(written(options.table.read_text(), outcomes))
     return 0 if all(each.survived for each in outcomes) else 1
+
+
+def outcomes_of(file: Path) -> list[Outcome]:
+    """Return the outcomes that a file of lines holds."""
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    return [Outcome(**(row | {"case": Case(**row["case"])})) for row in rows]
 
 
 def line_of(outcome: Outcome) -> str:

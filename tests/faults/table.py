@@ -25,7 +25,8 @@ def totals(outcomes: Sequence[Outcome]) -> str:
 
 
 def written(text: str, outcomes: Sequence[Outcome]) -> str:
-    """Return a document with the table between its markers."""
+    """Return a document with the table between its markers; of a case tried twice the last."""
+    outcomes = list({each.case: each for each in outcomes}.values())
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table(outcomes)}\n\n{totals(outcomes)}\n{END}{after}"

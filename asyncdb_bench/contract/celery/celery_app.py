@@ -239,9 +239,12 @@ class WorkerDatabase:
         fill_pool(self.engine, pool)
 
     def run(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Run one operation in one transaction."""
+        """Run one operation in one transaction; a task may name those of the scenario alone."""
+        operation = self.operations.get(name)
+        if operation is None:
+            raise UnavailableError(f"no operation {name!r} in this worker's scenario")
         with translated(), self.session.begin() as session:
-            return drive(self.operations[name].steps(**params), session.execute)
+            return drive(operation.steps(**params), session.execute)
 
 
 _database: WorkerDatabase | None = None

@@ -27,6 +27,7 @@ from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.step import Step, TrialEnd
+from asyncdb_bench.text import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Comparison:
     by_load : a row per variant and offered load, see :func:`aggregate`.
     rows : those at the common load, by variant.
     not_run : reasons, by variant.
+    lost : those of them that ran and lost a part each time.
     invalid : by variant, why its capacity cannot be relied on.
     phases : by variant, the mean of each phase at the common load, milliseconds.
     limits : by variant, what its capacity compares to in theory, and what it was short of.
@@ -62,6 +64,21 @@ class Comparison:
     standings: dict[str, Standing] = field(default_factory=dict)
     knees: dict[str, float | None] = field(default_factory=dict)
     turns: TurnFindings | None = None
+    lost: frozenset[str] = frozenset()
+
+    def absence(self, name: str) -> str:
+        """Say why a variant is not in the tables; one of :attr:`not_run`."""
+        how = "measured" if name in self.lost else "run"
+        return f"not {how}, because {self.not_run[name]}"
+
+    @property
+    def absent(self) -> str:
+        """Say which variants are not in the tables; empty: all are."""
+        names = {
+            "not run": [name for name in self.not_run if name not in self.lost],
+            "not measured": [name for name in self.not_run if name in self.lost],
+        }
+        return "; ".join(f"{how}: {listed(which)}" for how, which in names.items() if which)
 
 
 def common_load(steps: pd.DataFrame) -> float | None:
@@ -157,6 +174,7 @@ def _compare_turns(
             if variant.label in carried
         },
         standings={name: _turn_standing(found, name) for name in ranked},
+        lost=_lost(own_ends),
         knees={name: knee(by_load[(by_load.variant == name) & by_load.valid]) for name in ranked},
         turns=found,
     )
@@ -259,6 +277,7 @@ def _compare(
             if (carried := capacities.get(variant.label)) is not None
         },
         standings=rank(ranked, by_block),
+        lost=_lost(own),
         knees={name: knee(by_load[(by_load.variant == name) & by_load.valid]) for name in ranked},
     )
 
@@ -267,7 +286,11 @@ def _not_run(variant: Variant, ends: Iterable[TrialEnd], measured: Iterable[str]
     if variant.not_run or variant.label in measured:
         return variant.not_run
     failures = [end.failure for end in ends if end.variant == variant.label and end.failure]
-    return failures[0] if failures else "its trial was not reached"
+    return failures[-1] if failures else "its trial was not reached"
+
+
+def _lost(ends: Iterable[TrialEnd]) -> frozenset[str]:
+    return frozenset(end.variant for end in ends if end.lost)
 
 
 def command_of(manifest: Manifest) -> str:

@@ -211,8 +211,8 @@ def _sureness(comparison: Comparison, found: TurnFindings, shaky: Sequence[str])
     if shaky:
         reasons = "; ".join(f"{name}: {sentence(comparison.invalid[name][0])}" for name in shaky)
         parts.append(f"NOT SOUND, it rests on invalid turns ({reasons})")
-    if comparison.not_run:
-        parts.append(f"not run: {listed(list(comparison.not_run))}")
+    if comparison.absent:
+        parts.append(comparison.absent)
     return "; ".join(parts)
 
 

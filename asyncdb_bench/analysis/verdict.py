@@ -200,8 +200,8 @@ def _sureness(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> str:
     if shaky:
         reasons = "; ".join(f"{name}: {sentence(comparison.invalid[name][0])}" for name in shaky)
         parts.append(f"NOT SOUND, it rests on invalid steps ({reasons})")
-    if comparison.not_run:
-        parts.append(f"not run: {listed(list(comparison.not_run))}")
+    if comparison.absent:
+        parts.append(comparison.absent)
     return "; ".join(parts)
 
 

@@ -127,8 +127,8 @@ def print_result(written: Written) -> None:
             console.print(f"{comparison.scenario}: {verdict.sentence}")
             continue
         console.print(_table(comparison))
-        for name, reason in comparison.not_run.items():
-            console.print(Text(f"{name}: not run, because {reason}"))
+        for name in comparison.not_run:
+            console.print(Text(f"{name}: {comparison.absence(name)}"))
         text = Text(f"{comparison.scenario}: ", style="bold")
         text.append(f"{verdict.sentence}.", style="" if verdict.sound else "red")
         console.print(text)

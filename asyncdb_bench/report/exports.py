@@ -179,7 +179,8 @@ def _markdown_of(comparison: Comparison, verdict: Verdict) -> list[str]:
             f" {markdown_cell(sentences(comparison.invalid.get(name, ())))} |"
         )
     lines += [
-        f"| {markdown_cell(name)} | not run | | | | {markdown_cell(reason)} |"
+        f"| {markdown_cell(name)} | {comparison.absence(name).partition(',')[0]}"
+        f" | | | | {markdown_cell(reason)} |"
         for name, reason in comparison.not_run.items()
     ]
     lines += ["", *(f"- {markdown_cell(each)}." for each in verdict.conditions)]

@@ -288,16 +288,18 @@ def test_what_cannot_be_measured_is_said_and_the_rest_is_kept(bench: Bench) -> N
         *("run", "--profile", "smoke", "--cpus", "off", "--seed", "1"),
         *("--strategy", f"{odd}:Dying,{odd}:Unavailable,native"),
     )
-    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.returncode == 4, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     page = (bench.reports / "latest" / "index.html").read_text()
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
-    assert "has ended" in text
-    assert re.search(r"it answered none of \d+ requests in its turn: 503", text)
+    assert "ended with exit code 3 at" in text
+    assert re.search(r"it answered none of \d+ requests: 503", text)
     assert "not pinned: cpus=off" in text
     assert "not calibrated" in text
     summary = json.loads((run_folder(bench) / "summary.json").read_text())
-    assert {row["variant"] for row in summary} >= {"native"}
+    assert {row["variant"] for row in summary if row["measured"] == "turns"} == {"native"}
+    lost = [json.loads(line) for line in (run_folder(bench) / "trials.jsonl").open()]
+    assert [each["why"] for each in lost].count("lost") == 4, "each was tried once more"
 
 
 def test_the_report_shows_the_evidence(finished: Finished) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from asyncdb_bench.analysis.tables import steps_table
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder
 from asyncdb_bench.regression.change_points import all_series
 from asyncdb_bench.regression.pages import render_gate, write_comparison, write_history
@@ -251,16 +251,16 @@ def test_a_long_word_from_data_does_not_make_the_page_wider(
 ) -> None:
     """A doubt may quote a command line, or a path, that has no place to break."""
     bench = finished[0]
-    run = (bench.results / "latest").resolve()
-    copied = tmp_path / "results" / run.name
-    shutil.copytree(run, copied)
-    lines = (copied / "steps.jsonl").read_text().splitlines()
-    first = json.loads(lines[0]) | {
-        "valid": False,
-        "reasons": [{"kind": "other_run", "subject": "/" + "path" * 200}],
-    }
-    (copied / "steps.jsonl").write_text("\n".join([json.dumps(first), *lines[1:]]) + "\n")
-    written = write(RunFolder(copied), tmp_path / "reports")
+    run = RunFolder((bench.results / "latest").resolve())
+    copied = make_run_folder(tmp_path / "results", run.run_id)
+    copied.write_manifest(run.manifest())
+    doubt = Doubt(DoubtKind.OTHER_RUN, subject="/" + "path" * 200)
+    first, *others = run.steps()
+    for record in (replace(first, valid=False, reasons=(doubt,)), *others):
+        copied.append_step(record)
+    for end in run.trials():
+        copied.append_trial(end)
+    written = write(copied, tmp_path / "reports")
     page = browser.new_page(viewport={"width": 390, "height": 900})
     page.goto(written.path.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from asyncdb_bench.errors import StoreError, WriteError
+from asyncdb_bench.records.atomic_files import replace, storing, sync
 from asyncdb_bench.records.json_lines import Appender, checked, read_lines
 from asyncdb_bench.records.run import Calibration, Deployment, Manifest
 from asyncdb_bench.records.sealing import SUMS, altered, sums_of, with_files
@@ -85,14 +86,14 @@ class RunFolder:
         """Append a line to ``logs/events.log``: when what began, for whom."""
         path = self.logs / "events.log"
         when = datetime.now(UTC).isoformat(timespec="milliseconds")
-        with _storing(path), path.open("a") as file:
+        with storing(path), path.open("a") as file:
             file.write(f"{when} {what} {whose}".rstrip() + "\n")
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """Lend a folder for what one trial passes between its processes."""
         folder = self.path / "scratch"
-        with _storing(folder):
+        with storing(folder):
             folder.mkdir(exist_ok=True)
         try:
             yield folder
@@ -204,20 +205,20 @@ class RunFolder:
 
     def seal(self, *names: str) -> None:
         """Note the checksums of some files, of all where none is named."""
-        with _storing(self.path / SUMS):
+        with storing(self.path / SUMS):
             text = with_files(self.path, names or FILES)
-            _replace(self.path / SUMS, text.encode())
+            replace(self.path / SUMS, text.encode())
 
     def _write(self, name: str, content: Any) -> None:
         """Write a file of JSON whole, and note its checksum."""
-        with _storing(self.path / name):
+        with storing(self.path / name):
             encoded = msgspec.json.format(msgspec.json.encode(content))
-            _replace(self.path / name, encoded + b"\n")
+            replace(self.path / name, encoded + b"\n")
         if self._has_checks:
             self.seal(name)
 
     def _append(self, name: str, row: Any) -> None:
-        with _storing(self.path / name):
+        with storing(self.path / name):
             self._appender.append(self.path / name, row)
 
     def _read(self, name: str, kind: type[T], upgraded: Upgrade | None = None) -> list[T]:
@@ -249,7 +250,7 @@ class RunFolder:
 
         folder = self.path / f"{table}.parts"
         target = folder / f"{name}.parquet"
-        with _storing(target):
+        with storing(target):
             folder.mkdir(exist_ok=True)
             partial = target.with_suffix(".partial")
             pq.write_table(
@@ -278,7 +279,7 @@ class RunFolder:
             if not parts:
                 continue
             target = self.path / f"{table}.parquet"
-            with _storing(target):
+            with storing(target):
                 partial = target.with_suffix(".partial")
                 schema = pq.read_schema(parts[0])
                 with pq.ParquetWriter(
@@ -289,7 +290,7 @@ class RunFolder:
                             writer.write_table(_checked_table(part))
                         except (pa.ArrowException, OSError) as error:
                             raise StoreError(f"{part} is damaged: {error}") from error
-                _sync(partial)
+                sync(partial)
                 partial.rename(target)
                 shutil.rmtree(self.path / f"{table}.parts")
         if self._has_checks:
@@ -340,11 +341,11 @@ class RunFolder:
 def write_calibration(root: Path, calibration: Calibration) -> Path:
     """Write ``results/calibration.json`` and return where it is."""
     path = root / "calibration.json"
-    with _storing(path):
+    with storing(path):
         root.mkdir(parents=True, exist_ok=True)
-    with _storing(path):
+    with storing(path):
         line, _ = checked(msgspec.json.encode(calibration), "")
-        _replace(path, line + b"\n")
+        replace(path, line + b"\n")
     return path
 
 
@@ -368,7 +369,7 @@ def make_run_folder(root: Path, run_id: str) -> RunFolder:
     """
     path = root / run_id
     try:
-        with _storing(path):
+        with storing(path):
             path.mkdir(parents=True)
             (path / "logs").mkdir()
             free = shutil.disk_usage(path).free
@@ -417,67 +418,3 @@ def _checked_table(part: Path) -> Any:
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(part, page_checksum_verification=True).read()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and have it on disk before its name changes."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    _sync(partial)
-    partial.rename(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _storing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise WriteError(
-            f"cannot write {path}: {error.strerror or error}; what was measured before is kept"
-        ) from error
-
-
-def append_text(path: Path, text: str) -> None:
-    """Append to a text file, with the folders that it needs.
-
-    Raises
-    ------
-    StoreError : not writable, or no space.
-    """
-    with _storing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            file.write(text)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all, with the folders that it needs.
-
-    What UTF-8 cannot carry (a lone surrogate in a name) is replaced.
-
-    Raises
-    ------
-    StoreError : not writable, or no space.
-    """
-    write_bytes(path, text.encode("utf-8", "replace"))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, with the folders that it needs.
-
-    Raises
-    ------
-    StoreError : not writable, or no space.
-    """
-    with _storing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, content)

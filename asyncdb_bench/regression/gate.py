@@ -20,10 +20,11 @@ from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices, Spec
 from asyncdb_bench.plan.schedule import order, takes_turns
 from asyncdb_bench.plan.variants import make_variant
+from asyncdb_bench.records.atomic_files import append_text, write_text
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Plan, Variant
 from asyncdb_bench.records.run import Manifest
-from asyncdb_bench.records.run_folder import RunFolder, append_text, write_text
+from asyncdb_bench.records.run_folder import RunFolder
 from asyncdb_bench.regression.base_checkout import checked_out, revision_of
 from asyncdb_bench.regression.decision import (
     Decision,

@@ -13,8 +13,9 @@ from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices
 from asyncdb_bench.plan.schedule import order, takes_turns
+from asyncdb_bench.records.atomic_files import write_text
 from asyncdb_bench.records.plan import Fault, Plan
-from asyncdb_bench.records.run_folder import RunFolder, write_text
+from asyncdb_bench.records.run_folder import RunFolder
 from asyncdb_bench.regression.decision import Rules
 from asyncdb_bench.regression.effects import NET_CPU, P50, PACE, by_block
 from asyncdb_bench.regression.error_rate_schedule import (

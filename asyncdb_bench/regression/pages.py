@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from asyncdb_bench.records.atomic_files import write_text
 from asyncdb_bench.records.history_file import HistoryRun
-from asyncdb_bench.records.run_folder import write_text
 from asyncdb_bench.regression.change_points import FigureSeries, why
 from asyncdb_bench.regression.decision import GateResult
 from asyncdb_bench.regression.effects import TIE

@@ -18,8 +18,9 @@ from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.analysis.verdict_parts import Verdict
 from asyncdb_bench.errors import StoreError
+from asyncdb_bench.records.atomic_files import write_bytes, write_text
 from asyncdb_bench.records.run import Manifest
-from asyncdb_bench.records.run_folder import RunFolder, point_latest, write_bytes, write_text
+from asyncdb_bench.records.run_folder import RunFolder, point_latest
 from asyncdb_bench.report import exports as summaries
 
 if TYPE_CHECKING:

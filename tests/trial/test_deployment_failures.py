@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
@@ -41,7 +42,7 @@ def test_a_broker_that_restarts_within_a_step_is_an_outage_with_an_end(
     request_text: str, rabbitmq: RunningServices, tmp_path: Path
 ) -> None:
     timer = during(4, lambda: rabbitmq.restart("broker"))
-    (step,) = measure(
+    found = measure(
         request_text,
         rabbitmq,
         tmp_path,
@@ -49,8 +50,12 @@ def test_a_broker_that_restarts_within_a_step_is_an_outage_with_an_end(
         window_s=25.0,
         window_max_s=25.0,
         timeout_s=3,
-    ).steps
+    )
     timer.join()
+    step, again = found.steps
+    assert any(doubt.breaking for doubt in step.reasons), "it is told, and counts for nothing"
+    assert standing(found.steps, found.folder.trials()) == [again]
+    assert again.ledger.ok == again.ledger.scheduled
     assert step.ledger.adds_up
     assert step.ledger.ok > 100
     assert step.ledger.error > 20
@@ -73,7 +78,7 @@ def test_a_worker_child_killed_in_the_middle_of_a_task_costs_that_task(
         main.children()[0].kill()
 
     timer = during(6, kill)
-    (step,) = measure(
+    found = measure(
         "celery:workers=2",
         valkey,
         tmp_path,
@@ -82,8 +87,11 @@ def test_a_worker_child_killed_in_the_middle_of_a_task_costs_that_task(
         window_s=10.0,
         window_max_s=10.0,
         timeout_s=2,
-    ).steps
+    )
     timer.join()
+    step, again = found.steps
+    assert "a child of celery:workers=2 (worker0)" in step.reasons[0].subject
+    assert standing(found.steps, found.folder.trials()) == [again]
     assert step.ledger.adds_up
     assert step.ledger.scheduled == 80
     assert step.ledger.ok > 40

@@ -87,27 +87,21 @@ class BlockRunner:
                 notes = (
                     Doubt(DoubtKind.GROUPED, available_mb, sum(needs) + KEPT_MB, subject=with_whom),
                 )
-            run = _Group(
-                self.context, self.warden, self.losses, part, variants, scenario, place, notes
-            )
-            try:
-                common = run(earlier, deadline)
-            except PartLostError as error:
-                ends += run.all_lost(error)
-                self.context.recover()
-                part = self._without_those_out(again(part))
+            for attempt in (part, again(part)):
+                asked = self._without_those_out(attempt)
                 run = _Group(
-                    self.context, self.warden, self.losses, part, variants, scenario, place, notes
+                    self.context, self.warden, self.losses, asked, variants, scenario, place, notes
                 )
                 try:
                     common = run(earlier, deadline)
-                except PartLostError as second:
-                    ends += run.all_lost(second)
+                except PartLostError as error:
+                    ends += run.all_lost(error)
                     self.context.recover()
                     continue
-            steps += run.steps
-            ends += run.ends
-            block = replace(block, common_rps=block.common_rps or common)
+                steps += run.steps
+                ends += run.ends
+                block = replace(block, common_rps=block.common_rps or common)
+                break
         return steps, ends
 
     def _without_those_out(self, block: Block) -> Block:

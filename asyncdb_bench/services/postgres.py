@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import secrets
 import shutil
@@ -97,6 +98,8 @@ class Postgres:
         self.program = program
         self._templates: dict[str, str] = {}
         self._clones: set[str] = set()
+        # templates that were forgotten keep their names
+        self._numbers = itertools.count()
 
     def url_of(self, database: str) -> str:
         """Return the URL of a database on this server."""
@@ -107,7 +110,7 @@ class Postgres:
     def template(self, data: Data) -> str:
         """Return the name of the seeded template database, making it once per key."""
         if data.key not in self._templates:
-            name = f"{self.prefix}_template_{len(self._clones)}"
+            name = f"{self.prefix}_template_{next(self._numbers)}"
             self._admin([f'CREATE DATABASE "{name}"'])
             self._clones.add(name)
             self._seed(name, data)

@@ -52,7 +52,6 @@ def all_cases() -> list[Case]:
 
 
 SHORT = (
-    Case("native", "application", "SIGSTOP", "window"),
     Case("native", "guard", "SIGKILL", "window"),
     Case("native", "backend", "SIGKILL", "window"),
     Case("native", "harness", "SIGKILL", "report"),

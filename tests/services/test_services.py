@@ -60,6 +60,15 @@ def test_the_embedded_server_leaves_nothing(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_templates_that_were_forgotten_are_seeded_anew(postgres: RunningServices) -> None:
+    names = []
+    for _ in range(3):
+        postgres.postgres.forget_templates()
+        names.append(postgres.postgres.template(StandardData(10)))
+        postgres.drop(postgres.clone(StandardData(10), "again"))
+    assert len(set(names)) == 3
+
+
 def test_a_server_given_by_url_keeps_nothing_of_ours(tmp_path: Path) -> None:
     if not is_listening(5432):
         pytest.skip("no PostgreSQL on its standard port")

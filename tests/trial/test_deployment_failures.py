@@ -41,14 +41,14 @@ def children_of(module: str) -> list[psutil.Process]:
 def test_a_broker_that_restarts_within_a_step_is_an_outage_with_an_end(
     request_text: str, rabbitmq: RunningServices, tmp_path: Path
 ) -> None:
-    timer = during(4, lambda: rabbitmq.restart("broker"))
+    timer = during(3, lambda: rabbitmq.restart("broker"))
     found = measure(
         request_text,
         rabbitmq,
         tmp_path,
         ladder=(20,),
-        window_s=25.0,
-        window_max_s=25.0,
+        window_s=18.0,
+        window_max_s=18.0,
         timeout_s=3,
     )
     timer.join()

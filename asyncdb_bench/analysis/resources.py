@@ -25,7 +25,8 @@ def notes(
             where = f"{step.scenario} · {step.variant} at {step.offered_rps:g}/s"
             found.setdefault(sentence(note), []).append(where)
     for end in ends:
-        for note in (*end.notes, *end.reasons):
+        # what was lost stands among the trials that failed
+        for note in (*end.notes, *(each for each in end.reasons if not each.breaking)):
             found.setdefault(sentence(note), []).append(f"{end.scenario} · {end.variant}")
     return [(note, list(dict.fromkeys(where))) for note, where in found.items()]
 

@@ -25,7 +25,7 @@ from tests.app.test_application import ask, serving
 pytestmark = pytest.mark.services
 GROWTH_MB = 120
 """What the application may take beyond what it had, whatever is sent."""
-LATE_S = 1.0
+LATE_S = 5.0
 """How late a request to the health route may be answered meanwhile: strangers cost CPU time, and no
 more than a share of it."""
 

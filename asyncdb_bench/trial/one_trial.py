@@ -47,25 +47,17 @@ class TrialRunner:
         ------
         StoreError : the results cannot be written: nothing more can be kept.
         """
-        if self.losses.out(scenario.label, variant.label):
-            return (), ()
-        steps, end, lost = self._attempt(trial, variant, scenario, place)
-        if lost is None:
-            return steps, [end]
-        ends = [end]
-        once_more = self.losses.note(scenario.label, variant.label)
-        if lost.shared:
-            self.context.recover()
-        if not once_more:
-            return (), ends
-        again = replace(trial, id=f"{trial.id}-again")
-        steps, end, lost = self._attempt(again, variant, scenario, place)
-        ends.append(end)
-        if lost is None:
-            return steps, ends
-        self.losses.note(scenario.label, variant.label)
-        if lost.shared:
-            self.context.recover()
+        ends: list[TrialEnd] = []
+        for attempt in (trial, replace(trial, id=f"{trial.id}-again")):
+            if self.losses.out(scenario.label, variant.label):
+                break
+            steps, end, lost = self._attempt(attempt, variant, scenario, place)
+            ends.append(end)
+            if lost is None:
+                return steps, ends
+            self.losses.note(scenario.label, variant.label)
+            if lost.shared:
+                self.context.recover()
         return (), ends
 
     def _attempt(

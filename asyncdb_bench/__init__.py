@@ -6,20 +6,25 @@ docs/add-a-scenario.md say how. They are stable: a change of one is announced in
 
 from asyncdb_bench.contract.celery.strategy import WorkerStrategy
 from asyncdb_bench.contract.celery.worker_knobs import WorkerKnobs
+from asyncdb_bench.contract.data.post_scenario import PostKnobs, PostScenario
 from asyncdb_bench.contract.data.standard import SlowKnobs, StandardKnobs, StandardScenario
 from asyncdb_bench.contract.driver_strategy import DriverStrategy
 from asyncdb_bench.contract.engine import make_async_engine, make_engine, translated
 from asyncdb_bench.contract.knob import BUDGET, knob
 from asyncdb_bench.contract.operation import (
+    AtOnce,
     Operation,
     Params,
+    Pause,
     Steps,
     drive,
     drive_async,
     operation,
 )
+from asyncdb_bench.contract.process_strategy import ProcessKnobs, ProcessStrategy
 from asyncdb_bench.contract.scenario import Scenario, ScenarioKnobs, Workload
 from asyncdb_bench.contract.session_strategies import (
+    AsyncPoolKnobs,
     AsyncSessionStrategy,
     PooledStrategy,
     PoolKnobs,
@@ -35,7 +40,9 @@ from asyncdb_bench.records.plan import Objective, Part, Segment
 __version__ = "0.1.0"
 __all__ = [
     "BUDGET",
+    "AsyncPoolKnobs",
     "AsyncSessionStrategy",
+    "AtOnce",
     "Context",
     "DriverStrategy",
     "KnobError",
@@ -44,8 +51,13 @@ __all__ = [
     "Operation",
     "Params",
     "Part",
+    "Pause",
     "PoolKnobs",
     "PooledStrategy",
+    "PostKnobs",
+    "PostScenario",
+    "ProcessKnobs",
+    "ProcessStrategy",
     "RequestTimeoutError",
     "Scenario",
     "ScenarioKnobs",

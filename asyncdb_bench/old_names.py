@@ -88,7 +88,7 @@ def dialect_url(url: str, driver: str) -> tuple[Any, str]:
     """Name the driver in a ``postgresql://`` URL and take its `sslmode` out, as it once did."""
     from asyncdb_bench.contract.engine import connection_target
 
-    target, ssl_mode = connection_target(url)
+    target, ssl_mode, _ = connection_target(url)
     return target.set(drivername=f"postgresql+{driver}"), ssl_mode
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from asyncdb_bench import AsyncSessionStrategy, PoolKnobs
+from asyncdb_bench import AsyncPoolKnobs, AsyncSessionStrategy
 
 
-class Native(AsyncSessionStrategy[PoolKnobs]):
+class Native(AsyncSessionStrategy[AsyncPoolKnobs]):
     """Async from the handler to the driver."""
 
     name = "native"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from asyncdb_bench import AsyncSessionStrategy, PoolKnobs
+from asyncdb_bench import AsyncPoolKnobs, AsyncSessionStrategy
 
 
-class PsycopgAsync(AsyncSessionStrategy[PoolKnobs]):
+class PsycopgAsync(AsyncSessionStrategy[AsyncPoolKnobs]):
     """As `native`, on the other async driver."""
 
     name = "psycopg_async"

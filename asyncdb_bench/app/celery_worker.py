@@ -78,6 +78,8 @@ def _run(config: WorkerConfig, options: WorkerOptions) -> int:
             1 if options.pool in {"prefork", "solo"} else options.concurrency,
             config.timeout_s,
             timed=options.timed,
+            isolation=options.isolation,
+            autocommit=options.autocommit,
         ),
         forks=options.pool == "prefork",
         gc_freeze=options.gc_freeze,

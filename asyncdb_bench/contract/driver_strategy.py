@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.contract.engine import connect_arguments, connection_target, unavailable_state
-from asyncdb_bench.contract.operation import Operation, Params, drive_async
+from asyncdb_bench.contract.engine import (
+    USUAL_ISOLATION,
+    connect_arguments,
+    connection_target,
+    unavailable_state,
+)
+from asyncdb_bench.contract.operation import (
+    Operation,
+    Params,
+    Pause,
+    Steps,
+    advance_async,
+    drive_async,
+)
 from asyncdb_bench.contract.session_strategies import P, PooledStrategy
 from asyncdb_bench.contract.timing import Phases, current
+from asyncdb_bench.contract.together import together
 from asyncdb_bench.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncdb_bench.contract.raw_result import Rows
+
+
+Execute = Callable[[Any], Awaitable[Any]]
 
 
 class DriverStrategy(PooledStrategy[P]):
@@ -72,8 +90,8 @@ class DriverStrategy(PooledStrategy[P]):
         """Open the pool and connect it whole."""
         from asyncdb_bench.contract.raw_result import Statements
 
-        url, ssl_mode = connection_target(self.context.database_url)
-        options = connect_arguments(self.driver, ssl_mode)
+        url, ssl_mode, pooled = connection_target(self.context.database_url)
+        options = connect_arguments(self.driver, ssl_mode, pooled=pooled)
         self.statements = Statements(dialect_of(self.driver))
         plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
         size = self.budget(self.knobs)
@@ -84,6 +102,49 @@ class DriverStrategy(PooledStrategy[P]):
 
     async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
         """Run the operation in one transaction of one connection."""
+        if operation.independent:
+            return await drive_async(operation.steps(**params), self._apart, at_once=self._at_once)
+        steps = operation.steps(**params)
+        if operation.pauses:
+            return await self._in_parts(operation, steps)
+        answer: dict[str, Any] = await self._connected(
+            lambda execute: drive_async(steps, execute), plain=self._plain(operation)
+        )
+        return answer
+
+    def _plain(self, operation: Operation) -> bool:
+        return operation.reads and self.knobs.autocommit
+
+    async def _apart(self, statement: Any) -> Any:
+        """Run one statement on a connection of its own."""
+        return await self._connected(
+            lambda execute: execute(statement), plain=self.knobs.autocommit
+        )
+
+    async def _at_once(self, statements: tuple[Any, ...]) -> list[Any]:
+        return await together(self._apart(each) for each in statements)
+
+    async def _in_parts(self, operation: Operation, steps: Steps) -> dict[str, Any]:
+        """Run the parts of an operation between which its connection is given back."""
+        plain = self._plain(operation)
+        while isinstance(
+            came := await self._connected(
+                lambda execute: advance_async(steps, execute), plain=plain
+            ),
+            Pause,
+        ):
+            await asyncio.sleep(came.seconds)
+        answer: dict[str, Any] = came
+        return answer
+
+    async def _connected(self, work: Callable[[Execute], Awaitable[Any]], *, plain: bool) -> Any:
+        """Do some work in one transaction of one connection, or in none.
+
+        Parameters
+        ----------
+        work : takes what runs a statement.
+        plain : without BEGIN and COMMIT.
+        """
         # a request that is not sampled notes its phases, too, and they are dropped
         phases = current.get() or Phases()
         try:
@@ -92,7 +153,7 @@ class DriverStrategy(PooledStrategy[P]):
                 since = monotonic_ns()
                 self.in_use += 1
                 try:
-                    return await self._in_transaction(connection, operation, params, phases)
+                    return await self._in_transaction(connection, work, phases, plain=plain)
                 finally:
                     self.in_use -= 1
                     phases.held += monotonic_ns() - since
@@ -104,8 +165,13 @@ class DriverStrategy(PooledStrategy[P]):
             raise
 
     async def _in_transaction(
-        self, connection: Any, operation: Operation, params: Params, phases: Phases
-    ) -> dict[str, Any]:
+        self,
+        connection: Any,
+        work: Callable[[Execute], Awaitable[Any]],
+        phases: Phases,
+        *,
+        plain: bool,
+    ) -> Any:
         async def execute(statement: Any) -> Rows:
             shape, sql, values = self.statements.prepared(statement)
             began = monotonic_ns()
@@ -115,8 +181,10 @@ class DriverStrategy(PooledStrategy[P]):
                 phases.database += monotonic_ns() - began
             return shape.rows(rows)
 
+        if plain:
+            return await work(execute)
         async with Timed(self.transaction(connection), phases):
-            return await drive_async(operation.steps(**params), execute)
+            return await work(execute)
 
     async def close(self) -> None:
         """Close the pool."""
@@ -127,6 +195,16 @@ class DriverStrategy(PooledStrategy[P]):
     def gauges(self) -> dict[str, float]:
         """Return how many connections of the pool are checked out."""
         return {"pool_in_use": self.in_use}
+
+    @classmethod
+    def refusal(cls, knobs: P, operations: Iterable[Operation]) -> str:
+        """Refuse what only a session can do, and isolation levels that nobody sets here."""
+        by_orm = [each.name for each in operations if each.orm]
+        if by_orm:
+            return f"{by_orm[0]!r} loads related rows by the ORM, and {cls.name} has no session"
+        if knobs.isolation != USUAL_ISOLATION:
+            return f"{cls.name} sets no isolation level, and {knobs.isolation} was asked for"
+        return ""
 
 
 class Timed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from asyncdb_bench.errors import PluginError, UnavailableError
 
@@ -14,29 +15,39 @@ if TYPE_CHECKING:
 
 APPLICATION_NAME = "asyncdb-bench application"
 CONNECT_TIMEOUT_S = 5
+USUAL_ISOLATION = "read_committed"
 LOOPBACK = {"localhost", "127.0.0.1", "::1", ""}
+POOLED = "pooler"
+"""What a URL's query has where a pooler in transaction mode lies between."""
 DISTRIBUTIONS = {"asyncpg": "asyncpg", "psycopg": "psycopg[binary]"}
 """Drivers that an engine can be made on, and what pip installs for them."""
 
 
-def connection_target(url: str) -> tuple[URL, str]:
-    """Take the `sslmode` out of a ``postgresql://`` URL.
+def connection_target(url: str) -> tuple[URL, str, bool]:
+    """Take the `sslmode` and our own mark of a pooler out of a ``postgresql://`` URL.
 
     Returns
     -------
-    The URL, and the SSL mode that every driver is given: the URL's own, else none on loopback,
-    where the drivers' defaults differ in what they cost.
+    The URL; the SSL mode that every driver is given: the URL's own, else none on loopback, where
+    the drivers' defaults differ in what they cost; whether a pooler in transaction mode lies
+    between, see :data:`POOLED`.
     """
     from sqlalchemy import make_url
 
     parsed = make_url(url)
     local = "disable" if (parsed.host or "") in LOOPBACK else "prefer"
     mode = str(parsed.query.get("sslmode", local))
-    return parsed.difference_update_query(["sslmode"]), mode
+    return parsed.difference_update_query(["sslmode", POOLED]), mode, POOLED in parsed.query
 
 
-def connect_arguments(driver: str, ssl_mode: str) -> dict[str, Any]:
+def connect_arguments(driver: str, ssl_mode: str, *, pooled: bool = False) -> dict[str, Any]:
     """Return the keyword arguments of a driver's `connect`.
+
+    Parameters
+    ----------
+    driver, ssl_mode : which, and how.
+    pooled : no statement is prepared under a name: the next transaction may have another
+        connection of the pooler's, which does not know it.
 
     Raises
     ------
@@ -44,15 +55,23 @@ def connect_arguments(driver: str, ssl_mode: str) -> dict[str, Any]:
     """
     if driver == "asyncpg":
         settings = {"application_name": APPLICATION_NAME}
-        return {"server_settings": settings, "ssl": ssl_mode, "timeout": CONNECT_TIMEOUT_S}
+        given: dict[str, Any] = {"server_settings": settings, "ssl": ssl_mode}
+        unnamed = {"statement_cache_size": 0} if pooled else {}
+        return given | {"timeout": CONNECT_TIMEOUT_S} | unnamed
     if driver == "psycopg":
-        name = APPLICATION_NAME
-        return {"application_name": name, "connect_timeout": CONNECT_TIMEOUT_S, "sslmode": ssl_mode}
+        given = {"application_name": APPLICATION_NAME, "connect_timeout": CONNECT_TIMEOUT_S}
+        return given | {"sslmode": ssl_mode} | ({"prepare_threshold": None} if pooled else {})
     raise PluginError(f"driver {driver!r} is not one of {', '.join(sorted(DISTRIBUTIONS))}")
 
 
 def make_engine(
-    url: str, pool: int, timeout_s: float, *, timed: bool = False, driver: str = "psycopg"
+    url: str,
+    pool: int,
+    timeout_s: float,
+    *,
+    timed: bool = False,
+    driver: str = "psycopg",
+    isolation: str = USUAL_ISOLATION,
 ) -> Engine:
     """Make a blocking engine with a fixed pool that never overflows.
 
@@ -63,13 +82,14 @@ def make_engine(
     timeout_s : how long a checkout may wait.
     timed : whether the requests' phases are noted, see :mod:`asyncdb_bench.contract.engine_timing`.
     driver : of :data:`DISTRIBUTIONS`, one that can block.
+    isolation : level of transactions, e.g. ``"repeatable_read"``.
     """
     from sqlalchemy import create_engine
     from sqlalchemy.pool import QueuePool
 
     from asyncdb_bench.contract.engine_timing import TimedPool, watch
 
-    target, options = _options(url, pool, timeout_s, driver)
+    target, options = _options(url, pool, timeout_s, driver, isolation)
     engine = create_engine(target, poolclass=TimedPool if timed else QueuePool, **options)
     if timed:
         watch(engine)
@@ -77,30 +97,60 @@ def make_engine(
 
 
 def make_async_engine(
-    url: str, pool: int, timeout_s: float, *, timed: bool = False, driver: str = "asyncpg"
+    url: str,
+    pool: int,
+    timeout_s: float,
+    *,
+    timed: bool = False,
+    driver: str = "asyncpg",
+    isolation: str = USUAL_ISOLATION,
+    fair: bool = False,
 ) -> AsyncEngine:
-    """Make an engine for `AsyncSession`; parameters as :func:`make_engine`."""
+    """Make an engine for `AsyncSession`.
+
+    Parameters
+    ----------
+    url, pool, timeout_s, timed, driver, isolation : as :func:`make_engine`.
+    fair : who waits for a connection has it in the order of arrival, see
+        :mod:`asyncdb_bench.contract.fair_pool`.
+    """
     from sqlalchemy.ext.asyncio import create_async_engine
-    from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-    from asyncdb_bench.contract.engine_timing import TimedAsyncPool, watch
+    from asyncdb_bench.contract.engine_timing import watch
+    from asyncdb_bench.contract.fair_pool import async_pool
 
-    target, options = _options(url, pool, timeout_s, driver)
-    kind = TimedAsyncPool if timed else AsyncAdaptedQueuePool
+    target, options = _options(url, pool, timeout_s, driver, isolation)
+    kind = async_pool(timed=timed, fair=fair)
     engine = create_async_engine(target, poolclass=kind, **options)
     if timed:
         watch(engine.sync_engine)
     return engine
 
 
-def _options(url: str, pool: int, timeout_s: float, driver: str) -> tuple[URL, dict[str, Any]]:
-    target, ssl_mode = connection_target(url)
+def _options(
+    url: str, pool: int, timeout_s: float, driver: str, isolation: str
+) -> tuple[URL, dict[str, Any]]:
+    target, ssl_mode, pooled = connection_target(url)
+    arguments = connect_arguments(driver, ssl_mode, pooled=pooled)
+    if pooled and driver == "asyncpg":
+        # SQLAlchemy prepares each statement itself, and the names of two clients may meet on one
+        # connection of the pooler's (SQLAlchemy manual, "Prepared Statement Name with PGBouncer")
+        arguments |= {
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: f"__asyncpg_{uuid4()}__",
+        }
     return target.set(drivername=f"postgresql+{driver}"), {
         "pool_size": pool,
         "max_overflow": 0,
         "pool_timeout": timeout_s,
-        "connect_args": connect_arguments(driver, ssl_mode),
+        "connect_args": arguments,
+        **({} if isolation == USUAL_ISOLATION else {"isolation_level": level(isolation)}),
     }
+
+
+def level(isolation: str) -> str:
+    """Return an isolation level as SQL says it."""
+    return isolation.replace("_", " ").upper()
 
 
 def fill_pool(engine: Engine, pool: int) -> None:

@@ -7,9 +7,12 @@ construction.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -20,25 +23,87 @@ Check = Callable[[Params, Mapping[str, Any]], bool]
 Rows = int | Callable[[Params], int] | None
 
 
-class Operation:
-    """One unit of database work, one transaction.
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A step that is not the database's: waiting for something else, another service perhaps.
 
     Parameters
     ----------
-    steps : generator function: yields statements, receives their results, returns a JSON object.
+    seconds : how long.
+    hold : the session stays open meanwhile; else the transaction ends and the connection is given
+        back, and a strategy that runs operations on threads gives back the thread, too.
+    """
+
+    seconds: float
+    hold: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """A step of several reads that do not need one another: a strategy may run them at once.
+
+    What comes back is a list of their results, in order.
+    """
+
+    statements: tuple[Any, ...]
+
+
+class Operation:
+    """One unit of database work: one transaction, unless it says otherwise.
+
+    Parameters
+    ----------
+    steps : generator function: yields statements, :class:`Pause` and :class:`AtOnce`, receives
+        their results, returns a JSON object.
     check : ``check(params, answer)``, true where the answer is right; cheap, without the database.
     rows : how many rows its statements return or change, or how to tell from the parameters;
         None where that cannot be known beforehand.
+    transactions : the most transactions that it may take, or how to tell from the parameters:
+        several where it gives its connection back, or its reads may run in one each.
+    reads : it changes nothing, so that it may run without BEGIN and COMMIT where that is asked for.
+    independent : it yields :class:`AtOnce` alone: its reads need no common transaction.
+    pauses : it yields :class:`Pause`.
+    orm : it loads related rows by the ORM, which a strategy without a session cannot.
     """
 
-    def __init__(self, steps: Callable[..., Steps], check: Check, rows: Rows = None) -> None:
+    def __init__(
+        self,
+        steps: Callable[..., Steps],
+        check: Check,
+        rows: Rows = None,
+        *,
+        transactions: int | Callable[[Params], int] = 1,
+        reads: bool = False,
+        independent: bool = False,
+        pauses: bool = False,
+        orm: bool = False,
+    ) -> None:
         self.__doc__ = steps.__doc__
         self.__module__ = steps.__module__
         self.steps = steps
         self.check = check
         self.rows = rows
+        self.transactions = transactions
+        self.reads, self.independent, self.pauses, self.orm = reads, independent, pauses, orm
         self.name = steps.__name__
         self.summary = (inspect.getdoc(steps) or "").partition("\n")[0]
+
+    def with_steps(self, steps: Callable[..., Steps]) -> Operation:
+        """Return the same operation by other steps."""
+        return Operation(
+            steps,
+            self.check,
+            self.rows,
+            transactions=self.transactions,
+            reads=self.reads,
+            independent=self.independent,
+            pauses=self.pauses,
+            orm=self.orm,
+        )
+
+    def most_transactions(self, params: Params) -> int:
+        """Return how many transactions a run with these parameters may take."""
+        return self.transactions(params) if callable(self.transactions) else self.transactions
 
     def rows_of(self, params: Params) -> int:
         """Return how many rows a run with these parameters touches; 0 where it is not known."""
@@ -65,7 +130,16 @@ class Operation:
 BIGINT = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-def operation(*, check: Check, rows: Rows = None) -> Callable[[Callable[..., Steps]], Operation]:
+def operation(
+    *,
+    check: Check,
+    rows: Rows = None,
+    transactions: int | Callable[[Params], int] = 1,
+    reads: bool = False,
+    independent: bool = False,
+    pauses: bool = False,
+    orm: bool = False,
+) -> Callable[[Callable[..., Steps]], Operation]:
     """Make an operation of a generator function.
 
     Parameters
@@ -73,27 +147,67 @@ def operation(*, check: Check, rows: Rows = None) -> Callable[[Callable[..., Ste
     check : ``check(params, answer)``; a wrong answer is an error in the ledger, not a success.
     rows : how many rows its statements return or change in all, or ``rows(params)``: what the
         database says it did is compared with it. None: it is not compared.
+    transactions, reads, independent, pauses, orm : as of :class:`Operation`.
     """
-    return lambda steps: Operation(steps, check, rows)
+    return lambda steps: Operation(
+        steps,
+        check,
+        rows,
+        transactions=transactions,
+        reads=reads,
+        independent=independent,
+        pauses=pauses,
+        orm=orm,
+    )
 
 
-def drive(steps: Steps, execute: Callable[[Any], Any]) -> dict[str, Any]:
+def drive(
+    steps: Steps, execute: Callable[[Any], Any], release: Callable[[], Any] | None = None
+) -> dict[str, Any]:
     """Run an operation's steps to the end with a blocking `execute`.
 
     Parameters
     ----------
     steps : the generator, not yet started.
     execute : takes a statement, returns its result.
+    release : gives the connection back; None: it cannot be given back in between.
 
     Returns
     -------
     The operation's answer. What `execute` raises is raised inside the operation first.
     """
+    while isinstance(came := advance(steps, execute), Pause):
+        if release is not None:
+            release()
+        time.sleep(came.seconds)
+    return came
+
+
+def advance(steps: Steps, execute: Callable[[Any], Any]) -> dict[str, Any] | Pause:
+    """Run an operation's steps until its end, or until it would give its connection back.
+
+    Parameters
+    ----------
+    steps : the generator, not yet started or at such a pause.
+    execute : takes a statement, returns its result.
+
+    Returns
+    -------
+    The operation's answer, or the pause, after which it goes on by another call.
+    """
     try:
         statement = next(steps)
         while True:
             try:
-                result = execute(statement)
+                if isinstance(statement, Pause):
+                    if not statement.hold:
+                        return statement
+                    time.sleep(statement.seconds)
+                    result: Any = None
+                elif isinstance(statement, AtOnce):
+                    result = [execute(each) for each in statement.statements]
+                else:
+                    result = execute(statement)
             except Exception as error:
                 statement = steps.throw(error)
             else:
@@ -102,13 +216,48 @@ def drive(steps: Steps, execute: Callable[[Any], Any]) -> dict[str, Any]:
         return _answer(end.value)
 
 
-async def drive_async(steps: Steps, execute: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:
-    """Run an operation's steps to the end with an awaitable `execute`; else as :func:`drive`."""
+async def drive_async(
+    steps: Steps,
+    execute: Callable[[Any], Awaitable[Any]],
+    release: Callable[[], Awaitable[Any]] | None = None,
+    at_once: Callable[[tuple[Any, ...]], Awaitable[Any]] | None = None,
+) -> dict[str, Any]:
+    """Run an operation's steps to the end with an awaitable `execute`; else as :func:`drive`.
+
+    Parameters
+    ----------
+    steps, execute, release : as :func:`drive`.
+    at_once : runs the statements of an :class:`AtOnce`; None: one after another.
+    """
+    while isinstance(came := await advance_async(steps, execute, at_once), Pause):
+        if release is not None:
+            await release()
+        await asyncio.sleep(came.seconds)
+    return came
+
+
+async def advance_async(
+    steps: Steps,
+    execute: Callable[[Any], Awaitable[Any]],
+    at_once: Callable[[tuple[Any, ...]], Awaitable[Any]] | None = None,
+) -> dict[str, Any] | Pause:
+    """Run steps as :func:`advance` does; parameters as :func:`drive_async`."""
     try:
         statement = next(steps)
         while True:
             try:
-                result = await execute(statement)
+                if isinstance(statement, Pause):
+                    if not statement.hold:
+                        return statement
+                    await asyncio.sleep(statement.seconds)
+                    result: Any = None
+                elif isinstance(statement, AtOnce):
+                    if at_once is not None:
+                        result = await at_once(statement.statements)
+                    else:
+                        result = [await execute(each) for each in statement.statements]
+                else:
+                    result = await execute(statement)
             except Exception as error:
                 statement = steps.throw(error)
             else:

@@ -66,6 +66,9 @@ class Scenario(ABC, Generic[K]):
     counted: ClassVar[tuple[str, ...]] = ()
     """Operations whose latency counts; empty: all. Others are load only."""
 
+    pace_only: ClassVar[bool] = False
+    """Its variants take turns at full speed alone, and their latency is not looked at."""
+
     profile: ClassVar[str] = "quick"
     """The profile that measures it where none is named."""
 
@@ -75,6 +78,10 @@ class Scenario(ABC, Generic[K]):
     def cell(self) -> tuple[float, int] | None:
         """Return its place on a map: the query's time in milliseconds, and rows; None: no map."""
         return None
+
+    def place(self) -> Mapping[str, float]:
+        """Return its place on the map of round trips by axis (``queries``, ``ms``); empty: none."""
+        return {}
 
     @classmethod
     def expand(cls, given: Mapping[str, str]) -> list[dict[str, str]]:

@@ -11,10 +11,10 @@ from asyncdb_bench.contract.engine import (
     fill_pool,
     make_async_engine,
     make_engine,
-    translated,
 )
 from asyncdb_bench.contract.knob import BUDGET, knob
-from asyncdb_bench.contract.operation import Operation, Params, drive, drive_async
+from asyncdb_bench.contract.operation import Operation, Params
+from asyncdb_bench.contract.sessions import AsyncSessions, Sessions
 from asyncdb_bench.contract.strategy import Knobs, Strategy
 
 if TYPE_CHECKING:
@@ -79,18 +79,22 @@ class SessionStrategy(EngineStrategy[P]):
 
     async def open(self) -> None:
         """Connect the whole pool."""
-        from sqlalchemy.orm import sessionmaker
-
         url, timeout_s = self.context.database_url, self.context.timeout_s
-        size, timed = self.budget(self.knobs), self.knobs.timing > 0
-        self.engine = make_engine(url, size, timeout_s, timed=timed, driver=self.driver)
-        self.session = sessionmaker(self.engine)
+        size, knobs = self.budget(self.knobs), self.knobs
+        self.engine = make_engine(
+            url,
+            size,
+            timeout_s,
+            timed=knobs.timing > 0,
+            driver=self.driver,
+            isolation=knobs.isolation,
+        )
+        self.sessions = Sessions(self.engine, autocommit=knobs.autocommit)
         fill_pool(self.engine, size)
 
     def execute(self, operation: Operation, params: Params) -> dict[str, Any]:
-        """Run one operation in one transaction; blocks the calling thread."""
-        with translated(), self.session.begin() as session:
-            return drive(operation.steps(**params), session.execute)
+        """Run one operation in one session; blocks the calling thread."""
+        return self.sessions.run(operation, params)
 
     async def close(self) -> None:
         """Close the pool."""
@@ -98,27 +102,42 @@ class SessionStrategy(EngineStrategy[P]):
             self.engine.dispose()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsyncPoolKnobs(PoolKnobs):
+    """Knobs of a strategy on SQLAlchemy's async pool."""
+
+    fair: bool = knob(
+        False, help="who waits for a connection has it in the order of arrival (not SQLAlchemy's)"
+    )
+
+
 class AsyncSessionStrategy(EngineStrategy[P]):
     """SQLAlchemy's `AsyncSession`; a subclass names its `driver` and is done."""
+
+    Knobs = AsyncPoolKnobs
 
     libraries = ("tornado", "sqlalchemy[asyncio]")
     engine: AsyncEngine | None = None
 
     async def open(self) -> None:
         """Connect the whole pool."""
-        from sqlalchemy.ext.asyncio import async_sessionmaker
-
         url, timeout_s = self.context.database_url, self.context.timeout_s
-        size, timed = self.budget(self.knobs), self.knobs.timing > 0
-        self.engine = make_async_engine(url, size, timeout_s, timed=timed, driver=self.driver)
-        self.session = async_sessionmaker(self.engine)
+        size, knobs = self.budget(self.knobs), self.knobs
+        self.engine = make_async_engine(
+            url,
+            size,
+            timeout_s,
+            timed=knobs.timing > 0,
+            driver=self.driver,
+            isolation=knobs.isolation,
+            fair=isinstance(knobs, AsyncPoolKnobs) and knobs.fair,
+        )
+        self.sessions = AsyncSessions(self.engine, autocommit=knobs.autocommit)
         await fill_async_pool(self.engine, size)
 
     async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
         """Run the operation in an async session."""
-        with translated():
-            async with self.session.begin() as session:
-                return await drive_async(operation.steps(**params), session.execute)
+        return await self.sessions.run(operation, params)
 
     async def close(self) -> None:
         """Close the pool."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -30,6 +30,12 @@ class Knobs:
     timing: float = knob(
         1.0, low=0, high=1, help="share of the requests whose phases are noted (Server-Timing)"
     )
+    isolation: str = knob(
+        "read_committed",
+        choices=("read_committed", "repeatable_read", "serializable"),
+        help="isolation level of transactions",
+    )
+    autocommit: bool = knob(False, help="run what only reads without BEGIN and COMMIT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,11 @@ class Strategy(ABC, Generic[K]):
         that a request occupies each follows the capacity that it can have at most.
         """
         return {}
+
+    @classmethod
+    def refusal(cls, knobs: K, operations: Iterable[Operation]) -> str:
+        """Return why it cannot run some operations; empty: it can."""
+        return ""
 
     @classmethod
     def brokers_for(cls, knobs: K) -> tuple[str, ...]:

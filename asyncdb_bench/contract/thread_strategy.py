@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncdb_bench.contract.knob import BUDGET, knob
-from asyncdb_bench.contract.operation import Operation, Params
+from asyncdb_bench.contract.operation import Operation, Params, Pause, Steps, drive_async
 from asyncdb_bench.contract.session_strategies import PoolKnobs, SessionStrategy
 from asyncdb_bench.contract.timing import hand_over, taken_back
+from asyncdb_bench.contract.together import together
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +26,11 @@ class ThreadKnobs(PoolKnobs):
     )
     pool: int = knob(
         0, unit="connections", low=0, high=1000, help="size of the pool; 0: threads", split=True
+    )
+    fanout: str = knob(
+        "threads",
+        choices=("threads", "one"),
+        help="independent reads of a request: on a thread each, or one after another on one",
     )
 
 
@@ -45,13 +53,40 @@ class ThreadStrategy(SessionStrategy[T]):
         self.executor = ThreadPoolExecutor(self.knobs.threads, thread_name_prefix=self.name)
         self._submit = run_on_executor(lambda _, call, *args: call(*args))
 
+    async def submit(self, call: Callable[..., Any], *given: Any) -> Any:
+        """Have a thread make a call, and await what it returns: Tornado's `run_on_executor`."""
+        return await self._submit(self, call, *given)
+
     async def in_thread(self, operation: Operation, params: Params) -> dict[str, Any]:
-        """Run an operation on a thread by Tornado's `run_on_executor`, and note its phases."""
-        call = hand_over(self.execute)
+        """Run an operation on a thread, or its parts on several, and note its phases."""
+        if operation.independent and self.knobs.fanout == "threads":
+            steps = operation.steps(**params)
+            return await drive_async(steps, self._read, at_once=self._at_once)
+        if operation.pauses:
+            return await self._in_parts(operation, operation.steps(**params))
+        answer: dict[str, Any] = await self._handed(self.execute, operation, params)
+        return answer
+
+    async def _handed(self, call: Callable[..., Any], *given: Any) -> Any:
+        handed = hand_over(call)
         try:
-            answer: dict[str, Any] = await self._submit(self, call, operation, params)
+            return await self.submit(handed, *given)
         finally:
             taken_back()
+
+    async def _read(self, statement: Any) -> Any:
+        return await self._handed(self.sessions.read, statement)
+
+    async def _at_once(self, statements: tuple[Any, ...]) -> list[Any]:
+        return await together(self._read(each) for each in statements)
+
+    async def _in_parts(self, operation: Operation, steps: Steps) -> dict[str, Any]:
+        """Give the thread back where the connection is, and go on on another."""
+        while isinstance(
+            came := await self._handed(self.sessions.advance, operation, steps), Pause
+        ):
+            await asyncio.sleep(came.seconds)
+        answer: dict[str, Any] = came
         return answer
 
     async def close(self) -> None:

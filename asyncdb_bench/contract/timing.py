@@ -102,6 +102,22 @@ class Phases:
         self.held += held
         self.run += ended - began
 
+    def fold(self, parts: Sequence[Phases]) -> None:
+        """Take over what was noted of reads that ran at once.
+
+        Parameters
+        ----------
+        parts : of each read. The longest is what the request waited for; connections and threads
+            were occupied by all.
+        """
+        if not parts:
+            return
+        longest = max(parts, key=lambda each: each.queue + each.pool + each.database + each.reply)
+        for name in ("queue", "pool", "database", "reply"):
+            setattr(self, name, getattr(self, name) + getattr(longest, name))
+        self.held += sum(each.held for each in parts)
+        self.run += sum(each.run for each in parts)
+
 
 current: ContextVar[Phases | None] = ContextVar("phases", default=None)
 """The phases of the request that runs in this context; None where it is not sampled."""

@@ -66,7 +66,7 @@ def _delayed(operation: Operation, delay_ms: float) -> Operation:
         yield statement
         return (yield from operation.steps(**params))
 
-    return Operation(steps, operation.check, operation.rows)
+    return operation.with_steps(steps)
 
 
 def knobs_instead(fault: Fault | None) -> dict[str, Any]:

@@ -29,6 +29,10 @@ SAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("read", {"account": 7}),
     ("write", {"counter": 3, "amount": 5}),
     ("slow", {"account": 9, "seconds": 0.01}),
+    ("several", {"account": 4, "queries": 3, "seconds": 0.0}),
+    ("read_at_once", {"account": 11}),
+    ("read_again", {"account": 12, "seconds": 0.01, "hold": True}),
+    ("read_again", {"account": 12, "seconds": 0.01, "hold": False}),
 )
 PAUSE_S = 0.2
 HOLD_TRIES = 3

@@ -1,13 +1,13 @@
-"""The work that the conformance suite asks for: the standard operations, and some that fail."""
+"""The work that the conformance suite asks for: standard operations, others, and some that fail."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 
 from asyncdb_bench.contract.data import accounts as dataset
-from asyncdb_bench.contract.operation import Steps, operation
+from asyncdb_bench.contract.operation import AtOnce, Params, Pause, Steps, operation
 from asyncdb_bench.contract.scenario import Scenario, ScenarioKnobs, Workload
 from asyncdb_bench.records.plan import Objective
 
@@ -32,6 +32,31 @@ def wrong_sql() -> Steps:
     return {}
 
 
+def _both(params: Params, answer: Params) -> bool:
+    first = params["account"]
+    return bool(answer["balances"] == [dataset.balance_of(first), dataset.balance_of(first + 1)])
+
+
+def _balance(account: int) -> Any:
+    return select(dataset.Account.balance).where(dataset.Account.id == account)
+
+
+@operation(check=_both, rows=2, transactions=2, reads=True, independent=True)
+def read_at_once(account: dataset.AccountId) -> Steps:
+    """Read two accounts by reads that may run at once."""
+    found = yield AtOnce((_balance(account), _balance(account + 1)))
+    return {"balances": [each.scalar_one() for each in found]}
+
+
+@operation(check=_both, rows=2, transactions=2, reads=True, pauses=True)
+def read_again(account: dataset.AccountId, seconds: dataset.Seconds, hold: bool) -> Steps:
+    """Read an account, wait, with or without the connection, read another."""
+    one = (yield _balance(account)).scalar_one()
+    yield Pause(seconds, hold)
+    other = (yield _balance(account + 1)).scalar_one()
+    return {"balances": [one, other]}
+
+
 class Conformance(Scenario[ScenarioKnobs]):
     """Not a scenario to measure: its operations are what the suite runs."""
 
@@ -40,8 +65,10 @@ class Conformance(Scenario[ScenarioKnobs]):
 
     def workload(self) -> Workload:
         """Return a small copy of the standard data, and operations that fail beside the usual."""
-        failing = {each.name: each for each in (write_then_fail, wrong_sql)}
-        return Workload(dataset.StandardData(ROWS), dataset.OPERATIONS | failing)
+        own = (write_then_fail, wrong_sql, read_at_once, read_again)
+        return Workload(
+            dataset.StandardData(ROWS), dataset.OPERATIONS | {each.name: each for each in own}
+        )
 
     def mix(self) -> dict[str, float]:
         """Only reads."""

@@ -12,8 +12,9 @@ from celery import Celery, Task, signals
 from celery.app.amqp import AMQP
 from kombu import Connection, Queue
 
-from asyncdb_bench.contract.engine import fill_pool, make_engine, translated
-from asyncdb_bench.contract.operation import Operation, drive
+from asyncdb_bench.contract.engine import USUAL_ISOLATION, fill_pool, make_engine
+from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.sessions import Sessions
 from asyncdb_bench.contract.timing import Phases, current, report
 from asyncdb_bench.errors import UnavailableError
 from asyncdb_bench.records.plan import Broker
@@ -230,21 +231,20 @@ class WorkerDatabase:
         timeout_s: float,
         *,
         timed: bool = False,
+        isolation: str = USUAL_ISOLATION,
+        autocommit: bool = False,
     ) -> None:
-        from sqlalchemy.orm import sessionmaker
-
         self.operations = operations
-        self.engine = make_engine(url, pool, timeout_s, timed=timed)
-        self.session = sessionmaker(self.engine)
+        self.engine = make_engine(url, pool, timeout_s, timed=timed, isolation=isolation)
+        self.sessions = Sessions(self.engine, autocommit=autocommit)
         fill_pool(self.engine, pool)
 
     def run(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Run one operation in one transaction; a task may name those of the scenario alone."""
+        """Run one operation in one session; a task may name those of the scenario alone."""
         operation = self.operations.get(name)
         if operation is None:
             raise UnavailableError(f"no operation {name!r} in this worker's scenario")
-        with translated(), self.session.begin() as session:
-            return drive(operation.steps(**params), session.execute)
+        return self.sessions.run(operation, params)
 
 
 _database: WorkerDatabase | None = None

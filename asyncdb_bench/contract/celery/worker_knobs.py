@@ -32,6 +32,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     prefetch, acks_late, gc_freeze : as the knobs of the same names.
     results : how results come back; ``"auto"``: as :func:`results_backend` says.
     timed : whether the phases of tasks are noted.
+    isolation, autocommit : as the knobs of the same names.
     """
 
     pool: str
@@ -41,6 +42,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     gc_freeze: bool
     results: str
     timed: bool
+    isolation: str = "read_committed"
+    autocommit: bool = False
 
 
 def worker_parts(knobs: WorkerKnobs, results: str = "rpc") -> tuple[Part, ...]:
@@ -60,6 +63,8 @@ def worker_parts(knobs: WorkerKnobs, results: str = "rpc") -> tuple[Part, ...]:
         gc_freeze=knobs.gc_freeze,
         results=results,
         timed=knobs.timing > 0,
+        isolation=knobs.isolation,
+        autocommit=knobs.autocommit,
     )
     module = "asyncdb_bench.app.celery_worker"
     return (

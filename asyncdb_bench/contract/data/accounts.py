@@ -29,6 +29,7 @@ BALANCES = 10_007
 AccountId = Annotated[int, msgspec.Meta(ge=1)]
 CounterId = Annotated[int, msgspec.Meta(ge=1, le=COUNTERS)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+Queries = Annotated[int, msgspec.Meta(ge=1, le=100)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=60)]
 
 
@@ -107,7 +108,7 @@ def _right_account(params: Params, answer: Params) -> bool:
     return bool(answer["id"] == account and answer["balance"] == balance_of(account))
 
 
-@operation(check=_right_account, rows=1)
+@operation(check=_right_account, rows=1, reads=True)
 def read(account: AccountId) -> Steps:
     """Read one account by its primary key."""
     found = (yield select(Account).where(Account.id == account)).scalar_one()
@@ -135,7 +136,7 @@ def write(counter: CounterId, amount: int) -> Steps:
     return {"entry": entry, "counter": counter, "entries": entries}
 
 
-@operation(check=_right_account, rows=1)
+@operation(check=_right_account, rows=1, reads=True)
 def slow(account: AccountId, seconds: Seconds) -> Steps:
     """Read one account by a query that takes `seconds` in the database."""
     pause = func.pg_sleep(cast(seconds, Float)).table_valued("slept")
@@ -155,7 +156,7 @@ def _right_rows(params: Params, answer: Params) -> bool:
     )
 
 
-@operation(check=_right_rows, rows=lambda params: int(params["count"]))
+@operation(check=_right_rows, rows=lambda params: int(params["count"]), reads=True)
 def fetch(first: AccountId, count: Count, seconds: Seconds) -> Steps:
     """Read several accounts by a query that takes `seconds` in the database."""
     wanted = (
@@ -170,4 +171,28 @@ def fetch(first: AccountId, count: Count, seconds: Seconds) -> Steps:
     return {"rows": [[each.id, each.balance] for each in found]}
 
 
-OPERATIONS: dict[str, Any] = {each.name: each for each in (read, write, slow, fetch)}
+def _right_several(params: Params, answer: Params) -> bool:
+    first = params["account"]
+    expected = sum(balance_of(each) for each in range(first, first + params["queries"]))
+    return bool(answer["balance"] == expected)
+
+
+@operation(
+    check=_right_several,
+    rows=lambda params: int(params["queries"]),
+    transactions=lambda params: params["queries"],
+    reads=True,
+)
+def several(account: AccountId, queries: Queries, seconds: Seconds) -> Steps:
+    """Read accounts one after another, each by a query that takes `seconds` in the database."""
+    total = 0
+    for each in range(account, account + queries):
+        wanted = select(Account.balance).where(Account.id == each)
+        if seconds:
+            pause = func.pg_sleep(cast(seconds, Float)).table_valued("slept")
+            wanted = wanted.join(pause, true())
+        total += (yield wanted).scalar_one()
+    return {"balance": total}
+
+
+OPERATIONS: dict[str, Any] = {each.name: each for each in (read, write, slow, fetch, several)}

@@ -66,7 +66,7 @@ def _right_history(_params: Params, answer: Params) -> bool:
     return len(messages) == HISTORY and ids == sorted(ids)
 
 
-@operation(check=_right_history, rows=HISTORY)
+@operation(check=_right_history, rows=HISTORY, reads=True)
 def history(room: RoomId) -> Steps:
     """Read a room's last messages, oldest first."""
     found = (
@@ -96,7 +96,7 @@ def _right_search(params: Params, answer: Params) -> bool:
     return bool(answer["room"] == params["room"] and answer["found"] >= SEEDED)
 
 
-@operation(check=_right_search, rows=1)
+@operation(check=_right_search, rows=1, reads=True)
 def search(room: RoomId, seconds: Seconds) -> Steps:
     """Search a room's messages by a query that takes `seconds` in the database."""
     pause = func.pg_sleep(cast(seconds, Float)).table_valued("slept")

@@ -1,0 +1,75 @@
+"""`map`: round trip x queries of a request x time of a query; each cell a scenario of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asyncdb_bench import Objective, StandardKnobs, StandardScenario, knob
+
+if TYPE_CHECKING:
+    import numpy as np
+
+AXES = ("rtt", "queries", "ms")
+GRIDS: dict[str, Mapping[str, tuple[float, ...]]] = {
+    "tiny": {"rtt": (0, 1), "queries": (1, 3), "ms": (0,)},
+    "coarse": {"rtt": (0, 0.5, 2), "queries": (1, 3, 10), "ms": (0, 5, 50)},
+    "fine": {"rtt": (0, 0.5, 1, 2, 5), "queries": (1, 2, 3, 5, 10, 20), "ms": (0, 1, 5, 20, 50)},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapKnobs(StandardKnobs):
+    """A cell; where an axis is not named, all of the grid's values run."""
+
+    grid: str = knob("coarse", choices=tuple(GRIDS), help="which cells: coarse is ten minutes")
+    queries: int = knob(1, unit="queries", low=1, high=100, help="one after another in a request")
+    ms: float = knob(0.0, unit="ms", low=0, high=10_000, help="time of each in the database")
+
+
+class Map(StandardScenario[MapKnobs]):
+    """Where one way overtakes another, by what people's requests differ in."""
+
+    name = "map"
+    summary = "the map: round trip x queries of a request x time of a query, by pace"
+    Knobs = MapKnobs
+    pace_only = True
+    profile = "map"
+
+    def place(self) -> dict[str, float]:
+        """Return the place on the map; the round trip is the run's matter."""
+        return {"queries": self.knobs.queries, "ms": self.knobs.ms}
+
+    @classmethod
+    def expand(cls, given: Mapping[str, str]) -> list[dict[str, str]]:
+        """Return the cells: those of the grid, with the axes that are named as they are given."""
+        grid = GRIDS.get(given.get("grid", "coarse"))
+        if grid is None:
+            return [dict(given)]
+        rest = {name: v for name, v in given.items() if name != "grid" and name not in AXES}
+        values = [
+            [given[axis]] if axis in given else [f"{each:g}" for each in grid[axis]]
+            for axis in AXES
+        ]
+        return [rest | dict(zip(AXES, each, strict=True)) for each in itertools.product(*values)]
+
+    def mix(self) -> dict[str, float]:
+        """Only these queries."""
+        return {"several": 1.0}
+
+    def params(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw where the accounts begin."""
+        last = max(1, self.knobs.rows - self.knobs.queries + 1)
+        first = int(rng.integers(1, last + 1))
+        seconds = self.knobs.ms / 1000
+        return {"account": first, "queries": self.knobs.queries, "seconds": seconds}
+
+    def objective(self) -> Objective:
+        """Nothing in particular: the pace is compared."""
+        return Objective(p99_ms=max(100, 5 * self.knobs.ms * self.knobs.queries))
+
+    def ladder(self) -> tuple[float, ...]:
+        """Return loads for who climbs nevertheless."""
+        return (5, 10, 20, 40, 80, 160, 320, 640, 1280)

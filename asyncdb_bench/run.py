@@ -23,10 +23,14 @@ from asyncdb_bench.errors import (
     WriteError,
 )
 from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
+from asyncdb_bench.plan.reach import reach_of, reaches_of
+from asyncdb_bench.plan.refusals import refusing
 from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Manifest
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder, read_calibration
+from asyncdb_bench.services.pooler import MISSING, find_pooler
+from asyncdb_bench.services.reaching import Between
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.canary import machine_pace
 from asyncdb_bench.trial.deployment import example, measure_deployment
@@ -173,6 +177,12 @@ def prepared(
     # before this process goes to its own cores
     here, pace = describe_machine(), machine_pace()
     pinning = permitted(share_out(plan.settings.cpus, usable_cores()))
+    plan = without_missing(plan)
+    between = Between(
+        tuple(reaches_of(plan)),
+        max((each.budget for each in plan.variants), default=1),
+        pinning.of("app"),
+    )
     with (
         on_cores(pinning.of("postgresql")),
         RunningServices(
@@ -181,6 +191,7 @@ def prepared(
             with_broker=any(each.brokers for each in plan.variants),
             with_store=any(each.needs_store for each in plan.variants),
             on_start=display.service,
+            between=between,
         ) as services,
     ):
         plan = with_refusals(plan, services)
@@ -236,6 +247,21 @@ def measure_deployments(context: RunContext, plan: Plan, display: Display) -> No
             display.say(f"deployment of {variant.label} was not measured: {error}")
         else:
             context.folder.append_deployment(deployment)
+
+
+def without_missing(plan: Plan) -> Plan:
+    """Return the plan without what needs a pooler, where there is none, with the reason."""
+    if find_pooler() is not None:
+        return plan
+    refused = {
+        scenario.label: {
+            variant.label: MISSING
+            for variant in plan.variants
+            if reach_of(scenario, variant).via == "pgbouncer"
+        }
+        for scenario in plan.scenarios
+    }
+    return refusing(plan, refused)
 
 
 def with_refusals(plan: Plan, services: RunningServices) -> Plan:

@@ -26,7 +26,7 @@ from asyncdb_bench.analysis.turns.values import FREEZE, P50, P95, P99, PACE
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.records.run import Manifest
-from asyncdb_bench.records.step import Step, TrialEnd
+from asyncdb_bench.records.step import RoundTrip, Step, TrialEnd
 from asyncdb_bench.text import listed
 
 
@@ -50,6 +50,7 @@ class Comparison:
     knees : by variant, see :func:`knee`.
     turns : what the variants' turns come to; None: they climbed ladders. The standings are then
         those of the pace.
+    round_trips : that its trials had; none where none was measured.
     """
 
     scenario: str
@@ -65,6 +66,7 @@ class Comparison:
     knees: dict[str, float | None] = field(default_factory=dict)
     turns: TurnFindings | None = None
     lost: frozenset[str] = frozenset()
+    round_trips: tuple[RoundTrip, ...] = ()
 
     def absence(self, name: str) -> str:
         """Say why a variant is not in the tables; one of :attr:`not_run`."""
@@ -118,7 +120,7 @@ def compare_scenarios(
             comparisons.append(_compare_turns(asked, manifest, ends, turns))
             continue
         rows = steps[steps.scenario == asked.label]
-        comparisons.append(_compare(asked.label, manifest, rows, ends, own))
+        comparisons.append(_compare(asked, manifest, rows, ends, own))
     return comparisons
 
 
@@ -159,7 +161,9 @@ def _compare_turns(
         by_load=by_load,
         rows=rows.set_index("variant").reindex([v for v in ranked if v in set(rows.variant)]),
         not_run={
-            v.label: why for v in manifest.plan.variants if (why := _not_run(v, own_ends, ranked))
+            v.label: why
+            for v in manifest.plan.variants
+            if (why := _not_run(v, asked, own_ends, ranked))
         },
         invalid=_unsound_turns(by_variant, own_ends),
         phases=phases_at([step for own in curves.values() for step in own], common),
@@ -175,6 +179,7 @@ def _compare_turns(
         },
         standings={name: _turn_standing(found, name) for name in ranked},
         lost=_lost(own_ends),
+        round_trips=_round_trips(own_ends),
         knees={name: knee(by_load[(by_load.variant == name) & by_load.valid]) for name in ranked},
         turns=found,
     )
@@ -236,19 +241,19 @@ def _unsound_turns(
 
 
 def _compare(
-    scenario: str,
+    asked: PlannedScenario,
     manifest: Manifest,
     steps: pd.DataFrame,
     ends: Sequence[TrialEnd],
     records: Sequence[Step],
 ) -> Comparison:
+    scenario, objective = asked.label, asked.objective
     own = [end for end in ends if end.scenario == scenario]
     capacities = {str(variant): capacity_of(rows) for variant, rows in steps.groupby("variant")}
     ranked = dict(sorted(capacities.items(), key=lambda each: -each[1].rps))
     load = common_load(steps)
     by_load = aggregate(steps)
     rows = by_load[by_load.offered_rps == load] if load is not None else by_load[:0]
-    objective = next(a.objective for a in manifest.plan.scenarios if a.label == scenario)
     invalid = {
         str(variant): reasons
         for variant, rows_of in steps.groupby("variant")
@@ -266,7 +271,9 @@ def _compare(
         by_load=by_load,
         capacities=ranked,
         rows=rows.set_index("variant").reindex([v for v in ranked if v in set(rows.variant)]),
-        not_run={v.label: why for v in manifest.plan.variants if (why := _not_run(v, own, ranked))},
+        not_run={
+            v.label: why for v in manifest.plan.variants if (why := _not_run(v, asked, own, ranked))
+        },
         invalid=invalid,
         phases=phases_at(records, load),
         limits={
@@ -278,11 +285,19 @@ def _compare(
         },
         standings=rank(ranked, by_block),
         lost=_lost(own),
+        round_trips=_round_trips(own),
         knees={name: knee(by_load[(by_load.variant == name) & by_load.valid]) for name in ranked},
     )
 
 
-def _not_run(variant: Variant, ends: Iterable[TrialEnd], measured: Iterable[str]) -> str:
+def _not_run(
+    variant: Variant,
+    asked: PlannedScenario,
+    ends: Iterable[TrialEnd],
+    measured: Iterable[str],
+) -> str:
+    if variant.label in asked.refused:
+        return asked.refused[variant.label]
     if variant.not_run or variant.label in measured:
         return variant.not_run
     failures = [end.failure for end in ends if end.variant == variant.label and end.failure]
@@ -291,6 +306,10 @@ def _not_run(variant: Variant, ends: Iterable[TrialEnd], measured: Iterable[str]
 
 def _lost(ends: Iterable[TrialEnd]) -> frozenset[str]:
     return frozenset(end.variant for end in ends if end.lost)
+
+
+def _round_trips(ends: Iterable[TrialEnd]) -> tuple[RoundTrip, ...]:
+    return tuple(each for end in ends if not end.failure for each in end.round_trips)
 
 
 def command_of(manifest: Manifest) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 
 from sqlalchemy import make_url
 
@@ -15,7 +13,7 @@ from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.records.run_folder import read_calibration
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
-from asyncdb_bench.services.program import is_listening
+from asyncdb_bench.services.program import is_listening, program_version
 from asyncdb_bench.trial.host import describe_machine, fingerprint
 
 REDIS_PORT = 6379
@@ -68,7 +66,7 @@ def _postgres(url: str) -> bool:
         return False
     source, folder = found
     why = "used: embedded, started for each run; set DATABASE_URL for a server of yours"
-    _line("PostgreSQL", f"{_version(folder / 'postgres')} from {source}", why)
+    _line("PostgreSQL", f"{program_version(folder / 'postgres')} from {source}", why)
     return True
 
 
@@ -87,7 +85,7 @@ def _broker(url: str) -> None:
         return
     _line("RabbitMQ", "none", "missing: apt-get install rabbitmq-server (celery_aio needs it)")
     if valkey is not None:
-        _line("Valkey", _version(valkey), "used as the broker: embedded")
+        _line("Valkey", program_version(valkey), "used as the broker: embedded")
     else:
         _line("Valkey", "none", "missing: make setup; without a broker Celery is not run")
 
@@ -110,11 +108,6 @@ def _redis() -> None:
 def _optional(name: str, programs: tuple[str, ...], command: str, purpose: str) -> None:
     found = next(filter(None, map(shutil.which, programs)), None)
     _line(name, found or "none", purpose if found else f"missing: {command} ({purpose})")
-
-
-def _version(program: Path) -> str:
-    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    return answer.stdout.strip().partition("\n")[0] or "unknown version"
 
 
 def _line(name: str, found: str, remark: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -67,12 +68,24 @@ class RequestOptions:
             "--ladder/--turns", help="climb each variant's ladder alone, instead of taking turns"
         ),
     ] = None
+    rtt: Annotated[
+        float | None,
+        typer.Option(help="ms from the application to the database; 0: as it is", metavar="MS"),
+    ] = None
+    broker_rtt: Annotated[
+        float | None, typer.Option(help="ms to the broker; 0: as it is", metavar="MS")
+    ] = None
+    via: Annotated[str | None, typer.Option(help="direct, or pgbouncer (transaction mode)")] = None
+    tls: Annotated[
+        bool | None, typer.Option("--tls/--no-tls", help="encrypt connections to the database")
+    ] = None
     inject: Annotated[
         str, typer.Option(help="a fault beside each variant: delay_ms=2, cpu_ms=1, pool=6")
     ] = ""
 
     def choices(self) -> Choices:
         """Return what is asked for."""
+        from asyncdb_bench.plan.reach import is_far
         from asyncdb_bench.plan.request import Choices
 
         return Choices(
@@ -90,9 +103,14 @@ class RequestOptions:
                 "connections": self.connections,
                 "ladder": self.ladder,
                 "ladder_blocks": self.blocks,
+                "rtt_ms": self.rtt,
+                "broker_rtt_ms": self.broker_rtt,
+                "via": self.via,
+                "tls": self.tls,
             },
             vary=self.vary or (),
             inject=self.inject,
+            far=is_far(os.environ.get("DATABASE_URL", "")),
         )
 
 

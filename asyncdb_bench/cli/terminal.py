@@ -123,7 +123,7 @@ def print_result(written: Written) -> None:
             console.print(Text(f"{sentence}.", style="bold"))
     planned = {each.label: each for each in written.manifest.plan.scenarios}
     for comparison, verdict in zip(written.comparisons, written.verdicts, strict=True):
-        if planned[comparison.scenario].cell:
+        if planned[comparison.scenario].aside:
             console.print(f"{comparison.scenario}: {verdict.sentence}")
             continue
         console.print(_table(comparison))

@@ -110,6 +110,8 @@ def user_class(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
                 cpu_s=used,
                 connections=self.opened,
                 rows=record.rows,
+                transactions=record.transactions,
+                reads=record.reads,
                 joined=int(record.extra["joined"][0]) if record.extra else 0,
                 bytes_sent=record.bytes_sent,
                 bytes_received=record.bytes_received,

@@ -268,8 +268,7 @@ class ChatUser(OpenModelUser):
             return
         answer = found.get("answer") or {"id": found["number"], "room": params["room"]}
         if operation.check(params, answer):
-            record.outcome[place] = Outcome.OK
-            record.rows += operation.rows_of(params)
+            record.right(place, operation, params)
         else:
             record.wrong(place, operation.name)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncdb_bench.contract.operation import Operation, Params
 from asyncdb_bench.contract.timing import parse
 from asyncdb_bench.records.step import PHASES, TASK_STAMPS, Ledger, Outcome
 
@@ -37,7 +38,7 @@ class Recorder:
         self.attempted = 0
         self.wrong_answers = 0
         self.told: dict[int, str] = {}
-        self.rows = 0
+        self.rows = self.transactions = self.reads = 0
         self.bytes_sent = 0
         self.bytes_received = 0
         self.extra: dict[str, Any] = {}
@@ -65,6 +66,13 @@ class Recorder:
         """Note that an arrival got no right answer."""
         self.outcome[place] = outcome
         self.errors[reason[:200]] += 1
+
+    def right(self, place: int, operation: Operation, params: Params) -> None:
+        """Note that an answer passed its operation's check, and what the database did for it."""
+        self.outcome[place] = Outcome.OK
+        self.rows += operation.rows_of(params)
+        self.transactions += operation.most_transactions(params)
+        self.reads += operation.reads
 
     def wrong(self, place: int, operation: str) -> None:
         """Note that an answer failed its operation's check."""

@@ -187,8 +187,7 @@ class OpenModelUser(User):
     ) -> None:
         if status == 200:
             if operation.check(params, msgspec.json.decode(body)):
-                self.record.outcome[place] = Outcome.OK
-                self.record.rows += operation.rows_of(params)
+                self.record.right(place, operation, params)
             else:
                 self.record.wrong(place, operation.name)
             return

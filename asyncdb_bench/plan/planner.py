@@ -11,11 +11,12 @@ from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
 from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.profiles import make_settings
+from asyncdb_bench.plan.refusals import refusals, refusing
 from asyncdb_bench.plan.registry import names, scenario_class
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
 from asyncdb_bench.plan.schedule import order, takes_turns
 from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
-from asyncdb_bench.records.plan import Plan, PlannedScenario, Settings, Trial, Variant
+from asyncdb_bench.records.plan import Plan, PlannedScenario, Reach, Settings, Trial, Variant
 
 
 def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Plan:
@@ -50,8 +51,9 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         for fault in ((None, injected) if injected and not spec.at else (None,))
     ]
     ladders = profile.get("ladders", {})
+    usual = usual_reach(settings) if settings else Reach()
     planned = [
-        _collect(wrong, lambda s=spec: plan_scenario(s, ladders)) for spec in scenarios or []
+        _collect(wrong, lambda s=spec: plan_scenario(s, ladders, usual)) for spec in scenarios or []
     ]
     wrong += [
         f"{variant.label} cannot run {each.label}: a room lives in one process, not"
@@ -64,10 +66,40 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         raise UsageError("\n".join(dict.fromkeys(wrong)))
     seed = choices.seed if choices.seed is not None else random.SystemRandom().randrange(2**31)
     labelled = unique_labels([each for each in variants if each])
-    wanted = tuple(each for each in planned if each)
+    wanted = with_companions([each for each in planned if each], settings)
     if not any(takes_turns(settings, each) for each in wanted):
         settings = replace(settings, blocks=settings.ladder_blocks)
-    return Plan(seed, settings, labelled, wanted, trials_of(labelled, wanted, settings, seed))
+    plan = Plan(seed, settings, labelled, wanted, trials_of(labelled, wanted, settings, seed))
+    return refusing(plan, refusals(labelled, wanted))
+
+
+def usual_reach(settings: Settings) -> Reach:
+    """Return how the services are reached where neither variant nor scenario says otherwise."""
+    return Reach(settings.rtt_ms, settings.broker_rtt_ms, settings.via, settings.tls)
+
+
+def with_companions(
+    scenarios: Sequence[PlannedScenario], settings: Settings
+) -> tuple[PlannedScenario, ...]:
+    """Return scenarios, and beside those that take turns their pace at other round trips.
+
+    What the database's distance does to an answer is then in the same run.
+    """
+    beside = [
+        replace(
+            asked,
+            label=f"{asked.label}:rtt={rtt_ms:g}",
+            request=f"{asked.request}:rtt={rtt_ms:g}",
+            reach=replace(asked.reach, rtt_ms=rtt_ms),
+            pace_only=True,
+            beside=asked.label,
+        )
+        for asked in scenarios
+        for rtt_ms in settings.beside_rtt_ms
+        if takes_turns(settings, asked) and not asked.pace_only and asked.reach.rtt_ms != rtt_ms
+    ]
+    known = {each.label for each in scenarios}
+    return (*scenarios, *(each for each in beside if each.label not in known))
 
 
 def trials_of(

@@ -10,6 +10,7 @@ from typing import Any
 
 from asyncdb_bench.errors import UnknownNameError, UsageError
 from asyncdb_bench.plan.cores import share_out, usable_cores
+from asyncdb_bench.plan.reach import FIELDS, made
 from asyncdb_bench.plan.registry import CHECKOUT, PACKAGE
 from asyncdb_bench.plan.request import Choices
 from asyncdb_bench.records.plan import Settings, Tolerance
@@ -80,8 +81,17 @@ def make_settings(name: str, choices: Choices, profile: Mapping[str, Any]) -> Se
     if missing:
         raise UsageError(f"profile {name!r} lacks {', '.join(sorted(missing))}")
     values["tolerance"] = make_tolerance(profile.get("tolerance", {}))
-    if "shares" in values:
-        values["shares"] = tuple(values["shares"])
+    for name_of in ("shares", "beside_rtt_ms"):
+        if name_of in values:
+            values[name_of] = tuple(values[name_of])
+    asked = (choices.overrides or {}).get("rtt_ms")
+    if choices.far and asked is None:
+        values["rtt_ms"] = 0.0
+    if not values.get("rtt_ms"):
+        # what is measured as it is needs no company at round trips that were not asked for
+        values["beside_rtt_ms"] = ()
+    wanted = {name: values[each] for name, each in FIELDS.items() if each in values}
+    values |= made(wanted, "this run")
     settings = Settings(profile=name, **values)
     for setting, low, high in (
         ("blocks", 1, 1000),

@@ -147,3 +147,5 @@ class Choices:
     overrides: Mapping[str, Any] | None = None
     vary: Sequence[str] = ()
     inject: str = ""
+    far: bool = False
+    """The database is on another machine: no round trip is added but one that is asked for."""

@@ -34,6 +34,8 @@ class DoubtKind(StrEnum):
     RESTARTED = "restarted"
     SILENT = "silent"
     REFUSED = "refused"
+    DELAY_BUSY = "delay_busy"
+    ROUND_TRIP = "round_trip"
     NOT_STOPPED = "not_stopped"
     OTHERS_RAN = "others_ran"
     GROUPED = "grouped"
@@ -54,7 +56,13 @@ class DoubtKind(StrEnum):
 
 
 PASSING = frozenset(
-    {DoubtKind.CLIENT_BUSY, DoubtKind.ARRIVALS, DoubtKind.SEND_LAG, DoubtKind.STEAL}
+    {
+        DoubtKind.CLIENT_BUSY,
+        DoubtKind.ARRIVALS,
+        DoubtKind.SEND_LAG,
+        DoubtKind.STEAL,
+        DoubtKind.DELAY_BUSY,
+    }
 )
 """Kinds that may be gone when the step is offered again."""
 
@@ -85,6 +93,8 @@ REMEDIES = {
     DoubtKind.UNCALIBRATED_RATE: "end the ladder earlier, or run `bench.py calibrate` again",
     DoubtKind.TRANSACTIONS: "leave the database to this run alone, or check the strategy",
     DoubtKind.ROWS: "leave the database to this run alone, or check the operation's `rows`",
+    DoubtKind.DELAY_BUSY: "give the services more cores (--cpus), or ask for fewer connections",
+    DoubtKind.ROUND_TRIP: "repeat it when the machine is quiet",
     DoubtKind.CLIENT_BUSY: "spread the load or ask for less",
     DoubtKind.ARRIVALS: "give the load generator a core of its own (--cpus), or ask for less",
     DoubtKind.SEND_LAG: "give the load generator a core of its own (--cpus), or ask for less",

@@ -179,6 +179,8 @@ class StepReply(msgspec.Struct, frozen=True, tag_field="event", tag="step", kw_o
     cpu_s : CPU time of the load.
     connections : that it has opened so far.
     rows : that the right answers say the database returned or changed.
+    transactions : that the right answers may have taken at most.
+    reads : of the right answers those of operations that only read.
     joined : members of a chat who joined before the step.
     bytes_sent, bytes_received : by the client.
     """
@@ -195,6 +197,8 @@ class StepReply(msgspec.Struct, frozen=True, tag_field="event", tag="step", kw_o
     joined: int
     bytes_sent: int
     bytes_received: int
+    transactions: int = 0
+    reads: int = 0
 
 
 class Describe(msgspec.Struct, frozen=True):

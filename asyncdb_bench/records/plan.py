@@ -37,6 +37,27 @@ class Broker:
     url: str = field(repr=False)
 
 
+Via = Literal["direct", "pgbouncer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How application and workers reach the services.
+
+    Parameters
+    ----------
+    rtt_ms, broker_rtt_ms : the round trip to the database and to the broker, held back to be so
+        long; 0: as it is.
+    via : PgBouncer in transaction mode lies before the database, or nothing does.
+    tls : the connections to the database are encrypted.
+    """
+
+    rtt_ms: float = 0.0
+    broker_rtt_ms: float = 0.0
+    via: Via = "direct"
+    tls: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Objective:
     """What must hold for an offered load to count as carried.
@@ -109,6 +130,7 @@ class Variant:
     needs_store : whether it needs a Redis for results.
     elsewhere : the checkout or environment that runs it; None: this one.
     fault : injected; None: none.
+    reach : what it says itself of how it reaches the services, by the names of :class:`Reach`.
     """
 
     label: str
@@ -124,6 +146,7 @@ class Variant:
     needs_store: bool = False
     elsewhere: Elsewhere | None = None
     fault: Fault | None = None
+    reach: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def processes(self) -> int:
@@ -147,8 +170,13 @@ class PlannedScenario:
     websocket : it is a chat over WebSockets, not requests.
     gallop : the ladder is climbed two rungs at a time.
     request : as it was asked for, to ask for it again.
+    refused : why variants cannot run it, by their labels.
     counted : operations whose latency counts; empty: all.
     cell : its place on a map: the query's time in milliseconds, and rows; None: it has none.
+    reach : how the services are reached where a variant does not say otherwise.
+    pace_only : its variants take turns at full speed alone.
+    beside : the scenario that it is measured beside, at another round trip; empty: none.
+    place : its place on the map of round trips, by axis: ``queries``, ``ms``; empty: it has none.
     """
 
     label: str
@@ -163,6 +191,16 @@ class PlannedScenario:
     request: str = ""
     counted: tuple[str, ...] = ()
     cell: tuple[float, int] | None = None
+    reach: Reach = Reach()
+    pace_only: bool = False
+    beside: str = ""
+    place: Mapping[str, float] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def aside(self) -> bool:
+        """Whether it has no section of its own in a report: a cell, or company of another."""
+        return bool(self.cell or self.place or self.beside)
 
     @property
     def mean_factor(self) -> float:
@@ -184,6 +222,7 @@ class Tolerance:
     audit : share by which the database's own count may differ from the ledger's.
     stolen : of the CPU time asked for, how much more a hypervisor may have taken from one variant
         than from the best: a share, their difference.
+    delay_busy : share of a core that the delay proxy may use: one that is busier throttles.
     steal : share of the CPU time asked for from which on, where a hypervisor took it, a step is
         offered once more, and that is taken as it is. 1: never.
     """
@@ -196,6 +235,7 @@ class Tolerance:
     audit: float = 0.015
     stolen: float = 0.15
     steal: float = 1.0
+    delay_busy: float = 0.70
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +267,9 @@ class Settings:
     half_width, equal : ratios - 1: an answer is known where its interval is no wider than the one
         to either side, or lies within the other.
     least_blocks : blocks of each scenario before an answer can be known.
+    rtt_ms, broker_rtt_ms, via, tls : how the services are reached where neither variant nor
+        scenario says otherwise, see :class:`Reach`.
+    beside_rtt_ms : round trips at which the pace of each scenario is measured, too.
     """
 
     profile: str
@@ -252,6 +295,11 @@ class Settings:
     half_width: float = 0.05
     equal: float = 0.05
     least_blocks: int = 2
+    rtt_ms: float = 0.0
+    broker_rtt_ms: float = 0.0
+    via: Via = "direct"
+    tls: bool = False
+    beside_rtt_ms: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +369,9 @@ TurnKind = Literal["idle", "pace", "common", "share", "limit"]
 all; its latency at a share of its own pace; whether the objective holds near the limit."""
 
 
+ALL_KINDS: tuple[TurnKind, ...] = ("pace", "common", "limit", "common", "share")
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """One launch of several variants in one scenario, which take turns.
@@ -335,7 +386,7 @@ class Block:
     """
 
     trials: tuple[Trial, ...]
-    kinds: tuple[TurnKind, ...] = ("pace", "common", "limit", "common", "share")
+    kinds: tuple[TurnKind, ...] = ALL_KINDS
     rounds: int = 2
     common_rps: float = 0.0
     limit_s: float = 0.0

@@ -9,7 +9,7 @@ from typing import Any
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.step import Percentiles
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 LEAST_FREE_BYTES = 300 * 1024 * 1024
 TABLES = ("requests", "series")
-READ = (2, 3, 4, 5)
+READ = (2, 3, 4, 5, 6)
 """Schemas that this version reads."""
 SENTENCES = 2
 """The schema whose doubts were sentences; those after it read as they are."""
@@ -178,7 +178,7 @@ class RunFolder:
     @property
     def _has_checks(self) -> bool:
         """Whether its lines carry checks; a run that got no manifest was begun by this version."""
-        return not self.has_manifest or self._raw_manifest().get("schema_version") == SEALED
+        return not self.has_manifest or self._raw_manifest().get("schema_version", SEALED) >= SEALED
 
     def verify(self) -> None:
         """See, once, that nothing was altered since it was written.

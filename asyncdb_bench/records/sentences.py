@@ -60,6 +60,12 @@ _WORDS: Mapping[DoubtKind, Callable[[Doubt], str]] = {
     DoubtKind.CLIENT_BUSY: _of(
         "the load generator was busy {measured:.0%} of a core (limit {limit:.0%})"
     ),
+    DoubtKind.DELAY_BUSY: _of(
+        "the delay proxy used {measured:.0%} of a core (limit {limit:.0%}): it may have throttled"
+    ),
+    DoubtKind.ROUND_TRIP: _of(
+        "the round trip to the {subject} was {measured:.2f} ms where {low:g} ms were asked for"
+    ),
     DoubtKind.ARRIVALS: _of(
         "arrivals at {measured:,.1f}/s instead of {low:,.1f}/s (limit {limit:.0%})"
     ),

@@ -324,11 +324,34 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """The round trip that a trial really had, measured from the application's cores.
+
+    Parameters
+    ----------
+    to : ``"database"`` or ``"broker"``.
+    asked_ms : for; 0: it is as it is.
+    before_ms, after_ms : medians before the first load and after the last; None: not measured.
+    """
+
+    to: str
+    asked_ms: float
+    before_ms: float | None
+    after_ms: float | None
+
+    @property
+    def measured_ms(self) -> float | None:
+        """The mean of both, or the one that there is."""
+        known = [each for each in (self.before_ms, self.after_ms) if each is not None]
+        return sum(known) / len(known) if known else None
+
+
+@dataclass(frozen=True, slots=True)
 class TrialEnd:
     """How a trial ended: `why` the ladder stopped, and `failure` where it broke.
 
     `audit` is the whole trial's, warm-up included, from ``pg_stat_database``; `reasons` are why
-    none of its steps is sound.
+    none of its steps is sound; `round_trips` are those to the services that it used.
     """
 
     trial: str
@@ -342,6 +365,7 @@ class TrialEnd:
     reasons: tuple[Doubt, ...] = ()
     notes: tuple[Doubt, ...] = ()
     purpose: Purpose = "measure"
+    round_trips: tuple[RoundTrip, ...] = ()
 
     @property
     def lost(self) -> bool:
@@ -358,6 +382,7 @@ def end_of(
     audit: Audit | None = None,
     reasons: tuple[Doubt, ...] = (),
     notes: tuple[Doubt, ...] = (),
+    round_trips: tuple[RoundTrip, ...] = (),
 ) -> TrialEnd:
     """Return how a trial ended; parameters as of :class:`TrialEnd`."""
     return TrialEnd(
@@ -372,6 +397,7 @@ def end_of(
         reasons=reasons,
         notes=notes,
         purpose=trial.purpose,
+        round_trips=round_trips,
     )
 
 

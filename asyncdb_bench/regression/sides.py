@@ -160,7 +160,7 @@ def _pairs(base: Side, head: Side) -> list[tuple[str, str]]:
 
 def unlike(one: PlannedScenario, other: PlannedScenario) -> str:
     """Return why two scenarios of one label are not the same work; empty where they are."""
-    for name in ("scenario", "knobs", "mix", "objective", "shape", "websocket"):
+    for name in ("scenario", "knobs", "mix", "objective", "shape", "websocket", "reach"):
         mine, theirs = getattr(one, name), getattr(other, name)
         if mine != theirs:
             return f"not the same work: {name} {_short(mine)} against {_short(theirs)}"

@@ -81,7 +81,7 @@ def render_report(
     shown = [
         (comparison, verdict)
         for comparison, verdict in zip(comparisons, findings.verdicts, strict=True)
-        if not asked[comparison.scenario].cell
+        if not asked[comparison.scenario].aside
     ]
     planned, done = len(manifest.plan.trials), sum(not end.failure for end in ends)
     return environment.get_template("report.html.j2").render(

@@ -43,7 +43,7 @@ class Written:
     @property
     def sound(self) -> bool:
         """Whether every verdict is, and of a map at least one cell."""
-        cells = {each.label for each in self.manifest.plan.scenarios if each.cell}
+        cells = {each.label for each in self.manifest.plan.scenarios if each.aside}
         others = [each.sound for each in self.verdicts if each.scenario not in cells]
         return all(others) and (self.found_map is None or self.found_map.sound)
 
@@ -74,7 +74,7 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     steps = steps_table(records, ends)
     comparisons = tuple(compare_scenarios(manifest, steps, ends, records))
     verdicts = tuple(decide(each, manifest.plan.settings.blocks) for each in comparisons)
-    cells = {each.label for each in manifest.plan.scenarios if each.cell}
+    cells = {each.label for each in manifest.plan.scenarios if each.aside}
     counted = {each.label: each.counted for each in manifest.plan.scenarios}
     wanted = {
         (step.trial, step.step): Wanted(

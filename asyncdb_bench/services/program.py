@@ -112,6 +112,12 @@ class Program:
         return f"{last_lines(self.log, 1, 300) or 'it printed nothing'} (log: {self.log})"
 
 
+def program_version(program: Path) -> str:
+    """Return the first line of what a program says of its version."""
+    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    return answer.stdout.strip().partition("\n")[0] or "unknown version"
+
+
 def free_port() -> int:
     """Return a port of loopback on which nothing listens."""
     with socket.socket() as probe:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.records.plan import Broker
+from asyncdb_bench.records.plan import Broker, Reach
 from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.database_statistics import Statistics
 from asyncdb_bench.services.part import Part
 from asyncdb_bench.services.program import Program
+from asyncdb_bench.services.reaching import NOTHING_BETWEEN, Between, Reaching
 from asyncdb_bench.services.sweep import Sweep
 
 BACK_S = 30.0
@@ -38,6 +39,7 @@ class RunningServices:
     with_store : whether a Redis is needed for results.
     on_start : told what is being started, for the display.
     environment : read for ``DATABASE_URL`` and ``BROKER_URL``.
+    between : what lies between them and who reaches them.
     """
 
     def __init__(
@@ -49,7 +51,10 @@ class RunningServices:
         with_store: bool = False,
         on_start: Callable[[str], None] = lambda _: None,
         environment: Mapping[str, str] | None = None,
+        between: Between = NOTHING_BETWEEN,
     ) -> None:
+        self.between = between
+        self.reaching: Reaching | None = None
         self.logs = logs
         self.prefix = prefix
         self.with_broker = with_broker
@@ -70,13 +75,44 @@ class RunningServices:
             self._postgres = self._start_postgres()
             if self.with_broker:
                 self._try_broker()
+            self._start_reaching()
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def _start_reaching(self) -> None:
+        if self.between.needed:
+            self.on_start("what lies between")
+        servers = [each for each in (self.broker, self.store) if each is not None]
+        self.reaching = Reaching(self.between, self.postgres, servers, self.logs)
+
+    def reached(self, url: str, reach: Reach) -> str:
+        """Return the URL by which a database is reached."""
+        assert self.reaching is not None
+        return self.reaching.database(url, reach)
+
+    def broker_reached(self, broker: Broker | None, reach: Reach) -> Broker | None:
+        """Return the broker as it is reached."""
+        assert self.reaching is not None
+        return self.reaching.broker(broker, reach) if broker is not None else None
+
+    def round_trips(self, reach: Reach, *, with_broker: bool) -> dict[str, float]:
+        """Return the round trips that there really are, milliseconds, by what they lead to.
+
+        Parameters
+        ----------
+        reach : how they are reached.
+        with_broker : whether the broker counts.
+        """
+        assert self.reaching is not None
+        return self.reaching.measured(reach, self.broker if with_broker else None)
+
     def _stop(self) -> None:
+        if self.reaching is not None:
+            self.reaching.stop()
+            self.reaching = None
         for server in (self.store_server, self.broker_server):
             if server is not None:
                 server.stop()
@@ -110,6 +146,13 @@ class RunningServices:
         ------
         ServiceError : one does not come back.
         """
+        if self.reaching is not None:
+            self.reaching.stop()
+            self.reaching = None
+        self._recover_servers()
+        self._start_reaching()
+
+    def _recover_servers(self) -> None:
         if self.postgres.program is not None:
             self.postgres.stop()
             self.on_start("PostgreSQL, again")
@@ -169,14 +212,16 @@ class RunningServices:
             self.postgres.program,
             *(each.program for each in brokers_run if each is not None),
         ]
-        return [each.part() for each in programs if each is not None]
+        between = self.reaching.parts() if self.reaching is not None else []
+        return [*(each.part() for each in programs if each is not None), *between]
 
     def _start_postgres(self) -> databases.Postgres:
         url = self.environment.get("DATABASE_URL", "")
         if url:
             return databases.use_url(url, self.prefix)
         folder = databases.scratch_folder("postgres")
-        return databases.start_embedded(folder, self.logs, self.prefix)
+        tls = any(each.tls for each in self.between.reaches)
+        return databases.start_embedded(folder, self.logs, self.prefix, tls=tls)
 
     def _try_broker(self) -> None:
         """Start a broker; without one the run goes on without those who need it."""
@@ -272,6 +317,8 @@ class RunningServices:
             role: [each.popen.pid for each in run if each is not None]
             for role, run in programs.items()
         }
+        if self.reaching is not None:
+            pids |= self.reaching.roles()
         return {role: found for role, found in pids.items() if found}
 
     def statistics(self, url: str) -> Statistics:
@@ -282,7 +329,8 @@ class RunningServices:
         """Return what the services are, for the manifest."""
         broker = (self.broker_server.info(),) if self.broker_server else ()
         store = (replace(self.store_server.info(), name="results"),) if self.store_server else ()
-        return (self.postgres.info(), *broker, *store)
+        between = self.reaching.info() if self.reaching is not None else ()
+        return (self.postgres.info(), *broker, *store, *between)
 
 
 def _wait_until_back(check: Callable[[], object]) -> None:

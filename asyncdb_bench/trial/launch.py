@@ -13,6 +13,7 @@ import msgspec
 
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.plan.cores import on_cores
+from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.records.messages import (
     AppConfig,
@@ -23,7 +24,7 @@ from asyncdb_bench.records.messages import (
     StepReply,
     WorkerConfig,
 )
-from asyncdb_bench.records.plan import Broker, LoadOrder, Pinning, PlannedScenario, Variant
+from asyncdb_bench.records.plan import Broker, LoadOrder, Pinning, PlannedScenario, Reach, Variant
 from asyncdb_bench.services.part import Part
 from asyncdb_bench.trial.child import Child
 
@@ -46,6 +47,15 @@ class Services(Protocol):
 
     def clone(self, data: Any, name: str) -> str:
         """Make a fresh database and return its URL."""
+
+    def reached(self, url: str, reach: Reach) -> str:
+        """Return the URL by which application and workers reach a database."""
+
+    def broker_reached(self, broker: Broker | None, reach: Reach) -> Broker | None:
+        """Return the broker as they reach it."""
+
+    def round_trips(self, reach: Reach, *, with_broker: bool) -> Mapping[str, float]:
+        """Return the round trips that there really are, milliseconds, by what they lead to."""
 
     def drop(self, url: str) -> None:
         """Drop it."""
@@ -291,12 +301,15 @@ class Family:
     def _shared(self, services: Services, database: str) -> Mapping[str, Any]:
         """Return what the configurations of application and workers have in common."""
         launch = self.launch
+        reach = reach_of(launch.scenario, launch.variant)
+        broker = services.broker if launch.variant.brokers else None
+        store = services.store if launch.variant.needs_store else None
         return {
             "scenario": launch.scenario.scenario,
             "scenario_knobs": dict(launch.scenario.knobs),
-            "database_url": database,
-            "broker": services.broker if launch.variant.brokers else None,
-            "store": services.store if launch.variant.needs_store else None,
+            "database_url": services.reached(database, reach),
+            "broker": services.broker_reached(broker, reach),
+            "store": services.broker_reached(store, reach),
             "queue": launch.queue,
             "timeout_s": launch.timeout_s,
             "fault": launch.variant.fault,

@@ -98,6 +98,7 @@ class TrialRunner:
             if lost
             else tuple(audit_doubts(audit, context.settings.tolerance.audit)),
             notes=climb.recording.notes if climb else (),
+            round_trips=climb.recording.round_trips if climb else (),
         )
         context.folder.append_trial(end)
         return climb.steps if climb else (), end, lost

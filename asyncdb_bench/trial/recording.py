@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,13 @@ import msgspec
 
 from asyncdb_bench.analysis.step.backlog import curve, moments
 from asyncdb_bench.analysis.step.durations import Times
-from asyncdb_bench.analysis.step.record import Measured, TrialContext, judged_step, whole_audit
+from asyncdb_bench.analysis.step.record import (
+    Measured,
+    TrialContext,
+    judged_step,
+    unsure,
+    whole_audit,
+)
 from asyncdb_bench.analysis.step.series import (
     NO_BEATS,
     Beats,
@@ -23,6 +30,7 @@ from asyncdb_bench.analysis.step.series import (
 )
 from asyncdb_bench.analysis.step.tasks import task_queue
 from asyncdb_bench.errors import SaidFailedError, ServiceError, UnsupportedError, WriteError
+from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.messages import Heartbeats, Mark, StepReply
@@ -38,13 +46,14 @@ from asyncdb_bench.records.plan import (
 from asyncdb_bench.records.request_table import request_columns
 from asyncdb_bench.records.run import Calibration
 from asyncdb_bench.records.run_folder import RunFolder
-from asyncdb_bench.records.step import Audit, Ledger, Step, Turn
+from asyncdb_bench.records.step import Audit, Ledger, RoundTrip, Step, Turn
 from asyncdb_bench.services.queue_depth import DepthWatch
 from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.clocks import Clocks
 from asyncdb_bench.trial.launch import Processes, Services, offer
 from asyncdb_bench.trial.life import LifeWatch, PartLostError, ending
 from asyncdb_bench.trial.monitor import Monitor
+from asyncdb_bench.trial.round_trips import RoundTrips, off, round_trips_of
 
 HANGS_S = 5.0
 """How long an application may take to say what it noted before it counts as hanging; it does so in
@@ -76,6 +85,10 @@ class RunContext:
     pinning: Pinning = field(default_factory=Pinning)
     calibration: Calibration | None = None
     other_run: Callable[[], str] = str
+    round_trips: RoundTrips = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "round_trips", RoundTrips(self.services))
 
     def sweep(self) -> bytes:
         """Return in JSON what is to be removed elsewhere if this process is killed; or nothing."""
@@ -170,6 +183,7 @@ class Recording:
             counts_rows=all(operations[name].rows is not None for name in scenario.mix),
             shape=scenario.shape,
             mean_factor=scenario.mean_factor,
+            autocommit=bool(variant.knobs.get("autocommit")),
         )
         services = run_context.services
         roles = {
@@ -194,6 +208,10 @@ class Recording:
         self._stack = contextlib.ExitStack()
         self._before: int | None = None
         self._visits = 0
+        self._more_transactions = 0
+        self.reach = reach_of(scenario, variant)
+        self._way_before: Mapping[str, float] = {}
+        self.round_trips: tuple[RoundTrip, ...] = ()
 
     def __enter__(self) -> Recording:
         with contextlib.ExitStack() as stack:
@@ -203,6 +221,7 @@ class Recording:
                 stack.enter_context(self.depth)
             self._before = self.monitor.transactions()
             self._visits = AUTOVACUUM if self.monitor.has_autovacuum() else 0
+            self._way_before = self._look()
             self._stack = stack.pop_all()
         return self
 
@@ -211,10 +230,12 @@ class Recording:
 
     def finish(self) -> None:
         """End the processes, and hold all that was asked against the database's own count."""
+        self.round_trips = round_trips_of(self.reach, self._way_before, self._look())
+        self.notes += off(self.round_trips)
         # a backend reports its last transactions to pg_stat_database when it ends
         self.processes.end()
         after = self.monitor.transactions(at_the_end=True)
-        besides = self.variant.budget + self._visits
+        besides = self.variant.budget + self._visits + self._more_transactions
         self.audit = whole_audit(self.ledgers, self._before, after, besides)
         if self.monitor.problem:
             self.notes += (Doubt(DoubtKind.UNWATCHED, subject=self.monitor.problem),)
@@ -227,7 +248,15 @@ class Recording:
         reply = offer(self.load, order, file)
         self.ledgers.append(reply.ledger)
         self.ledgers.append(Ledger(reply.joined, reply.joined, 0, 0, 0, 0))
+        each = math.ceil(reply.transactions / max(reply.ledger.ok, 1))
+        self._more_transactions += max(0, reply.transactions - reply.ledger.ok)
+        self._more_transactions += max(0, each - 1) * unsure(reply.ledger)
         return reply
+
+    def _look(self) -> Mapping[str, float]:
+        with_broker = bool(self.variant.brokers)
+        looks = self.run_context.round_trips
+        return looks.look(self.reach, with_broker=with_broker)
 
     def beats(self, timeout_s: float = HANGS_S) -> Beats:
         """Return what the applications noted since the last call."""

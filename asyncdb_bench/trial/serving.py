@@ -16,11 +16,14 @@ import msgspec
 import numpy as np
 
 from asyncdb_bench.errors import UnsupportedError, UsageError
+from asyncdb_bench.plan.reach import reach_of
+from asyncdb_bench.plan.refusals import refusals
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.services.attached import attached_services
+from asyncdb_bench.services.reaching import NOTHING_BETWEEN, Between
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.launch import Launch, Services, launched
 
@@ -62,6 +65,8 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
     if len(variants) != 1 or len(scenarios) != 1:
         raise UsageError("serve takes one strategy and one scenario")
     variant, scenario = make_variant(variants[0], serving.budget), plan_scenario(scenarios[0], {})
+    for refused in refusals([variant], [scenario]).values():
+        raise UnsupportedError(f"{variant.label} cannot serve {scenario.label}: {refused}")
     launch = Launch(
         variant=variant,
         scenario=scenario,
@@ -83,7 +88,8 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
         if serving.attached:
             services = attached_services(with_broker=bool(variant.brokers))
         else:
-            services = stack.enter_context(variant_services(variant, logs, say))
+            between = Between((reach_of(scenario, variant),), variant.budget)
+            services = stack.enter_context(variant_services(variant, logs, say, between))
         processes = stack.enter_context(launched(launch, services, logs))
         say(_usage(variant, scenario, f"http://{serving.host}:{processes.port}"))
         while all(app.popen.poll() is None for app in processes.apps):
@@ -105,8 +111,10 @@ def is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def variant_services(variant: Variant, logs: Path, say: Say) -> Iterator[RunningServices]:
-    """Start what the strategy needs.
+def variant_services(
+    variant: Variant, logs: Path, say: Say, between: Between = NOTHING_BETWEEN
+) -> Iterator[RunningServices]:
+    """Start what the strategy needs, and what lies between.
 
     Raises
     ------
@@ -118,6 +126,7 @@ def variant_services(variant: Variant, logs: Path, say: Say) -> Iterator[Running
         with_broker=bool(variant.brokers),
         with_store=variant.needs_store,
         on_start=lambda name: say(f"starting {name}"),
+        between=between,
     ) as services:
         if refused := services.refusal(variant.brokers, needs_store=variant.needs_store):
             raise UnsupportedError(f"{variant.label} cannot run here: {refused}")

@@ -77,6 +77,7 @@ class TrialContext:
     calibrated_rps : the highest rate that the client offers on schedule; None: not calibrated.
     counts_rows : whether every operation of the scenario declares its rows.
     shape, mean_factor : how the arrival rate changes during a step, and its mean over the base.
+    autocommit : what only reads runs without COMMIT.
     """
 
     run_id: str
@@ -88,6 +89,7 @@ class TrialContext:
     counts_rows: bool
     shape: tuple[Segment, ...] = ()
     mean_factor: float = 1.0
+    autocommit: bool = False
 
 
 def judged_step(
@@ -191,7 +193,14 @@ def evidence_of(context: TrialContext, measured: Measured, other_run: str) -> Ev
         calibrated_rps=context.calibrated_rps,
         other_run=other_run,
         window_s=measured.window_s,
+        delay_busy=delay_busy(measured),
     )
+
+
+def delay_busy(measured: Measured) -> float | None:
+    """Return the share of a core that the delay proxy used; None: there is none."""
+    used = measured.observed.usage.get("delay")
+    return used.cpu_s / (measured.window_s + measured.lead_s) if used is not None else None
 
 
 def chat_of(times: Times) -> Chat | None:
@@ -223,14 +232,16 @@ def step_audit(context: TrialContext, measured: Measured) -> Audit | None:
     if work is None:
         return None
     per_request = rows / ledger.ok if ledger.ok else 0
+    most = max(ledger.ok, reply.transactions)
+    each = math.ceil(most / max(ledger.ok, 1))
     counts = context.counts_rows and (ledger.ok or not unsure(ledger))
     return Audit(
         source="pg_stat_statements",
         # without an explicit commit each statement is a transaction of its own, which this view
         # does not count as one
         transactions=work.commits or None,
-        transactions_least=ledger.ok + joined,
-        transactions_most=ledger.ok + joined + unsure(ledger),
+        transactions_least=ledger.ok + joined - (reply.reads if context.autocommit else 0),
+        transactions_most=most + joined + max(1, each) * unsure(ledger),
         rows=work.rows if counts else None,
         rows_least=rows if counts else None,
         rows_most=rows + math.ceil(per_request * unsure(ledger)) if counts else None,
@@ -238,7 +249,7 @@ def step_audit(context: TrialContext, measured: Measured) -> Audit | None:
 
 
 def whole_audit(
-    ledgers: Sequence[Ledger], before: int | None, after: int | None, connections: int
+    ledgers: Sequence[Ledger], before: int | None, after: int | None, besides: int
 ) -> Audit | None:
     """Compare a whole trial's transactions, warm-up included, with ``pg_stat_database``.
 
@@ -246,13 +257,14 @@ def whole_audit(
     ----------
     ledgers : of the warm-up and of every step.
     before, after : the database's count; None: it does not tell.
-    connections : that the variant opens: a backend starts in a transaction of its own, which is
-        counted when it first reports; and what the server does by itself.
+    besides : transactions that there may be besides: a backend starts in one of its own, which is
+        counted when it first reports; those of requests that may take several; and what the server
+        does by itself.
     """
     if before is None or after is None:
         return None
     least = sum(ledger.ok for ledger in ledgers)
-    most = least + sum(unsure(ledger) for ledger in ledgers) + connections
+    most = least + sum(unsure(ledger) for ledger in ledgers) + besides
     return Audit("pg_stat_database", after - before, least, most)
 
 

@@ -55,6 +55,7 @@ class Evidence:
     calibrated_rps : the highest rate that the client offers on schedule here; None: not known.
     other_run : who else held the machine; empty: no one.
     window_s : of the step: a rate times it is rounded to whole arrivals; 0: not considered.
+    delay_busy : share of a core that the delay proxy used; None: there is none.
     """
 
     ledger: Ledger
@@ -72,6 +73,7 @@ class Evidence:
     calibrated_rps: float | None = None
     other_run: str = ""
     window_s: float = 0.0
+    delay_busy: float | None = None
 
 
 def misses(objective: Objective, ledger: Ledger, latency: Percentiles) -> tuple[Doubt, ...]:
@@ -159,6 +161,8 @@ def client_doubts(evidence: Evidence, tolerance: Tolerance) -> list[Doubt]:
     found = []
     if evidence.client_busy > tolerance.client_busy:
         found.append(Doubt(DoubtKind.CLIENT_BUSY, evidence.client_busy, tolerance.client_busy))
+    if evidence.delay_busy is not None and evidence.delay_busy > tolerance.delay_busy:
+        found.append(Doubt(DoubtKind.DELAY_BUSY, evidence.delay_busy, tolerance.delay_busy))
     ledger, offered = evidence.ledger, evidence.offered_rps
     skipped = ledger.skipped / ledger.scheduled if ledger.scheduled else 0.0
     off = abs(evidence.arrivals_rps - offered * (1 - skipped))

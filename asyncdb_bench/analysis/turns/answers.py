@@ -175,6 +175,7 @@ def settled(
     equal: float,
     half_width: float,
     kinds: Mapping[str, str] | None = None,
+    axes: Sequence[Axis] = DECIDING,
 ) -> bool:
     """Return whether more blocks of a scenario would add little to any of its answers.
 
@@ -185,10 +186,11 @@ def settled(
     equal, half_width : ratios - 1, see :func:`answer`: each variant beside the best of each axis
         must be the same within the one, or its ratio known within the other.
     kinds : as :func:`table_of`.
+    axes : that decide.
     """
     if len(variants) < 2:
         return False
-    for axis in DECIDING:
+    for axis in axes:
         table = table_of(steps, axis, variants, kinds)
         if len(table.values) < 2:
             return False

@@ -64,7 +64,7 @@ def draw_figures(
         warnings.filterwarnings("ignore", message="Glyph")
         for each in comparisons:
             own = steps[steps.scenario == each.scenario]
-            if own.empty or asked[each.scenario].cell:
+            if own.empty or asked[each.scenario].aside:
                 continue
             of = each.scenario
             mine = {name: curves[of, name] for name in each.capacities if (of, name) in curves}

@@ -278,6 +278,7 @@ class _Group:
                 audit=recording.audit,
                 reasons=tuple(audit_doubts(recording.audit, self.context.settings.tolerance.audit)),
                 notes=(*self.notes, *recording.notes),
+                round_trips=recording.round_trips,
             ),
         )
 

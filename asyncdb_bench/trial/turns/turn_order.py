@@ -89,7 +89,8 @@ class TurnPlan:
 
     def turns(self) -> Turns:
         """Yield turn after turn; each is answered with its step, None: the variant has ended."""
-        yield from self._all("idle", 0)
+        if self._others():
+            yield from self._all("idle", 0)
         for number in range(self.block.rounds):
             for kind in self._kinds(number):
                 yield from self._all(kind, number)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from asyncdb_bench.analysis.turns.answers import kinds_of, settled
+from asyncdb_bench.analysis.turns.values import DECIDING, PACE
 from asyncdb_bench.plan.schedule import takes_turns, trial_share_s
-from asyncdb_bench.records.plan import Block, Plan, PlannedScenario, Trial
+from asyncdb_bench.records.plan import ALL_KINDS, Block, Plan, PlannedScenario, Trial
 from asyncdb_bench.records.step import Step
 from asyncdb_bench.trial.schedule_loop import Results
 
@@ -98,22 +99,29 @@ class TurnSchedule:
             for each in self._given.scenarios
             if takes_turns(settings, each)
             and each.label not in self._settled
-            and self._blocks[each.label] < settings.blocks
+            and self._blocks[each.label] < self._most_blocks(each)
             and any(trial.scenario == each.label for trial in self._given.trials)
             and self.results.left_s > FITS * self._took_s.get(each.label, 0.0)
         ]
         return min(fits, key=lambda label: self._blocks[label], default=None)
 
+    def _most_blocks(self, asked: PlannedScenario) -> int:
+        """Return how many blocks there are at most: what only stands beside another has few."""
+        settings = self._given.settings
+        return min(settings.blocks, settings.least_blocks) if asked.beside else settings.blocks
+
     def _block(self, scenario: str) -> Block:
         number, settings = self._blocks[scenario], self._given.settings
         left_s = self.results.left_s
+        pace_only = self._scenario(scenario).pace_only
         return Block(
             trials=tuple(
                 trial
                 for trial in self._given.trials
                 if trial.scenario == scenario and trial.block == number
             ),
-            rounds=settings.rounds,
+            kinds=("pace",) if pace_only else ALL_KINDS,
+            rounds=1 if pace_only else settings.rounds,
             common_rps=self._common_rps(scenario),
             limit_s=0.0 if math.isinf(left_s) else max(left_s, 1e-3),
         )
@@ -135,7 +143,8 @@ class TurnSchedule:
             return
         variants = list(dict.fromkeys(step.variant for step in steps))
         kinds = kinds_of(self._given.variants)
-        if settled(steps, variants, settings.equal, settings.half_width, kinds):
+        axes = (PACE,) if self._scenario(scenario).pace_only else DECIDING
+        if settled(steps, variants, settings.equal, settings.half_width, kinds, axes):
             self._settled.add(scenario)
             self._news.append(f"{scenario}: sharp enough after {self._blocks[scenario]} blocks")
 

@@ -1,0 +1,48 @@
+"""Which variants cannot run which scenarios, and a plan without those trials. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from asyncdb_bench.contract.knob import make_knobs
+from asyncdb_bench.plan.registry import make_scenario, strategy_class
+from asyncdb_bench.records.plan import Plan, PlannedScenario, Variant
+
+Refused = Mapping[str, Mapping[str, str]]
+"""Reasons by scenario and variant, labels both."""
+
+
+def refusals(variants: Sequence[Variant], scenarios: Sequence[PlannedScenario]) -> Refused:
+    """Return what the strategies refuse of the scenarios.
+
+    A strategy of another checkout is not asked: it says so when it starts.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for scenario in scenarios:
+        operations = make_scenario(scenario.scenario, scenario.knobs).workload().operations
+        asked = [operations[name] for name in scenario.mix]
+        for variant in variants:
+            if variant.elsewhere is not None:
+                continue
+            cls = strategy_class(variant.strategy)
+            known = {name: v for name, v in variant.knobs.items() if name in _fields(cls.Knobs)}
+            knobs = make_knobs(cls.Knobs, known, owner=cls.name, budget=variant.budget)
+            if why := cls.refusal(knobs, asked):
+                found.setdefault(scenario.label, {})[variant.label] = why
+    return found
+
+
+def refusing(plan: Plan, refused: Refused) -> Plan:
+    """Return a plan without the trials that are refused, with the reasons in its scenarios."""
+    scenarios = tuple(
+        replace(each, refused={**each.refused, **refused.get(each.label, {})})
+        for each in plan.scenarios
+    )
+    out = {(each.label, name) for each in scenarios for name in each.refused}
+    trials = tuple(each for each in plan.trials if (each.scenario, each.variant) not in out)
+    return replace(plan, scenarios=scenarios, trials=trials)
+
+
+def _fields(knobs: type) -> frozenset[str]:
+    return frozenset(getattr(knobs, "__dataclass_fields__", {}))

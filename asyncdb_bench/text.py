@@ -50,9 +50,9 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def counted(count: int, word: str) -> str:
-    """Return ``1 block``, ``2 blocks``."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+def counted(count: int, word: str, plural: str = "") -> str:
+    """Return ``1 block``, ``2 blocks``; `plural` where it is not the word and an s."""
+    return f"{count:,} {word if count == 1 else plural or word + 's'}"
 
 
 def xml_text(text: str) -> str:

@@ -17,6 +17,7 @@ from asyncdb_bench.analysis.capacity import (
 )
 from asyncdb_bench.analysis.limits import Limit, limit, phases_at
 from asyncdb_bench.analysis.ranking import Standing, rank
+from asyncdb_bench.analysis.sizing import Need, needs
 from asyncdb_bench.analysis.tables import aggregate, steps_table
 from asyncdb_bench.analysis.turns.answers import Said
 from asyncdb_bench.analysis.turns.findings import TurnFindings, findings_of
@@ -51,6 +52,7 @@ class Comparison:
     turns : what the variants' turns come to; None: they climbed ladders. The standings are then
         those of the pace.
     round_trips : that its trials had; none where none was measured.
+    needs : what its variants' requests need of their resources, by variant.
     """
 
     scenario: str
@@ -67,6 +69,7 @@ class Comparison:
     turns: TurnFindings | None = None
     lost: frozenset[str] = frozenset()
     round_trips: tuple[RoundTrip, ...] = ()
+    needs: tuple[Need, ...] = ()
 
     def absence(self, name: str) -> str:
         """Say why a variant is not in the tables; one of :attr:`not_run`."""
@@ -182,6 +185,20 @@ def _compare_turns(
         round_trips=_round_trips(own_ends),
         knees={name: knee(by_load[(by_load.variant == name) & by_load.valid]) for name in ranked},
         turns=found,
+        needs=tuple(
+            need
+            for variant in manifest.plan.variants
+            if variant.label in carried
+            for need in needs(
+                [
+                    step
+                    for step in (*curves[variant.label], *saturated[variant.label])
+                    if step.valid
+                ],
+                variant,
+                manifest.pinning,
+            )
+        ),
     )
 
 
@@ -284,6 +301,15 @@ def _compare(
             if (carried := capacities.get(variant.label)) is not None
         },
         standings=rank(ranked, by_block),
+        needs=tuple(
+            need
+            for variant in manifest.plan.variants
+            for need in needs(
+                [each for each in records if each.variant == variant.label and each.valid],
+                variant,
+                manifest.pinning,
+            )
+        ),
         lost=_lost(own),
         round_trips=_round_trips(own),
         knees={name: knee(by_load[(by_load.variant == name) & by_load.valid]) for name in ranked},

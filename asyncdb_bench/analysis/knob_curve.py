@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from asyncdb_bench.analysis.capacity import Capacity
 from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.sizing import APART
+from asyncdb_bench.analysis.turns.values import PACE
 from asyncdb_bench.records.plan import Variant
 
 ENOUGH = 0.95
@@ -27,6 +29,9 @@ class KnobPoint:
     ceiling_rps : by operational laws; None: not known.
     p99_ms, loop_lag_p99_ms : at the common load; None: not measured there.
     sound : whether its capacity rests on valid steps.
+    pace_rps : with the closed loop; None: no turns were taken.
+    predicted_rps : the pace that the first point's measured times predict; None: they do not tell.
+    why : what held it back, where prediction and measurement are far apart.
     """
 
     value: float
@@ -36,6 +41,16 @@ class KnobPoint:
     p99_ms: float | None
     loop_lag_p99_ms: float | None
     sound: bool
+    pace_rps: float | None = None
+    predicted_rps: float | None = None
+    why: str = ""
+
+    @property
+    def deviation(self) -> float | None:
+        """Measured over predicted pace, less 1; None: one of them is not known."""
+        if not self.pace_rps or not self.predicted_rps:
+            return None
+        return self.pace_rps / self.predicted_rps - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +73,16 @@ class KnobCurve:
     sentence: str
 
 
-def knob_curves(variants: Sequence[Variant], comparison: Comparison) -> list[KnobCurve]:
+def knob_curves(
+    variants: Sequence[Variant], comparison: Comparison, connections: int
+) -> list[KnobCurve]:
     """Return a curve for each knob in which at least three measured variants differ alone.
 
     Parameters
     ----------
     variants : of the run.
     comparison : of one scenario.
+    connections : of the closed loop that measures the pace.
     """
     measured = [each for each in variants if each.label in comparison.capacities]
     families: dict[tuple[Any, ...], dict[float, Variant]] = {}
@@ -75,19 +93,60 @@ def knob_curves(variants: Sequence[Variant], comparison: Comparison) -> list[Kno
                 family = families.setdefault((variant.strategy, knob, rest), {})
                 family.setdefault(float(value), variant)
     return [
-        _curve(strategy, knob, family, comparison)
+        _curve(strategy, knob, family, comparison, connections)
         for (strategy, knob, _), family in families.items()
         if len(family) >= LEAST_POINTS
     ]
 
 
 def _curve(
-    strategy: str, knob: str, family: Mapping[float, Variant], comparison: Comparison
+    strategy: str,
+    knob: str,
+    family: Mapping[float, Variant],
+    comparison: Comparison,
+    connections: int,
 ) -> KnobCurve:
-    points = tuple(_point(value, family[value].label, comparison) for value in sorted(family))
+    first = family[min(family)]
+    points = tuple(
+        _predicted(
+            _point(value, family[value].label, comparison),
+            first,
+            family[value],
+            comparison,
+            connections,
+        )
+        for value in sorted(family)
+    )
     recommended = recommend(points)
     name = strategy.rpartition(":")[2]
     return KnobCurve(name, knob, points, recommended, _sentence(name, knob, points, recommended))
+
+
+def _predicted(
+    point: KnobPoint, first: Variant, own: Variant, comparison: Comparison, connections: int
+) -> KnobPoint:
+    """Return a point with the pace that the times of the first one predict for it.
+
+    Only a knob that changes how many requests a resource serves is predicted.
+    """
+    needs = [each for each in comparison.needs if each.variant == first.label]
+    if own.limits == first.limits and own is not first:
+        needs = []
+    paces = [
+        each.pace_with(own.limits[each.resource], connections)
+        for each in needs
+        if each.resource in own.limits
+    ]
+    pace = None
+    if comparison.turns is not None:
+        pace = comparison.turns.tables[PACE.name].values.get(own.label)
+    made = replace(point, pace_rps=pace, predicted_rps=min(paces, default=None))
+    if made.deviation is None or abs(made.deviation) <= APART:
+        return made
+    limit = comparison.limits.get(own.label)
+    diagnosis = limit.diagnosis if limit is not None else None
+    why = f"{diagnosis.bottleneck}: {diagnosis.evidence}" if diagnosis else "not identified"
+    return replace(made, why=why)
 
 
 def _point(value: float, label: str, comparison: Comparison) -> KnobPoint:

@@ -30,7 +30,7 @@ def turn_verdict(comparison: Comparison, found: TurnFindings) -> Verdict:
     return Verdict(
         scenario=comparison.scenario,
         best=best,
-        sentence=_sentence(found, beside),
+        sentence=pace_sentence(found),
         why=". ".join(filter(None, (_figures(comparison, found), short_of(comparison)))),
         sureness=_sureness(comparison, found, shaky),
         sound=not shaky,
@@ -41,9 +41,9 @@ def turn_verdict(comparison: Comparison, found: TurnFindings) -> Verdict:
     )
 
 
-def _sentence(found: TurnFindings, beside: Sequence[Answer]) -> str:
+def pace_sentence(found: TurnFindings) -> str:
     """Say who has the best pace, by how much, and of whom that is not known."""
-    table, leader = found.tables[PACE.name], found.leader
+    table, leader, beside = found.tables[PACE.name], found.leader, found.answers[PACE.name]
     pace = f"{_value(table, leader)}/s"
     if not beside:
         return f"{leader} does {pace}; there is nothing to compare it with"

@@ -13,10 +13,12 @@ from rich.text import Text
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.verdict import rate
+from asyncdb_bench.analysis.verdict_parts import Verdict
+from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.schedule import estimate_s, takes_turns, window_of
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.report import Written
-from asyncdb_bench.text import counted, duration, number
+from asyncdb_bench.text import counted, duration, listed, number
 
 COLUMNS = (
     ("capacity", ""),
@@ -67,12 +69,32 @@ def print_intention(plan: Plan) -> None:
     settings = plan.settings
     turns = any(takes_turns(settings, each) for each in plan.scenarios)
     up_to = "up to " if turns and settings.blocks > 1 else ""
+    scenarios = sum(not each.beside for each in plan.scenarios)
     print(
         f"profile {settings.profile}: {counted(len(plan.variants), 'variant')} in"
-        f" {counted(len(plan.scenarios), 'scenario')}, {up_to}{counted(settings.blocks, 'block')}"
-        f"{' of turns' if turns else ''}; at most about {duration(estimate_s(plan))}",
+        f" {counted(scenarios, 'scenario')}, {up_to}{counted(settings.blocks, 'block')}"
+        f"{' of turns' if turns else ''}; at most about {duration(estimate_s(plan))};"
+        f" {distance_words(plan)}",
         flush=True,
     )
+
+
+def distance_words(plan: Plan) -> str:
+    """Say how far away the database is in what will be measured."""
+    trips = {
+        reach_of(scenario, variant).rtt_ms
+        for scenario in plan.scenarios
+        for variant in plan.variants
+        if not scenario.beside
+    }
+    if trips == {0.0}:
+        return "the database as near as it is (--rtt adds a round trip)"
+    where = listed([f"{each:g}" for each in sorted(trips)])
+    beside = sorted({each.reach.rtt_ms for each in plan.scenarios if each.beside})
+    also = (
+        f", and the pace at {listed([f'{each:g} ms' for each in beside])} beside" if beside else ""
+    )
+    return f"the database {where} ms away{also}"
 
 
 def print_plan(plan: Plan) -> None:
@@ -121,22 +143,30 @@ def print_result(written: Written) -> None:
     if written.found_map is not None:
         for sentence in written.found_map.sentences:
             console.print(Text(f"{sentence}.", style="bold"))
+    if written.trips_map is not None:
+        for sentence in written.trips_map.sentences:
+            console.print(Text(f"- {sentence}."))
     planned = {each.label: each for each in written.manifest.plan.scenarios}
     for comparison, verdict in zip(written.comparisons, written.verdicts, strict=True):
-        if planned[comparison.scenario].aside:
+        if planned[comparison.scenario].cell:
             console.print(f"{comparison.scenario}: {verdict.sentence}")
+        if planned[comparison.scenario].aside:
             continue
-        console.print(_table(comparison))
-        for name in comparison.not_run:
-            console.print(Text(f"{name}: {comparison.absence(name)}"))
-        text = Text(f"{comparison.scenario}: ", style="bold")
-        text.append(f"{verdict.sentence}.", style="" if verdict.sound else "red")
-        console.print(text)
-        for each in verdict.conditions:
-            console.print(Text(f"- {each}."))
-        if verdict.sureness:
-            console.print(Text(f"How sure: {verdict.sureness}.", style="dim"))
-        console.print()
+        _print_verdict(console, comparison, verdict)
+
+
+def _print_verdict(console: Console, comparison: Comparison, verdict: Verdict) -> None:
+    console.print(_table(comparison))
+    for name in comparison.not_run:
+        console.print(Text(f"{name}: {comparison.absence(name)}"))
+    text = Text(f"{comparison.scenario}: ", style="bold")
+    text.append(f"{verdict.sentence}.", style="" if verdict.sound else "red")
+    console.print(text)
+    for each in verdict.conditions:
+        console.print(Text(f"- {each}."))
+    if verdict.sureness:
+        console.print(Text(f"How sure: {verdict.sureness}.", style="dim"))
+    console.print()
 
 
 def _table(comparison: Comparison) -> Table:

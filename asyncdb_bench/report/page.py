@@ -15,6 +15,7 @@ from asyncdb_bench.analysis import resources as accounts
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.crossover_map import CrossoverMap
 from asyncdb_bench.analysis.knob_curve import KnobCurve
+from asyncdb_bench.analysis.round_trip_map import RoundTripMap, best_words, how_sure
 from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.verdict import overall_sentence, rate
 from asyncdb_bench.analysis.verdict_parts import Verdict
@@ -39,6 +40,7 @@ class Findings:
     found_map : where the run was a sweep.
     deployments : what each variant takes to deploy, where that was measured.
     damage : files of the run that could not be read, in words.
+    trips_map : where the run was the map of round trips.
     """
 
     comparisons: Sequence[Comparison]
@@ -47,6 +49,7 @@ class Findings:
     found_map: CrossoverMap | None
     deployments: Sequence[Deployment] = ()
     damage: Sequence[str] = ()
+    trips_map: RoundTripMap | None = None
 
 
 def render_report(
@@ -89,6 +92,10 @@ def render_report(
         plan=manifest.plan,
         sections=shown,
         found_map=findings.found_map,
+        trips_map=findings.trips_map,
+        best_words=best_words,
+        how_sure=how_sure,
+        trips=trip_rows(comparisons),
         deployments=findings.deployments,
         under_load=accounts.under_load(records),
         damage=findings.damage,
@@ -126,6 +133,32 @@ def render_report(
         repeat=repeat_command(manifest),
         total=int(steps.requests.sum()) if len(steps) else 0,
     )
+
+
+def trip_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Return the round trips that trials really had, by scenario and what they lead to."""
+    rows = []
+    for comparison in comparisons:
+        for to, asked_ms in dict.fromkeys((t.to, t.asked_ms) for t in comparison.round_trips):
+            seen = [
+                value
+                for each in comparison.round_trips
+                if (each.to, each.asked_ms) == (to, asked_ms)
+                for value in (each.before_ms, each.after_ms)
+                if value is not None
+            ]
+            rows.append(
+                {
+                    "scenario": comparison.scenario,
+                    "to": to,
+                    "asked_ms": asked_ms,
+                    "median_ms": sorted(seen)[len(seen) // 2],
+                    "low_ms": min(seen),
+                    "high_ms": max(seen),
+                    "looks": len(seen),
+                }
+            )
+    return rows
 
 
 def remedies(records: Sequence[Step], ends: Sequence[TrialEnd]) -> list[str]:

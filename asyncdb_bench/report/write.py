@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
+from asyncdb_bench.analysis.comparison import Comparison, command_of, compare_scenarios
 from asyncdb_bench.analysis.crossover_map import CrossoverMap, make_map, map_markdown
 from asyncdb_bench.analysis.curves import COLUMNS, SERIES, Wanted, courses, percentile_curves
+from asyncdb_bench.analysis.distance import beside, placed
 from asyncdb_bench.analysis.knob_curve import knob_curves
 from asyncdb_bench.analysis.resources import steps_compared
+from asyncdb_bench.analysis.round_trip_map import RoundTripMap, make_round_trip_map, map_page
 from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.analysis.verdict import decide
@@ -39,13 +41,15 @@ class Written:
     comparisons: tuple[Comparison, ...]
     verdicts: tuple[Verdict, ...]
     found_map: CrossoverMap | None = None
+    trips_map: RoundTripMap | None = None
 
     @property
     def sound(self) -> bool:
         """Whether every verdict is, and of a map at least one cell."""
         cells = {each.label for each in self.manifest.plan.scenarios if each.aside}
         others = [each.sound for each in self.verdicts if each.scenario not in cells]
-        return all(others) and (self.found_map is None or self.found_map.sound)
+        maps = self.found_map is None or self.found_map.sound
+        return all(others) and maps and bool(others or self.found_map or self.trips_map)
 
 
 def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Written:
@@ -73,7 +77,7 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     records = standing((step for step in offered if not step.repeated), ends)
     steps = steps_table(records, ends)
     comparisons = tuple(compare_scenarios(manifest, steps, ends, records))
-    verdicts = tuple(decide(each, manifest.plan.settings.blocks) for each in comparisons)
+    verdicts = tuple(decided(manifest, comparisons))
     cells = {each.label for each in manifest.plan.scenarios if each.aside}
     counted = {each.label: each.counted for each in manifest.plan.scenarios}
     wanted = {
@@ -90,20 +94,48 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
         damage, lambda: percentile_curves(folder.tables("requests", COLUMNS), wanted)
     )
     felt = _readable(damage, lambda: courses(folder.tables("series", SERIES), wanted))
-    curves_over = {each.scenario: knob_curves(manifest.plan.variants, each) for each in comparisons}
-    found_map = make_map(manifest.plan.scenarios, comparisons, steps, manifest.plan.variants)
-    figures = draw_figures(manifest, steps, comparisons, curves, curves_over, felt, found_map)
+    plan = manifest.plan
+    connections = plan.settings.connections
+    curves_over = {
+        each.scenario: knob_curves(plan.variants, each, connections) for each in comparisons
+    }
+    found_map = make_map(plan.scenarios, comparisons, steps, plan.variants)
+    trips_map = make_round_trip_map(plan.scenarios, comparisons, plan.variants, plan.settings)
+    figures = draw_figures(
+        manifest, steps, comparisons, curves, curves_over, felt, found_map, trips_map
+    )
     deployments = folder.deployments()
-    findings = Findings(comparisons, verdicts, curves_over, found_map, deployments, tuple(damage))
+    findings = Findings(
+        comparisons, verdicts, curves_over, found_map, deployments, tuple(damage), trips_map
+    )
     target = reports / folder.run_id / "index.html"
     write_text(target, render_report(manifest, steps, findings, figures, ends, offered))
     if found_map is not None:
         write_text(target.with_name("map.md"), map_markdown(found_map, manifest))
+    if trips_map is not None:
+        text = map_page(trips_map, manifest, command_of(manifest))
+        write_text(target.with_name("map.md"), text)
     write_summaries(folder, target, manifest, comparisons, verdicts)
     if figure_files:
         write_figures(target.with_name("figures"), figures)
     point_latest(reports, folder.run_id)
-    return Written(target, manifest, comparisons, verdicts, found_map)
+    return Written(target, manifest, comparisons, verdicts, found_map, trips_map)
+
+
+def decided(manifest: Manifest, comparisons: Sequence[Comparison]) -> list[Verdict]:
+    """Return the verdicts: with how far away the database was, and what differs elsewhere."""
+    asked = {each.label: each for each in manifest.plan.scenarios}
+    own = {each.scenario: each for each in comparisons}
+    verdicts = []
+    for comparison in comparisons:
+        scenario = asked[comparison.scenario]
+        verdict = decide(comparison, manifest.plan.settings.blocks)
+        verdict = placed(verdict, scenario, comparison)
+        for other in asked.values():
+            if other.beside == scenario.label and other.label in own:
+                verdict = beside(other, own[other.label], verdict)
+        verdicts.append(verdict)
+    return verdicts
 
 
 def _readable(damage: list[str], read: Callable[[], dict[Any, T]]) -> dict[Any, T]:

@@ -75,7 +75,7 @@ def compared(carried: Mapping[int, float]) -> tuple[list[Variant], Comparison]:
 
 
 def test_the_smallest_value_near_the_best_is_recommended() -> None:
-    (curve,) = knob_curves(*compared({1: 100, 2: 200, 4: 400, 8: 400, 16: 300}))
+    (curve,) = knob_curves(*compared({1: 100, 2: 200, 4: 400, 8: 400, 16: 300}), 32)
     assert (curve.name, curve.knob) == ("executor", "threads")
     assert [point.value for point in curve.points] == [1, 2, 4, 8, 16]
     assert curve.recommended is not None
@@ -85,12 +85,12 @@ def test_the_smallest_value_near_the_best_is_recommended() -> None:
 
 
 def test_the_largest_value_tried_is_not_praised_as_enough() -> None:
-    (curve,) = knob_curves(*compared({1: 100, 2: 200, 4: 400}))
+    (curve,) = knob_curves(*compared({1: 100, 2: 200, 4: 400}), 32)
     assert "the largest value tried, so more may do better" in curve.sentence
 
 
 def test_two_points_are_no_curve() -> None:
-    assert knob_curves(*compared({1: 100, 2: 200})) == []
+    assert knob_curves(*compared({1: 100, 2: 200}), 32) == []
 
 
 def test_the_report_shows_the_curve(tmp_path: Path) -> None:

@@ -94,14 +94,33 @@ class Times:
         last = int(done.max()) if len(done) else 0
         self.lasted_s = max(lead_s + window_s, (last - begun_ns) / 1e9)
         if closed:
-            within = self.right & (done >= started_ns) & (done < ended_ns)
-            self.achieved_rps = float(np.count_nonzero(within) / window_s)
+            self.achieved_rps = pace(np.sort(done[self.right]), begun_ns, started_ns, ended_ns)
         else:
             self.achieved_rps = stalls.completion_rate(
                 (intended[inside] - started_ns) // 1000,
                 (done[inside] - started_ns) // 1000,
                 int(window_s * 1e6),
             )
+
+
+def pace(done: Any, begun_ns: int, started_ns: int, ended_ns: int) -> float:
+    """Return the rate of completions of a closed loop within a window, 1/s.
+
+    It is taken from one completion to another: requests that are let in together end together, and
+    a window of fixed length would hold one such batch more or less.
+
+    Parameters
+    ----------
+    done : when right answers came, ascending, nanoseconds.
+    begun_ns : when the load began: nothing was under way.
+    started_ns, ended_ns : the window.
+    """
+    before = done[done < started_ns]
+    since = int(before[-1]) if len(before) else begun_ns
+    within = done[(done > since) & (done < ended_ns)]
+    if not len(within):
+        return 0.0
+    return float(len(within) * 1e9 / (int(within[-1]) - since))
 
 
 def _phases(columns: Any, right: Any) -> dict[str, np.ndarray[Any, Any]]:

@@ -12,6 +12,7 @@ from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.crossover_map import CrossoverMap
 from asyncdb_bench.analysis.curves import Course, PercentileCurve
 from asyncdb_bench.analysis.knob_curve import KnobCurve
+from asyncdb_bench.analysis.round_trip_map import RoundTripMap
 from asyncdb_bench.records.plan import PlannedScenario
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.report.axes import Looks
@@ -20,6 +21,7 @@ from asyncdb_bench.report.figures.bars import capacity_bars, phases
 from asyncdb_bench.report.figures.latency import latency_figure, loop_lag_figure
 from asyncdb_bench.report.figures.maps import crossover, knob_curve
 from asyncdb_bench.report.figures.over_time import course
+from asyncdb_bench.report.figures.round_trips import round_trips
 from asyncdb_bench.report.figures.spread import blocks
 from asyncdb_bench.report.figures.tail import percentile_figure
 
@@ -38,6 +40,7 @@ def draw_figures(
     curves_over: Mapping[str, Sequence[KnobCurve]],
     courses: Courses,
     found_map: CrossoverMap | None,
+    trips_map: RoundTripMap | None = None,
 ) -> dict[str, dict[str, Drawing]]:
     """Draw every figure.
 
@@ -50,6 +53,7 @@ def draw_figures(
     curves_over : by scenario, the curves over one knob.
     courses : what was felt and what waited over time, by scenario and variant.
     found_map : the map, where there is one; its figure is ``map`` of the scenario :data:`MAP`.
+    trips_map : likewise that of round trips, ``round_trips``.
 
     Returns
     -------
@@ -75,6 +79,8 @@ def draw_figures(
             drawn[of] = found
         if found_map is not None:
             drawn[MAP] = {"map": crossover(found_map, looks)}
+        if trips_map is not None:
+            drawn[MAP] = {"round_trips": round_trips(trips_map, looks)}
     return drawn
 
 

@@ -206,12 +206,20 @@ def repeat_command(manifest: Manifest) -> str:
     plan = manifest.plan
     faults = [each.fault for each in plan.variants if each.fault is not None]
     strategies = ",".join(each.request for each in plan.variants if each.fault is None)
-    scenarios = ",".join(each.request for each in plan.scenarios)
+    scenarios = ",".join(each.request for each in plan.scenarios if not each.beside)
+    settings = plan.settings
+    reach = f" --rtt {settings.rtt_ms:g}"
+    if settings.broker_rtt_ms:
+        reach += f" --broker-rtt {settings.broker_rtt_ms:g}"
+    if settings.via != "direct":
+        reach += f" --via {settings.via}"
+    more = " --tls" if settings.tls else ""
+    more += f" --inject {fault_label(faults[0])}" if faults else ""
     return (
-        f"bench.py run --profile {plan.settings.profile} --strategy {strategies}"
-        f" --scenario {scenarios} --seed {manifest.seed} --blocks {plan.settings.blocks}"
-        f" --budget {plan.settings.budget} --time-budget {plan.settings.time_budget_s:g}"
-    ) + (f" --inject {fault_label(faults[0])}" if faults else "")
+        f"bench.py run --profile {settings.profile} --strategy {strategies}"
+        f" --scenario {scenarios} --seed {manifest.seed} --blocks {settings.blocks}"
+        f" --budget {settings.budget} --time-budget {settings.time_budget_s:g}{reach}{more}"
+    )
 
 
 def share(value: Any) -> str:

@@ -46,15 +46,23 @@ class Lane:
 
 
 class Flow:
-    """One direction of a connection: from `source` to `sink`."""
+    """One direction of a connection: from `source` to `sink`.
 
-    __slots__ = ("back", "ended", "lane", "recv", "sink", "source", "stalled", "waiting")
+    Attributes
+    ----------
+    waiting : what the sink did not take yet.
+    stalled : so much of it that the source is not read meanwhile.
+    ended : the source has ended; `over`: that has been passed on, or is once nothing waits.
+    back : the other direction.
+    """
+
+    __slots__ = ("back", "ended", "lane", "over", "recv", "sink", "source", "stalled", "waiting")
 
     def __init__(self, source: socket.socket, sink: socket.socket, lane: Lane) -> None:
         self.source, self.sink, self.lane = source, sink, lane
         self.recv = source.recv
         self.waiting = bytearray()
-        self.stalled = self.ended = False
+        self.stalled = self.ended = self.over = False
         self.back: Flow = self
 
 
@@ -160,11 +168,9 @@ class Proxy:
         if flow.sink.fileno() < 0:
             return
         if not data:
-            with contextlib.suppress(OSError):
-                if not flow.waiting:
-                    flow.sink.shutdown(socket.SHUT_WR)
-            if flow.back.ended:
-                self.close(flow)
+            flow.over = True
+            if not flow.waiting:
+                self.end(flow)
             return
         if flow.waiting:
             flow.waiting += data
@@ -193,11 +199,17 @@ class Proxy:
             return
         del flow.waiting[:sent]
         flow.stalled = len(flow.waiting) > WAITING
-        if not flow.waiting and flow.ended:
-            with contextlib.suppress(OSError):
-                flow.sink.shutdown(socket.SHUT_WR)
         self.watch(flow.sink)
         self.watch(flow.source)
+        if flow.over and not flow.waiting:
+            self.end(flow)
+
+    def end(self, flow: Flow) -> None:
+        """Pass the end of one direction on; where both are over the connection is."""
+        with contextlib.suppress(OSError):
+            flow.sink.shutdown(socket.SHUT_WR)
+        if flow.back.over and not flow.back.waiting:
+            self.close(flow)
 
     def broken(self, flow: Flow) -> bool:
         """Return whether a connection is gone; then both of its sides are closed."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 STRATEGIES = ("native", "celery", "celery_aio")
 FAULTS = ("SIGKILL", "SIGSTOP")
 MOMENTS = ("start", "warm-up", "window", "drain", "report")
-PARTS = ("application", "load", "postmaster", "backend", "guard", "harness")
+PARTS = ("application", "load", "postmaster", "backend", "guard", "delay", "harness")
 CELERY_PARTS = ("worker", "worker's child", "broker")
 
 
@@ -54,6 +54,7 @@ def all_cases() -> list[Case]:
 SHORT = (
     Case("native", "guard", "SIGKILL", "window"),
     Case("native", "backend", "SIGKILL", "window"),
+    Case("native", "delay", "SIGKILL", "window"),
     Case("native", "harness", "SIGKILL", "report"),
     Case("celery", "worker's child", "SIGKILL", "window"),
     Case("celery", "broker", "SIGKILL", "warm-up"),

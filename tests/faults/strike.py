@@ -112,6 +112,7 @@ class Struck:
             *(sys.executable, "bench.py", "run", "--profile", "smoke", "--seed", "5"),
             *("--strategy", f"{self.case.strategy},{PARTNER}", "--scenario", SCENARIO),
             *("--rounds", str(ROUNDS), "--results", str(self.results)),
+            *(("--rtt", "1") if self.case.part == "delay" else ()),
             *("--reports", str(self.reports)),
         ]
         with tempfile.TemporaryFile() as output:
@@ -228,8 +229,10 @@ class Struck:
             is_child = parent.cmdline()[-1:] == ["asyncdb_bench.app.celery_worker"]
             return is_child and self._is_of_trial(parent)
         guarded = "guard.py" in " ".join(parent.cmdline())
-        if self.case.part == "broker":
-            return process.name() in ("beam.smp", "valkey-server")
+        if self.case.part in ("broker", "delay"):
+            programs = ("beam.smp", "valkey-server")
+            own = "delay_proxy.py" in " ".join(words) and "guard.py" not in " ".join(words)
+            return own if self.case.part == "delay" else process.name() in programs
         if self.case.part == "guard":
             return "guard.py" in " ".join(words) and "/postgres" in " ".join(words) and not guarded
         if self.case.part == "postmaster":

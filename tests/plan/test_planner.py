@@ -57,7 +57,7 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 
 def test_an_unknown_profile_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="known: blog, gate, nightly, quick, smoke"):
+    with pytest.raises(UnknownNameError, match="known: blog, gate, map, nightly, quick, smoke"):
         planned(profile="fast")
 
 
@@ -91,8 +91,8 @@ def test_the_same_variant_twice_is_told_apart() -> None:
 
 
 def test_the_slow_ladder_follows_the_querys_time() -> None:
-    (asked,) = planned(profile="standard", scenarios="slow:ms=100").scenarios
-    (usual,) = planned(profile="standard", scenarios="slow").scenarios
+    asked, _ = planned(profile="standard", scenarios="slow:ms=100").scenarios
+    usual, _ = planned(profile="standard", scenarios="slow").scenarios
     assert asked.ladder == pytest.approx([rate / 2 for rate in usual.ladder])
     assert asked.objective.p99_ms == 500
 

@@ -1,0 +1,79 @@
+"""A run with the database far away, as a user asks for it: the map, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from tests.command_line import Bench
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def mapped(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Bench, subprocess.CompletedProcess[str]]:
+    bench = Bench(tmp_path_factory.mktemp("mapped"))
+    wanted = ("--scenario", "map:grid=tiny", "--strategy", "blocking,native", "--blocks", "1")
+    return bench, bench("run", *wanted, "--seed", "3")
+
+
+def test_the_first_line_says_how_far_away_the_database_is(
+    mapped: tuple[Bench, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = mapped
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("profile map: 2 variants in 4 scenarios")
+    assert first.endswith("the database 0 and 1 ms away")
+
+
+def test_every_trial_says_what_round_trip_it_had(
+    mapped: tuple[Bench, subprocess.CompletedProcess[str]],
+) -> None:
+    bench, _ = mapped
+    lines = (bench.results / "latest" / "trials.jsonl").read_text().splitlines()
+    ends = [json.loads(line) for line in lines]
+    assert len(ends) == 8
+    for end in ends:
+        (trip,) = end["round_trips"]
+        assert trip["to"] == "database"
+        assert trip["asked_ms"] == (1.0 if "rtt=1" in end["scenario"] else 0.0)
+        assert trip["before_ms"] >= trip["asked_ms"] * 0.8
+        assert trip["after_ms"] >= trip["asked_ms"] * 0.8
+
+
+def test_the_report_has_the_map_and_its_page(
+    mapped: tuple[Bench, subprocess.CompletedProcess[str]],
+) -> None:
+    bench, done = mapped
+    assert "fast queries, 1 ms away: beside native" in " ".join(done.stdout.split())
+    report = bench.reports / "latest"
+    page = (report / "index.html").read_text()
+    assert 'id="map"' in page
+    assert "measured before and after each trial" in page
+    written = (report / "map.md").read_text()
+    assert "| queries a request | loopback | 1 ms away |" in written
+    assert "| 3 | **native**" in written
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--rtt", "0.05"), "nearer than the proxy can be"),
+        (("--rtt", "-1"), "outside 0..200"),
+        (("--via", "haproxy"), "not one of direct, pgbouncer"),
+        (("--strategy", "native:rtt=x"), "not a number"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_at_once(
+    bench: Bench, given: tuple[str, ...], words: str
+) -> None:
+    done = bench("run", "--profile", "smoke", *given)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 2
+    assert not bench.results.exists()

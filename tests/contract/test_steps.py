@@ -1,0 +1,180 @@
+"""Operations of several steps: pauses, reads at once, and a pool that keeps the order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.util.queue import Empty
+
+from asyncdb_bench.contract.fair_pool import FairQueue
+from asyncdb_bench.contract.operation import (
+    AtOnce,
+    Pause,
+    Steps,
+    advance,
+    drive,
+    drive_async,
+    operation,
+)
+from asyncdb_bench.contract.timing import Phases, current
+from asyncdb_bench.contract.together import together
+
+
+def walk(hold: bool) -> Steps:
+    one = yield "one"
+    paused = yield Pause(0.001, hold)
+    both = yield AtOnce(("two", "three"))
+    return {"came": [one, paused, *both]}
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_a_session_is_given_back_only_where_it_is_not_held(hold: bool) -> None:
+    done: list[str] = []
+
+    def execute(statement: str) -> str:
+        done.append(statement)
+        return statement.upper()
+
+    answer = drive(walk(hold), execute, lambda: done.append("released"))
+    assert answer == {"came": ["ONE", None, "TWO", "THREE"]}
+    assert done == ["one", *([] if hold else ["released"]), "two", "three"]
+
+
+def test_an_operation_goes_on_where_it_paused() -> None:
+    steps = walk(False)
+    assert advance(steps, str.upper) == Pause(0.001, hold=False)
+    assert advance(steps, str.upper) == {"came": ["ONE", None, "TWO", "THREE"]}
+
+
+def test_async_reads_run_at_once_where_that_is_offered() -> None:
+    under_way = most = 0
+
+    async def execute(statement: str) -> str:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return statement.upper()
+
+    async def at_once(statements: tuple[str, ...]) -> list[Any]:
+        return await together(execute(each) for each in statements)
+
+    async def both() -> tuple[Any, Any]:
+        nonlocal most
+        one = await drive_async(walk(True), execute)
+        assert most == 1
+        return one, await drive_async(walk(False), execute, at_once=at_once)
+
+    one, other = asyncio.run(both())
+    assert one == other == {"came": ["ONE", None, "TWO", "THREE"]}
+    assert most == 2
+
+
+def test_the_first_error_ends_the_other_reads() -> None:
+    ended: list[str] = []
+
+    async def fails() -> None:
+        raise ValueError("no")
+
+    async def waits() -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            ended.append("ended")
+
+    async def run() -> None:
+        with pytest.raises(ValueError, match="no"):
+            await together([waits(), fails()])
+
+    asyncio.run(run())
+    assert ended == ["ended"]
+
+
+def test_reads_at_once_took_as_long_as_the_longest_and_held_all() -> None:
+    async def read(database: int) -> None:
+        phases = current.get()
+        assert phases is not None
+        phases.database += database
+        phases.held += database
+
+    async def run() -> Phases:
+        whole = Phases()
+        current.set(whole)
+        await together(read(each) for each in (3, 7, 5))
+        return whole
+
+    whole = asyncio.run(run())
+    assert (whole.database, whole.held) == (7, 15)
+
+
+def test_most_transactions_may_follow_from_the_parameters() -> None:
+    @operation(check=lambda *_: True, transactions=lambda params: params["n"])
+    def several(n: int) -> Steps:
+        yield n
+        return {}
+
+    assert several.most_transactions({"n": 4}) == 4
+    assert several.with_steps(several.steps).most_transactions({"n": 4}) == 4
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 4))
+def test_waiters_are_served_in_the_order_in_which_they_came(
+    asks: list[bool], connections: int
+) -> None:
+    """Each item asks (True) or gives back (False); whoever is served must be the first of all."""
+
+    async def run() -> None:
+        queue = FairQueue(connections)
+        for each in range(connections):
+            queue.put_nowait(each)
+        waiting: list[asyncio.Task[Any]] = []
+        served: list[int] = []
+        held: list[Any] = []
+
+        async def ask(number: int) -> None:
+            try:
+                item = queue.get_nowait()
+            except Empty:
+                item = await queue._turn(5)
+            served.append(number)
+            held.append(item)
+
+        for number, asks_now in enumerate(asks):
+            if asks_now:
+                waiting.append(asyncio.ensure_future(ask(number)))
+            elif held:
+                queue.put_nowait(held.pop())
+            await asyncio.sleep(0)
+        while len(served) < len(waiting):
+            queue.put_nowait(held.pop())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert served == sorted(served)
+        assert len(set(held)) == len(held) <= connections
+
+    asyncio.run(run())
+
+
+def test_who_goes_away_passes_its_connection_on() -> None:
+    async def run() -> None:
+        queue = FairQueue(1)
+        first = asyncio.ensure_future(queue._turn(5))
+        second = asyncio.ensure_future(queue._turn(5))
+        await asyncio.sleep(0)
+        queue.put_nowait("connection")
+        # it was handed over already, and its task has not run yet
+        first.cancel()
+        assert await second == "connection"
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        with pytest.raises(Empty):
+            await queue._turn(0.01)
+        queue.put_nowait("connection")
+        assert queue.get_nowait() == "connection"
+
+    asyncio.run(run())

@@ -85,7 +85,7 @@ lock: $(STAMP) ## compile requirements.lock anew from pyproject.toml
 reference: $(STAMP) ## measure the committed reference report anew (eleven minutes)
 	@sh scripts/reference.sh $(BIN)/python
 
-examples: $(STAMP) ## measure the committed claims and map under docs/ anew (20 minutes)
+examples: $(STAMP) ## measure the committed claims and maps under docs/ anew (35 minutes)
 	@sh scripts/examples.sh $(BIN)/python
 
 browser: ## install Chromium for the browser tests (Debian, as root)

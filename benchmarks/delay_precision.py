@@ -1,10 +1,12 @@
 """How exact the delay proxy is, idle and at 10,000 messages a second, and what it costs.
 
-``PYTHONPATH=. .venv/bin/python benchmarks/delay_precision.py [--seconds 4] [--messages 10000]``
+``PYTHONPATH=. .venv/bin/python benchmarks/delay_precision.py [--seconds 4] [--awake]``
 
 `SELECT 1` by libpq from the application's core, through the proxy on the services' core, while
 pgbench (an independent client, of PostgreSQL's own) sends `SELECT 1` on other connections at a
-given rate. A message is what passes in one direction: a query or an answer.
+given rate. A message is what passes in one direction: a query or an answer. With `--awake` a loop
+of the lowest priority keeps the cores from falling asleep: what a virtual CPU takes to wake up is
+then in no figure, and the rest is the proxy's.
 """
 
 from __future__ import annotations
@@ -12,8 +14,11 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--awake", action="store_true")
     given = parser.parse_args()
     pinning = share_out("auto", usable_cores())
     near = pinning.of("app")
@@ -53,6 +59,7 @@ def main() -> None:
     print("| asked, ms | other messages/s | p50, ms | off | p99, ms | off | proxy's core |")
     print("|---:|---:|---:|---:|---:|---:|---:|")
     with (
+        awake(given.awake),
         tempfile.TemporaryDirectory() as logs,
         on_cores(pinning.of("postgresql")),
         RunningServices(
@@ -82,6 +89,22 @@ def main() -> None:
                     f" {p99 - rtt_ms:+.3f} | {share:.0%} |",
                     flush=True,
                 )
+
+
+@contextmanager
+def awake(wanted: bool) -> Iterator[None]:
+    """Keep all cores from falling asleep."""
+    command = ["nice", "-n", "19", sys.executable, "-c", "while True: pass"]
+    loops = []
+    try:
+        for core in usable_cores() if wanted else ():
+            with on_cores((core,)):
+                loops.append(subprocess.Popen(command))
+        yield
+    finally:
+        for each in loops:
+            each.kill()
+            each.wait()
 
 
 def loaded(url: str, script: Path, messages: int, seconds: float) -> subprocess.Popen[str] | None:

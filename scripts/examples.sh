@@ -1,5 +1,5 @@
 #!/bin/sh
-# examples.sh PYTHON: measure the committed examples under docs/ anew: the claims and the coarse map.
+# examples.sh PYTHON: measure the committed examples under docs/ anew: the claims and the coarse maps.
 set -eu
 python=$1
 folder=$(mktemp -d)
@@ -14,6 +14,8 @@ measure() {
 measure --profile blog
 PYTHONPATH=. "$python" benchmarks/claims_2017.py "$folder/results/latest" > docs/claims.md
 measure --profile sweep
+cp "$folder/reports/latest/map.md" docs/map-rows.md
+measure --profile map
 cp "$folder/reports/latest/map.md" docs/map.md
 if command -v chromium >/dev/null 2>&1; then
     "$python" scripts/picture.py "$folder/reports/latest/index.html" docs/map.png "#map figure"

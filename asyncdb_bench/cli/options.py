@@ -24,7 +24,7 @@ class RequestOptions:
     """What to measure, and how."""
 
     strategy: Annotated[
-        str | None, typer.Option(help="a,b:knob=value,… (default: the profile's)")
+        str | None, typer.Option(help="a,b:knob=value,…, or all (default: the profile's)")
     ] = None
     scenario: Annotated[
         str | None, typer.Option(help="x,y:knob=value,… (default: the profile's)")

@@ -18,6 +18,9 @@ from asyncdb_bench.plan.schedule import order, takes_turns
 from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Reach, Settings, Trial, Variant
 
+ALL = "all"
+"""Stands for every strategy, or every scenario, that discovery finds."""
+
 
 def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Plan:
     """Make the plan of a run.
@@ -144,7 +147,7 @@ def _collect(wrong: list[str], make: Any) -> Any:
 
 
 def _specs(given: str | None, default: Sequence[str], kind: str) -> list[Spec]:
-    if given is None and list(default) == ["*"]:
+    if given == ALL or (given is None and list(default) == ["*"]):
         return [Spec(name, {}) for name in names(kind)]
     specs = parse_specs(given if given is not None else ",".join(default))
     if not specs:

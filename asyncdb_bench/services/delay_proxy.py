@@ -12,6 +12,7 @@ again at each new connection, so that a delay can be adjusted to what was measur
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import json
 import os
@@ -266,6 +267,8 @@ def main() -> None:
     except OSError:
         with contextlib.suppress(OSError):
             os.nice(-10)
+    # nothing here makes cycles that matter, and a collection would be somebody's delay
+    gc.disable()
     Proxy(Path(sys.argv[1]), load_timer()).run()
 
 

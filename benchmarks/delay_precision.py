@@ -32,7 +32,7 @@ from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial import kernel
 
 TRIPS_MS = (0.3, 0.5, 1.0, 2.0, 5.0)
-CLIENTS = 16
+CLIENTS = 40
 
 
 def pgbench() -> str:

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 AXES = ("rtt", "queries", "ms")
 GRIDS: dict[str, Mapping[str, tuple[float, ...]]] = {
     "tiny": {"rtt": (0, 1), "queries": (1, 3), "ms": (0,)},
-    "coarse": {"rtt": (0, 0.5, 2), "queries": (1, 3, 10), "ms": (0, 5, 50)},
-    "fine": {"rtt": (0, 0.5, 1, 2, 5), "queries": (1, 2, 3, 5, 10, 20), "ms": (0, 1, 5, 20, 50)},
+    "coarse": {"rtt": (0, 0.5, 2), "queries": (1, 3, 10), "ms": (0, 2, 10)},
+    "fine": {"rtt": (0, 0.5, 1, 2, 5), "queries": (1, 2, 3, 5, 10), "ms": (0, 1, 2, 5, 10)},
 }
+"""What the slowest way has under way at a turn's end, it must answer within its drain: requests are
+0.15 s long at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,13 +127,18 @@ def _predicted(
 ) -> KnobPoint:
     """Return a point with the pace that the times of the first one predict for it.
 
-    Only a knob that changes how many requests a resource serves is predicted.
+    Only a knob that changes how many requests a resource serves, or how many cores the application
+    can use, is predicted.
     """
+    mine = {each.resource: each.cores for each in comparison.needs if each.variant == own.label}
     needs = [each for each in comparison.needs if each.variant == first.label]
-    if own.limits == first.limits and own is not first:
+    cores = {each.resource: each.cores for each in needs}
+    if own is not first and (own.limits, mine) == (first.limits, cores):
         needs = []
     paces = [
-        each.pace_with(own.limits[each.resource], connections)
+        replace(each, cores=mine.get(each.resource, each.cores)).pace_with(
+            own.limits[each.resource], connections
+        )
         for each in needs
         if each.resource in own.limits
     ]

@@ -76,6 +76,25 @@ class RoundTripMap:
         """Return the values of an axis, ascending."""
         return sorted({getattr(cell.case, axis) for cell in self.cells})
 
+    def between(self) -> list[tuple[Case, dict[str, tuple[float, float] | None]]]:
+        """Return what the model says of cases between the cells.
+
+        Returns
+        -------
+        Cases half-way between round trips and numbers of queries, with each variant's pace, 1/s,
+        and the error to expect; None: it cannot be told.
+        """
+        model = self.model
+        if model is None:
+            return []
+        cases = [
+            Case(rtt_ms, queries, ms)
+            for ms in self.values("ms")
+            for rtt_ms in _halfway(self.values("rtt_ms"))
+            for queries in map(round, _halfway(self.values("queries")))
+        ]
+        return [(case, {name: model.answer(name, case) for name in model.ways}) for case in cases]
+
     def at(self, rtt_ms: float, queries: float, ms: float) -> Cell | None:
         """Return the cell at a place."""
         wanted = Case(rtt_ms, queries, ms)
@@ -307,6 +326,15 @@ def map_page(found: RoundTripMap, manifest: Manifest, command: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _halfway(values: Sequence[float]) -> list[float]:
+    return [(low + high) / 2 for low, high in pairwise(values)]
+
+
+def told(answer: tuple[float, float] | None) -> str:
+    """Return what the model says of a pace, with the error to expect."""
+    return "not told" if answer is None else f"{number(answer[0])}/s ± {answer[1]:.0%}"
+
+
 def _away(rtt_ms: float) -> str:
     return "loopback" if not rtt_ms else f"{rtt_ms:g} ms away"
 
@@ -343,6 +371,19 @@ def _model_lines(found: RoundTripMap) -> list[str]:
         f" {way.each_ms:.2f} | {model.typical(name):.0%}, {model.worst(name):.0%} |"
         f" {model.within(name):.0%} |"
         for name, way in model.ways.items()
+    ]
+    names = list(model.ways)
+    lines += [
+        "",
+        "What it says between the cells, with the worst error of the cells about the place:",
+        "",
+        f"| ms away | queries | ms a query | {' | '.join(names)} |",
+        "|---:|---:|---:|" + "---:|" * len(names),
+    ]
+    lines += [
+        f"| {case.rtt_ms:g} | {case.queries:g} | {case.ms:g} |"
+        f" {' | '.join(told(said[name]) for name in names)} |"
+        for case, said in found.between()
     ]
     return lines
 

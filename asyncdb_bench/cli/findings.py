@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+import sys
 from collections.abc import Mapping
 
 from sqlalchemy import make_url
@@ -13,6 +14,7 @@ from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.records.run_folder import read_calibration
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
+from asyncdb_bench.services.pooler import MISSING, find_pooler
 from asyncdb_bench.services.program import is_listening, program_version
 from asyncdb_bench.trial.host import describe_machine, fingerprint
 
@@ -34,6 +36,7 @@ def print_findings(given: Mapping[str, str]) -> int:
     usable = _postgres(given.get("DATABASE_URL", ""))
     _broker(given.get("BROKER_URL", ""))
     _redis()
+    _between()
     _calibration()
     _optional(
         "Chromium",
@@ -88,6 +91,23 @@ def _broker(url: str) -> None:
         _line("Valkey", program_version(valkey), "used as the broker: embedded")
     else:
         _line("Valkey", "none", "missing: make setup; without a broker Celery is not run")
+
+
+def _between() -> None:
+    """Say how a round trip is added, and what else can lie before the database."""
+    if sys.platform == "linux":
+        _line(
+            "round trips", "added by the delay proxy: --rtt MS", "the kernel's netem is not used:"
+        )
+        _hint("on loopback it would hold back the load's connections, too, and outlive a kill")
+    else:
+        _line("round trips", "cannot be added here", "the delay proxy needs Linux (epoll, timerfd)")
+    pooler = find_pooler()
+    found = program_version(pooler) if pooler is not None else "none"
+    _line("PgBouncer", found, "--via pgbouncer" if pooler else f"missing: {MISSING}")
+    encrypting = databases.find_programs(tls=True)
+    where = encrypting[0] if encrypting else "none that can encrypt"
+    _line("TLS", where, "--tls" if encrypting else "missing: apt-get install postgresql")
 
 
 def _calibration() -> None:

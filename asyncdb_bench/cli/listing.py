@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 def list_all() -> None:
     """List strategies, scenarios and profiles with their knobs."""
+    from asyncdb_bench.contract.knob import knobs_of
     from asyncdb_bench.plan.profiles import read_profiles
+    from asyncdb_bench.plan.reach import ReachKnobs
     from asyncdb_bench.plan.registry import names
 
     lines = ["strategies (bench.py run --strategy NAME:knob=value,…)"]
@@ -19,6 +21,8 @@ def list_all() -> None:
     lines += ["", "scenarios (bench.py run --scenario NAME:knob=value,…)"]
     for name in names("scenarios"):
         lines += _scenario(name)
+    lines += ["", "how the services are reached (any strategy or scenario, or --rtt and so on)"]
+    lines += map(_knob, knobs_of(ReachKnobs).values())
     lines += ["", "profiles (bench.py run --profile NAME)"]
     for name, profile in read_profiles().items():
         lines.append(f"  {name:<12} {profile.get('summary', '')}")

@@ -92,6 +92,11 @@ class SessionStrategy(EngineStrategy[P]):
         self.sessions = Sessions(self.engine, autocommit=knobs.autocommit)
         fill_pool(self.engine, size)
 
+    @property
+    def session(self) -> Any:
+        """What makes sessions, for strategies that begin one themselves."""
+        return self.sessions.usual
+
     def execute(self, operation: Operation, params: Params) -> dict[str, Any]:
         """Run one operation in one session; blocks the calling thread."""
         return self.sessions.run(operation, params)
@@ -134,6 +139,11 @@ class AsyncSessionStrategy(EngineStrategy[P]):
         )
         self.sessions = AsyncSessions(self.engine, autocommit=knobs.autocommit)
         await fill_async_pool(self.engine, size)
+
+    @property
+    def session(self) -> Any:
+        """What makes sessions, for strategies that begin one themselves."""
+        return self.sessions.usual
 
     async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
         """Run the operation in an async session."""

@@ -58,12 +58,13 @@ def resolve(at: str, root: Path | None = None) -> tuple[Path, Path]:
 
     Parameters
     ----------
-    at : of a checkout (its ``.venv`` is used where it has one) or of a virtual environment.
+    at : of a checkout (its ``.venv`` is used where it has one), of a virtual environment, or of an
+        interpreter itself, a free-threaded one perhaps.
     root : where a relative path starts; default: the working directory.
 
     Raises
     ------
-    UsageError : it is neither.
+    UsageError : it is none of them.
     """
     path = ((root or Path.cwd()) / Path(at).expanduser()).resolve()
     if (path / "asyncdb_bench" / "app").is_dir():
@@ -71,7 +72,10 @@ def resolve(at: str, root: Path | None = None) -> tuple[Path, Path]:
         return path, own if own.exists() else Path(sys.executable)
     if (path / "bin" / "python").exists():
         return CHECKOUT, path / "bin" / "python"
-    what = "is neither a checkout of this project nor a virtual environment"
+    if path.is_file() and os.access(path, os.X_OK):
+        # a link to an interpreter is what makes it an environment's, so it is not followed
+        return CHECKOUT, (root or Path.cwd()) / Path(at).expanduser()
+    what = "is neither a checkout of this project, a virtual environment nor an interpreter"
     raise UsageError(f"@{at}: {path} {what if path.exists() else 'does not exist'}")
 
 

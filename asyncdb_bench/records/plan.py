@@ -7,7 +7,7 @@ CLOCK_MONOTONIC; they become milliseconds only where they are shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 
@@ -196,6 +196,14 @@ class PlannedScenario:
     beside: str = ""
     place: Mapping[str, float] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def series(self) -> str:
+        """What tells its figures over many runs: its label, and how the services were reached."""
+        own = {f.name: getattr(self.reach, f.name) for f in fields(self.reach)}
+        usual = {f.name: f.default for f in fields(Reach)}
+        told = [f"{name} {own[name]}" for name in own if own[name] != usual[name]]
+        return f"{self.label} ({', '.join(told)})" if told else self.label
 
     @property
     def aside(self) -> bool:

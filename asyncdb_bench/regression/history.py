@@ -99,7 +99,7 @@ def points_of(
             rows = steps[(steps.scenario == scenario.label) & (steps.variant == variant.label)]
             if rows.empty:
                 continue
-            before = history.last_load(machine, scenario.label, variant.label)
+            before = history.last_load(machine, scenario.series, variant.label)
             measured = set(rows[rows.valid].offered_rps)
             load = before if before in measured else reference_load(rows, rows)
             for figure in figures_of(rows):
@@ -108,7 +108,7 @@ def points_of(
                 if positive:
                     points.append(
                         HistoryPoint(
-                            scenario.label,
+                            scenario.series,
                             variant.label,
                             series_name(figure, rows),
                             statistics.geometric_mean(positive),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.distance import measured_ms
 from asyncdb_bench.analysis.limits import Limit
 from asyncdb_bench.analysis.ranking import Standing, leaders
 from asyncdb_bench.analysis.turns.answers import Answer
@@ -20,6 +21,7 @@ from asyncdb_bench.analysis.verdict_parts import Verdict
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.run import SCHEMA_VERSION, Manifest
 from asyncdb_bench.records.sentences import sentence, sentences
+from asyncdb_bench.records.step import RoundTrip
 from asyncdb_bench.report.turn_words import beside_leader
 from asyncdb_bench.text import counted, markdown_cell, number, warranted, xml_text
 
@@ -55,10 +57,21 @@ def _rows_of(comparison: Comparison) -> list[dict[str, Any]]:
                 "ratio_to_best_high": standing.high,
                 "level_with_best": standing.level,
             }
+            | _trip_row(comparison.round_trips)
             | _turn_row(comparison.turns, row["variant"])
             | _limit_row(comparison.limits.get(row["variant"]))
         )
     return rows
+
+
+def _trip_row(found: Sequence[RoundTrip]) -> dict[str, Any]:
+    """Return the round trips of a scenario's trials: asked for (0: as it is), and measured."""
+    asked = {each.asked_ms for each in found if each.to == "database"}
+    return {
+        "rtt_ms": asked.pop() if len(asked) == 1 else None,
+        "rtt_measured_ms": measured_ms(found, "database") or None,
+        "broker_rtt_measured_ms": measured_ms(found, "broker") or None,
+    }
 
 
 def _turn_row(found: TurnFindings | None, variant: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from asyncdb_bench.analysis import resources as accounts
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.crossover_map import CrossoverMap
 from asyncdb_bench.analysis.knob_curve import KnobCurve
-from asyncdb_bench.analysis.round_trip_map import RoundTripMap, best_words, how_sure
+from asyncdb_bench.analysis.round_trip_map import RoundTripMap, best_words, how_sure, told
 from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.verdict import overall_sentence, rate
 from asyncdb_bench.analysis.verdict_parts import Verdict
@@ -95,6 +95,7 @@ def render_report(
         trips_map=findings.trips_map,
         best_words=best_words,
         how_sure=how_sure,
+        told=told,
         trips=trip_rows(comparisons),
         deployments=findings.deployments,
         under_load=accounts.under_load(records),

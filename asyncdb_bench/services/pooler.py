@@ -13,7 +13,7 @@ from asyncdb_bench.services.broker import write_private
 from asyncdb_bench.services.part import Part
 from asyncdb_bench.services.program import Program, free_port, is_listening, unprivileged
 
-MISSING = "PgBouncer is not installed: apt-get install pgbouncer"
+MISSING = "PgBouncer is not installed; apt-get install pgbouncer"
 SETTINGS = """
 [databases]
 * = host={host} port={port}

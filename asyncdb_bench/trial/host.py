@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sysconfig
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -70,7 +71,8 @@ def _fingerprint(here: Mapping[str, Any], python: str) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that take part."""
-    found = {"python": platform.python_version()}
+    threading = " free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+    found = {"python": platform.python_version() + threading}
     for name in PACKAGES:
         try:
             found[name] = version(name)

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from asyncdb_bench.errors import UsageError
-from asyncdb_bench.plan.other_checkout import make_variant_elsewhere
-from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.plan.other_checkout import make_variant_elsewhere, resolve
+from asyncdb_bench.plan.registry import CHECKOUT
+from asyncdb_bench.plan.request import Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant
 from asyncdb_bench.records.messages import DOOR, PROTOCOL, Describe, Description
 from tests.plan.test_variants import copy_of_checkout
@@ -76,3 +77,19 @@ def test_a_revision_before_the_door_is_asked_by_a_program_of_ours(tmp_path: Path
     assert found.knobs["workers"] == 3
     assert [each.role for each in found.parts] == ["worker"]
     assert found.shares[0]["workers"] == 3
+
+
+def test_an_interpreter_is_taken_as_it_is(tmp_path: Path) -> None:
+    link = tmp_path / "python3.14t"
+    link.symlink_to(sys.executable)
+    code, python = resolve(str(link))
+    assert (code, python) == (CHECKOUT, link), "what a link leads to has another environment"
+
+
+def test_what_does_not_import_there_is_said(tmp_path: Path) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'ModuleNotFoundError: no tornado here' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    (spec,) = parse_specs(f"native@{broken}")
+    with pytest.raises(UsageError, match="no tornado here"):
+        make_variant(spec, 8)

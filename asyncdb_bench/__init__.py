@@ -30,6 +30,7 @@ from asyncdb_bench.contract.session_strategies import (
     PoolKnobs,
     SessionStrategy,
 )
+from asyncdb_bench.contract.sessions import AsyncSessions, Sessions
 from asyncdb_bench.contract.strategy import Context, Knobs, Strategy
 from asyncdb_bench.contract.thread_strategy import ThreadKnobs, ThreadStrategy
 from asyncdb_bench.contract.timing import hand_over, taken_back
@@ -42,6 +43,7 @@ __all__ = [
     "BUDGET",
     "AsyncPoolKnobs",
     "AsyncSessionStrategy",
+    "AsyncSessions",
     "AtOnce",
     "Context",
     "DriverStrategy",
@@ -63,6 +65,7 @@ __all__ = [
     "ScenarioKnobs",
     "Segment",
     "SessionStrategy",
+    "Sessions",
     "SlowKnobs",
     "StandardKnobs",
     "StandardScenario",

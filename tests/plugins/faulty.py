@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from asyncdb_bench import (
+    AsyncSessions,
     AsyncSessionStrategy,
     DriverStrategy,
     Objective,
@@ -32,11 +33,9 @@ class Silent(AsyncSessionStrategy[PoolKnobs]):
 
     async def open(self) -> None:
         """Make an engine that nobody times."""
-        from sqlalchemy.ext.asyncio import async_sessionmaker
-
         url, size = self.context.database_url, self.knobs.pool
         self.engine = make_async_engine(url, size, self.context.timeout_s)
-        self.session = async_sessionmaker(self.engine)
+        self.sessions = AsyncSessions(self.engine)
 
 
 class Twofold(AsyncSessionStrategy[PoolKnobs]):

@@ -151,9 +151,25 @@ def _csv_cell(value: Any) -> Any:
 
 
 def as_markdown(
-    manifest: Manifest, comparisons: Sequence[Comparison], verdicts: Sequence[Verdict]
+    manifest: Manifest,
+    comparisons: Sequence[Comparison],
+    verdicts: Sequence[Verdict],
+    borders: Sequence[str] = (),
 ) -> str:
-    """Return verdicts and tables as Markdown, for a pull request's comment."""
+    """Return verdicts and tables as Markdown, for a pull request's comment.
+
+    Parameters
+    ----------
+    manifest, comparisons, verdicts : of the run; what only stands beside a scenario is in its
+        verdict, and cells of a map of round trips are in its sentences.
+    borders : those sentences.
+    """
+    left_out = {each.label for each in manifest.plan.scenarios if each.beside or each.place}
+    told = [
+        (comparison, verdict)
+        for comparison, verdict in zip(comparisons, verdicts, strict=True)
+        if comparison.scenario not in left_out
+    ]
     settings = manifest.plan.settings
     lines = [
         "## asyncdb-bench: how to call the database",
@@ -162,9 +178,10 @@ def as_markdown(
         f" on {markdown_cell(str(manifest.machine.get('cpu', 'an unknown CPU')))}.",
         "",
     ]
-    if whole := overall_sentence(verdicts):
+    if whole := overall_sentence([verdict for _, verdict in told]):
         lines += [f"**{markdown_cell(whole)}.**", ""]
-    for comparison, verdict in zip(comparisons, verdicts, strict=True):
+    lines += [f"- {markdown_cell(each)}." for each in borders]
+    for comparison, verdict in told:
         lines += _markdown_of(comparison, verdict)
     return "\n".join(lines).rstrip() + "\n"
 

@@ -115,7 +115,8 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     if trips_map is not None:
         text = map_page(trips_map, manifest, command_of(manifest))
         write_text(target.with_name("map.md"), text)
-    write_summaries(folder, target, manifest, comparisons, verdicts)
+    borders = trips_map.sentences if trips_map is not None else ()
+    write_summaries(folder, target, manifest, comparisons, verdicts, borders)
     if figure_files:
         write_figures(target.with_name("figures"), figures)
     point_latest(reports, folder.run_id)
@@ -153,14 +154,14 @@ def write_summaries(
     manifest: Manifest,
     comparisons: Sequence[Comparison],
     verdicts: Sequence[Verdict],
+    borders: Sequence[str] = (),
 ) -> None:
     """Write the same tables for machines, spreadsheets, pull requests and CI."""
     rows = summaries.summary_rows(comparisons)
     folder.write_summary(rows)
     write_text(target.with_name("summary.csv"), summaries.as_csv(rows))
-    write_text(
-        target.with_name("summary.md"), summaries.as_markdown(manifest, comparisons, verdicts)
-    )
+    text = summaries.as_markdown(manifest, comparisons, verdicts, borders)
+    write_text(target.with_name("summary.md"), text)
     write_text(target.with_name("junit.xml"), summaries.as_junit(manifest, comparisons))
 
 

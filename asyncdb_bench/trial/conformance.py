@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from asyncdb_bench.errors import UnsupportedError
+from asyncdb_bench.errors import UnsupportedError, UsageError
+from asyncdb_bench.plan.reach import told
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
@@ -34,6 +35,9 @@ def check_strategy(spec: Spec, budget: int = 4) -> Iterator[Finding]:
     ServiceError : a service could not start.
     """
     variant = make_variant(spec, budget)
+    if variant.reach:
+        names = ", ".join(told(variant.reach))
+        raise UsageError(f"a strategy is checked beside its database: leave {names} out")
     with check_services(
         with_broker=bool(variant.brokers), with_store=variant.needs_store
     ) as services:

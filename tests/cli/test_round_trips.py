@@ -17,7 +17,14 @@ def mapped(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Bench, subprocess.CompletedProcess[str]]:
     bench = Bench(tmp_path_factory.mktemp("mapped"))
-    wanted = ("--scenario", "map:grid=tiny:queries=1", "--strategy", "blocking,native", "--blocks", "1")
+    wanted = (
+        "--scenario",
+        "map:grid=tiny:queries=1",
+        "--strategy",
+        "blocking,native",
+        "--blocks",
+        "1",
+    )
     return bench, bench("run", *wanted, "--seed", "3")
 
 
@@ -77,3 +84,22 @@ def test_what_cannot_be_had_is_refused_at_once(
     assert words in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 2
     assert not bench.results.exists()
+
+
+def test_a_strategy_is_checked_beside_its_database(bench: Bench) -> None:
+    done = bench("check", "native:rtt=2")
+    assert done.returncode == 2
+    assert "leave rtt out" in done.stderr
+
+
+def test_what_is_installed_between_is_told(bench: Bench) -> None:
+    done = bench("doctor")
+    assert "added by the delay proxy" in done.stdout
+    assert "PgBouncer" in done.stdout
+
+
+def test_how_services_are_reached_is_listed(bench: Bench) -> None:
+    done = bench("list")
+    assert "rtt=0 ms (0..200): round trip to the database" in done.stdout
+    for name in ("page", "fanout", "hold", "map", "to_thread", "processes"):
+        assert f"\n  {name}" in done.stdout

@@ -20,6 +20,7 @@ from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.records.plan import Objective, Plan, PlannedScenario, Reach, Trial, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.step import RoundTrip, Step, TrialEnd
+from asyncdb_bench.report.exports import as_markdown
 from tests.analysis.turns.test_answers import turn
 from tests.factories import end, manifest, settings
 
@@ -177,3 +178,12 @@ def test_variants_at_different_distances_have_no_one_distance() -> None:
     mixed = replace(found, round_trips=(*found.round_trips, RoundTrip("database", 0, 0.1, 0.1)))
     verdict = decide(found, BLOCKS)
     assert placed(verdict, main, mixed) == verdict
+
+
+def test_what_stands_beside_a_scenario_has_no_section_of_its_own() -> None:
+    main = replace(cell(2, 1), label="read", place={})
+    other = replace(cell(0, 1), label="read:rtt=0", place={}, beside="read")
+    made, found = measured([(main, FAR), (other, NEAR)])
+    page = as_markdown(made, found, [decide(each, BLOCKS) for each in found])
+    assert "### read\n" in page
+    assert "read:rtt=0" not in page

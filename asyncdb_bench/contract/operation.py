@@ -13,7 +13,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict, Unpack
 
 import msgspec
 
@@ -48,6 +48,26 @@ class AtOnce:
     statements: tuple[Any, ...]
 
 
+class Traits(TypedDict, total=False):
+    """What else is to be known of an operation.
+
+    Parameters
+    ----------
+    transactions : the most transactions that it may take, or how to tell from the parameters:
+        several where it gives its connection back, or its reads may run in one each.
+    reads : it changes nothing, so that it may run without BEGIN and COMMIT where that is asked for.
+    independent : it yields :class:`AtOnce` alone: its reads need no common transaction.
+    pauses : it yields :class:`Pause`.
+    orm : it loads related rows by the ORM, which a strategy without a session cannot.
+    """
+
+    transactions: int | Callable[[Params], int]
+    reads: bool
+    independent: bool
+    pauses: bool
+    orm: bool
+
+
 class Operation:
     """One unit of database work: one transaction, unless it says otherwise.
 
@@ -58,12 +78,7 @@ class Operation:
     check : ``check(params, answer)``, true where the answer is right; cheap, without the database.
     rows : how many rows its statements return or change, or how to tell from the parameters;
         None where that cannot be known beforehand.
-    transactions : the most transactions that it may take, or how to tell from the parameters:
-        several where it gives its connection back, or its reads may run in one each.
-    reads : it changes nothing, so that it may run without BEGIN and COMMIT where that is asked for.
-    independent : it yields :class:`AtOnce` alone: its reads need no common transaction.
-    pauses : it yields :class:`Pause`.
-    orm : it loads related rows by the ORM, which a strategy without a session cannot.
+    traits : see :class:`Traits`; one transaction, and none of the others.
     """
 
     def __init__(
@@ -71,35 +86,25 @@ class Operation:
         steps: Callable[..., Steps],
         check: Check,
         rows: Rows = None,
-        *,
-        transactions: int | Callable[[Params], int] = 1,
-        reads: bool = False,
-        independent: bool = False,
-        pauses: bool = False,
-        orm: bool = False,
+        **traits: Unpack[Traits],
     ) -> None:
         self.__doc__ = steps.__doc__
         self.__module__ = steps.__module__
         self.steps = steps
         self.check = check
         self.rows = rows
-        self.transactions = transactions
-        self.reads, self.independent, self.pauses, self.orm = reads, independent, pauses, orm
+        self.traits = traits
+        self.transactions = traits.get("transactions", 1)
+        self.reads = traits.get("reads", False)
+        self.independent = traits.get("independent", False)
+        self.pauses = traits.get("pauses", False)
+        self.orm = traits.get("orm", False)
         self.name = steps.__name__
         self.summary = (inspect.getdoc(steps) or "").partition("\n")[0]
 
     def with_steps(self, steps: Callable[..., Steps]) -> Operation:
         """Return the same operation by other steps."""
-        return Operation(
-            steps,
-            self.check,
-            self.rows,
-            transactions=self.transactions,
-            reads=self.reads,
-            independent=self.independent,
-            pauses=self.pauses,
-            orm=self.orm,
-        )
+        return Operation(steps, self.check, self.rows, **self.traits)
 
     def most_transactions(self, params: Params) -> int:
         """Return how many transactions a run with these parameters may take."""
@@ -131,14 +136,7 @@ BIGINT = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 def operation(
-    *,
-    check: Check,
-    rows: Rows = None,
-    transactions: int | Callable[[Params], int] = 1,
-    reads: bool = False,
-    independent: bool = False,
-    pauses: bool = False,
-    orm: bool = False,
+    *, check: Check, rows: Rows = None, **traits: Unpack[Traits]
 ) -> Callable[[Callable[..., Steps]], Operation]:
     """Make an operation of a generator function.
 
@@ -147,18 +145,9 @@ def operation(
     check : ``check(params, answer)``; a wrong answer is an error in the ledger, not a success.
     rows : how many rows its statements return or change in all, or ``rows(params)``: what the
         database says it did is compared with it. None: it is not compared.
-    transactions, reads, independent, pauses, orm : as of :class:`Operation`.
+    traits : see :class:`Traits`.
     """
-    return lambda steps: Operation(
-        steps,
-        check,
-        rows,
-        transactions=transactions,
-        reads=reads,
-        independent=independent,
-        pauses=pauses,
-        orm=orm,
-    )
+    return lambda steps: Operation(steps, check, rows, **traits)
 
 
 def drive(

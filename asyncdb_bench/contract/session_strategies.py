@@ -64,6 +64,13 @@ class EngineStrategy(PooledStrategy[P]):
     """A pooled strategy on a SQLAlchemy engine, blocking or async."""
 
     engine: Any = None
+    sessions: Any = None
+    """What runs operations, see :mod:`asyncdb_bench.contract.sessions`; set by :meth:`open`."""
+
+    @property
+    def session(self) -> Any:
+        """What makes sessions, for strategies that begin one themselves."""
+        return self.sessions.usual
 
     def gauges(self) -> dict[str, float]:
         """Return how many connections of the pool are checked out."""
@@ -92,14 +99,10 @@ class SessionStrategy(EngineStrategy[P]):
         self.sessions = Sessions(self.engine, autocommit=knobs.autocommit)
         fill_pool(self.engine, size)
 
-    @property
-    def session(self) -> Any:
-        """What makes sessions, for strategies that begin one themselves."""
-        return self.sessions.usual
-
     def execute(self, operation: Operation, params: Params) -> dict[str, Any]:
         """Run one operation in one session; blocks the calling thread."""
-        return self.sessions.run(operation, params)
+        answer: dict[str, Any] = self.sessions.run(operation, params)
+        return answer
 
     async def close(self) -> None:
         """Close the pool."""
@@ -140,14 +143,10 @@ class AsyncSessionStrategy(EngineStrategy[P]):
         self.sessions = AsyncSessions(self.engine, autocommit=knobs.autocommit)
         await fill_async_pool(self.engine, size)
 
-    @property
-    def session(self) -> Any:
-        """What makes sessions, for strategies that begin one themselves."""
-        return self.sessions.usual
-
     async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
         """Run the operation in an async session."""
-        return await self.sessions.run(operation, params)
+        answer: dict[str, Any] = await self.sessions.run(operation, params)
+        return answer
 
     async def close(self) -> None:
         """Close the pool."""

@@ -170,13 +170,16 @@ def _spans(first: int, queries: int, rows: int) -> list[Any]:
     return [Post.id.between(start, start + rows - 1) for start in starts]
 
 
-@operation(
+fanned = operation(
     check=_right_fanout,
     rows=fanout_rows,
     transactions=lambda params: params["queries"],
     reads=True,
     independent=True,
 )
+
+
+@fanned
 def fanout(first: Id, queries: Queries, rows: Count, width: Width) -> Steps:
     """Read posts by several reads that may run at once."""
     wanted = _spans(first, queries, rows)
@@ -185,13 +188,7 @@ def fanout(first: Id, queries: Queries, rows: Count, width: Width) -> Steps:
     return {"rows": len(bodies), "posts": sum(map(len, bodies)) // width}
 
 
-@operation(
-    check=_right_fanout,
-    rows=fanout_rows,
-    transactions=lambda params: params["queries"],
-    reads=True,
-    independent=True,
-)
+@fanned
 def fanout_orm(first: Id, queries: Queries, rows: Count, width: Width) -> Steps:
     """Read the same posts as entities."""
     wanted = _spans(first, queries, rows)

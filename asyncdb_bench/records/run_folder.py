@@ -43,8 +43,8 @@ READ = (2, 3, 4, 5, 6)
 """Schemas that this version reads."""
 SENTENCES = 2
 """The schema whose doubts were sentences; those after it read as they are."""
-SEALED = 5
-"""The first schema whose files carry checksums."""
+CHECKED = tuple(version for version in READ if version >= 5)
+"""Schemas whose files carry checksums."""
 LINES = ("steps.jsonl", "trials.jsonl", "deployment.jsonl")
 APPENDED = {*LINES, *(f"{table}.parquet" for table in TABLES)}
 """Those that have their checksums once a run is over."""
@@ -123,13 +123,13 @@ class RunFolder:
         """
         path = self.path / "manifest.json"
         raw = self._raw_manifest()
-        self.verify()
         version = raw.get("schema_version")
         if version not in READ:
             raise StoreError(
                 f"{path} has schema {version}, this version reads {READ[0]} to {READ[-1]};"
                 " read it with the version that wrote it (its git revision is in the manifest)"
             )
+        self.verify()
         try:
             known = upgraded_manifest(raw) if version == SENTENCES else raw
             return msgspec.convert(known, Manifest)
@@ -178,7 +178,7 @@ class RunFolder:
     @property
     def _has_checks(self) -> bool:
         """Whether its lines carry checks; a run that got no manifest was begun by this version."""
-        return not self.has_manifest or self._raw_manifest().get("schema_version", SEALED) >= SEALED
+        return not self.has_manifest or self._raw_manifest().get("schema_version") in CHECKED
 
     def verify(self) -> None:
         """See, once, that nothing was altered since it was written.

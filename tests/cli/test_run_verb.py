@@ -50,7 +50,7 @@ def test_it_measures_every_strategy_and_says_where_the_report_is(finished: Finis
 
 def test_the_manifest_says_what_the_run_was(finished: Finished) -> None:
     manifest = json.loads((run_folder(finished[0]) / "manifest.json").read_text())
-    assert manifest["schema_version"] == 5
+    assert manifest["schema_version"] == 6
     assert manifest["seed"] == 42
     assert manifest["machine"]["cores"] >= 1
     assert {"python", "sqlalchemy", "tornado", "celery", "asyncpg"} <= set(manifest["versions"])

@@ -65,7 +65,11 @@ def test_doctor_says_what_will_be_used_and_what_is_missing(bench: Bench) -> None
             "unknown strategy 'asyncio'; known: asyncpg_raw, blocking, celery",
         ),
         (["run", "--scenario", "reed"], 2, "did you mean 'read'?"),
-        (["run", "--profile", "fast"], 2, "unknown profile 'fast'; known: blog, gate, nightly"),
+        (
+            ["run", "--profile", "fast"],
+            2,
+            "unknown profile 'fast'; known: blog, gate, map",
+        ),
         (["run", "--strategy", "executor:treads=3"], 2, "did you mean 'threads'?"),
         (["run", "--strategy", "executor:threads=0"], 2, "threads=0 is outside 1..1000 threads"),
         (["run", "--strategy", "/none.py:Mine"], 2, "strategy file /none.py does not exist"),

@@ -74,7 +74,7 @@ def test_a_run_of_schema_2_is_read() -> None:
     assert [sentences(each.misses) for each in steps] == ["; ".join(r["misses"]) for r in raw]
 
 
-@pytest.mark.parametrize("version", [1, 6])
+@pytest.mark.parametrize("version", [1, 7])
 def test_other_schemas_are_refused(tmp_path: Path, version: int) -> None:
     from asyncdb_bench.errors import StoreError
 

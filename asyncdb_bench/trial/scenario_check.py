@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -17,6 +17,9 @@ from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.trial.conformance import check_services
 from asyncdb_bench.trial.conformance_checks import TIMEOUT_S, Finding, require
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 DRAWS = 20
 """How often each operation is tried."""
@@ -82,12 +85,13 @@ def check_answers(scenario: Scenario[Any], workload: Workload, name: str, databa
 
     operation, rng = workload.operations[name], np.random.default_rng(2)
     engine = make_engine(database, 1, TIMEOUT_S)
+    counting = RowCounter(engine)
     try:
         for _ in range(DRAWS):
             params = scenario.params(name, rng)
+            counting.rows = 0
             with Session(engine) as session, session.begin():
-                counting = RowCounter(session.execute)
-                answer = drive(operation.steps(**params), counting)
+                answer = drive(operation.steps(**params), session.execute)
             answer = msgspec.json.decode(msgspec.json.encode(answer))
             require(operation.check(params, answer), f"refuses its own answer {answer} to {params}")
             require(
@@ -101,22 +105,22 @@ def check_answers(scenario: Scenario[Any], workload: Workload, name: str, databa
 
 
 class RowCounter:
-    """Executes statements and counts the rows that they return or change."""
+    """Counts the rows that an engine's statements return or change, those of the ORM's own too.
 
-    def __init__(self, execute: Callable[[Any], Any]) -> None:
-        self.execute = execute
+    Parameters
+    ----------
+    engine : on psycopg, whose cursors know after each statement.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        from sqlalchemy import event
+
         self.rows = 0
+        event.listen(engine, "after_cursor_execute", self.count)
 
-    def __call__(self, statement: Any) -> Any:
-        """Run a statement; its result can still be read."""
-        result = self.execute(statement)
-        # an ORM result has no such attribute: it returns rows
-        if not getattr(result, "returns_rows", True):
-            self.rows += max(0, result.rowcount)
-            return result
-        frozen = result.freeze()
-        self.rows += len(frozen.data)
-        return frozen()
+    def count(self, _connection: Any, cursor: Any, *_: Any) -> None:
+        """Add a statement's rows."""
+        self.rows += max(0, cursor.rowcount)
 
 
 def accepts(check: Callable[[Any, Any], bool], params: Any, answer: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from asyncdb_bench.analysis.capacity import Capacity
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.sizing import APART
-from asyncdb_bench.analysis.turns.values import PACE
+from asyncdb_bench.analysis.turns.values import CPU, PACE
 from asyncdb_bench.records.plan import Variant
 
 ENOUGH = 0.95
@@ -130,15 +130,18 @@ def _predicted(
     Only a knob that changes how many requests a resource serves, or how many cores the application
     can use, is predicted.
     """
-    mine = {each.resource: each.cores for each in comparison.needs if each.variant == own.label}
+    mine = {each.resource: each for each in comparison.needs if each.variant == own.label}
     needs = [each for each in comparison.needs if each.variant == first.label]
-    cores = {each.resource: each.cores for each in needs}
-    if own is not first and (own.limits, mine) == (first.limits, cores):
+    first_cpu_ms, own_cpu_ms = (_cpu_ms(comparison, each.label) for each in (first, own))
+    same_cores = [each.cores for each in mine.values()] == [each.cores for each in needs]
+    if own is not first and own.limits == first.limits and same_cores:
         needs = []
     paces = [
-        replace(each, cores=mine.get(each.resource, each.cores)).pace_with(
-            own.limits[each.resource], connections
-        )
+        replace(
+            each,
+            cores=mine[each.resource].cores if each.resource in mine else each.cores,
+            cpu_ms=first_cpu_ms or each.cpu_ms,
+        ).pace_with(own.limits[each.resource], connections)
         for each in needs
         if each.resource in own.limits
     ]
@@ -148,10 +151,20 @@ def _predicted(
     made = replace(point, pace_rps=pace, predicted_rps=min(paces, default=None))
     if made.deviation is None or abs(made.deviation) <= APART:
         return made
+    if made.deviation > 0 and first_cpu_ms and own_cpu_ms:
+        why = f"a request took {own_cpu_ms:.2f} ms of CPU here, {first_cpu_ms:.2f} ms there"
+        return replace(made, why=why)
     limit = comparison.limits.get(own.label)
     diagnosis = limit.diagnosis if limit is not None else None
     why = f"{diagnosis.bottleneck}: {diagnosis.evidence}" if diagnosis else "not identified"
     return replace(made, why=why)
+
+
+def _cpu_ms(comparison: Comparison, variant: str) -> float | None:
+    """Return a variant's CPU time for a request at full speed, idle use taken off, milliseconds."""
+    if comparison.turns is None:
+        return None
+    return comparison.turns.tables[CPU.name].values.get(variant)
 
 
 def _point(value: float, label: str, comparison: Comparison) -> KnobPoint:

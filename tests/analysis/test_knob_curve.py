@@ -108,3 +108,10 @@ def test_the_report_shows_the_curve(tmp_path: Path) -> None:
     assert "executor: how many threads?" in page
     assert "Use executor:threads=4: it carries 400/s" in page
     assert "capacity of executor against threads" in page
+
+
+def test_a_prediction_is_held_against_what_was_measured() -> None:
+    (curve,) = knob_curves(*compared({1: 100, 2: 200, 4: 400}), 32)
+    point = replace(curve.points[0], pace_rps=120.0, predicted_rps=100.0)
+    assert point.deviation == pytest.approx(0.2)
+    assert curve.points[0].deviation is None, "ladders have no pace"

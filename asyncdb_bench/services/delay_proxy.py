@@ -28,8 +28,6 @@ AT_ONCE = 1 << 18
 """Bytes that are read at once."""
 WAITING = 1 << 22
 """Bytes that may wait for a slow reader before its sender is not read any more."""
-FEW = 4
-"""Events that are looked at before what is due meanwhile is passed on."""
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 PRIORITY = 1
 
@@ -104,7 +102,7 @@ class Proxy:
         poll, flows, timer_fd = self.epoll.poll, self.flows, self.timer.fd
         armed = 0
         while True:
-            for fd, event in poll(-1, FEW):
+            for fd, event in poll():
                 flow = flows.get(fd)
                 if flow is not None:
                     if event & WRITE:

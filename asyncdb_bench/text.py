@@ -55,6 +55,11 @@ def counted(count: int, word: str, plural: str = "") -> str:
     return f"{count:,} {word if count == 1 else plural or word + 's'}"
 
 
+def ratio(value: float) -> str:
+    """Return a ratio as text: two decimals, and what is warranted from 10 on."""
+    return f"{value:.2f}" if value < 10 else number(value)
+
+
 def xml_text(text: str) -> str:
     """Return a text without what XML 1.0 cannot carry."""
     return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "�", text)

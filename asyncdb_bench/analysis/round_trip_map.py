@@ -18,8 +18,8 @@ from asyncdb_bench.analysis.pace_model import Case, Fit, fit
 from asyncdb_bench.analysis.turns.answers import Answer, Said, answer
 from asyncdb_bench.analysis.turns.values import PACE
 from asyncdb_bench.records.plan import PlannedScenario, Settings, Variant
-from asyncdb_bench.records.run import Manifest
-from asyncdb_bench.text import counted, listed, number
+from asyncdb_bench.text import counted, number
+from asyncdb_bench.text import ratio as as_ratio
 
 AXES = ("rtt_ms", "queries", "ms")
 
@@ -211,15 +211,13 @@ def _line_sentence(line: Sequence[Cell], base: str, names: Sequence[str]) -> str
 def _course(known: Sequence[tuple[float, float]]) -> str:
     ratios = [ratio for _, ratio in known]
     if max(ratios) / min(ratios) < SAME_THROUGHOUT:
-        return f"{_x(ratios[0])} x throughout" if len(ratios) > 1 else f"{_x(ratios[0])} x"
-    return ", ".join(_x(ratio) for ratio in ratios) + " x"
+        return (
+            f"{as_ratio(ratios[0])} x throughout" if len(ratios) > 1 else f"{as_ratio(ratios[0])} x"
+        )
+    return ", ".join(as_ratio(ratio) for ratio in ratios) + " x"
 
 
 SAME_THROUGHOUT = 1.08
-
-
-def _x(ratio: float) -> str:
-    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
 
 
 def borders(cells: Sequence[Cell]) -> Iterator[str]:
@@ -272,122 +270,5 @@ def _where(fixed: Mapping[str, float]) -> str:
     return ", ".join(words[axis](value) for axis, value in fixed.items())
 
 
-def how_sure(cell: Cell) -> str:
-    """Say how sure a cell's ratios are: the widest interval of those beside the base."""
-    widths = [
-        each.ratio.half_width
-        for each in cell.beside_base.values()
-        if each.ratio is not None and each.ratio.known
-    ]
-    if not widths:
-        return "one block"
-    return f"± {math.expm1(max(widths)):.0%}"
-
-
-def best_words(cell: Cell, most: int = 3) -> str:
-    """Return who leads in a cell, and who is not told from it."""
-    return " = ".join(cell.best[:most]) + (" = …" if len(cell.best) > most else "")
-
-
-def map_page(found: RoundTripMap, manifest: Manifest, command: str) -> str:
-    """Return the map as a page in Markdown.
-
-    Parameters
-    ----------
-    found : the map.
-    manifest, command : for where the figures come from.
-    """
-    lines = ["# The map of the real world: which way for which request", ""]
-    lines += [f"- {each[:1].upper()}{each[1:]}." for each in found.sentences]
-    lines += [
-        "",
-        "In each cell the way with the best pace and those that this run does not tell from it, its"
-        " pace, and the others beside it. Pace: requests a second with"
-        f" {manifest.plan.settings.connections} connections that ask again at once, with"
-        f" {manifest.plan.settings.budget} connections to the database for each way, on one core.",
-    ]
-    for ms in found.values("ms"):
-        queries, trips = found.values("queries"), found.values("rtt_ms")
-        title = "Fast queries (by primary key)" if not ms else f"Queries of {ms:g} ms"
-        head = " | ".join(f"{_away(each)}" for each in trips)
-        lines += ["", f"## {title}", "", f"| queries a request | {head} |"]
-        lines.append("|---:|" + "---|" * len(trips))
-        for count in queries:
-            cells = [_markdown_cell(found.at(rtt_ms, count, ms)) for rtt_ms in trips]
-            lines.append(f"| {count:g} | {' | '.join(cells)} |")
-    lines += _model_lines(found)
-    machine, settings = manifest.machine, manifest.plan.settings
-    lines += [
-        "",
-        f"Measured by `{command}` (seed {manifest.seed}) on {machine['cpu']}, {machine['cores']}"
-        f" cores, {manifest.started_at}; {counted(settings.blocks, 'block')} at most, turns of"
-        f" {settings.turn_s:g} s.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def _halfway(values: Sequence[float]) -> list[float]:
     return [(low + high) / 2 for low, high in pairwise(values)]
-
-
-def told(answer: tuple[float, float] | None) -> str:
-    """Return what the model says of a pace, with the error to expect."""
-    return "not told" if answer is None else f"{number(answer[0])}/s ± {answer[1]:.0%}"
-
-
-def _away(rtt_ms: float) -> str:
-    return "loopback" if not rtt_ms else f"{rtt_ms:g} ms away"
-
-
-def _markdown_cell(cell: Cell | None) -> str:
-    if cell is None:
-        return "not reached"
-    pace = cell.paces[cell.leader]
-    others = ", ".join(
-        f"{name} {_x(value / pace)}" for name, value in cell.paces.items() if name not in cell.best
-    )
-    return f"**{best_words(cell)}** {number(pace)}/s; {others or 'no other'} ({how_sure(cell)})"
-
-
-def _model_lines(found: RoundTripMap) -> list[str]:
-    model = found.model
-    if model is None:
-        return []
-    lines = [
-        "",
-        "## The model",
-        "",
-        "CPU time for a request and for each of its queries, round trips, the queries' own time,"
-        " and how many requests are let in at once: fitted to the cells, each cell predicted by a"
-        " fit that did not know it. It answers between the cells where those about the place were"
-        " predicted within 15 %.",
-        "",
-        "| way | at once | CPU, ms | CPU of a query, ms | round trips besides | beside its time, ms"
-        " | error: median, worst | cells within 15 % |",
-        "|---|---:|---:|---:|---:|---:|---|---:|",
-    ]
-    lines += [
-        f"| {name} | {way.at_once} | {way.cpu_ms:.2f} | {way.cpu_each_ms:.2f} | {way.trips:.1f} |"
-        f" {way.each_ms:.2f} | {model.typical(name):.0%}, {model.worst(name):.0%} |"
-        f" {model.within(name):.0%} |"
-        for name, way in model.ways.items()
-    ]
-    names = list(model.ways)
-    lines += [
-        "",
-        "What it says between the cells, with the worst error of the cells about the place:",
-        "",
-        f"| ms away | queries | ms a query | {' | '.join(names)} |",
-        "|---:|---:|---:|" + "---:|" * len(names),
-    ]
-    lines += [
-        f"| {case.rtt_ms:g} | {case.queries:g} | {case.ms:g} |"
-        f" {' | '.join(told(said[name]) for name in names)} |"
-        for case, said in found.between()
-    ]
-    return lines
-
-
-def mentioned(found: RoundTripMap) -> str:
-    """Return which variants the map is of, in words."""
-    return listed(list(found.names))

@@ -13,6 +13,7 @@ from asyncdb_bench.analysis.turns.values import CPU, FREEZE, P50, P99, PACE, Axi
 from asyncdb_bench.analysis.verdict_parts import Badge, Verdict, nothing_verdict, short_of
 from asyncdb_bench.records.sentences import sentence
 from asyncdb_bench.text import counted, listed, number, warranted
+from asyncdb_bench.text import ratio as as_ratio
 
 BLUNT = 0.25
 """A run whose smallest difference is beyond it is marked."""
@@ -86,11 +87,7 @@ def inverse(ratio: Ratio) -> tuple[float, float, float]:
 def times(values: tuple[float, float, float]) -> str:
     """Return a ratio with its interval as text, e.g. ``1.42 x (1.38 to 1.46)``."""
     ratio, low, high = values
-    return f"{_x(ratio)} x ({_x(low)} to {_x(high)})"
-
-
-def _x(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else number(value)
+    return f"{as_ratio(ratio)} x ({as_ratio(low)} to {as_ratio(high)})"
 
 
 def unknown(each: Answer, found: TurnFindings) -> str:
@@ -98,7 +95,7 @@ def unknown(each: Answer, found: TurnFindings) -> str:
     if each.ratio is None or not each.ratio.known:
         return f"against {each.other}: one block tells nothing of a repetition"
     _, low, high = inverse(each.ratio)
-    text = f"against {each.other}: between {_x(low)} and {_x(high)} x"
+    text = f"against {each.other}: between {as_ratio(low)} and {as_ratio(high)} x"
     if each.more_blocks and found.block_s:
         text += f", {minutes(each.more_blocks * found.block_s)} would tell"
     return text
@@ -170,7 +167,7 @@ def _open(each: Answer) -> str:
     if each.ratio is None or not each.ratio.known:
         return f"of {each.other}"
     low, high = each.ratio.bounds or (math.nan, math.nan)
-    return f"of {each.other} (between {_x(low)} and {_x(high)} x)"
+    return f"of {each.other} (between {as_ratio(low)} and {as_ratio(high)} x)"
 
 
 def _figures(comparison: Comparison, found: TurnFindings) -> str:

@@ -15,7 +15,8 @@ from asyncdb_bench.analysis import resources as accounts
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.crossover_map import CrossoverMap
 from asyncdb_bench.analysis.knob_curve import KnobCurve
-from asyncdb_bench.analysis.round_trip_map import RoundTripMap, best_words, how_sure, told
+from asyncdb_bench.analysis.round_trip_map import RoundTripMap
+from asyncdb_bench.analysis.round_trip_words import best_words, how_sure, told
 from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.verdict import overall_sentence, rate
 from asyncdb_bench.analysis.verdict_parts import Verdict

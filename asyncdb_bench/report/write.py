@@ -14,7 +14,8 @@ from asyncdb_bench.analysis.curves import COLUMNS, SERIES, Wanted, courses, perc
 from asyncdb_bench.analysis.distance import beside, placed
 from asyncdb_bench.analysis.knob_curve import knob_curves
 from asyncdb_bench.analysis.resources import steps_compared
-from asyncdb_bench.analysis.round_trip_map import RoundTripMap, make_round_trip_map, map_page
+from asyncdb_bench.analysis.round_trip_map import RoundTripMap, make_round_trip_map
+from asyncdb_bench.analysis.round_trip_words import map_page
 from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.analysis.verdict import decide

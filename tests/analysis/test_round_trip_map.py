@@ -8,13 +8,8 @@ import pytest
 
 from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
 from asyncdb_bench.analysis.distance import away, beside, placed
-from asyncdb_bench.analysis.round_trip_map import (
-    RoundTripMap,
-    best_words,
-    how_sure,
-    make_round_trip_map,
-    map_page,
-)
+from asyncdb_bench.analysis.round_trip_map import RoundTripMap, make_round_trip_map
+from asyncdb_bench.analysis.round_trip_words import best_words, how_sure, map_page
 from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.records.plan import Objective, Plan, PlannedScenario, Reach, Trial, Variant

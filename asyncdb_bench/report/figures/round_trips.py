@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from asyncdb_bench.analysis.round_trip_map import Cell, RoundTripMap, best_words, how_sure
+from asyncdb_bench.analysis.round_trip_map import Cell, RoundTripMap
+from asyncdb_bench.analysis.round_trip_words import best_words, how_sure
 from asyncdb_bench.report.axes import Looks
 from asyncdb_bench.report.drawing import INK, Drawing, FigureData, drawing
 from asyncdb_bench.text import number

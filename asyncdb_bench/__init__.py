@@ -22,7 +22,7 @@ from asyncdb_bench.contract.operation import (
     operation,
 )
 from asyncdb_bench.contract.process_strategy import ProcessKnobs, ProcessStrategy
-from asyncdb_bench.contract.scenario import Scenario, ScenarioKnobs, Workload
+from asyncdb_bench.contract.scenario import Scenario, ScenarioKnobs, Workload, loads_at_once
 from asyncdb_bench.contract.session_strategies import (
     AsyncPoolKnobs,
     AsyncSessionStrategy,
@@ -81,6 +81,7 @@ __all__ = [
     "drive_async",
     "hand_over",
     "knob",
+    "loads_at_once",
     "make_async_engine",
     "make_engine",
     "operation",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench import Objective, PostKnobs, PostScenario, knob
+from asyncdb_bench import Objective, PostKnobs, PostScenario, knob, loads_at_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,4 @@ class Hold(PostScenario[HoldKnobs]):
 
     def ladder(self) -> tuple[float, ...]:
         """Return loads that keep 0.25 to 64 requests waiting at once."""
-        at_once = (0.25, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)
-        unit_s = max(self.knobs.ms, 5) / 1000
-        return tuple(round(each / unit_s, 1) for each in at_once)
+        return loads_at_once(self.knobs.ms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench import Objective, SlowKnobs, StandardScenario
+from asyncdb_bench import Objective, SlowKnobs, StandardScenario, loads_at_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +31,4 @@ class Slow(StandardScenario[SlowKnobs]):
 
     def ladder(self) -> tuple[float, ...]:
         """Return loads that keep 0.25 to 64 queries running at once."""
-        at_once = (0.25, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)
-        unit_s = max(self.knobs.ms, 5) / 1000
-        return tuple(round(each / unit_s, 1) for each in at_once)
+        return loads_at_once(self.knobs.ms)

@@ -348,6 +348,8 @@ def markdown(found: Sequence[Claim], manifest: Manifest) -> str:
     """
     machine = manifest.machine
     services = ", ".join(f"{each.kind} {each.version}" for each in manifest.services)
+    rtt_ms = manifest.plan.settings.rtt_ms
+    distance = f"the database {rtt_ms:g} ms away" if rtt_ms else "the database on loopback"
     lines = [
         "# What was said in 2017, and what is measured",
         "",
@@ -356,7 +358,7 @@ def markdown(found: Sequence[Claim], manifest: Manifest) -> str:
         "",
         f"Measured by `{command_of(manifest)}` (seed"
         f" {manifest.seed}) on {machine['cpu']}, {machine['cores']} cores, {manifest.started_at};"
-        f" {services}. {manifest.plan.settings.blocks}"
+        f" {services}; {distance}. {manifest.plan.settings.blocks}"
         f" block{'' if manifest.plan.settings.blocks == 1 else 's'}; figures less than"
         f" {APART:g} x apart are called alike.",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from asyncdb_bench.contract.knob import make_knobs
+from asyncdb_bench.contract.knob import knobs_of, make_knobs
 from asyncdb_bench.plan.registry import make_scenario, strategy_class
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Variant
 
@@ -26,7 +26,8 @@ def refusals(variants: Sequence[Variant], scenarios: Sequence[PlannedScenario]) 
             if variant.elsewhere is not None:
                 continue
             cls = strategy_class(variant.strategy)
-            known = {name: v for name, v in variant.knobs.items() if name in _fields(cls.Knobs)}
+            own = knobs_of(cls.Knobs)
+            known = {name: value for name, value in variant.knobs.items() if name in own}
             knobs = make_knobs(cls.Knobs, known, owner=cls.name, budget=variant.budget)
             if why := cls.refusal(knobs, asked):
                 found.setdefault(scenario.label, {})[variant.label] = why
@@ -42,7 +43,3 @@ def refusing(plan: Plan, refused: Refused) -> Plan:
     out = {(each.label, name) for each in scenarios for name in each.refused}
     trials = tuple(each for each in plan.trials if (each.scenario, each.variant) not in out)
     return replace(plan, scenarios=scenarios, trials=trials)
-
-
-def _fields(knobs: type) -> frozenset[str]:
-    return frozenset(getattr(knobs, "__dataclass_fields__", {}))

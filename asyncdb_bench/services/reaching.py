@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -81,7 +81,8 @@ class Reaching:
                 self._start_pooler(between.pooled, logs)
             hops = self._hops(reaches, brokers)
             if hops:
-                self.distances = self._between(scratch_folder("delay"), hops, logs)
+                with handed_over("delay") as folder:
+                    self.distances = Distances(hops, folder, logs)
                 self._adjust()
             stack.pop_all()
 
@@ -163,20 +164,9 @@ class Reaching:
         self.distances = self.pooler = None
 
     def _start_pooler(self, pooled: int, logs: Path) -> None:
-        folder = scratch_folder("pooler")
-        try:
+        with handed_over("pooler") as folder:
             tls = self.postgres.certificate
             self.pooler = Pooler(self.postgres.url, pooled, folder, logs, tls)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-
-    def _between(self, folder: Path, hops: Sequence[Hop], logs: Path) -> Distances:
-        try:
-            return Distances(hops, folder, logs)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
 
     def _database_hop(self, rtt_ms: float) -> Hop:
         parts = urlsplit(self.postgres.url)
@@ -214,6 +204,17 @@ class Reaching:
     def _through(self, hop: Hop) -> tuple[str, int]:
         assert self.distances is not None
         return "127.0.0.1", self.distances.port(hop)
+
+
+@contextlib.contextmanager
+def handed_over(kind: str) -> Iterator[Path]:
+    """Make a folder for a service whose guard removes it; where that does not start, we do."""
+    folder = scratch_folder(kind)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def broker_hop(broker: Broker, rtt_ms: float) -> Hop:

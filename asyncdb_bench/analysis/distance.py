@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.turn_verdict import pace_sentence
@@ -79,3 +80,29 @@ def beside(asked: PlannedScenario, comparison: Comparison, verdict: Verdict) -> 
     where = away(asked.reach, comparison.round_trips) or f"{asked.reach.rtt_ms:g} ms away"
     text = f"{where} instead, {pace_sentence(found)}"
     return replace(verdict, conditions=(*verdict.conditions, text))
+
+
+def trip_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Return the round trips that trials really had, by scenario and what they lead to."""
+    rows = []
+    for comparison in comparisons:
+        for to, asked_ms in dict.fromkeys((t.to, t.asked_ms) for t in comparison.round_trips):
+            seen = [
+                value
+                for each in comparison.round_trips
+                if (each.to, each.asked_ms) == (to, asked_ms)
+                for value in (each.before_ms, each.after_ms)
+                if value is not None
+            ]
+            rows.append(
+                {
+                    "scenario": comparison.scenario,
+                    "to": to,
+                    "asked_ms": asked_ms,
+                    "median_ms": sorted(seen)[len(seen) // 2],
+                    "low_ms": min(seen),
+                    "high_ms": max(seen),
+                    "looks": len(seen),
+                }
+            )
+    return rows

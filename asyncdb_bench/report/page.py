@@ -14,6 +14,7 @@ from markupsafe import Markup
 from asyncdb_bench.analysis import resources as accounts
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.crossover_map import CrossoverMap
+from asyncdb_bench.analysis.distance import trip_rows
 from asyncdb_bench.analysis.knob_curve import KnobCurve
 from asyncdb_bench.analysis.round_trip_map import RoundTripMap
 from asyncdb_bench.analysis.round_trip_words import best_words, how_sure, told
@@ -135,32 +136,6 @@ def render_report(
         repeat=repeat_command(manifest),
         total=int(steps.requests.sum()) if len(steps) else 0,
     )
-
-
-def trip_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """Return the round trips that trials really had, by scenario and what they lead to."""
-    rows = []
-    for comparison in comparisons:
-        for to, asked_ms in dict.fromkeys((t.to, t.asked_ms) for t in comparison.round_trips):
-            seen = [
-                value
-                for each in comparison.round_trips
-                if (each.to, each.asked_ms) == (to, asked_ms)
-                for value in (each.before_ms, each.after_ms)
-                if value is not None
-            ]
-            rows.append(
-                {
-                    "scenario": comparison.scenario,
-                    "to": to,
-                    "asked_ms": asked_ms,
-                    "median_ms": sorted(seen)[len(seen) // 2],
-                    "low_ms": min(seen),
-                    "high_ms": max(seen),
-                    "looks": len(seen),
-                }
-            )
-    return rows
 
 
 def remedies(records: Sequence[Step], ends: Sequence[TrialEnd]) -> list[str]:

@@ -26,6 +26,15 @@ class Mixed(StandardScenario[MixedKnobs]):
     summary = "80 % reads, 15 % writes, 5 % queries of 50 ms"
     Knobs = MixedKnobs
 
+    def work(self) -> str:
+        """Return it in words."""
+        knobs, parts = self.knobs, ["quick reads"]
+        if knobs.writes:
+            parts.append(f"{knobs.writes:g} % writes")
+        if knobs.slow:
+            parts.append(f"{knobs.slow:g} % queries of {knobs.ms:g} ms")
+        return ", ".join(parts)
+
     def mix(self) -> dict[str, float]:
         """Return the shares; refuses those that add up to more than 100 %."""
         reads = 100 - self.knobs.writes - self.knobs.slow

@@ -11,6 +11,14 @@ class Read(StandardScenario[StandardKnobs]):
     name = "read"
     summary = "one row by primary key"
 
+    def work(self) -> str:
+        """Return it in words."""
+        return "one quick query"
+
+    def asks(self) -> dict[str, float]:
+        """Return one query, by primary key."""
+        return {"queries": 1, "ms": 0, "rows": 1}
+
     def mix(self) -> dict[str, float]:
         """Only reads."""
         return {"read": 1.0}

@@ -17,6 +17,14 @@ class Slow(StandardScenario[SlowKnobs]):
     summary = "a query that takes 50 ms in the database"
     Knobs = SlowKnobs
 
+    def work(self) -> str:
+        """Return it in words."""
+        return f"one query of {self.knobs.ms:g} ms"
+
+    def asks(self) -> dict[str, float]:
+        """Return one query, and its time."""
+        return {"queries": 1, "ms": self.knobs.ms, "rows": 1}
+
     def mix(self) -> dict[str, float]:
         """Only slow queries."""
         return {"slow": 1.0}

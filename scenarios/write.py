@@ -11,6 +11,10 @@ class Write(StandardScenario[StandardKnobs]):
     name = "write"
     summary = "a transaction: insert a row, update a counter"
 
+    def work(self) -> str:
+        """Return it in words."""
+        return "a transaction of two quick writes"
+
     def mix(self) -> dict[str, float]:
         """Only writes."""
         return {"write": 1.0}

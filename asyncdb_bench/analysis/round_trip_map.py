@@ -120,7 +120,8 @@ def make_round_trip_map(
         if each.place
     ]
     found = [(each, c) for each, c in places if c.turns is not None and c.turns.leader]
-    if not found:
+    if not found or not all(each.aside for each in scenarios):
+        # cells beside scenarios are there for the model alone
         return None
     leads = Counter(c.turns.leader for _, c in found if c.turns is not None)
     base = leads.most_common(1)[0][0]

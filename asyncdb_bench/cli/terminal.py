@@ -69,7 +69,7 @@ def print_intention(plan: Plan) -> None:
     settings = plan.settings
     turns = any(takes_turns(settings, each) for each in plan.scenarios)
     up_to = "up to " if turns and settings.blocks > 1 else ""
-    scenarios = sum(not each.beside for each in plan.scenarios)
+    scenarios = sum(not each.aside for each in plan.scenarios) or len(plan.scenarios)
     print(
         f"profile {settings.profile}: {counted(len(plan.variants), 'variant')} in"
         f" {counted(scenarios, 'scenario')}, {up_to}{counted(settings.blocks, 'block')}"

@@ -92,6 +92,20 @@ class Scenario(ABC, Generic[K]):
         """Return its place on the map of round trips by axis (``queries``, ``ms``); empty: none."""
         return {}
 
+    def work(self) -> str:
+        """Say what a request looks like, in a few words: ``one query of 50 ms``."""
+        return self.summary
+
+    def asks(self) -> Mapping[str, float]:
+        """Return what every request asks of the database; empty: they differ.
+
+        Returns
+        -------
+        ``queries`` that follow one another, ``ms`` that each takes in the database, ``rows`` that
+        each returns. Scenarios that say so are what the model of a run is fitted to.
+        """
+        return {}
+
     @classmethod
     def expand(cls, given: Mapping[str, str]) -> list[dict[str, str]]:
         """Return the knobs of each scenario that a request stands for: itself, or a grid."""

@@ -92,6 +92,8 @@ def plan_scenario(
         reach=replace(usual or Reach(), **own_reach),
         pace_only=scenario.pace_only,
         place=scenario.place(),
+        work=scenario.work(),
+        asks=dict(scenario.asks()),
     )
 
 

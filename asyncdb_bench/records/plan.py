@@ -177,6 +177,9 @@ class PlannedScenario:
     pace_only : its variants take turns at full speed alone.
     beside : the scenario that it is measured beside, at another round trip; empty: none.
     place : its place on the map of round trips, by axis: ``queries``, ``ms``; empty: it has none.
+    work : what a request looks like, in a few words; empty: written before that was said.
+    asks : what each request asks of the database: ``queries``, ``ms`` and ``rows`` of each; empty:
+        they are not all the same.
     """
 
     label: str
@@ -196,6 +199,8 @@ class PlannedScenario:
     beside: str = ""
     place: Mapping[str, float] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    work: str = ""
+    asks: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def series(self) -> str:

@@ -68,13 +68,19 @@ def test_the_run_s_own_is_refused_likewise() -> None:
 def test_quick_is_half_a_millisecond_away_and_looks_at_loopback_beside() -> None:
     plan = planned("quick")
     main = [each for each in plan.scenarios if not each.beside]
-    assert [each.label for each in main] == ["read", "slow", "mixed"]
+    assert [each.label for each in main if not each.place] == ["read", "slow", "mixed"]
     assert {each.reach.rtt_ms for each in main} == {0.5}
     beside = [each for each in plan.scenarios if each.beside]
     assert [(each.label, each.beside) for each in beside] == [
-        (f"{name}:rtt=0", name) for name in ("read", "slow", "mixed")
+        (f"{name}:rtt=0", name) for name in ("read", "slow")
     ]
     assert all(each.pace_only and each.reach.rtt_ms == 0 for each in beside)
+
+
+def test_quick_measures_what_more_queries_cost_for_the_model() -> None:
+    cells = [each for each in planned("quick").scenarios if each.place]
+    assert [(each.asks["queries"], each.asks["ms"]) for each in cells] == [(3, 2), (10, 0)]
+    assert all(each.pace_only and each.aside for each in cells)
 
 
 def test_as_it_is_needs_no_company() -> None:

@@ -106,8 +106,13 @@ class TurnSchedule:
         return min(fits, key=lambda label: self._blocks[label], default=None)
 
     def _most_blocks(self, asked: PlannedScenario) -> int:
-        """Return how many blocks there are at most: what only stands beside another has few."""
+        """Return how many blocks there are at most: what only stands beside another has few.
+
+        Cells beside scenarios are there for the model, which wants their paces and no intervals.
+        """
         settings = self._given.settings
+        if asked.place and not all(each.aside for each in self._given.scenarios):
+            return 1
         return min(settings.blocks, settings.least_blocks) if asked.beside else settings.blocks
 
     def _block(self, scenario: str) -> Block:

@@ -128,3 +128,10 @@ def test_the_map_is_a_grid_of_which_an_axis_can_be_named() -> None:
     ]
     assert places == [(0.0, 4, 0.0), (1.0, 4, 0.0)]
     assert all(each.pace_only for each in plan.scenarios)
+
+
+def test_a_cell_by_itself_is_at_the_runs_distance_and_asked_for_again_stays_one() -> None:
+    (cell,) = planned("quick", scenarios="map:grid=one:queries=3:ms=2", rtt_ms=0.5).scenarios
+    assert (cell.reach.rtt_ms, cell.asks) == (0.5, {"queries": 3, "ms": 2, "rows": 1})
+    (again,) = planned("quick", scenarios=cell.request, rtt_ms=0.5).scenarios
+    assert again == cell

@@ -118,15 +118,17 @@ class TurnSchedule:
     def _block(self, scenario: str) -> Block:
         number, settings = self._blocks[scenario], self._given.settings
         left_s = self.results.left_s
-        pace_only = self._scenario(scenario).pace_only
+        asked = self._scenario(scenario)
+        # what has one block alone has as many turns in it as others, since one turn strays
+        once = self._most_blocks(asked) == 1
         return Block(
             trials=tuple(
                 trial
                 for trial in self._given.trials
                 if trial.scenario == scenario and trial.block == number
             ),
-            kinds=("pace",) if pace_only else ALL_KINDS,
-            rounds=1 if pace_only else settings.rounds,
+            kinds=("pace",) if asked.pace_only else ALL_KINDS,
+            rounds=1 if asked.pace_only and not once else settings.rounds,
             common_rps=self._common_rps(scenario),
             limit_s=0.0 if math.isinf(left_s) else max(left_s, 1e-3),
         )

@@ -126,3 +126,16 @@ def test_trials_of_a_block_are_those_of_the_plan() -> None:
     _, blocks, _ = run(plan, {"native": FAST, "executor": SLOW})
     known: list[Trial] = list(plan.trials)
     assert all(trial in known for block in blocks.blocks for trial in block.trials)
+
+
+def test_cells_beside_scenarios_have_one_block_and_a_map_of_cells_has_more() -> None:
+    noisy = Speeds(launch=0.2, round=0.2)
+    plan = planned(("native", "executor"), ("read", "cell"), blocks=4)
+    cell = replace(plan.scenarios[1], place={"queries": 3, "ms": 2}, pace_only=True)
+    truths = {"native": FAST, "executor": SAME}
+    _, blocks, _ = run(replace(plan, scenarios=(plan.scenarios[0], cell)), truths, 0, noisy)
+    counts = Counter(block.scenario for block in blocks.blocks)
+    assert counts == {"read": 4, "cell": 1}
+    alone = planned(("native", "executor"), ("cell",), blocks=4)
+    _, blocks, _ = run(replace(alone, scenarios=(cell,)), truths, 0, noisy)
+    assert len(blocks.blocks) == 4

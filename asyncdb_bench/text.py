@@ -11,7 +11,8 @@ def number(value: float | None, digits: int = 3) -> str:
     """Return a figure with so many significant digits, whole from 100 on; a dash for none."""
     if value is None or math.isnan(value):
         return "–"
-    if abs(value) >= 100:
+    # what is rounded to 100 is whole, too
+    if math.isfinite(value) and abs(float(f"{value:.{digits}g}")) >= 100:
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.text import counted, listed, markdown_cell, warranted, xml_text
+from asyncdb_bench.text import counted, listed, markdown_cell, number, warranted, xml_text
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,14 @@ def test_rounding_stays_within_the_interval(value: float, share: float) -> None:
     low, high = value * (1 - share), value * (1 + share)
     shown = float(warranted(value, low, high).replace(",", ""))
     assert low - value * 0.01 <= shown <= high + value * 0.01
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(99.94, "99.9"), (99.97, "100"), (-99.97, "-100"), (1234.5, "1,234"), (0.0001234, "0.000123")],
+)
+def test_what_is_rounded_to_a_hundred_is_whole(value: float, expected: str) -> None:
+    assert number(value) == expected
 
 
 def test_lists_and_counts_read_as_sentences() -> None:

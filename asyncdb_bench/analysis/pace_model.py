@@ -24,6 +24,16 @@ START = (0.7, 0.3, 2.0, 0.1, 0.5)
 LOW = (0.01, 0.0, 0.0, 0.0, 0.0)
 HIGH = (50.0, 20.0, 10.0, 20.0, 1.0)
 FOLDS = 4
+FEW = 2 * len(START)
+"""Of fewer cells each is held out alone, and parameters keep near to where they start."""
+LEAST = 4
+USUAL = (0.65, 0.2, 1.9, 0.7, 0.5)
+KEPT = (0.05, 1.0, 0.3, 0.3, 0.5)
+"""What ways on the whole map came to (``docs/map.md``), and how strongly each parameter keeps near
+it, per unit, where cells are too few to tell all of them."""
+EDGE = 0.15
+"""Share by which a case may lie beyond the range of what was measured."""
+AXES = ("rtt_ms", "queries", "ms", "rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +45,18 @@ class Case:
     rtt_ms : round trip to the database.
     queries : one after another.
     ms : time of each in the database.
+    rows : that each returns; the model knows nothing of them but the range that was measured.
     """
 
     rtt_ms: float
     queries: float
     ms: float
+    rows: float = 1.0
+
+    @property
+    def wait_ms(self) -> float:
+        """Time of its queries and their round trips, without any other."""
+        return self.queries * (self.ms + self.rtt_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,14 @@ class Way:
     each_ms: float
     even: float
 
+    def demand_ms(self, case: Case) -> float:
+        """Return the CPU time of a request."""
+        return self.cpu_ms + self.cpu_each_ms * case.queries
+
+    def wait_ms(self, case: Case) -> float:
+        """Return for how long a request only waits."""
+        return self.trips * case.rtt_ms + case.wait_ms + case.queries * self.each_ms
+
     def pace(self, case: Case, connections: int) -> float:
         """Return the pace, 1/s.
 
@@ -72,9 +97,7 @@ class Way:
         case : what a request is.
         connections : requests that are always there.
         """
-        demand = self.cpu_ms + self.cpu_each_ms * case.queries
-        trips = case.queries + self.trips
-        wait = trips * case.rtt_ms + case.queries * (case.ms + self.each_ms)
+        demand, wait = self.demand_ms(case), self.wait_ms(case)
         inside = min(self.at_once, connections)
         bound = min(1 / demand, inside / (demand + wait))
         exact = mean_value(inside, demand, wait)
@@ -133,29 +156,33 @@ class Fit:
         return sum(abs(each) <= GOOD for each in errors) / len(errors)
 
     def covers(self, case: Case) -> bool:
-        """Return whether a case lies within the range of what was measured."""
-        return all(
-            min(getattr(each, axis) for each in self.cases)
-            <= getattr(case, axis)
-            <= max(getattr(each, axis) for each in self.cases)
-            for axis in ("rtt_ms", "queries", "ms")
-        )
+        """Return whether a case lies within the range of what was measured, or at its edge."""
+        return not outside(case, self.cases)
 
     def near_error(self, name: str, case: Case) -> float:
-        """Return the worst error of a way at the corners of the box that a case lies in."""
-        corners = [each for each in self.errors[name] if _is_corner(each, case, self.cases)]
-        return max((abs(self.errors[name][each]) for each in corners), default=math.inf)
+        """Return the worst error of a way at the corners of the box that a case lies in.
 
-    def answer(self, name: str, case: Case) -> tuple[float, float] | None:
+        It is never taken to be less than the way's usual error; where the box has no corner that
+        was measured, it is the worst of all.
+        """
+        corners = [each for each in self.errors[name] if _is_corner(each, case, self.cases)]
+        if not corners:
+            return self.worst(name)
+        return max(self.typical(name), *(abs(self.errors[name][each]) for each in corners))
+
+    def answer(self, name: str, case: Case, most: float = GOOD) -> tuple[float, float] | None:
         """Return the pace of a way, 1/s, and the error to expect; None: it cannot be told.
 
-        It is told within the range of what was measured, and where the cells about it were
-        predicted within :data:`GOOD` by fits that did not know them.
+        Parameters
+        ----------
+        name, case : the way, and what a request is.
+        most : it is told within the range of what was measured, and where the cells about it were
+            predicted within this share by fits that did not know them.
         """
         if name not in self.ways or not self.covers(case):
             return None
         error = self.near_error(name, case)
-        if error > GOOD:
+        if error > most:
             return None
         return self.ways[name].pace(case, self.connections), error
 
@@ -174,14 +201,12 @@ def fit(
     Returns
     -------
     The ways fitted to all cells; each cell's error is that of a fit to other cells: every fourth
-    is held out in turn.
+    is held out in turn, of fewer than :data:`FEW` each one.
     """
     cases = tuple(dict.fromkeys(case for each in paces.values() for case in each))
-    if len(cases) < 2 * len(START):
-        return None
     ways, errors = {}, {}
     for name, known in paces.items():
-        if len(known) < 2 * len(START):
+        if len(known) < LEAST:
             continue
         ways[name] = fit_way(name, at_once[name], known, connections)
         errors[name] = held_out(name, at_once[name], known, connections)
@@ -190,12 +215,18 @@ def fit(
 
 def fit_way(name: str, at_once: int, paces: Mapping[Case, float], connections: int) -> Way:
     """Fit one variant's parameters by least squares of the logarithms of its paces."""
+    few = len(paces) < FEW
 
     def residuals(parameters: Sequence[float]) -> list[float]:
         way = Way(name, at_once, *parameters)
-        return [
+        found = [
             math.log(way.pace(case, connections) / measured) for case, measured in paces.items()
         ]
+        kept = [
+            weight * (value - start)
+            for weight, value, start in zip(KEPT, parameters, USUAL, strict=True)
+        ]
+        return found + kept if few else found
 
     found = least_squares(residuals, START, bounds=(LOW, HIGH), loss="soft_l1", f_scale=0.1)
     return Way(name, at_once, *(float(each) for each in found.x))
@@ -206,13 +237,26 @@ def held_out(
 ) -> dict[Case, float]:
     """Return each cell's error where it is predicted by a fit that did not know it."""
     ordered = sorted(paces, key=lambda case: (case.rtt_ms, case.queries, case.ms))
+    folds = len(ordered) if len(ordered) < FEW else FOLDS
     errors: dict[Case, float] = {}
-    for fold in range(FOLDS):
-        out = ordered[fold::FOLDS]
+    for fold in range(folds):
+        out = ordered[fold::folds]
         rest = {case: paces[case] for case in ordered if case not in out}
         way = fit_way(name, at_once, rest, connections)
         errors |= {case: way.pace(case, connections) / paces[case] - 1 for case in out}
     return errors
+
+
+def outside(case: Case, cases: Sequence[Case]) -> dict[str, tuple[float, float]]:
+    """Return the axes on which a case lies outside of some others, with the range of each."""
+    found = {}
+    for axis in AXES:
+        values = [getattr(each, axis) for each in cases]
+        low, high = min(values), max(values)
+        room = EDGE * high
+        if not max(low - room, 0) <= getattr(case, axis) <= high + room:
+            found[axis] = (low, high)
+    return found
 
 
 def _is_corner(corner: Case, case: Case, cases: Sequence[Case]) -> bool:

@@ -68,7 +68,7 @@ def test_where_it_does_not_fit_it_does_not_answer() -> None:
 
 
 def test_few_cells_are_not_enough() -> None:
-    assert fit({"pooled": dict.fromkeys(CASES[:6], 1.0)}, {"pooled": 8}, 32) is None
+    assert fit({"pooled": dict.fromkeys(CASES[:3], 1.0)}, {"pooled": 8}, 32) is None
 
 
 def test_more_requests_than_connections_are_never_inside() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-HEIGHT = 1500
+WIDTH, HEIGHT = 1280, 800
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
             executable_path="/usr/bin/chromium",
             args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
         )
-        page = browser.new_page(viewport={"width": 1000, "height": HEIGHT})
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.goto(page_file.as_uri())
         if len(sys.argv) > 3:
             page.locator(sys.argv[3]).first.screenshot(path=picture)

@@ -16,7 +16,7 @@ for file in manifest.json steps.jsonl trials.jsonl summary.json requests.parquet
     SHA256SUMS; do
     cp "$folder/results/latest/$file" results/reference/
 done
-for file in index.html summary.md summary.csv junit.xml; do
+for file in index.html document.json summary.md summary.csv junit.xml; do
     cp "$folder/reports/latest/$file" reports/reference/
 done
 if command -v chromium >/dev/null 2>&1; then

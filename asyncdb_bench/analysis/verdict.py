@@ -47,32 +47,6 @@ def decide(comparison: Comparison, blocks: int) -> Verdict:
     )
 
 
-def overall_sentence(verdicts: Sequence[Verdict]) -> str:
-    """Return one sentence over several scenarios; empty where there is nothing to say.
-
-    A variant is named for all of them only where it leads in each, or nothing told here sets it
-    apart from the one that does.
-    """
-    told = [each for each in verdicts if each.best]
-    if len(told) < 2:
-        return ""
-    shared = [name for name in told[0].best if all(name in each.best for each in told)]
-    where = listed([each.scenario for each in told])
-    doubt = "" if all(each.sound for each in told) else " (not all of it is sound, see below)"
-    if shared and not any(each.others or each.open for each in told):
-        return f"nothing measured here tells {listed(shared)} apart in {where}{doubt}"
-    if shared:
-        verb = "is" if len(shared) == 1 else "are"
-        return f"{listed(shared)} {verb} best, or not told from the best, in {where}{doubt}"
-    by_best: dict[tuple[str, ...], list[str]] = {}
-    for each in told:
-        by_best.setdefault(each.best, []).append(each.scenario)
-    parts = [f"{' or '.join(best)} for {listed(names)}" for best, names in by_best.items()]
-    almost = [f"{listed(each.open)} in {each.scenario}" for each in told if each.open and each.best]
-    unknown = f"; of {listed(almost)} it is not known" if almost else ""
-    return f"no one way is best for all: {'; '.join(parts)}{unknown}{doubt}"
-
-
 def _badges(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> tuple[Badge, ...]:
     found = [Badge("not sound", warns=True) if shaky else Badge("measured soundly")]
     found.append(

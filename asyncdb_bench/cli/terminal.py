@@ -5,31 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.verdict import rate
-from asyncdb_bench.analysis.verdict_parts import Verdict
 from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.schedule import estimate_s, takes_turns, window_of
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.report import Written
-from asyncdb_bench.text import counted, duration, listed, number
-
-COLUMNS = (
-    ("capacity", ""),
-    ("p50 ms", "p50_ms"),
-    ("p95 ms", "p95_ms"),
-    ("p99 ms", "p99_ms"),
-    ("errors", "error_rate"),
-    ("loop lag p99 ms", "loop_lag_p99_ms"),
-    ("CPU ms/req", "cpu_ms_per_request"),
-    ("memory MB", "memory_mb"),
-)
+from asyncdb_bench.text import counted, duration, listed
 
 
 def wide_console() -> Console:
@@ -138,63 +124,9 @@ def print_plan(plan: Plan) -> None:
 
 
 def print_result(written: Written) -> None:
-    """Print a table and a sentence for each scenario."""
-    console = Console()
-    if written.found_map is not None:
-        for sentence in written.found_map.sentences:
-            console.print(Text(f"{sentence}.", style="bold"))
-    if written.trips_map is not None:
-        for sentence in written.trips_map.sentences:
-            console.print(Text(f"- {sentence}."))
-    planned = {each.label: each for each in written.manifest.plan.scenarios}
-    for comparison, verdict in zip(written.comparisons, written.verdicts, strict=True):
-        if planned[comparison.scenario].cell:
-            console.print(f"{comparison.scenario}: {verdict.sentence}")
-        if planned[comparison.scenario].aside:
-            continue
-        _print_verdict(console, comparison, verdict)
+    """Print the first layer of the report: the decision, a table for each scenario, doubts."""
+    from asyncdb_bench.report.renderers.terminal import render_terminal
 
-
-def _print_verdict(console: Console, comparison: Comparison, verdict: Verdict) -> None:
-    console.print(_table(comparison))
-    for name in comparison.not_run:
-        console.print(Text(f"{name}: {comparison.absence(name)}"))
-    text = Text(f"{comparison.scenario}: ", style="bold")
-    text.append(f"{verdict.sentence}.", style="" if verdict.sound else "red")
-    console.print(text)
-    for each in verdict.conditions:
-        console.print(Text(f"- {each}."))
-    if verdict.sureness:
-        console.print(Text(f"How sure: {verdict.sureness}.", style="dim"))
-    console.print()
-
-
-def _table(comparison: Comparison) -> Table:
-    load = comparison.common_rps
-    where = f" (capacity, and the rest at {load:g} requests/s)" if load else ""
-    rows = []
-    for name, carried in comparison.capacities.items():
-        known: Any = comparison.rows.loc[name] if name in comparison.rows.index else {}
-        cells = [_cell(known.get(key), key) for _, key in COLUMNS[1:]]
-        mark = " (invalid)" if name in comparison.invalid else ""
-        if comparison.turns is not None:
-            tables = comparison.turns.tables
-            pace = f"{number(tables['pace_rps'].values[name])}/s"
-            cost = number(tables["cpu_ms_per_request"].values.get(name))
-            most = rate(carried) if name in comparison.turns.capacities else "–"
-            rows.append((name + mark, pace, most, *cells[:-2], cost))
-        else:
-            rows.append((name + mark, rate(carried), *cells))
-    titles = [f"{title}>…" for title, _ in COLUMNS[1:]]
-    if comparison.turns is not None:
-        where = f" (percentiles and loop lag at {load:g} requests/s)" if load else ""
-        titles = ["pace>", "capacity>", *titles[:-1]]
-    else:
-        titles = ["capacity>", *titles]
-    columns = ("variant", *titles)
-    return table(f"{comparison.scenario}{where}", columns, rows)
-
-
-def _cell(value: Any, key: str) -> str:
-    shown = number(value)
-    return f"{value:.2%}" if key == "error_rate" and shown != "–" else shown
+    console = wide_console()
+    for each in render_terminal(written.document):
+        console.print(each)

@@ -1,29 +1,29 @@
-"""Comparisons, gates and the history -> HTML pages. Computes nothing; escapes everything."""
+"""Comparisons, gates and the history -> HTML pages, and what of the history others read."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asyncdb_bench.records.atomic_files import write_text
 from asyncdb_bench.records.history_file import HistoryRun
-from asyncdb_bench.regression.change_points import FigureSeries, why
+from asyncdb_bench.regression.change_points import FigureSeries
 from asyncdb_bench.regression.decision import GateResult
-from asyncdb_bench.regression.effects import TIE
-from asyncdb_bench.regression.exports import SENTENCES
-from asyncdb_bench.regression.sides import Contrast
-from asyncdb_bench.regression.wording import (
-    decision_rows,
-    decision_words,
-    effect_rows,
-    effect_words,
+from asyncdb_bench.regression.documents import (
+    comparison_document,
+    gate_document,
+    history_document,
 )
-from asyncdb_bench.report.drawing import Drawing, svg_markup
+from asyncdb_bench.regression.effects import TIE
+from asyncdb_bench.regression.sides import Contrast
+from asyncdb_bench.regression.trend import badge, trend_rows, weekly
+from asyncdb_bench.regression.wording import decision_rows, effect_rows
+from asyncdb_bench.report.drawing import Drawing
 from asyncdb_bench.report.figures.forest import forest_figure
 from asyncdb_bench.report.figures.series_line import history_line
-from asyncdb_bench.report.page import templates
-from asyncdb_bench.text import percent, probability, signed
+from asyncdb_bench.report.renderers.html import render_html
 
 UNITS = {
     "capacity_rps": "1/s",
@@ -31,18 +31,6 @@ UNITS = {
     "canary_cpu_ms": "ms",
     "canary_loopback_us": "µs",
 }
-FILTERS = {
-    "percent": percent,
-    "signed": signed,
-    "probability": probability,
-    "svg": svg_markup,
-}
-
-
-def _rendered(template: str, **values: object) -> str:
-    environment = templates()
-    environment.filters |= FILTERS
-    return environment.get_template(template).render(**values)
 
 
 def write_comparison(contrasts: Sequence[Contrast], reports: Path) -> Path:
@@ -66,14 +54,16 @@ def write_comparison(contrasts: Sequence[Contrast], reports: Path) -> Path:
 
 def render_comparison(contrasts: Sequence[Contrast]) -> str:
     """Return a comparison as one self-contained HTML page."""
-    figures = [
-        {
-            scenario: forest_figure(effect_rows(effects), f"{scenario}-{place}", 1 + TIE)
-            for scenario, effects in each.effects.items()
-        }
-        for place, each in enumerate(contrasts)
-    ]
-    return _rendered("compare.html.j2", contrasts=contrasts, figures=figures, words=effect_words)
+    drawings = {
+        str(place): _known(
+            {
+                scenario: forest_figure(effect_rows(effects), f"{scenario}-{place}", 1 + TIE)
+                for scenario, effects in each.effects.items()
+            }
+        )
+        for place, each in enumerate(contrasts, start=1)
+    }
+    return render_html(comparison_document(contrasts), drawings)
 
 
 def render_gate(result: GateResult, *, has_report: bool) -> str:
@@ -84,20 +74,19 @@ def render_gate(result: GateResult, *, has_report: bool) -> str:
     result : the decisions.
     has_report : whether the run's own report lies beside it.
     """
-    by_scenario = {
-        name: [each for each in result.decisions if each.scenario == name]
-        for name in dict.fromkeys(each.scenario for each in result.decisions)
-    }
+    names = dict.fromkeys(each.scenario for each in result.decisions)
     band = 1 + result.rules.least
-    return _rendered(
-        "gate.html.j2",
-        result=result,
-        by_scenario=by_scenario,
-        figures={n: forest_figure(decision_rows(own), n, band) for n, own in by_scenario.items()},
-        sentence=SENTENCES[result.verdict],
-        words=decision_words,
-        has_report=has_report,
-    )
+    drawn = {
+        name: forest_figure(
+            decision_rows([each for each in result.decisions if each.scenario == name]), name, band
+        )
+        for name in names
+    }
+    return render_html(gate_document(result, has_report=has_report), {"": _known(drawn)})
+
+
+def _known(drawn: Mapping[str, Drawing | None]) -> dict[str, Drawing]:
+    return {name: made for name, made in drawn.items() if made is not None}
 
 
 def write_history(
@@ -108,26 +97,26 @@ def write_history(
 ) -> Path:
     """Write the page of the history and return where it is.
 
+    Beside it lie ``badge.svg`` for a README, ``trend.json`` for other programs and ``weekly.md``.
+
     Raises
     ------
     StoreError : not writable.
     """
     path = reports / "history" / "index.html"
-    page = _rendered(
-        "history.html.j2",
-        runs=runs,
-        series=[(each, _drawn(each, place)) for place, each in enumerate(series)],
-        warnings=warnings,
-        why=why,
-        changed=[each for each in series if each.changes],
-        machines=sorted({run.machine for run in runs}),
-    )
-    write_text(path, page)
+    drawings = [_drawn(each, place) for place, each in enumerate(series)]
+    document = history_document(runs, series, warnings, drawings)
+    by_place = {str(place): made for place, made in enumerate(drawings)}
+    write_text(path, render_html(document, {"series": by_place}))
+    write_text(path.with_name("badge.svg"), badge(series))
+    rows = json.dumps(trend_rows(runs, series), indent=1)
+    write_text(path.with_name("trend.json"), f"{rows}\n")
+    write_text(path.with_name("weekly.md"), weekly(runs, series))
     return path
 
 
 def _drawn(series: FigureSeries, place: int) -> Drawing:
-    unit = UNITS.get(series.figure, "ms")
+    unit = UNITS.get(series.figure.split(" ")[0], "ms")
     changes = [(change.at, change.machine) for change in series.changes]
     counted = f"{len(changes)} change points" if changes else "no change point"
     words = f"{series.title} over {len(series.values)} runs, {unit}; {counted}"

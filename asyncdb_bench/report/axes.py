@@ -17,6 +17,8 @@ LONGEST = 34
 MOST = 16
 """Names that a legend lists; of more, only the table tells them apart."""
 HATCH = "////////"
+DECADES = 4
+"""Of more than so many an axis names no steps in between."""
 
 
 class Looks:
@@ -49,14 +51,20 @@ def plain(text: str, longest: int = LONGEST) -> str:
     return one_line if len(one_line) <= longest else f"{one_line[: longest - 1]}…"
 
 
-def log_axis(axis: Any, axes: Any, which: str, values: Iterable[float | None]) -> None:
-    """Make an axis logarithmic with ticks at 1, 2 and 5 of each decade, in plain numbers."""
+def log_axis(
+    axis: Any, axes: Any, which: str, values: Iterable[float | None], *, few: bool = False
+) -> None:
+    """Make an axis logarithmic with ticks at 1, 2 and 5 of each decade, in plain numbers.
+
+    Where there is room for few, or many decades, the ticks are at the decades alone.
+    """
     known = pd.Series([value for value in values if value is not None], dtype=float).dropna()
     known = known[known > 0]
     getattr(axes, f"set_{which}scale")("log")
     low, high = (known.min() * 0.8, known.max() * 1.25) if len(known) else (1, 10)
     getattr(axes, f"set_{which}lim")(low, high)
-    ticks = [m * 10.0**e for e in range(-4, 7) for m in (1, 2, 5)]
+    decades = few or high > 10**DECADES * low
+    ticks = [m * 10.0**e for e in range(-4, 7) for m in ((1,) if decades else (1, 2, 5))]
     axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))

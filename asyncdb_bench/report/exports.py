@@ -16,14 +16,13 @@ from asyncdb_bench.analysis.ranking import Standing, leaders
 from asyncdb_bench.analysis.turns.answers import Answer
 from asyncdb_bench.analysis.turns.findings import TurnFindings
 from asyncdb_bench.analysis.turns.values import CPU, PACE
-from asyncdb_bench.analysis.verdict import overall_sentence, rate
-from asyncdb_bench.analysis.verdict_parts import Verdict
+from asyncdb_bench.analysis.verdict import rate
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.run import SCHEMA_VERSION, Manifest
 from asyncdb_bench.records.sentences import sentence, sentences
 from asyncdb_bench.records.step import RoundTrip
 from asyncdb_bench.report.turn_words import beside_leader
-from asyncdb_bench.text import counted, markdown_cell, number, warranted, xml_text
+from asyncdb_bench.text import number, xml_text
 
 
 def summary_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
@@ -150,81 +149,8 @@ def _csv_cell(value: Any) -> Any:
     return value
 
 
-def as_markdown(
-    manifest: Manifest,
-    comparisons: Sequence[Comparison],
-    verdicts: Sequence[Verdict],
-    borders: Sequence[str] = (),
-) -> str:
-    """Return verdicts and tables as Markdown, for a pull request's comment.
-
-    Parameters
-    ----------
-    manifest, comparisons, verdicts : of the run; what only stands beside a scenario is in its
-        verdict, and cells of a map of round trips are in its sentences.
-    borders : those sentences.
-    """
-    left_out = {each.label for each in manifest.plan.scenarios if each.beside or each.place}
-    told = [
-        (comparison, verdict)
-        for comparison, verdict in zip(comparisons, verdicts, strict=True)
-        if comparison.scenario not in left_out
-    ]
-    settings = manifest.plan.settings
-    lines = [
-        "## asyncdb-bench: how to call the database",
-        "",
-        f"Run `{manifest.run_id}`, profile {settings.profile}, {counted(settings.blocks, 'block')},"
-        f" on {markdown_cell(str(manifest.machine.get('cpu', 'an unknown CPU')))}.",
-        "",
-    ]
-    if whole := overall_sentence([verdict for _, verdict in told]):
-        lines += [f"**{markdown_cell(whole)}.**", ""]
-    lines += [f"- {markdown_cell(each)}." for each in borders]
-    for comparison, verdict in told:
-        lines += _markdown_of(comparison, verdict)
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _markdown_of(comparison: Comparison, verdict: Verdict) -> list[str]:
-    mark = "" if verdict.sound else "⚠️ "
-    at = f" at {comparison.common_rps:g}/s" if comparison.common_rps else ""
-    found = comparison.turns
-    lines = [
-        f"### {markdown_cell(comparison.scenario)}",
-        "",
-        f"{mark}{markdown_cell(verdict.sentence)}.",
-        "",
-        f"| variant | {'pace' if found else 'capacity'} | to the best | p99{at}, ms |"
-        " CPU, ms/request | doubts |",
-        "|---|---:|---:|---:|---:|---|",
-    ]
-    for name, carried in comparison.capacities.items():
-        row = comparison.rows.loc[name] if name in comparison.rows.index else None
-        lines.append(
-            f"| {markdown_cell(name)} | {_pace(found, name) or rate(carried)} |"
-            f" {beside_leader(found, name) if found else against_best(comparison, name)} |"
-            f" {_figure(row, 'p99_ms')} |"
-            f" {_cost(found, name) or _figure(row, 'cpu_ms_per_request')} |"
-            f" {markdown_cell(sentences(comparison.invalid.get(name, ())))} |"
-        )
-    lines += [
-        f"| {markdown_cell(name)} | {comparison.absence(name).partition(',')[0]}"
-        f" | | | | {markdown_cell(reason)} |"
-        for name, reason in comparison.not_run.items()
-    ]
-    lines += ["", *(f"- {markdown_cell(each)}." for each in verdict.conditions)]
-    if verdict.sureness:
-        lines += ["", f"How sure: {markdown_cell(verdict.sureness)}."]
-    return [*lines, ""]
-
-
 def _pace(found: TurnFindings | None, name: str) -> str:
     return f"{number(found.tables[PACE.name].values[name])}/s" if found else ""
-
-
-def _cost(found: TurnFindings | None, name: str) -> str:
-    return number(found.tables[CPU.name].values.get(name)) if found else ""
 
 
 def against_best(comparison: Comparison, variant: str) -> str:
@@ -244,12 +170,6 @@ def ratio_bounds(standing: Standing) -> str:
     low = f"{standing.low:.0%}" if standing.low >= 0.01 else "under 1%"
     high = f"{standing.high:.0%}" if standing.high <= 10 else "over 10 x"
     return f": {low} to {high}"
-
-
-def _figure(row: Any, name: str) -> str:
-    if row is None or row[name] is None or np.isnan(row[name]):
-        return "–"
-    return warranted(float(row[name]), row[f"{name}_low"], row[f"{name}_high"])
 
 
 def as_junit(manifest: Manifest, comparisons: Sequence[Comparison]) -> str:

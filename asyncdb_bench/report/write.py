@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from asyncdb_bench.analysis.advising import Advising, make_advising
 from asyncdb_bench.analysis.comparison import Comparison, command_of, compare_scenarios
 from asyncdb_bench.analysis.crossover_map import CrossoverMap, make_map, map_markdown
 from asyncdb_bench.analysis.curves import COLUMNS, SERIES, Wanted, courses, percentile_curves
@@ -25,12 +26,10 @@ from asyncdb_bench.records.atomic_files import write_bytes, write_text
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder, point_latest
 from asyncdb_bench.report import exports as summaries
-
-if TYPE_CHECKING:
-    from asyncdb_bench.report.drawing import Drawing
+from asyncdb_bench.report.document import Document
+from asyncdb_bench.report.findings import Figures, Findings
 
 T = TypeVar("T")
-Figures = Mapping[str, Mapping[str, "Drawing"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ class Written:
     manifest: Manifest
     comparisons: tuple[Comparison, ...]
     verdicts: tuple[Verdict, ...]
+    document: Document
     found_map: CrossoverMap | None = None
     trips_map: RoundTripMap | None = None
 
@@ -56,8 +56,8 @@ class Written:
 def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Written:
     """Write the report of a run, and its summaries.
 
-    ``summary.json`` goes into the run's own folder; ``index.html``, ``summary.md``,
-    ``summary.csv`` and ``junit.xml`` into the report's.
+    ``summary.json`` goes into the run's own folder; ``index.html``, ``document.json``,
+    ``summary.md``, ``summary.csv`` and ``junit.xml`` into the report's.
 
     Parameters
     ----------
@@ -70,7 +70,10 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     StoreError : the run cannot be read or the report cannot be written.
     """
     from asyncdb_bench.report.figures.all_figures import draw_figures
-    from asyncdb_bench.report.page import Findings, render_report
+    from asyncdb_bench.report.parts.whole import make_document
+    from asyncdb_bench.report.renderers.as_json import render_json
+    from asyncdb_bench.report.renderers.html import render_html
+    from asyncdb_bench.report.renderers.markdown import render_summary
 
     manifest = folder.manifest()
     ends = [end for end in folder.trials() if end.purpose == "measure"]
@@ -105,23 +108,50 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     figures = draw_figures(
         manifest, steps, comparisons, curves, curves_over, felt, found_map, trips_map
     )
-    deployments = folder.deployments()
     findings = Findings(
-        comparisons, verdicts, curves_over, found_map, deployments, tuple(damage), trips_map
+        manifest=manifest,
+        steps=steps,
+        ends=ends,
+        offered=offered,
+        comparisons=comparisons,
+        verdicts=verdicts,
+        curves_over=curves_over,
+        found_map=found_map,
+        deployments=folder.deployments(),
+        damage=tuple(damage),
+        trips_map=trips_map,
+        figures=figures,
     )
+    document = make_document(findings)
     target = reports / folder.run_id / "index.html"
-    write_text(target, render_report(manifest, steps, findings, figures, ends, offered))
+    write_text(target, render_html(document, figures))
+    write_text(target.with_name("document.json"), render_json(document))
+    write_text(target.with_name("summary.md"), render_summary(document, "index.html"))
     if found_map is not None:
         write_text(target.with_name("map.md"), map_markdown(found_map, manifest))
     if trips_map is not None:
         text = map_page(trips_map, manifest, command_of(manifest))
         write_text(target.with_name("map.md"), text)
-    borders = trips_map.sentences if trips_map is not None else ()
-    write_summaries(folder, target, manifest, comparisons, verdicts, borders)
+    write_summaries(folder, target, manifest, comparisons)
     if figure_files:
         write_figures(target.with_name("figures"), figures)
     point_latest(reports, folder.run_id)
-    return Written(target, manifest, comparisons, verdicts, found_map, trips_map)
+    return Written(target, manifest, comparisons, verdicts, document, found_map, trips_map)
+
+
+def known_cases(folder: RunFolder) -> Advising:
+    """Return what a run knows of cases of the reader's own.
+
+    Raises
+    ------
+    StoreError : the run cannot be read.
+    """
+    manifest = folder.manifest()
+    ends = [end for end in folder.trials() if end.purpose == "measure"]
+    offered = [step for step in folder.steps() if step.purpose == "measure" and not step.repeated]
+    records = standing(offered, ends)
+    comparisons = compare_scenarios(manifest, steps_table(records, ends), ends, records)
+    return make_advising(manifest.plan, comparisons)
 
 
 def decided(manifest: Manifest, comparisons: Sequence[Comparison]) -> list[Verdict]:
@@ -154,15 +184,11 @@ def write_summaries(
     target: Path,
     manifest: Manifest,
     comparisons: Sequence[Comparison],
-    verdicts: Sequence[Verdict],
-    borders: Sequence[str] = (),
 ) -> None:
-    """Write the same tables for machines, spreadsheets, pull requests and CI."""
+    """Write the same tables for machines, spreadsheets and CI."""
     rows = summaries.summary_rows(comparisons)
     folder.write_summary(rows)
     write_text(target.with_name("summary.csv"), summaries.as_csv(rows))
-    text = summaries.as_markdown(manifest, comparisons, verdicts, borders)
-    write_text(target.with_name("summary.md"), text)
     write_text(target.with_name("junit.xml"), summaries.as_junit(manifest, comparisons))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
 from asyncdb_bench.analysis.tables import steps_table
-from asyncdb_bench.analysis.verdict import decide, overall_sentence
+from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.analysis.verdict_parts import Verdict
 from asyncdb_bench.records.step import Percentiles, Step, Usage
 from tests.factories import manifest, step
@@ -98,23 +98,6 @@ def test_intervals_that_touch_are_no_difference() -> None:
 
 def verdict(scenario: str, *best: str, sound: bool = True) -> Verdict:
     return Verdict(scenario, best, "", "", "", sound, others=("celery",))
-
-
-def test_over_scenarios_one_is_named_only_where_it_is_never_behind() -> None:
-    one = verdict("read", "native", "blocking")
-    assert (
-        overall_sentence([one, verdict("slow", "native")])
-        == "native is best, or not told from the best, in read and slow"
-    )
-    assert overall_sentence([one, verdict("slow", "executor")]) == (
-        "no one way is best for all: native or blocking for read; executor for slow"
-    )
-    assert "not all of it is sound" in overall_sentence(
-        [one, verdict("slow", "native", sound=False)]
-    )
-    assert overall_sentence([one]) == ""
-    same = [Verdict(name, ("a", "b"), "", "", "", sound=True) for name in ("read", "slow")]
-    assert overall_sentence(same) == "nothing measured here tells a and b apart in read and slow"
 
 
 def test_badges_tell_validity_replication_and_the_smallest_difference() -> None:

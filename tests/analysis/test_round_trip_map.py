@@ -15,7 +15,9 @@ from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.records.plan import Objective, Plan, PlannedScenario, Reach, Trial, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.step import RoundTrip, Step, TrialEnd
-from asyncdb_bench.report.exports import as_markdown
+from asyncdb_bench.report.findings import Findings
+from asyncdb_bench.report.parts.whole import make_document
+from asyncdb_bench.report.renderers.markdown import render_markdown
 from tests.analysis.turns.test_answers import turn
 from tests.factories import end, manifest, settings
 
@@ -179,6 +181,16 @@ def test_what_stands_beside_a_scenario_has_no_section_of_its_own() -> None:
     main = replace(cell(2, 1), label="read", place={})
     other = replace(cell(0, 1), label="read:rtt=0", place={}, beside="read")
     made, found = measured([(main, FAR), (other, NEAR)])
-    page = as_markdown(made, found, [decide(each, BLOCKS) for each in found])
-    assert "### read\n" in page
-    assert "read:rtt=0" not in page
+    findings = Findings(
+        manifest=made,
+        steps=steps_table([]),
+        ends=(),
+        offered=(),
+        comparisons=found,
+        verdicts=[decide(each, BLOCKS) for each in found],
+    )
+    document = make_document(findings)
+    assert [each.nav for each in document.sections if each.scenario] == ["read"]
+    page = render_markdown(document)
+    assert "### read: " in page
+    assert "| read:rtt=0" not in page

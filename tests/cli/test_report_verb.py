@@ -48,8 +48,10 @@ def test_reports_are_written_again_with_their_figures_and_opened(
     page = stored.reports / latest.name / "index.html"
     assert seen.read_text().strip() == page.as_uri()
     made = {path.name for path in (stored.reports / "reference" / "figures").iterdir()}
-    assert {"read.latency.png", "read.latency.svg", "slow.course.png", "mixed.blocks.svg"} <= made
-    assert "| native |" in (stored.reports / "reference" / "summary.md").read_text()
+    assert {"read.latency.png", "read.latency.svg", "slow.course.png", "mixed.where.svg"} <= made
+    summary = (stored.reports / "reference" / "summary.md").read_text()
+    assert "| your requests | use | because |" in summary
+    assert "| one quick query | executor |" in summary
 
 
 def words_of(page: str) -> str:
@@ -60,7 +62,7 @@ def words_of(page: str) -> str:
 def test_the_committed_report_is_what_its_data_say(stored: Bench) -> None:
     """Where it fails: `bench.py report reference` writes it again from its data."""
     assert stored("report", "reference").returncode == 0
-    for name in ("index.html", "summary.md", "summary.csv", "junit.xml"):
+    for name in ("index.html", "document.json", "summary.md", "summary.csv", "junit.xml"):
         made = (stored.reports / "reference" / name).read_text()
         assert words_of(made) == words_of((ROOT / "reports" / "reference" / name).read_text()), name
 

@@ -57,7 +57,7 @@ def test_the_report_has_the_map_and_its_page(
     mapped: tuple[Bench, subprocess.CompletedProcess[str]],
 ) -> None:
     bench, done = mapped
-    assert "fast queries, 1 ms away: beside native" in " ".join(done.stdout.split())
+    assert "Fast queries, 1 ms away: beside native" in " ".join(done.stdout.split())
     report = bench.reports / "latest"
     page = (report / "index.html").read_text()
     assert 'id="map"' in page

@@ -20,7 +20,7 @@ from asyncdb_bench.plan.request import Choices, Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant
 from asyncdb_bench.records.plan import Fault
 from asyncdb_bench.regression.base_checkout import PREFIX, checked_out, revision_of
-from asyncdb_bench.report.page import repeat_command
+from asyncdb_bench.report.parts.around import repeat_command
 from tests.factories import manifest
 
 

@@ -13,9 +13,8 @@ import pytest
 
 from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
 from asyncdb_bench.analysis.tables import steps_table
-from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.records.run import Manifest
-from asyncdb_bench.report.exports import as_csv, as_junit, as_markdown, summary_rows
+from asyncdb_bench.report.exports import as_csv, as_junit, summary_rows
 from tests.factories import LATE, end, manifest, step
 
 ROOT = Path(__file__).parents[2]
@@ -68,18 +67,6 @@ def test_the_csv_reads_back_and_holds_no_formula(tables: tuple[Manifest, list[Co
         "the load generator sent late: send lag p50 9.0 ms"
     )
     assert as_csv([]).strip() == ""
-
-
-def test_the_markdown_has_a_row_per_variant_and_no_html(
-    tables: tuple[Manifest, list[Comparison]],
-) -> None:
-    made, comparisons = tables
-    text = as_markdown(made, comparisons, [decide(each, 1) for each in comparisons])
-    table = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(table) == 1 + 4
-    assert "<b>" not in text
-    assert "| celery | not run | | | | no broker |" in text
-    assert all(line.replace("\\|", "").count("|") == 7 for line in table)
 
 
 def test_junit_errs_on_invalid_and_skips_what_did_not_run(

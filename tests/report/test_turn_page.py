@@ -64,13 +64,19 @@ def test_a_faster_one_is_named_with_its_interval(tmp_path: Path) -> None:
     assert low < 2.0 < high
     assert ratio == pytest.approx(2.0, abs=0.1)
     assert verdict.best == ("native",)
-    assert verdict.sentence in text
+    (choice,) = written.document.sections[0].blocks[0].choices  # type: ignore[union-attr]
+    assert (choice.use, choice.sure) == (("native",), "known")
+    said = re.search(r"blocking does ([\d.]+) x \(([\d.]+) to ([\d.]+)\)", choice.because)
+    assert said, choice.because
+    assert float(said[2]) < 0.5 < float(said[3])
+    assert choice.because in text
 
 
 def test_the_same_is_shown_and_not_just_not_refuted(tmp_path: Path) -> None:
     written, text = reported(tmp_path, {name: TRUTHS[name] for name in ("native", "executor")})
     (verdict,) = written.verdicts
-    assert re.search(r"(native and executor|executor and native) have the same pace within", text)
+    assert re.search(r"the pace is the same within [\d.]+ %", text)
+    assert "◆ the same" in text
     assert set(verdict.best) == {"native", "executor"}
     # the same pace at half as much CPU again: who wins on one axis may lose on another
     cpu = next(each for each in verdict.conditions if each.startswith("CPU per request"))
@@ -87,19 +93,21 @@ def test_what_is_not_known_says_how_long_would_tell(tmp_path: Path) -> None:
     assert not [badge for badge in verdict.badges if "level" in badge.text]
     assert len(verdict.best) == 1
     assert verdict.open
+    assert "○ not known" in text
+    assert re.search(r"more minutes? would tell", text)
 
 
 def test_one_block_answers_nothing_and_says_so(tmp_path: Path) -> None:
     written, text = reported(tmp_path, TRUTHS, blocks=1)
     assert "one block tells nothing of a repetition" in written.verdicts[0].sentence
-    assert "one block, not replicated" in text
+    assert "one block: measure again" in text
 
 
 def test_who_is_far_behind_is_not_asked_for_the_common_load(tmp_path: Path) -> None:
     written, text = reported(tmp_path, TRUTHS)
     (comparison,) = written.comparisons
     assert "far" not in comparison.rows.index
-    assert "is beyond far" in text
+    assert re.search(r"far [\d.,]+ .*?/s is beyond it", text)
     assert comparison.turns is not None
     assert set(comparison.turns.tables["pace_rps"].values) == set(TRUTHS)
 

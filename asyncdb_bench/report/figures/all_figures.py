@@ -17,13 +17,13 @@ from asyncdb_bench.records.plan import PlannedScenario
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.report.axes import Looks
 from asyncdb_bench.report.drawing import STYLE, Drawing
-from asyncdb_bench.report.figures.bars import capacity_bars, phases
-from asyncdb_bench.report.figures.latency import latency_figure, loop_lag_figure
+from asyncdb_bench.report.figures.latency import latency_figure
 from asyncdb_bench.report.figures.maps import crossover, knob_curve
 from asyncdb_bench.report.figures.over_time import course
+from asyncdb_bench.report.figures.ratios import ratios
 from asyncdb_bench.report.figures.round_trips import round_trips
-from asyncdb_bench.report.figures.spread import blocks
 from asyncdb_bench.report.figures.tail import percentile_figure
+from asyncdb_bench.report.figures.where import where
 
 Curves = Mapping[tuple[str, str], PercentileCurve]
 MAP = ""
@@ -57,8 +57,8 @@ def draw_figures(
 
     Returns
     -------
-    By scenario: ``latency``, ``percentiles``, ``phases``, ``loop``, ``course``, ``blocks``,
-    ``capacity``, ``knob0`` and so on, those for which there is data.
+    By scenario: ``latency``, ``percentiles``, ``course``, ``where``, ``knob0`` and so on, those for
+    which there is data; of no scenario: ``ratios``, and those of the maps.
     """
     looks = Looks([each.label for each in manifest.plan.variants])
     asked = {each.label: each for each in manifest.plan.scenarios}
@@ -77,10 +77,14 @@ def draw_figures(
             for place, curve in enumerate(curves_over[of]):
                 found[f"knob{place}"] = knob_curve(curve, of)
             drawn[of] = found
+        whole = ratios([each for each in comparisons if not asked[each.scenario].aside], looks)
+        of_all = {"ratios": whole} if whole is not None else {}
         if found_map is not None:
-            drawn[MAP] = {"map": crossover(found_map, looks)}
+            of_all["map"] = crossover(found_map, looks)
         if trips_map is not None:
-            drawn[MAP] = {"round_trips": round_trips(trips_map, looks)}
+            of_all["round_trips"] = round_trips(trips_map, looks)
+        if of_all:
+            drawn[MAP] = of_all
     return drawn
 
 
@@ -96,12 +100,8 @@ def _of_one(
     found: dict[str, Drawing | None] = {"latency": latency_figure(each, asked, looks)}
     if curves:
         found["percentiles"] = percentile_figure(each, curves, looks)
-    if each.phases:
-        found["phases"] = phases(each, looks)
-    if each.by_load.loop_lag_p99_ms.notna().any():
-        found["loop"] = loop_lag_figure(each, asked, looks)
     if felt:
         found["course"] = course(felt, each.scenario, each.common_rps or 0, looks)
-    found["blocks"] = blocks(each, steps, looks)
-    found["capacity"] = capacity_bars(each, looks)
+    if each.capacities:
+        found["where"] = where(each, steps, looks)
     return {name: drawing for name, drawing in found.items() if drawing is not None}

@@ -15,14 +15,19 @@ from asyncdb_bench.report.axes import Looks, hatched, invalid_in_legend, legend,
 from asyncdb_bench.report.drawing import INK, Drawing, FigureData, drawing
 from asyncdb_bench.text import number
 
-SIZE = (8, 4.2)
+SIZE = (8, 5.4)
 
 
 def latency_figure(comparison: Comparison, asked: PlannedScenario, looks: Looks) -> Drawing:
-    """Draw p99 and p50 latency against offered load, with objective, knees and capacities."""
+    """Draw latency against offered load, with objective, knees and capacities; below, the loop.
+
+    What others feel of the loop: its lag from inside, a probe's latency from outside.
+    """
     table = comparison.by_load
-    figure = Figure(figsize=SIZE, layout="constrained")
-    axes = figure.add_subplot()
+    felt = bool(table.loop_lag_p99_ms.notna().any())
+    figure = Figure(figsize=SIZE if felt else (8, 3.6), layout="constrained")
+    panels = figure.subplots(2 if felt else 1, 1, sharex=True, squeeze=False)[:, 0]
+    axes = panels[0]
     hover = _lines(axes, comparison, looks, ("p99_ms", "p99"), ("p50_ms", "p50"))
     limit = asked.objective.p99_ms
     axes.axhline(limit, color=INK, alpha=0.6, linewidth=1, linestyle="--")
@@ -44,37 +49,28 @@ def latency_figure(comparison: Comparison, asked: PlannedScenario, looks: Looks)
     axes.plot([], [], "o", color="none", mec=INK, markersize=12, label="knee")
     log_axis(axes.xaxis, axes, "x", table.offered_rps)
     log_axis(axes.yaxis, axes, "y", [*table.p50_ms, *table.p99_ms, limit])
-    axes.set_xlabel("offered load, requests/s (log scale)")
+    panels[-1].set_xlabel("offered load, requests/s (log scale)")
     axes.set_ylabel("latency, ms (log scale)")
     legend(axes)
+    if felt:
+        hover |= _loop(panels[1], comparison, looks)
     text = (
         f"{asked.label}: p99 (solid, with 95 % bounds) and p50 (dotted) latency against offered"
         f" load for {_names(table)}; rings mark knees, bars on the objective's line capacities;"
+        " below, event-loop lag p99 (solid) and p99 of a probe that does no database work (dotted);"
         " invalid steps are hatched"
     )
     return drawing(figure, f"latency-{asked.label}", text, _data(table, _LATENCY), hover)
 
 
-def loop_lag_figure(comparison: Comparison, asked: PlannedScenario, looks: Looks) -> Drawing:
-    """Draw what others feel of the loop: its lag from inside, a probe's latency from outside."""
+def _loop(axes: Any, comparison: Comparison, looks: Looks) -> dict[str, list[str]]:
     table = comparison.by_load
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    axes = figure.add_subplot()
     hover = _lines(
         axes, comparison, looks, ("loop_lag_p99_ms", "loop lag p99"), ("probe_p99_ms", "probe p99")
     )
-    if not table.valid.all():
-        invalid_in_legend(axes)
-    log_axis(axes.xaxis, axes, "x", table.offered_rps)
     log_axis(axes.yaxis, axes, "y", [*table.loop_lag_p99_ms, *table.probe_p99_ms])
-    axes.set_xlabel("offered load, requests/s (log scale)")
-    axes.set_ylabel("p99, ms (log scale)")
-    legend(axes)
-    text = (
-        f"{asked.label}: event-loop lag p99 (solid) and latency p99 of a probe that does no"
-        f" database work (dotted) against offered load for {_names(table)}"
-    )
-    return drawing(figure, f"loop-{asked.label}", text, _data(table, _LOOP), hover)
+    axes.set_ylabel("lag, probe p99, ms (log)")
+    return hover
 
 
 _LATENCY = (
@@ -83,8 +79,6 @@ _LATENCY = (
     ("p99, ms", "p99_ms"),
     ("p99 from", "p99_ms_low"),
     ("p99 to", "p99_ms_high"),
-)
-_LOOP = (
     ("loop lag p50, ms", "loop_lag_p50_ms"),
     ("loop lag p99, ms", "loop_lag_p99_ms"),
     ("probe p50, ms", "probe_p50_ms"),
@@ -115,7 +109,7 @@ def _lines(
             ranged = known[known[f"{solid[0]}_low"].notna() & known[f"{solid[0]}_high"].notna()]
             axes.vlines(
                 ranged.offered_rps, ranged[f"{solid[0]}_low"], ranged[f"{solid[0]}_high"],
-                color=look["color"], linewidth=1, gid=looks.gid(name, "bounds"),
+                color=look["color"], linewidth=1, gid=looks.gid(name, f"{solid[0]}_bounds"),
             )  # fmt: skip
         known = sound[sound[dotted[0]].notna()]
         thin = {"color": look["color"], "marker": look["marker"], "markersize": 3}
@@ -126,7 +120,7 @@ def _lines(
         hover[gid] = [_said(name, row, dotted) for _, row in known.iterrows()]
         bad = bad[bad[solid[0]].notna()]
         if len(bad):
-            gid = looks.gid(name, "invalid")
+            gid = looks.gid(name, f"{solid[0]}_invalid")
             hatched(axes, list(bad.offered_rps), list(bad[solid[0]]), look, gid)
             hover[gid] = [
                 f"INVALID: {_said(name, row, solid)}: {sentences(row.reasons)}"

@@ -1,0 +1,122 @@
+"""All ratios of a run on one axis: each variant beside the best of its scenario, by interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.turns.answers import Said
+from asyncdb_bench.analysis.turns.values import PACE
+from asyncdb_bench.report.axes import Looks, plain
+from asyncdb_bench.report.drawing import INK, Drawing, FigureData, drawing
+from asyncdb_bench.text import ratio as as_ratio
+
+ROW, WIDE = 0.225, 5.2
+"""Of a line and of the figure, inches."""
+MOST = 12
+"""Variants of a scenario that are drawn, the nearest to the best; the tables have them all."""
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class RatioLine:
+    """One ratio to draw; `said` is one of three answers, in a word."""
+
+    variant: str
+    ratio: float
+    low: float | None
+    high: float | None
+    said: str
+
+
+def ratio_lines(comparison: Comparison) -> list[RatioLine]:
+    """Return each variant's ratio to the best, the nearest first; the best itself is 1."""
+    turns, lines = comparison.turns, []
+    for name, standing in comparison.standings.items():
+        said = "the same" if standing.level else "worse"
+        if turns is not None and name != turns.leader:
+            each = turns.said(PACE.name, name)
+            said = _word(each.said) if each is not None else "not known"
+        if standing.ratio == 1 and (turns is None or name == turns.leader):
+            said = "best"
+        if standing.ratio:
+            lines.append(RatioLine(name, standing.ratio, standing.low, standing.high, said))
+    return sorted(lines, key=lambda line: -line.ratio)
+
+
+def _word(said: Said) -> str:
+    words = {Said.SAME: "the same", Said.UNKNOWN: "not known"}
+    return words.get(said, str(said))
+
+
+def ratios(comparisons: Sequence[Comparison], looks: Looks) -> Drawing | None:
+    """Draw all ratios, by scenario; None: there are none."""
+    groups = [(each.scenario, ratio_lines(each)) for each in comparisons]
+    groups = [(scenario, lines) for scenario, lines in groups if lines]
+    if not groups:
+        return None
+    count = sum(1 + min(len(lines), MOST) for _, lines in groups)
+    figure = Figure(figsize=(WIDE, 0.55 + ROW * (count + 0.5)), layout="constrained")
+    axes = figure.add_subplot()
+    labels, hover, at, rows = [], {}, 0.0, []
+    for number, (scenario, lines) in enumerate(groups):
+        labels.append((at, plain(scenario, 22), True))
+        for line in lines[:MOST]:
+            at += 1
+            labels.append((at, plain(line.variant, 22), False))
+            gid = looks.gid(line.variant, f"ratio{number}")
+            _draw(axes, at, line, looks, gid)
+            hover[gid] = [f"{scenario}: {line.variant} {_words(line)}"]
+        at += 1
+        rows += [(line.variant, scenario, *_texts(line)) for line in lines]
+    axes.axvline(1, color=INK, linewidth=1)
+    _scales(axes, [line for _, lines in groups for line in lines], at)
+    axes.set_yticks([place for place, _, _ in labels], [text for _, text, _ in labels], fontsize=9)
+    for label, (_, _, head) in zip(axes.get_yticklabels(), labels, strict=True):
+        label.set_fontweight("bold" if head else "normal")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    what = "pace" if any(each.turns is not None for each in comparisons) else "capacity"
+    axes.set_xlabel(f"{what} beside the best (log scale)", fontsize=9)
+    text = f"{what} beside the best, by scenario: " + "; ".join(" ".join(row[:3]) for row in rows)
+    columns = ("variant", "scenario", "ratio", "from", "to", "said")
+    return drawing(figure, "ratios", text, FigureData(columns, tuple(rows)), hover)
+
+
+def _draw(axes: Any, at: float, line: RatioLine, looks: Looks, gid: str) -> None:
+    """Draw an interval and its mark: full where the answer is known, hollow where it is not."""
+    look = looks.of(line.variant)
+    low, high = line.low or line.ratio, line.high or line.ratio
+    axes.plot([low, high], [at, at], color=look["color"], linewidth=2)
+    shape = {"the same": "D", "not known": "o"}.get(line.said, "o")
+    face = "none" if line.said == "not known" else look["color"]
+    axes.plot([line.ratio], [at], shape, color=look["color"], mfc=face, markersize=6, gid=gid)
+
+
+def _scales(axes: Any, lines: Sequence[RatioLine], last: float) -> None:
+    known = [value for line in lines for value in (line.low, line.ratio, line.high) if value]
+    low, high = max(min(known) * 0.9, 0.01), min(max(known) * 1.1, 10)
+    low, high = min(low, 0.85), max(high, 1.15)
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.set_ylim(last - 0.3, -0.6)
+    axis = axes.xaxis
+    axis.set_major_locator(FixedLocator([tick for tick in TICKS if low <= tick <= high]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _words(line: RatioLine) -> str:
+    ratio, low, high, said = _texts(line)
+    bounds = f" ({low} to {high})" if low != "–" else ""
+    return f"{ratio} x{bounds}, {said}"
+
+
+def _texts(line: RatioLine) -> tuple[str, str, str, str]:
+    low, high = (as_ratio(each) if each else "–" for each in (line.low, line.high))
+    return as_ratio(line.ratio), low, high, line.said

@@ -1,0 +1,271 @@
+"""What surrounds the figures: the environment, the words, the raw data."""
+
+from __future__ import annotations
+
+from asyncdb_bench.analysis.distance import trip_rows
+from asyncdb_bench.plan.faults import fault_label
+from asyncdb_bench.records.run import Calibration, Manifest
+from asyncdb_bench.report.document import (
+    Cell,
+    Column,
+    Data,
+    Facts,
+    Fold,
+    Row,
+    Section,
+    Table,
+    Text,
+)
+from asyncdb_bench.report.findings import Findings
+from asyncdb_bench.text import counted, number
+
+GUIDE = (
+    (
+        "offered-load",
+        "Offered load",
+        "Requests that arrive per second, at random times drawn beforehand, the same for all (an"
+        " open model).",
+    ),
+    (
+        "omission",
+        "Coordinated omission",
+        "A client that waits for an answer before it asks again leaves out those requests that"
+        " would have met a stuck server. Latency here counts from when a request was due.",
+    ),
+    (
+        "percentile",
+        "p50, p95, p99",
+        "Half, 95 and 99 of 100 requests were answered within this time, those that timed out"
+        " included.",
+    ),
+    (
+        "pace",
+        "Pace",
+        "Requests a second from connections that ask again as soon as they have their answer: the"
+        " figure with the least noise.",
+    ),
+    (
+        "capacity",
+        "Capacity, objective",
+        "The highest offered load at which the objective (p99 below so much) held; from turns: pace"
+        " times the share of it at which it is lost.",
+    ),
+    (
+        "interval",
+        "Ratio, interval, the same, not known",
+        "Ratios are taken within rounds, then over blocks. An interval covers the true value in 95"
+        " of 100 such runs, for all pairs of a scenario at once. Better or worse: it leaves out 1."
+        " The same within 4 %: two differ by no more. Not known: neither is shown.",
+    ),
+    (
+        "blocks",
+        "Block, round, turn",
+        "A block launches all afresh. In each round every variant has its turn of about a second,"
+        " in random order, while the others are stopped.",
+    ),
+    (
+        "lag",
+        "Loop lag, probe",
+        "How long anything else on the event loop waits: from inside, and by a request without"
+        " database work from outside.",
+    ),
+    (
+        "cpu",
+        "CPU a request",
+        "Of application, workers and broker at full speed, without what they use at rest (gross:"
+        " with it).",
+    ),
+    (
+        "budget",
+        "Budget",
+        "Database connections that a variant may use at once, all its processes together.",
+    ),
+    (
+        "ceiling",
+        "Ceiling by theory",
+        "How many requests a resource could serve if it were never idle: its number over the time"
+        " that each request holds it.",
+    ),
+    (
+        "needs",
+        "How many of each",
+        "Little's law with the measured times, each busy 70 % at most. More processes: CPU time"
+        " alone would take 90 % of the cores.",
+    ),
+    (
+        "valid",
+        "Valid",
+        "The client kept its schedule, every request is accounted for, the database counted the"
+        " same work. A saturated server is a finding, a saturated client is not.",
+    ),
+)
+"""Anchor, word and explanation."""
+
+
+def guide_section() -> Section:
+    """Return the words, each explained once."""
+    facts = Facts(
+        items=tuple((word, text) for _, word, text in GUIDE),
+        anchors=tuple(f"guide-{anchor}" for anchor, _, _ in GUIDE),
+    )
+    fold = Fold(
+        id="guide", title="Reading guide", line=counted(len(GUIDE), "word"), blocks=(facts,)
+    )
+    return Section(id="guide-section", title="", blocks=(fold,), nav="Guide")
+
+
+def environment_section(found: Findings) -> Section:
+    """Return where and with what it was measured."""
+    manifest, settings = found.manifest, found.manifest.plan.settings
+    machine = manifest.machine
+    memory = machine.get("memory_mb", 0)
+    items = [
+        (
+            "machine",
+            f"{machine['cpu']}; {machine['cores']} cores; {memory:,} MB; {machine['kernel']};"
+            f" governor {machine['governor']}; load before {machine['load_before']}",
+        )
+    ]
+    for service in manifest.services:
+        more = "".join(f"; {key}={value}" for key, value in service.settings.items())
+        items.append((service.name, f"{service.kind} {service.version}, {service.source}{more}"))
+    dirty = " with changes" if manifest.git.get("dirty") else ""
+    items += [
+        ("versions", ", ".join(f"{name} {v}" for name, v in manifest.versions.items())),
+        ("revision", f"{manifest.git.get('revision') or 'not a git checkout'}{dirty}"),
+        ("cores", _cores(manifest)),
+        ("load generator", _calibrated(manifest.calibration)),
+    ]
+    if trips := _trips(found):
+        items.append(("round trips", trips))
+    items.append(
+        (
+            "plan",
+            f"seed {manifest.seed}; {counted(settings.blocks, 'block')}; warm-up"
+            f" {settings.warmup_s} s; turns of {number(settings.turn_s)} s; windows"
+            f" {settings.window_s} to {settings.window_max_s} s; drain {settings.drain_s} s;"
+            f" timeout {settings.timeout_s} s",
+        )
+    )
+    postgres = next(
+        (f"PostgreSQL {s.version}" for s in manifest.services if "postgres" in s.kind), ""
+    )
+    line = ", ".join(filter(None, (f"{machine['cores']} cores", postgres, f"seed {manifest.seed}")))
+    fold = Fold(
+        id="environment",
+        title="Environment and method",
+        line=line,
+        blocks=(
+            Facts(items=tuple((name, text) for name, text in items if text)),
+            Text(text="Repeat it with the same arrivals:", code=repeat_command(manifest)),
+            *(
+                (Data(title="calibration", table=_calibration(manifest.calibration)),)
+                if manifest.calibration is not None
+                else ()
+            ),
+        ),
+    )
+    return Section(id="environment-section", title="", blocks=(fold,), nav="Environment")
+
+
+def _cores(manifest: Manifest) -> str:
+    pinned = manifest.pinning
+    said = ", ".join(f"{role} {'+'.join(map(str, cores))}" for role, cores in pinned.cores.items())
+    return "; ".join(filter(None, (said, pinned.problem)))
+
+
+def _calibrated(found: Calibration | None) -> str:
+    if found is None:
+        return "not calibrated on this machine: bench.py calibrate"
+    stolen = (
+        f"; the hypervisor took {found.stolen:.0%} of the CPU time asked for"
+        if found.stolen > 0.01
+        else ""
+    )
+    rate = number(found.max_rps)
+    return f"calibrated {found.measured_at}: keeps its schedule up to {rate}/s{stolen}"
+
+
+def _calibration(found: Calibration) -> Table:
+    """Return the load generator's calibration."""
+    rows = [
+        (f"send lag p99 at {at} %, ms", number(lag.p99_ms)) for at, lag in found.send_lag.items()
+    ]
+    rows += [
+        (f"recording error, {each.distribution}, {level}, ms", number(value, 2))
+        for each in found.errors
+        for level, value in each.error_ms.items()
+    ]
+    rows += [
+        (
+            f"{name.replace('_ms', '').replace('_', ' ')} against itself, {found.pairs} pairs, x",
+            number(x),
+        )
+        for name, x in found.noise.items()
+    ]
+    return Table(
+        id="calibration",
+        columns=(Column(title="load generator", left=True), Column(title="measured")),
+        rows=tuple(Row(cells=(Cell(text=name), Cell(text=text))) for name, text in rows),
+    )
+
+
+def _trips(found: Findings) -> str:
+    rows = trip_rows(found.comparisons)
+    if len(rows) > MOST_TRIPS:
+        rows = [row for row in rows if not found.asked[row["scenario"]].aside][:MOST_TRIPS]
+    return "; ".join(
+        f"{row['scenario']}, {row['to']}: {row['median_ms']:.2f} ms ({row['low_ms']:.2f} to"
+        f" {row['high_ms']:.2f}"
+        + (f"; asked for {number(row['asked_ms'])}" if row["asked_ms"] else "")
+        + ")"
+        for row in rows
+    )
+
+
+MOST_TRIPS = 12
+
+
+def raw_section(manifest: Manifest) -> Section:
+    """Return where the data lies."""
+    facts = Facts(
+        items=(
+            ("manifest.json", "plan, seed, machine, versions, services, knobs"),
+            ("steps.jsonl", "a line per step, written as it ended; all here follows from it"),
+            ("requests.parquet", "a row per request: intended, sent, done, status, phases, µs"),
+            ("series.parquet", "loop lag, probe, queues, pool, CPU, memory over time"),
+            ("summary.json", "these tables as data (docs/summary.schema.json)"),
+        )
+    )
+    where = Text(text="In", code=f"results/{manifest.run_id}/")
+    figures = Text(
+        text="Figures as PNG and SVG:", code=f"bench.py report {manifest.run_id} --figures"
+    )
+    fold = Fold(
+        id="raw",
+        title="Raw data",
+        line=f"schema {manifest.written_as}",
+        blocks=(where, facts, figures),
+    )
+    return Section(id="raw-section", title="", blocks=(fold,), nav="Raw data")
+
+
+def repeat_command(manifest: Manifest) -> str:
+    """Return the command that asks for the same again, with the same arrivals."""
+    plan = manifest.plan
+    faults = [each.fault for each in plan.variants if each.fault is not None]
+    strategies = ",".join(each.request for each in plan.variants if each.fault is None)
+    scenarios = ",".join(each.request for each in plan.scenarios if not each.beside)
+    settings = plan.settings
+    reach = f" --rtt {settings.rtt_ms:g}"
+    if settings.broker_rtt_ms:
+        reach += f" --broker-rtt {settings.broker_rtt_ms:g}"
+    if settings.via != "direct":
+        reach += f" --via {settings.via}"
+    more = " --tls" if settings.tls else ""
+    more += f" --inject {fault_label(faults[0])}" if faults else ""
+    return (
+        f"bench.py run --profile {settings.profile} --strategy {strategies}"
+        f" --scenario {scenarios} --seed {manifest.seed} --blocks {settings.blocks}"
+        f" --budget {settings.budget} --time-budget {settings.time_budget_s:g}{reach}{more}"
+    )

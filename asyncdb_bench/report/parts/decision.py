@@ -1,0 +1,96 @@
+"""The first screen, and the reader's own case."""
+
+from __future__ import annotations
+
+from asyncdb_bench.analysis.advice import Advice, Ask, grid
+from asyncdb_bench.analysis.advising import make_advising
+from asyncdb_bench.analysis.decision import Choice, choice_of, felt_sentence, whole_sentence
+from asyncdb_bench.analysis.distance import away
+from asyncdb_bench.report.document import Block, Cell, Column, Decision, Row, Section, Table, Text
+from asyncdb_bench.report.document import YourCase as Form
+from asyncdb_bench.report.findings import Findings
+from asyncdb_bench.report.parts.figures import figure_of
+from asyncdb_bench.text import number
+
+
+def decision_section(found: Findings) -> Section:
+    """Return the first screen."""
+    shown = found.shown
+    choices = tuple(
+        choice_of(found.asked[comparison.scenario], comparison, verdict, found.variants)
+        for comparison, verdict in shown
+    )
+    blocks: list[Block] = []
+    if choices:
+        figure = figure_of(
+            found, "", "ratios", "decision-ratios",
+            "Left of 1: slower than the base. Bars: 95 % for all pairs at once.", role="ratios",
+        )  # fmt: skip
+        blocks.append(
+            Decision(
+                whole=_whole(found, choices),
+                choices=choices,
+                felt=felt_sentence([comparison for comparison, _ in shown]),
+                figure=figure,
+            )
+        )
+    if found.trips_map is not None:
+        blocks += [Text(text=f"{_capital(each)}.") for each in found.trips_map.sentences[:6]]
+    if found.found_map is not None:
+        blocks += [Text(text=f"{_capital(each)}.") for each in found.found_map.sentences[:6]]
+    if not blocks:
+        blocks.append(Text(text="Nothing was measured.", tone="bad"))
+    return Section(id="decision", title="What to use", blocks=tuple(blocks), nav="Decision")
+
+
+def _whole(found: Findings, choices: tuple[Choice, ...]) -> str:
+    """Return a sentence over all kinds of work, with where the database was."""
+    shown = found.shown
+    said = whole_sentence(choices)
+    if not said:
+        return "" if len(shown) > 1 else f"{_capital(shown[0][1].sentence)}."
+    places = {away(found.asked[each.scenario].reach, each.round_trips) for each, _ in shown}
+    where = places.pop() if len(places) == 1 else ""
+    return f"{_capital(where)}, {said}." if where else f"{_capital(said)}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def case_section(found: Findings) -> Section | None:
+    """Return the form for the reader's own case, and its answers as a table; None: no run of it."""
+    advising = make_advising(found.manifest.plan, found.comparisons)
+    if not advising.cells:
+        return None
+    answers = grid(advising)
+    table = Table(
+        id="case-grid",
+        title="Within what was measured",
+        columns=(
+            Column(title="a request", left=True),
+            Column(title="use", left=True),
+            Column(title="pace", unit="requests/s"),
+        ),
+        rows=tuple(_grid_row(ask, advice) for ask, advice in answers),
+    )
+    intro = Text(
+        text="Measured where your case was measured; else by a model fitted to this run, with the"
+        " error that it had on cells it did not know.",
+        tone="soft",
+    )
+    form = Form(advising=advising, grid=table)
+    return Section(id="case", title="Your case", blocks=(intro, form), nav="Your case")
+
+
+def _grid_row(ask: Ask, advice: Advice) -> Row:
+    what = "query" if ask.queries == 1 else "queries"
+    each = "quick" if not ask.ms else f"{number(ask.ms)} ms"
+    where = f"{number(ask.queries)} {what}, {each}; {number(ask.rtt_ms)} ms away"
+    return Row(
+        cells=(
+            Cell(text=where),
+            Cell(text=" or ".join(advice.use) or "not told"),
+            Cell(text=f"{number(advice.pace[0])} ± {advice.pace[1]:.0%}" if advice.pace else "–"),
+        )
+    )

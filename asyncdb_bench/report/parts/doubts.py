@@ -1,0 +1,187 @@
+"""What to doubt: a line where all is well, and open by itself where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from asyncdb_bench.analysis import resources as accounts
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.sentences import sentence, sentences, unsteady
+from asyncdb_bench.records.step import Step, TrialEnd
+from asyncdb_bench.report.document import (
+    Block,
+    Bullets,
+    Cell,
+    Column,
+    Data,
+    Fold,
+    Row,
+    Section,
+    Table,
+    Text,
+)
+from asyncdb_bench.report.findings import Findings
+from asyncdb_bench.text import counted, number
+
+PLACES = 4
+"""Places that a note names; of more it says how many."""
+
+
+def doubts_section(found: Findings) -> Section:
+    """Return what to doubt."""
+    invalid = [row for row in found.steps.itertuples() if not row.valid]
+    failures = [end for end in found.ends if end.failure]
+    notes = accounts.notes(found.manifest, found.ends, found.records)
+    repeated = [step for step in found.offered if step.repeated]
+    blocks: list[Block] = []
+    _add(
+        blocks,
+        "Failed trials are measured afresh, once, and nothing of them is used:",
+        failures,
+        _failure,
+    )
+    if invalid:
+        blocks += [
+            Text(text="Invalid steps:"),
+            Bullets(items=tuple(_by_doubt(invalid)), more="reasons"),
+            Data(title="invalid steps", table=_invalid_table(invalid)),
+        ]
+    if remedies := remedies_of(found.records, found.ends):
+        blocks += [Text(text="What to do:"), Bullets(items=tuple(remedies))]
+    _add(blocks, "Offered again, since what made them invalid may pass:", repeated, _repeated)
+    outages = [step for step in found.records if step.outages]
+    _add(blocks, "Five or more requests in a row without a right answer:", outages, _outage)
+    if notes:
+        blocks += [Text(text="To know:"), Bullets(items=tuple(_note(*each) for each in notes))]
+    blocks += _drifting(found)
+    line = _line(len(invalid), len(found.steps), failures, notes, repeated)
+    fold = Fold(
+        id="doubts",
+        title="What to doubt",
+        line=line,
+        blocks=tuple(blocks) or (Text(text="Nothing."),),
+        opened=bool(invalid or failures),
+        tone="bad" if invalid or failures else "",
+    )
+    return Section(id="doubts-section", title="", blocks=(fold,), nav="Doubts")
+
+
+def _line(
+    invalid: int, of: int, failures: Sequence[Any], notes: Sequence[Any], repeated: Sequence[Any]
+) -> str:
+    parts = [f"{counted(of, 'step')} sound, no trial failed"]
+    if invalid or failures:
+        parts = [f"{invalid:,} of {counted(of, 'step')} invalid"]
+        if failures:
+            parts.append(f"{counted(len(failures), 'trial')} failed")
+    if repeated:
+        parts.append(f"{len(repeated)} offered again")
+    if notes:
+        parts.append(counted(len(notes), "note"))
+    return "; ".join(parts)
+
+
+def remedies_of(records: Sequence[Step], ends: Sequence[TrialEnd]) -> list[str]:
+    """Return what to do about what made steps invalid, each once."""
+    steps_and_ends: list[Step | TrialEnd] = [*records, *ends]
+    doubts = [doubt for each in steps_and_ends for doubt in each.reasons]
+    return list(dict.fromkeys(doubt.remedy for doubt in doubts if doubt.remedy))
+
+
+def _add(blocks: list[Block], title: str, items: Iterable[Any], said: Callable[[Any], str]) -> None:
+    texts = tuple(said(each) for each in items)
+    if texts:
+        blocks += [Text(text=title), Bullets(items=texts, more="steps")]
+
+
+def _failure(end: TrialEnd) -> str:
+    return f"{end.scenario} · {end.variant} · block {end.block + 1}: {end.failure}"
+
+
+def _by_doubt(rows: Sequence[Any]) -> list[str]:
+    """Say each kind of doubt once, by its worst figure, and where it arose."""
+    found: dict[DoubtKind, list[tuple[Doubt, str]]] = {}
+    for row in rows:
+        for doubt in row.reasons:
+            where = f"{row.scenario} · {row.variant} at {number(row.offered_rps)}/s"
+            found.setdefault(doubt.kind, []).append((doubt, where))
+    said = []
+    for own in found.values():
+        worst = max((doubt for doubt, _ in own), key=lambda doubt: doubt.measured or 0.0)
+        at_worst = "" if len(own) == 1 else "at worst, "
+        said.append(f"{at_worst}{_note(sentence(worst), [where for _, where in own])}")
+    return said
+
+
+def _invalid_table(rows: Sequence[Any]) -> Table:
+    return Table(
+        id="invalid-steps",
+        columns=(
+            Column(title="variant", left=True),
+            Column(title="scenario", left=True),
+            Column(title="offered", unit="requests/s"),
+            Column(title="why", left=True),
+        ),
+        rows=tuple(
+            Row(
+                cells=(
+                    Cell(text=row.variant),
+                    Cell(text=row.scenario),
+                    Cell(text=number(row.offered_rps)),
+                    Cell(text=sentences(row.reasons)),
+                ),
+                variant=row.variant,
+            )
+            for row in rows
+        ),
+    )
+
+
+def _repeated(step: Step) -> str:
+    at = f"{number(step.offered_rps)}/s"
+    return f"{step.scenario} · {step.variant} at {at}: {sentences(step.reasons)}"
+
+
+def _outage(step: Step) -> str:
+    said = []
+    for each in step.outages[:3]:
+        after = "no right answer after that"
+        if each.seconds is not None:
+            after = f"answered again after {number(each.seconds)} s"
+        said.append(f"{each.failed} from {number(each.at_s)} s on, {after}")
+    if len(step.outages) > len(said):
+        said.append(f"{len(step.outages) - len(said)} more")
+    at = f"{number(step.offered_rps)}/s"
+    return f"{step.scenario} · {step.variant} at {at}: {'; '.join(said)}"
+
+
+def _note(note: str, where: Sequence[str]) -> str:
+    if not where:
+        return note
+    more = f" and {len(where) - PLACES} more" if len(where) > PLACES else ""
+    return f"{note} ({'; '.join(where[:PLACES])}{more})"
+
+
+def _drifting(found: Findings) -> list[Block]:
+    """Return the steps that were not steady; those beyond the capacity can be nothing else."""
+    rows = [row for row in found.steps.itertuples() if not row.steady]
+    blocks: list[Block] = []
+    within = [_drift(row) for row in rows if row.holds]
+    beyond = [_drift(row) for row in rows if not row.holds]
+    if within:
+        blocks += [Text(text="Not steady:"), Bullets(items=tuple(within), more="steps")]
+    if beyond:
+        fold = Fold(
+            id="beyond",
+            title=f"{counted(len(beyond), 'step')} beyond the capacity",
+            line="queues grow there, and nothing else is to be expected",
+            blocks=(Bullets(items=tuple(beyond), more="steps"),),
+        )
+        blocks.append(fold)
+    return blocks
+
+
+def _drift(row: Any) -> str:
+    where = f"{row.scenario} · {row.variant} at {number(row.offered_rps)}/s"
+    return f"{where}: {unsteady(row.drift)}"

@@ -1,0 +1,103 @@
+"""Figures of the page as text: one place, so that one figure has one text wherever it stands. Pure.
+
+Each is rounded to what its interval warrants, see :func:`asyncdb_bench.text.warranted`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from asyncdb_bench.analysis.capacity import Capacity
+from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.turns.values import CPU, PACE
+from asyncdb_bench.analysis.verdict import rate
+from asyncdb_bench.report.document import Cell
+from asyncdb_bench.text import number, warranted
+
+NONE = Cell(text="–")
+
+
+def with_bounds(value: Any, low: Any, high: Any) -> tuple[str, str]:
+    """Return a figure as its interval warrants, and the interval; both as text."""
+    if value is None or pd.isna(value):
+        return "–", ""
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return number(float(value)), ""
+    shown = warranted(float(value), float(low), float(high))
+    return shown, f"{like(shown, float(low))} to {like(shown, float(high))}"
+
+
+def like(shown: str, bound: float) -> str:
+    """Return a bound with as many decimals as the figure that it is of, and one at least of 1."""
+    decimals = len(shown.partition(".")[2])
+    text = f"{bound:,.{decimals}f}"
+    return text if float(text.replace(",", "")) or not bound else number(bound, 1)
+
+
+def of_row(comparison: Comparison, name: str, figure: str) -> Cell:
+    """Return a variant's figure at the common load, with its interval."""
+    if name not in comparison.rows.index:
+        return NONE
+    row = comparison.rows.loc[name]
+    text, bounds = with_bounds(row.get(figure), row.get(f"{figure}_low"), row.get(f"{figure}_high"))
+    if figure == "error_rate" and text != "–":
+        text = share(row[figure])
+    return Cell(text=text, note=bounds, key=key_of(comparison, name, figure))
+
+
+def of_turns(comparison: Comparison, name: str, axis: str) -> Cell:
+    """Return a variant's figure over turns at full speed, with its interval."""
+    found = comparison.turns
+    table = found.tables[axis] if found is not None else None
+    if table is None or name not in table.values:
+        return NONE
+    low, high = table.bounds(name) or (None, None)
+    text, bounds = with_bounds(table.values[name], low, high)
+    return Cell(text=text, note=bounds, key=key_of(comparison, name, axis))
+
+
+def pace(comparison: Comparison, name: str) -> Cell:
+    """Return a variant's pace where turns were taken, else its capacity."""
+    if comparison.turns is not None:
+        return of_turns(comparison, name, PACE.name)
+    return capacity(comparison, name)
+
+
+def cpu(comparison: Comparison, name: str) -> Cell:
+    """Return the CPU time of a request: at full speed where turns were taken."""
+    if comparison.turns is not None:
+        return of_turns(comparison, name, CPU.name)
+    return of_row(comparison, name, "cpu_ms_per_request")
+
+
+def capacity(comparison: Comparison, name: str) -> Cell:
+    """Return a variant's capacity with its interval."""
+    carried = comparison.capacities.get(name)
+    if carried is None:
+        return NONE
+    if comparison.turns is not None and name not in comparison.turns.capacities:
+        return NONE
+    return Cell(
+        text=rate(carried), note=_bounds(carried), key=key_of(comparison, name, "capacity_rps")
+    )
+
+
+def _bounds(carried: Capacity) -> str:
+    if not carried.high or math.isinf(carried.high):
+        return ""
+    return f"{number(carried.low)} to {number(carried.high)}"
+
+
+def key_of(comparison: Comparison, name: str, figure: str) -> str:
+    """Return what a figure is of."""
+    return f"{comparison.scenario}|{name}|{figure}"
+
+
+def share(value: Any) -> str:
+    """Return a share as a percentage."""
+    if value is None or pd.isna(value):
+        return "–"
+    return "0" if value == 0 else f"{value:.2%}"

@@ -1,0 +1,158 @@
+"""The page as data: one figure one text, four renderers that agree, short enough to be read."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from asyncdb_bench.report import Written
+from asyncdb_bench.report.document import (
+    Data,
+    Decision,
+    Document,
+    Figure,
+    Fold,
+    Table,
+    YourCase,
+)
+from asyncdb_bench.report.renderers.as_json import read_json, render_json
+from asyncdb_bench.report.renderers.markdown import MOST_LINES, render_markdown, render_summary
+from asyncdb_bench.report.renderers.terminal import render_terminal
+from tests.command_line import ROOT
+from tests.factories import LATE, end, manifest
+from tests.report.reading import reported_reference
+from tests.report.test_page import NASTY, usual_steps, written
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    return reported_reference(tmp_path_factory.mktemp("reference"))
+
+
+def figures_by_key(document: Document) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for table in (each for each in document.walk() if isinstance(each, Table)):
+        for cell in (cell for row in table.rows for cell in row.cells if cell.key):
+            found.setdefault(cell.key, set()).add(cell.text)
+    return found
+
+
+def test_the_committed_document_is_what_its_data_say(reference: Written) -> None:
+    committed = (ROOT / "reports" / "reference" / "document.json").read_text()
+    assert msgspec.to_builtins(reference.document) == msgspec.to_builtins(read_json(committed)), (
+        "run: bench.py report results/reference, and copy its files to reports/reference"
+    )
+
+
+def test_a_document_is_read_back_as_it_was(reference: Written) -> None:
+    assert read_json(render_json(reference.document)) == reference.document
+
+
+def test_a_figure_has_one_text_wherever_it_stands(reference: Written) -> None:
+    found = figures_by_key(reference.document)
+    assert len(found) > 100
+    assert {key: texts for key, texts in found.items() if len(texts) > 1} == {}
+
+
+def test_no_table_of_the_first_two_layers_is_wider_than_six_columns(reference: Written) -> None:
+    for section in reference.document.sections:
+        for fold in (each for each in section.blocks if isinstance(each, Fold)):
+            own = [each for each in fold.blocks if isinstance(each, Table)]
+            if section.scenario:
+                assert len(own) == 1
+                assert len([each for each in fold.blocks if isinstance(each, Figure)]) == 1
+                assert len(own[0].columns) <= 6
+
+
+def test_ids_are_unique(reference: Written) -> None:
+    ids = [each.id for each in reference.document.walk() if hasattr(each, "id")]
+    ids += [each.id for each in reference.document.sections]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_four_renderers_say_the_same(reference: Written) -> None:
+    document = reference.document
+    (decision,) = [each for each in document.walk() if isinstance(each, Decision)]
+    out = io.StringIO()
+    console = Console(file=out, width=400)
+    for each in render_terminal(document):
+        console.print(each)
+    html = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", reference.path.read_text()))
+    texts = {
+        "terminal": re.sub(r"\s+", " ", out.getvalue()),
+        "markdown": render_markdown(document),
+        "summary": render_summary(document, "index.html"),
+        "html": html,
+        "json": render_json(document),
+    }
+    for name, text in texts.items():
+        assert decision.whole in text, name
+        for choice in decision.choices:
+            assert choice.because in text, (name, choice.because)
+            assert choice.costs in text, (name, choice.costs)
+            assert str(choice.sure) in text, name
+
+
+def test_the_whole_as_markdown_has_every_table_and_fold(reference: Written) -> None:
+    text = render_markdown(reference.document)
+    for block in reference.document.walk():
+        if isinstance(block, Fold):
+            assert f"{block.title}" in text
+        if isinstance(block, Table):
+            assert text.count("|---") >= 1
+            for row in block.rows[:1]:
+                assert row.cells[0].text in text
+
+
+def test_a_summary_fits_a_pull_request(reference: Written, tmp_path: Path) -> None:
+    text = (reference.path.parent / "summary.md").read_text()
+    assert len(text.splitlines()) <= MOST_LINES
+    assert "| your requests | use | because |" in text
+    assert "What to doubt:" in text
+    assert "[The report](index.html)" in text
+    names = tuple(f"scenario {n}" for n in range(40))
+    made = manifest(("native", NASTY), names)
+    steps = [each for name in names for each in usual_steps("native", NASTY, scenario=name)]
+    _, outcome = written(tmp_path, made, steps, [end("native")])
+    many = (outcome.path.parent / "summary.md").read_text()
+    assert len(many.splitlines()) <= MOST_LINES
+    assert "… and more in the report." in many
+    assert "incomplete" in many
+    assert "<script>" not in many
+
+
+def test_what_is_well_is_a_line_and_what_is_not_opens_by_itself(tmp_path: Path) -> None:
+    def folds(steps: list[Any], folder: str) -> dict[str, Fold]:
+        _, outcome = written(tmp_path / folder, manifest(), steps, [end("native"), end("executor")])
+        return {each.id: each for each in outcome.document.walk() if isinstance(each, Fold)}
+
+    steps = usual_steps("native", "executor")
+    well = folds(steps, "well")
+    assert not well["fairness"].opened
+    assert well["fairness"].line == "budgets equal and counted: 2 of 2"
+    assert not well["doubts"].opened
+    assert well["doubts"].line == "6 steps sound, no trial failed"
+    over = [replace(steps[0], connections_peak=99, valid=False, reasons=(LATE,)), *steps[1:]]
+    ill = folds(over, "ill")
+    assert ill["fairness"].opened
+    assert ill["fairness"].line == "budgets equal and counted: 1 of 2"
+    assert ill["doubts"].opened
+    assert ill["doubts"].line.startswith("1 of 6 steps invalid")
+
+
+def test_a_run_from_before_turns_is_shown_with_what_it_has(tmp_path: Path) -> None:
+    _, outcome = written(tmp_path, manifest(), usual_steps("native", "executor"))
+    blocks = list(outcome.document.walk())
+    assert not [each for each in blocks if isinstance(each, YourCase)], "no model without turns"
+    assert [each for each in blocks if isinstance(each, Decision)]
+    assert [each for each in blocks if isinstance(each, Data)]
+    (compared,) = outcome.document.compared
+    assert compared.pairs == {}
+    assert compared.curves

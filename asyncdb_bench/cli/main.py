@@ -10,6 +10,7 @@ from collections.abc import Callable
 import typer
 
 from asyncdb_bench.cli import (
+    advise,
     calibrate,
     check,
     compare,
@@ -46,6 +47,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "compare": compare.compare_verb,
     "history": history.history_verb,
     "report": report.report_verb,
+    "advise": advise.advise_verb,
 }
 for name, verb in VERBS.items():
     app.command(name)(flattened(verb))

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
 from asyncdb_bench.cli.options import FolderOptions, RequestOptions
 
 
-def run_verb(request: RequestOptions, folders: FolderOptions) -> None:
+def run_verb(
+    request: RequestOptions,
+    folders: FolderOptions,
+    web: Annotated[
+        bool, typer.Option("--web", help="show the run as a page on loopback, too")
+    ] = False,
+    web_port: Annotated[
+        int, typer.Option(help="the page's port; 0: any that is free", min=0, max=65535)
+    ] = 0,
+) -> None:
     """Measure, and write the report."""
     from asyncdb_bench.cli import terminal
-    from asyncdb_bench.cli.progress import make_progress
+    from asyncdb_bench.cli.progress import Progress, make_progress
+    from asyncdb_bench.cli.web_view import WebProgress
     from asyncdb_bench.plan.planner import make_plan
     from asyncdb_bench.plan.profiles import read_profiles
     from asyncdb_bench.run import run_schedule
@@ -20,7 +31,10 @@ def run_verb(request: RequestOptions, folders: FolderOptions) -> None:
 
     plan = make_plan(request.choices(), read_profiles())
     terminal.print_intention(plan)
-    display = make_progress(plan)
+    terminals = make_progress(plan)
+    display: Progress | WebProgress = terminals
+    if web or web_port:
+        display = WebProgress(terminals, web_port, show=sys.stdout.isatty())
     finished = run_schedule(plan, folders.places(), display, TurnSchedule, sys.argv[1:])
     terminal.print_result(finished.report)
     if finished.failure:

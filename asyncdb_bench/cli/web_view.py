@@ -1,0 +1,142 @@
+"""``--web``: a page on loopback that shows a run as it goes on; the terminal's view stays."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import webbrowser
+from importlib.resources import files
+from types import TracebackType
+from typing import Any
+
+from asyncdb_bench.cli.live_state import LiveState
+from asyncdb_bench.cli.progress import Progress
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.records.plan import Block, Trial
+from asyncdb_bench.records.step import Step, TrialEnd
+
+LOOPBACK = "127.0.0.1"
+STOP_S = 3.0
+
+
+class WebProgress:
+    """A display that passes all on to the terminal's, and serves it as a page.
+
+    Parameters
+    ----------
+    inner : the terminal's display.
+    port : to listen on; 0: any that is free.
+    show : whether to open the page in a browser.
+
+    Raises
+    ------
+    ServiceError : the port cannot be had; nothing was started then.
+    """
+
+    def __init__(self, inner: Progress, port: int = 0, *, show: bool = False) -> None:
+        from tornado.netutil import bind_sockets
+
+        try:
+            self._sockets = bind_sockets(port, address=LOOPBACK)
+        except OSError as error:
+            raise ServiceError(
+                f"--web: port {port} cannot be had ({error.strerror or error});"
+                " --web-port 0 takes one that is free"
+            ) from error
+        self.port: int = self._sockets[0].getsockname()[1]
+        self._inner, self._show = inner, show
+        self.state = LiveState(inner.plan, inner.left)
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
+
+    def __enter__(self) -> WebProgress:
+        self._inner.__enter__()
+        self._thread.start()
+        where = f"http://{LOOPBACK}:{self.port}/"
+        self._inner.say(f"watch: {where}")
+        if self._show:
+            webbrowser.open(where)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the server, and end the terminal's display."""
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(STOP_S)
+        self._inner.__exit__(kind, error, trace)
+
+    def _serve(self) -> None:
+        asyncio.run(self._until_stopped())
+
+    async def _until_stopped(self) -> None:
+        from tornado.httpserver import HTTPServer
+
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = HTTPServer(make_application(self.state, self.port))
+        server.add_sockets(self._sockets)
+        await self._stop.wait()
+        server.stop()
+        await server.close_all_connections()
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+        self._inner.say(text)
+
+    def service(self, name: str) -> None:
+        """Show which service is being started."""
+        self.state.now = f"starting {name}"
+        self._inner.service(name)
+
+    def trial(self, trial: Trial) -> None:
+        """Show which trial begins."""
+        self.state.begin(trial.scenario, trial.block)
+        self._inner.trial(trial)
+
+    def block(self, block: Block) -> None:
+        """Show which block of turns begins."""
+        self.state.begin(block.scenario, block.number)
+        self._inner.block(block)
+
+    def step(self, step: Step) -> None:
+        """Show a turn or a step."""
+        self.state.add(step)
+        self._inner.step(step)
+
+    def end(self, end: TrialEnd) -> None:
+        """Show how a trial ended."""
+        self.state.done += 1
+        self._inner.end(end)
+
+
+def make_application(state: LiveState, port: int) -> Any:
+    """Return the page's application: the page, and what it shows as JSON.
+
+    Another site's page cannot read it: the names that a browser may ask it by are loopback's.
+    """
+    from tornado.web import Application, HTTPError, RequestHandler
+
+    names = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
+
+    class Own(RequestHandler):
+        def prepare(self) -> None:
+            if self.request.host not in names:
+                raise HTTPError(403)
+
+    class Page(Own):
+        def get(self) -> None:
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.set_header("Content-Security-Policy", "default-src 'self' 'unsafe-inline' data:")
+            self.finish(files("asyncdb_bench.cli").joinpath("web", "live.html").read_text("utf-8"))
+
+    class State(Own):
+        def get(self) -> None:
+            self.set_header("Cache-Control", "no-store")
+            self.finish(state.told())
+
+    return Application([(r"/", Page), (r"/state", State)], log_function=lambda _: None)

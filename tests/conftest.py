@@ -73,4 +73,4 @@ def finished(
 ) -> tuple[Bench, subprocess.CompletedProcess[str]]:
     """A smoke run of all strategies, without RabbitMQ."""
     made = Bench(tmp_path_factory.mktemp("finished"))
-    return made, made("run", "--profile", "smoke", "--seed", "42")
+    return made, made("run", "--profile", "smoke", "--seed", "42", "--web")

@@ -128,19 +128,17 @@ def _sure(verdict: Verdict, found: TurnFindings | None) -> Sure:
 
 
 def _of_turns(found: TurnFindings, verdict: Verdict) -> tuple[str, str]:
-    """Return the nearest answer that decides, and what would tell what is open."""
+    """Return the nearest answer that decides or is open, and what would tell what is open."""
     beside = [each for each in found.answers[PACE.name] if each.ratio is not None]
     beside.sort(key=lambda each: abs(each.ratio.centre) if each.ratio else math.inf)
     open_ = [each for each in beside if each.other in verdict.open]
     same = [each for each in beside if each.said is Said.SAME]
     told = [each for each in beside if each.said in (Said.WORSE, Said.BETTER)]
     then = _would_tell(open_, found)
-    if same and told and not open_:
-        return f"the pace is the same within {_widest(same)}; {pace_of(told[0])}", then
-    if same and not told:
-        return f"the pace is the same within {_widest(same)}", then
     if open_:
-        return "; ".join(pace_of(each) for each in (open_[:1] + told[:1])), then
+        return pace_of(open_[0]), then
+    if same:
+        return f"the pace is the same within {_widest(same)}", then
     if told:
         return pace_of(told[0]), then
     return f"{number(found.tables[PACE.name].values[found.leader])}/s; nothing beside it", ""

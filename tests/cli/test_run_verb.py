@@ -45,6 +45,7 @@ def test_it_measures_every_strategy_and_says_where_the_report_is(finished: Finis
     for name in ("blocking", "executor", "celery", "native"):
         assert re.search(rf"^{name} +\S", done.stdout, re.MULTILINE)
     assert "celery_aio" in done.stdout
+    assert re.search(r"^watch: http://127\.0\.0\.1:\d+/$", done.stdout, re.MULTILINE)
     assert "not run, because it needs RabbitMQ" in words
 
 

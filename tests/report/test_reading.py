@@ -36,10 +36,11 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Written:
 
 @pytest.fixture
 def page(browser: Any, reference: Written) -> Iterator[Any]:
-    made = opened(browser, reference.path, "reference", width=1280)
-    made.set_viewport_size({"width": 1280, "height": 800})
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    made = context.new_page()
+    made.goto(reference.path.as_uri())
     yield made
-    made.context.close()
+    context.close()
 
 
 class Reader:
@@ -394,4 +395,10 @@ def test_paper_shows_the_scenarios(browser: Any, reference: Written, tmp_path: P
     page.goto(reference.path.as_uri())
     page.pdf(path=tmp_path / "page.pdf", format="A4", prefer_css_page_size=True)
     assert page.locator("#scenario-1-latency").is_visible()
+    page.emulate_media(media="print")
+    # the printable width of A4 at 96 dots an inch, less the margins of 13 mm
+    page.set_viewport_size({"width": 695, "height": 1024})
+    widest = "[...document.querySelectorAll('figure svg, table, body')].map(e => e.scrollWidth)"
+    assert max(page.evaluate(widest)) <= 695
+    assert page.evaluate(OVERLAPS) == []
     page.close()

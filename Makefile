@@ -47,11 +47,14 @@ doctor: $(STAMP) ## what was found on this machine and what is missing
 list: $(STAMP) ## strategies, scenarios and profiles with their knobs
 	@$(BIN)/python bench.py list
 
-test: $(STAMP) ## all tests
-	@$(BIN)/python -m pytest $(ARGS)
+PURE := not services and not e2e and not browser
+
+test: $(STAMP) ## all tests: those that need no service first, on two cores
+	@$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS) || [ $$? = 5 ]
+	@$(BIN)/python -m pytest -q -m "not ($(PURE))" $(ARGS) || [ $$? = 5 ]
 
 test-unit: $(STAMP) ## the tests that need no service, in seconds
-	@$(BIN)/python -m pytest -q -m "not services and not e2e and not browser" $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS)
 
 lint: $(STAMP) ## ruff: lint and format
 	@$(BIN)/ruff check .

@@ -114,7 +114,7 @@ def choice_of(
         because=because,
         costs=costs_of(verdict.best[0], comparison, variants),
         sure=_sure(verdict, turned),
-        what_then=then if verdict.sound else "it rests on measurements that are not sound",
+        what_then=then if verdict.sound else "NOT SOUND: it rests on invalid measurements",
         open=verdict.open,
     )
 
@@ -160,7 +160,7 @@ def _would_tell(open_: Sequence[Answer], found: TurnFindings) -> str:
     if not open_:
         return ""
     if any(each.ratio is None or not each.ratio.known for each in open_):
-        return "one block: measure again"
+        return "one block tells nothing of a repetition"
     more = max((each.more_blocks or 0) for each in open_)
     if not more or not found.block_s:
         return ""
@@ -186,22 +186,20 @@ def _of_ladders(comparison: Comparison, verdict: Verdict) -> tuple[str, str]:
     return text, then
 
 
-def costs_of(
-    name: str, comparison: Comparison, variants: Mapping[str, Variant], among: Sequence[str] = ()
-) -> str:
+def costs_of(name: str, comparison: Comparison, variants: Mapping[str, Variant]) -> str:
     """Say what a variant takes that others of the comparison do without.
 
     Parameters
     ----------
     name : of the variant.
-    comparison : for CPU time and the loop's lag.
+    comparison : for CPU time and the loop's lag, and for whom it is held against.
     variants : by label, for connections and parts.
-    among : those that it is held against; empty: all of the comparison.
     """
     parts = []
     if cheaper := _cheaper(name, comparison):
         parts.append(cheaper)
-    mine, others = variants.get(name), [variants[each] for each in among or variants]
+    mine = variants.get(name)
+    others = [each for label, each in variants.items() if label in comparison.capacities]
     if mine is not None:
         least = min((each.budget for each in others), default=mine.budget)
         if mine.budget > least:

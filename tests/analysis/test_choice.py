@@ -64,7 +64,8 @@ def test_parts_and_connections_are_the_price() -> None:
         ),
         "native": Variant("native", "native", {}, 8),
     }
-    costs = chosen(comparison, variants).costs
+    absent = variants | {"other": Variant("other", "other", {}, 1)}
+    costs = chosen(comparison, absent).costs
     assert "16 connections instead of 8" in costs
     assert "2 worker" in costs
     assert "a broker" in costs

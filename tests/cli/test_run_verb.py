@@ -147,10 +147,16 @@ class Watched:
         return "".join(self.lines)
 
 
+def status_of(process: psutil.Process) -> str:
+    """Return a process's status; a zombie's, too, where it has ended in between."""
+    try:
+        return str(process.status()) if process.is_running() else psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return psutil.STATUS_ZOMBIE
+
+
 def gone(processes: list[psutil.Process]) -> bool:
-    return not [
-        each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE
-    ]
+    return all(status_of(each) == psutil.STATUS_ZOMBIE for each in processes)
 
 
 def scratch_folders() -> set[str]:
@@ -163,7 +169,7 @@ def turning(run: Watched) -> list[psutil.Process]:
 
     def begun() -> bool:
         path = folder / "steps.jsonl"
-        stopped = [each for each in run.family() if each.status() == psutil.STATUS_STOPPED]
+        stopped = [each for each in run.family() if status_of(each) == psutil.STATUS_STOPPED]
         return bool(stopped) and path.is_file() and path.read_bytes().count(b"\n") >= 4
 
     assert eventually(begun, 60)
@@ -297,8 +303,17 @@ def test_what_cannot_be_measured_is_said_and_the_rest_is_kept(bench: Bench) -> N
     assert re.search(r"it answered none of \d+ requests: 503", text)
     assert "not pinned: cpus=off" in text
     assert "not calibrated" in text
+    steps = [json.loads(line) for line in (run_folder(bench) / "steps.jsonl").open()]
+    # on a busy machine a turn of native's may be invalid for the client's sake, which is no loss
+    void = {"died", "silent"}
+    kept = {
+        each["variant"]
+        for each in steps
+        if each["turn"]["kind"] == "pace" and not void & {r["kind"] for r in each["reasons"]}
+    }
+    assert kept == {"native"}
     summary = json.loads((run_folder(bench) / "summary.json").read_text())
-    assert {row["variant"] for row in summary if row["measured"] == "turns"} == {"native"}
+    assert {row["variant"] for row in summary} <= {"native"}
     lost = [json.loads(line) for line in (run_folder(bench) / "trials.jsonl").open()]
     assert [each["why"] for each in lost].count("lost") == 4, "each was tried once more"
 
@@ -306,14 +321,16 @@ def test_what_cannot_be_measured_is_said_and_the_rest_is_kept(bench: Bench) -> N
 def test_the_report_shows_the_evidence(finished: Finished) -> None:
     page = (finished[0].reports / "latest" / "index.html").read_text()
     summary = json.loads((run_folder(finished[0]) / "summary.json").read_text())
-    headings = ["What the others feel", "What held each back"]
+    told = [
+        "a request without database work (dotted)",
+        ">held back by<",
+        "closed loop",
+        "transactions counted",
+    ]
     # on a busy machine there may be no load at which all were soundly measured
     if any(row["at_common_load"] for row in summary):
-        headings.append("Where the time went")
-    for heading in headings:
-        assert re.search(rf"<h3[^>]*>{heading}<", page)
-    assert "as a closed loop" in page
-    assert "transactions counted" in page
+        told.append('<span class="head">Where the time went, spread and limits')
+    assert [each for each in told if each not in page] == []
     manifest = json.loads((run_folder(finished[0]) / "manifest.json").read_text())
     if (os.cpu_count() or 1) > 1:
         cores = manifest["pinning"]["cores"]

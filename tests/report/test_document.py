@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 from rich.console import Console
 
 from asyncdb_bench.report import Written
@@ -27,13 +26,7 @@ from asyncdb_bench.report.renderers.markdown import MOST_LINES, render_markdown,
 from asyncdb_bench.report.renderers.terminal import render_terminal
 from tests.command_line import ROOT
 from tests.factories import LATE, end, manifest
-from tests.report.reading import reported_reference
 from tests.report.test_page import NASTY, usual_steps, written
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    return reported_reference(tmp_path_factory.mktemp("reference"))
 
 
 def figures_by_key(document: Document) -> dict[str, set[str]]:
@@ -117,7 +110,7 @@ def test_a_summary_fits_a_pull_request(reference: Written, tmp_path: Path) -> No
     assert "| your requests | use | because |" in text
     assert "What to doubt:" in text
     assert "[The report](index.html)" in text
-    names = tuple(f"scenario {n}" for n in range(40))
+    names = tuple(f"scenario {n}" for n in range(12))
     made = manifest(("native", NASTY), names)
     steps = [each for name in names for each in usual_steps("native", NASTY, scenario=name)]
     _, outcome = written(tmp_path, made, steps, [end("native")])

@@ -100,7 +100,7 @@ def test_what_is_not_known_says_how_long_would_tell(tmp_path: Path) -> None:
 def test_one_block_answers_nothing_and_says_so(tmp_path: Path) -> None:
     written, text = reported(tmp_path, TRUTHS, blocks=1)
     assert "one block tells nothing of a repetition" in written.verdicts[0].sentence
-    assert "one block: measure again" in text
+    assert "one block tells nothing of a repetition" in text
 
 
 def test_who_is_far_behind_is_not_asked_for_the_common_load(tmp_path: Path) -> None:

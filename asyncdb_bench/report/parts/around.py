@@ -214,7 +214,9 @@ def _trips(found: Findings) -> str:
     rows = trip_rows(found.comparisons)
     if len(rows) > MOST_TRIPS:
         rows = [row for row in rows if not found.asked[row["scenario"]].aside][:MOST_TRIPS]
-    return "; ".join(
+    if not rows:
+        return ""
+    return "measured before and after each trial: " + "; ".join(
         f"{row['scenario']}, {row['to']}: {row['median_ms']:.2f} ms ({row['low_ms']:.2f} to"
         f" {row['high_ms']:.2f}"
         + (f"; asked for {number(row['asked_ms'])}" if row["asked_ms"] else "")

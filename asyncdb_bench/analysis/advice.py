@@ -13,7 +13,7 @@ import msgspec
 
 from asyncdb_bench.analysis.advising import OFFERED, AdvisedWay, Advising
 from asyncdb_bench.analysis.decision import FELT_MS, Sure
-from asyncdb_bench.analysis.pace_model import AXES, Case, Way, outside
+from asyncdb_bench.analysis.pace_model import AXES, TIMES, Case, Way, outside
 from asyncdb_bench.analysis.sizing import BUSY
 from asyncdb_bench.text import listed, number
 
@@ -151,7 +151,7 @@ def estimates(known: Advising, case: Case) -> tuple[list[_Estimate], list[str]]:
 def _is_near(one: Case, other: Case) -> bool:
     return all(
         abs(getattr(one, axis) - getattr(other, axis))
-        <= max(NEAR * abs(getattr(one, axis)), NEAR_MS if axis in {"rtt_ms", "ms"} else 0)
+        <= max(NEAR * abs(getattr(one, axis)), NEAR_MS if axis in TIMES else 0)
         for axis in AXES
     )
 

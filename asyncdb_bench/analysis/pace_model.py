@@ -33,7 +33,10 @@ KEPT = (0.05, 1.0, 0.3, 0.3, 0.5)
 it, per unit, where cells are too few to tell all of them."""
 EDGE = 0.15
 """Share by which a case may lie beyond the range of what was measured."""
+EDGE_MS = 0.15
+"""Times may lie so much beyond it at least: a distance that was asked for is met within that."""
 AXES = ("rtt_ms", "queries", "ms", "rows")
+TIMES = ("rtt_ms", "ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,7 @@ def outside(case: Case, cases: Sequence[Case]) -> dict[str, tuple[float, float]]
     for axis in AXES:
         values = [getattr(each, axis) for each in cases]
         low, high = min(values), max(values)
-        room = EDGE * high
+        room = max(EDGE * high, EDGE_MS) if axis in TIMES else EDGE * high
         if not max(low - room, 0) <= getattr(case, axis) <= high + room:
             found[axis] = (low, high)
     return found

@@ -329,7 +329,7 @@ def _changes_table(found: Sequence[Suspect]) -> Table:
     return Table(
         id="changes-table",
         columns=(
-            Column(title="now", left=True),
+            Column(title="became", left=True),
             Column(title="series", left=True),
             Column(title="change"),
             Column(title="suspect revisions", left=True),

@@ -91,6 +91,16 @@ def test_outside_of_what_was_measured_it_says_so_and_how_to_measure_it(ask: Ask,
     assert f"--rtt {ask.rtt_ms:g}" in found.measure
 
 
+def test_a_distance_that_was_asked_for_and_not_quite_met_is_within_what_was_measured() -> None:
+    ways = known()
+    near = tuple(
+        msgspec.structs.replace(each, rtt_ms=0.42 if each.rtt_ms == 0.5 else each.rtt_ms)
+        for each in ways.cells
+    )
+    found = advise(msgspec.structs.replace(ways, cells=near), Ask(rtt_ms=0.5, ms=5))
+    assert found.use == ("pooled",)
+
+
 def test_a_model_that_does_not_fit_is_not_offered() -> None:
     found = advise(known(error=0.6), Ask(rtt_ms=0.3, queries=3, ms=5))
     assert found.use == ()

@@ -200,6 +200,8 @@ def test_on_a_phone_it_takes_two_screens(browser: Any, reference: Written) -> No
     box = page.locator("#decision").bounding_box()
     assert box["y"] + box["height"] <= 2 * 844
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    shapes = page.locator(".choices .sure span[aria-hidden]")
+    assert all(each.is_visible() for each in shapes.all()), "how sure, by shape as well"
     page.context.close()
 
 

@@ -1,8 +1,9 @@
 // The reader's own case: the reckoning of asyncdb_bench/analysis/advice.py and pace_model.py, in the
 // same order and words; a test holds the two against each other.
 const AXES = ["rtt_ms", "queries", "ms", "rows"];
+const TIMES = ["rtt_ms", "ms"];
 const AXIS_WORDS = { rtt_ms: "round trip, ms", queries: "queries a request", ms: "time of a query, ms", rows: "rows of a query" };
-const OFFERED = 0.3, EDGE = 0.15, NEAR = 0.1, NEAR_MS = 0.1, FELT_MS = 10, BUSY = 0.7;
+const OFFERED = 0.3, EDGE = 0.15, EDGE_MS = 0.15, NEAR = 0.1, NEAR_MS = 0.1, FELT_MS = 10, BUSY = 0.7;
 
 // As Python's format specification `g` writes it.
 const general = (value, digits) => {
@@ -46,13 +47,14 @@ const outside = (ask, cells) => {
   const found = {};
   for (const axis of AXES) {
     const values = cells.map((cell) => cell[axis]);
-    const low = Math.min(...values), high = Math.max(...values), room = EDGE * high;
+    const low = Math.min(...values), high = Math.max(...values);
+    const room = TIMES.includes(axis) ? Math.max(EDGE * high, EDGE_MS) : EDGE * high;
     if (!(Math.max(low - room, 0) <= ask[axis] && ask[axis] <= high + room)) found[axis] = [low, high];
   }
   return found;
 };
 const isNear = (cell, ask) => AXES.every((axis) => Math.abs(cell[axis] - ask[axis])
-  <= Math.max(NEAR * Math.abs(cell[axis]), axis === "rtt_ms" || axis === "ms" ? NEAR_MS : 0));
+  <= Math.max(NEAR * Math.abs(cell[axis]), TIMES.includes(axis) ? NEAR_MS : 0));
 const isCorner = (cell, ask, cells) => ["rtt_ms", "queries", "ms"].every((axis) => {
   const values = [...new Set(cells.map((each) => each[axis]))].sort((a, b) => a - b);
   const below = values.filter((each) => each <= ask[axis]).at(-1) ?? values[0];

@@ -79,6 +79,11 @@ class Row(Node, frozen=True, kw_only=True, tag="row"):
     tone: Tone = ""
 
 
+def row_of(*texts: str, variant: str = "") -> Row:
+    """Return a row of plain texts."""
+    return Row(cells=tuple(Cell(text=text) for text in texts), variant=variant)
+
+
 class Table(Node, frozen=True, kw_only=True, tag="table"):
     """A table.
 

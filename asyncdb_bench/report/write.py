@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pandas as pd
+
 from asyncdb_bench.analysis.advising import Advising, make_advising
 from asyncdb_bench.analysis.comparison import Comparison, command_of, compare_scenarios
 from asyncdb_bench.analysis.crossover_map import CrossoverMap, make_map, map_markdown
@@ -25,6 +27,7 @@ from asyncdb_bench.errors import StoreError
 from asyncdb_bench.records.atomic_files import write_bytes, write_text
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder, point_latest
+from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.report import exports as summaries
 from asyncdb_bench.report.document import Document
 from asyncdb_bench.report.findings import Figures, Findings
@@ -53,6 +56,43 @@ class Written:
         return all(others) and maps and bool(others or self.found_map or self.trips_map)
 
 
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """A run's records, and its scenarios compared.
+
+    Parameters
+    ----------
+    manifest, ends : of the run; of the trials that measured.
+    offered : their steps, those that were offered again included.
+    records : those that stand.
+    steps : the same as a table.
+    comparisons : one per scenario, in the plan's order.
+    """
+
+    manifest: Manifest
+    ends: list[TrialEnd]
+    offered: list[Step]
+    records: list[Step]
+    steps: pd.DataFrame
+    comparisons: tuple[Comparison, ...]
+
+
+def analysed(folder: RunFolder) -> Analysed:
+    """Read a run and compare its scenarios.
+
+    Raises
+    ------
+    StoreError : the run cannot be read.
+    """
+    manifest = folder.manifest()
+    ends = [end for end in folder.trials() if end.purpose == "measure"]
+    offered = [step for step in folder.steps() if step.purpose == "measure"]
+    records = standing((step for step in offered if not step.repeated), ends)
+    steps = steps_table(records, ends)
+    comparisons = tuple(compare_scenarios(manifest, steps, ends, records))
+    return Analysed(manifest, ends, offered, records, steps, comparisons)
+
+
 def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Written:
     """Write the report of a run, and its summaries.
 
@@ -75,12 +115,9 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     from asyncdb_bench.report.renderers.html import render_html
     from asyncdb_bench.report.renderers.markdown import render_summary
 
-    manifest = folder.manifest()
-    ends = [end for end in folder.trials() if end.purpose == "measure"]
-    offered = [step for step in folder.steps() if step.purpose == "measure"]
-    records = standing((step for step in offered if not step.repeated), ends)
-    steps = steps_table(records, ends)
-    comparisons = tuple(compare_scenarios(manifest, steps, ends, records))
+    found = analysed(folder)
+    manifest, records, comparisons = found.manifest, found.records, found.comparisons
+    steps = found.steps
     verdicts = tuple(decided(manifest, comparisons))
     cells = {each.label for each in manifest.plan.scenarios if each.aside}
     counted = {each.label: each.counted for each in manifest.plan.scenarios}
@@ -111,8 +148,8 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     findings = Findings(
         manifest=manifest,
         steps=steps,
-        ends=ends,
-        offered=offered,
+        ends=found.ends,
+        offered=found.offered,
         comparisons=comparisons,
         verdicts=verdicts,
         curves_over=curves_over,
@@ -146,12 +183,8 @@ def known_cases(folder: RunFolder) -> Advising:
     ------
     StoreError : the run cannot be read.
     """
-    manifest = folder.manifest()
-    ends = [end for end in folder.trials() if end.purpose == "measure"]
-    offered = [step for step in folder.steps() if step.purpose == "measure" and not step.repeated]
-    records = standing(offered, ends)
-    comparisons = compare_scenarios(manifest, steps_table(records, ends), ends, records)
-    return make_advising(manifest.plan, comparisons)
+    found = analysed(folder)
+    return make_advising(found.manifest.plan, found.comparisons)
 
 
 def decided(manifest: Manifest, comparisons: Sequence[Comparison]) -> list[Verdict]:

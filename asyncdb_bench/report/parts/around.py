@@ -6,15 +6,14 @@ from asyncdb_bench.analysis.distance import trip_rows
 from asyncdb_bench.plan.faults import fault_label
 from asyncdb_bench.records.run import Calibration, Manifest
 from asyncdb_bench.report.document import (
-    Cell,
     Column,
     Data,
     Facts,
     Fold,
-    Row,
     Section,
     Table,
     Text,
+    row_of,
 )
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.text import counted, number
@@ -206,7 +205,7 @@ def _calibration(found: Calibration) -> Table:
     return Table(
         id="calibration",
         columns=(Column(title="load generator", left=True), Column(title="measured")),
-        rows=tuple(Row(cells=(Cell(text=name), Cell(text=text))) for name, text in rows),
+        rows=tuple(row_of(name, text) for name, text in rows),
     )
 
 

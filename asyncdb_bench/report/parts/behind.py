@@ -10,7 +10,7 @@ from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.limits import Limit
 from asyncdb_bench.analysis.sizing import Need
 from asyncdb_bench.report import quantities
-from asyncdb_bench.report.document import Block, Cell, Column, Data, Fold, Row, Table
+from asyncdb_bench.report.document import Block, Cell, Column, Data, Fold, Row, Table, row_of
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.report.parts.figures import figure_of
 from asyncdb_bench.text import listed, number
@@ -132,14 +132,9 @@ def used_table(found: Findings, own: str, comparison: Comparison) -> Table:
     """Return what each variant used at the common load, by role."""
     used = accounts.resource_rows(found.records, [comparison]).get(comparison.scenario, [])
     rows = [
-        Row(
-            cells=tuple(
-                Cell(text=text or "–")
-                for text in (
-                    each["variant"],
-                    *(_by_role(each[figure]) for figure in ("cpu", "switches", "rss", "wire")),
-                )
-            ),
+        row_of(
+            each["variant"],
+            *(_by_role(each[figure]) or "–" for figure in ("cpu", "switches", "rss", "wire")),
             variant=each["variant"],
         )
         for each in used
@@ -233,8 +228,7 @@ def _backlog_table(own: str, waited: Sequence[Mapping[str, Any]]) -> Table:
         log = row["backlog"]
         drained = "not within the step" if log.drain_s is None else number(log.drain_s)
         texts = (number(log.peak), number(log.peak_age_ms), number(log.oldest_ms), drained)
-        cells = (Cell(text=row["variant"]), *(Cell(text=text) for text in texts))
-        rows.append(Row(cells=cells, variant=row["variant"]))
+        rows.append(row_of(row["variant"], *texts, variant=row["variant"]))
     return Table(id=f"{own}-waited", columns=columns, rows=tuple(rows))
 
 
@@ -257,8 +251,7 @@ def _task_table(own: str, waited: Sequence[Mapping[str, Any]]) -> Table:
             f"{number(tasks.in_worker.p50_ms)}, {number(tasks.in_worker.p99_ms)}",
             number(tasks.oldest_ms),
         )
-        cells = (Cell(text=row["variant"]), *(Cell(text=text) for text in texts))
-        rows.append(Row(cells=cells, variant=row["variant"]))
+        rows.append(row_of(row["variant"], *texts, variant=row["variant"]))
     return Table(id=f"{own}-tasks", columns=columns, rows=tuple(rows))
 
 
@@ -284,8 +277,7 @@ def _chat_table(own: str, felt: Sequence[Mapping[str, Any]]) -> Table:
             f"{number(chat.joins_per_s)}; {number(chat.join.p99_ms)}",
             f"{chat.connected} of {chat.members}",
         )
-        cells = (Cell(text=row["variant"]), *(Cell(text=text) for text in texts))
-        rows.append(Row(cells=cells, variant=row["variant"]))
+        rows.append(row_of(row["variant"], *texts, variant=row["variant"]))
     note = (
         "Delivery: from the intended post to each member's receipt. Frozen: nobody received"
         " anything although messages were due. Of several blocks the worst."

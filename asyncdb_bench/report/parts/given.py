@@ -7,7 +7,18 @@ from typing import Any
 
 from asyncdb_bench.analysis import resources as accounts
 from asyncdb_bench.records.run import Deployment
-from asyncdb_bench.report.document import Block, Cell, Column, Data, Fold, Row, Section, Table, Text
+from asyncdb_bench.report.document import (
+    Block,
+    Cell,
+    Column,
+    Data,
+    Fold,
+    Row,
+    Section,
+    Table,
+    Text,
+    row_of,
+)
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.report.quantities import share
 from asyncdb_bench.text import number
@@ -75,14 +86,12 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _knobs(rows: list[dict[str, Any]]) -> Table:
-    cells = [
-        (row["variant"].label, tuple(Cell(text=t) for t in (row["variant"].label, row["knobs"])))
-        for row in rows
-    ]
     return Table(
         id="knobs-table",
         columns=(Column(title="variant", left=True), Column(title="knobs", left=True)),
-        rows=tuple(Row(cells=each, variant=label) for label, each in cells),
+        rows=tuple(
+            row_of(row["variant"].label, row["knobs"], variant=row["variant"].label) for row in rows
+        ),
     )
 
 
@@ -184,5 +193,5 @@ def _killed_rows(each: Deployment) -> list[Row]:
             back,
             number(killed.health_ms),
         )
-        rows.append(Row(cells=tuple(Cell(text=text) for text in texts), variant=each.variant))
+        rows.append(row_of(*texts, variant=each.variant))
     return rows

@@ -48,10 +48,11 @@ list: $(STAMP) ## strategies, scenarios and profiles with their knobs
 	@$(BIN)/python bench.py list
 
 PURE := not services and not e2e and not browser
+BESIDE := ($(PURE)) or patient
 
-test: $(STAMP) ## all tests: those that need no service first, on two cores
-	@$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS) || [ $$? = 5 ]
-	@$(BIN)/python -m pytest -q -m "not ($(PURE))" $(ARGS) || [ $$? = 5 ]
+test: $(STAMP) ## all tests: those that mind no busy machine first, on two cores
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "$(BESIDE)" $(ARGS) || [ $$? = 5 ]
+	@$(BIN)/python -m pytest -q -m "not ($(BESIDE))" $(ARGS) || [ $$? = 5 ]
 
 test-unit: $(STAMP) ## the tests that need no service, in seconds
 	@$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS)

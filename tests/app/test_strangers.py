@@ -22,7 +22,7 @@ from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.launch import Launch, Processes, launched
 from tests.app.test_application import ask, serving
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.patient]
 GROWTH_MB = 120
 """What the application may take beyond what it had, whatever is sent."""
 LATE_S = 5.0

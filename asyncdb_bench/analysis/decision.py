@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.conditions import FELT_MS, NOTABLE
 from asyncdb_bench.analysis.turn_verdict import minutes, percent_within, times
 from asyncdb_bench.analysis.turns.answers import Answer, Said
 from asyncdb_bench.analysis.turns.findings import TurnFindings
@@ -19,10 +20,6 @@ from asyncdb_bench.analysis.verdict_parts import Verdict
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.text import listed, number
 from asyncdb_bench.text import ratio as as_ratio
-
-FELT_MS = 10.0
-"""A freeze of the loop below it is felt by nobody."""
-NOTABLE = 1.05
 
 
 class Sure(StrEnum):
@@ -229,7 +226,7 @@ def _cheaper(name: str, comparison: Comparison) -> str:
             return ""
         least = str(costs.dropna().idxmin())
         times_ = float(costs[name] / costs[least])
-        return f"{times_:.1f} x the CPU of {least}" if times_ > 1.5 else ""
+        return f"{times_:.1f} x the CPU of {least}" if times_ > NOTABLE else ""
     known = [
         each
         for each in found.answers.get(CPU.name, ())

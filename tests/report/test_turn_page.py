@@ -18,6 +18,7 @@ from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import make_run_folder
 from asyncdb_bench.records.step import Turn
 from asyncdb_bench.report import Written, write
+from asyncdb_bench.report.document import Table
 from asyncdb_bench.trial.schedule_loop import ScheduleLoop
 from asyncdb_bench.trial.simulated import Silent, SimulatedRunner, Truth
 from asyncdb_bench.trial.simulated_turns import SimulatedBlocks, Speeds
@@ -77,6 +78,12 @@ def test_the_same_is_shown_and_not_just_not_refuted(tmp_path: Path) -> None:
     (verdict,) = written.verdicts
     assert re.search(r"the pace is the same within [\d.]+ %", text)
     assert "◆ the same" in text
+    # who wins on one axis may lose on another, and what could have been seen
+    tables = [each for each in written.document.walk() if isinstance(each, Table)]
+    (table,) = [each for each in tables if each.id == "scenario-1-axes"]
+    (row,) = table.rows
+    assert {"better", "worse"} & {cell.note for cell in row.cells}
+    assert "smallest difference that would show" in table.note
     assert set(verdict.best) == {"native", "executor"}
     # the same pace at half as much CPU again: who wins on one axis may lose on another
     cpu = next(each for each in verdict.conditions if each.startswith("CPU per request"))

@@ -9,10 +9,12 @@ from asyncdb_bench.analysis import resources as accounts
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.limits import Limit
 from asyncdb_bench.analysis.sizing import Need
+from asyncdb_bench.analysis.turns.values import PACE
 from asyncdb_bench.report import quantities
 from asyncdb_bench.report.document import Block, Cell, Column, Data, Fold, Row, Table, row_of
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.report.parts.figures import figure_of
+from asyncdb_bench.report.turn_words import AXES_SHOWN, ratio_text, said_text
 from asyncdb_bench.text import listed, number
 
 NEEDED_AT = (100, 300, 1000)
@@ -61,10 +63,42 @@ def behind(found: Findings, own: str, comparison: Comparison) -> list[Block]:
                     limits_table(own, comparison),
                     Data(title="all figures", table=all_figures(found, own, comparison)),
                     Data(title="what each used", table=used_table(found, own, comparison)),
+                    *axes_data(found, own, comparison),
                 ),
             )
         )
     return folds
+
+
+def axes_data(found: Findings, own: str, comparison: Comparison) -> list[Data]:
+    """Return every variant beside the best on every axis, with how far it can be relied on."""
+    turns = comparison.turns
+    if turns is None or not turns.answers[PACE.name]:
+        return []
+    verdict = next(each for each in found.verdicts if each.scenario == comparison.scenario)
+    rows = []
+    for name in (each for each in comparison.capacities if each != turns.leader):
+        cells = [Cell(text=name)]
+        for axis, _ in AXES_SHOWN:
+            each = turns.said(axis, name)
+            known = each is not None and each.ratio is not None
+            cells.append(
+                Cell(text=ratio_text(each), note=said_text(each))
+                if each is not None and known
+                else Cell(text="–")
+            )
+        rows.append(Row(cells=tuple(cells), variant=name))
+    sure = "; ".join((*(badge.text for badge in verdict.badges), verdict.sureness))
+    table = Table(
+        id=f"{own}-axes",
+        columns=(
+            Column(title=f"over {turns.leader}", left=True),
+            *(Column(title=title) for _, title in AXES_SHOWN),
+        ),
+        rows=tuple(rows),
+        note=f"{sure}.",
+    )
+    return [Data(title="ratios on every axis, and how sure", table=table)]
 
 
 def all_figures(found: Findings, own: str, comparison: Comparison) -> Table:

@@ -13,7 +13,7 @@ class Blocking(SessionStrategy[PoolKnobs]):
     name = "blocking"
     summary = "sync SQLAlchemy on psycopg in the handler; the loop waits"
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run the operation on the loop."""
         return self.execute(operation, params)
 

@@ -13,6 +13,6 @@ class Executor(ThreadStrategy[ThreadKnobs]):
     name = "executor"
     summary = "sync SQLAlchemy on psycopg in a ThreadPoolExecutor (run_on_executor)"
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run the operation on a thread and await its future."""
         return await self.in_thread(operation, params)

@@ -13,6 +13,6 @@ class Processes(ProcessStrategy[ProcessKnobs]):
     name = "processes"
     summary = "sync SQLAlchemy on psycopg in a ProcessPoolExecutor (spawn)"
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run the operation in a process and await its future."""
         return await self.in_process(operation, params)

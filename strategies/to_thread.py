@@ -21,7 +21,7 @@ class ToThread(ThreadStrategy[ThreadKnobs]):
         assert self.executor is not None
         asyncio.get_running_loop().set_default_executor(self.executor)
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run the operation on a thread and await what it returns."""
         return await self.in_thread(operation, params)
 

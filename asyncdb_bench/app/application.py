@@ -1,10 +1,13 @@
-"""The routes: an operation by its name, JSON in and out; health; and the errors' status codes."""
+"""The routes: an operation by its name or its own route; health; and the errors' status codes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import re
+import traceback
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from random import random
 from typing import Any
 
@@ -15,11 +18,13 @@ from tornado.web import Application, RequestHandler
 from asyncdb_bench.app.bounded_server import LONGEST_FRAME
 from asyncdb_bench.app.chat import ChatHandler, Rooms
 from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.route import JSON, Reply
 from asyncdb_bench.contract.strategy import Strategy
 from asyncdb_bench.contract.timing import HEADER, Phases, current
-from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
+from asyncdb_bench.errors import PluginError, RequestTimeoutError, UnavailableError
 
 _encode = msgspec.json.Encoder().encode
+LIBRARIES = re.compile(r"[/\\](site-packages|asyncdb_bench|lib[/\\]python[\d.]+)[/\\]")
 BITS = 63
 """Of a database's bigint, without its sign."""
 
@@ -30,19 +35,19 @@ class JsonHandler(RequestHandler):
     def compute_etag(self) -> None:
         """No caching, so no digest of every answer."""
 
-    def answer(
-        self,
-        body: Mapping[str, Any],
-        status: HTTPStatus = HTTPStatus.OK,
-        phases: Phases | None = None,
+    def answer(self, body: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
+        """Finish with what JSON can say."""
+        self.send(_encode(body), JSON, status)
+
+    def send(
+        self, body: bytes, content_type: str, status: int, phases: Phases | None = None
     ) -> None:
-        """Finish with a JSON object, and where the time went."""
+        """Finish with a body, and where the time went."""
         self.set_status(status)
-        self.set_header("Content-Type", "application/json")
-        encoded = _encode(body)
+        self.set_header("Content-Type", content_type)
         if phases is not None:
             self.set_header(HEADER, phases.header())
-        self.finish(encoded)
+        self.finish(body)
 
     def refuse(self, status: HTTPStatus, reason: str) -> None:
         """Finish with an error and its reason."""
@@ -61,32 +66,27 @@ class NowhereHandler(JsonHandler):
         self.refuse(HTTPStatus.NOT_FOUND, f"no route {self.request.path}; GET / lists them")
 
 
-class OperationHandler(JsonHandler):
-    """``POST /op/<name>`` runs an operation through the strategy."""
+class StrategyHandler(JsonHandler):
+    """Runs an operation through the strategy; who inherits says where its parameters stand."""
 
-    def initialize(
-        self,
-        strategy: Strategy[Any],
-        operations: Mapping[str, Operation],
-        decoders: Mapping[str, msgspec.json.Decoder[Any]],
-        timeout_s: float,
+    strategy: Strategy[Any]
+    timeout_s: float
+    timing: float
+
+    async def run(
+        self, operation: Operation, read: Callable[[], Any], reply: Callable[[Any], Reply]
     ) -> None:
-        """Take what the application was made with."""
-        self.strategy = strategy
-        self.operations = operations
-        self.decoders = decoders
-        self.timeout_s = timeout_s
-        self.timing: float = strategy.knobs.timing
+        """Validate the parameters, run the operation, answer.
 
-    async def post(self, name: str) -> None:
-        """Validate the parameters, run the operation, answer."""
-        operation = self.operations.get(name)
-        if operation is None:
-            known = ", ".join(self.operations)
-            self.refuse(HTTPStatus.NOT_FOUND, f"unknown operation {name!r}; known: {known}")
-            return
+        Parameters
+        ----------
+        operation : to run.
+        read : returns its parameters as its `params_type`.
+        reply : makes what is sent of its answer.
+        """
+        name = operation.name
         try:
-            params = msgspec.structs.asdict(self.decoders[name].decode(self.request.body or b"{}"))
+            params = msgspec.structs.asdict(read())
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self.refuse(HTTPStatus.BAD_REQUEST, f"{name}: {error}")
             return
@@ -95,6 +95,7 @@ class OperationHandler(JsonHandler):
         try:
             async with asyncio.timeout(self.timeout_s):
                 answer = await self.strategy.run(operation, params)
+            made = reply(answer)
         except TimeoutError:
             self.refuse(HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {self.timeout_s:g} s")
         except RequestTimeoutError as error:
@@ -108,10 +109,93 @@ class OperationHandler(JsonHandler):
                 self.refuse(HTTPStatus.BAD_REQUEST, reason)
                 return
             app_log.exception("operation %s with %s failed", name, params)
-            reason = f"{type(error).__name__}: {error}"
-            self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, reason)
+            self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, described(error))
         else:
-            self.answer(answer, phases=phases)
+            for header, value in made.headers.items():
+                self.set_header(header, value)
+            self.send(made.encoded, made.content_type, made.status, phases)
+
+
+class OperationHandler(StrategyHandler):
+    """``POST /op/<name>`` with a JSON object."""
+
+    def initialize(
+        self,
+        strategy: Strategy[Any],
+        operations: Mapping[str, Operation],
+        decoders: Mapping[str, msgspec.json.Decoder[Any]],
+        timeout_s: float,
+    ) -> None:
+        """Take what the application was made with."""
+        self.strategy = strategy
+        self.operations = operations
+        self.decoders = decoders
+        self.timeout_s = timeout_s
+        self.timing = strategy.knobs.timing
+
+    async def post(self, name: str) -> None:
+        """Run the operation of this name."""
+        operation = self.operations.get(name)
+        if operation is None:
+            known = ", ".join(self.operations)
+            self.refuse(HTTPStatus.NOT_FOUND, f"unknown operation {name!r}; known: {known}")
+            return
+        decoder = self.decoders[name]
+        await self.run(
+            operation,
+            lambda: decoder.decode(self.request.body or b"{}"),
+            lambda answer: Reply(_encode(answer), JSON),
+        )
+
+
+class RouteHandler(StrategyHandler):
+    """A path of a scenario's own: the operations that are asked for there, by method."""
+
+    def initialize(
+        self, strategy: Strategy[Any], routed: Mapping[str, Operation], timeout_s: float
+    ) -> None:
+        """Take what the application was made with."""
+        self.strategy = strategy
+        self.routed = routed
+        self.timeout_s = timeout_s
+        self.timing = strategy.knobs.timing
+
+    async def _serve(self, **in_path: str) -> None:
+        operation = self.routed.get(self.request.method or "")
+        if operation is None:
+            self.set_header("Allow", ", ".join(self.routed))
+            self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.METHOD_NOT_ALLOWED.phrase)
+            return
+        await self.run(operation, lambda: self._params(operation, in_path), operation.route.reply)
+
+    get = post = put = patch = delete = _serve
+
+    def _params(self, operation: Operation, in_path: Mapping[str, str]) -> Any:
+        """Return an operation's parameters from path, query, headers and body, validated."""
+        route, request = operation.route, self.request
+        given: dict[str, Any] = {
+            name: values[-1].decode() for name, values in request.query_arguments.items()
+        }
+        given |= {**route.header_values(request.headers), **in_path}
+        if route.has_body and route.body == "form":
+            form = request.body_arguments.items()
+            given |= {name: values[-1].decode() for name, values in form}
+        elif route.has_body and request.body:
+            body = msgspec.json.decode(request.body)
+            if not isinstance(body, dict):
+                raise ValueError("the body is no JSON object")
+            given |= body
+        if route.read is not None:
+            given = route.read(given)
+        return msgspec.convert(given, operation.params_type, strict=False)
+
+
+def described(error: Exception) -> str:
+    """Return an error in one line, with the file and line of the plug-in that raised it."""
+    trace = traceback.extract_tb(error.__traceback__)
+    own = [each for each in trace if not LIBRARIES.search(each.filename)]
+    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 class HealthHandler(JsonHandler):
@@ -132,13 +216,34 @@ class IndexHandler(JsonHandler):
     def get(self) -> None:
         """List the operations with their parameters."""
         listed = {
-            f"POST /op/{name}": {
+            f"{each.route.method} {each.route.path}": {
                 "summary": each.summary,
                 "params": list(each.params_type.__struct_fields__),
             }
-            for name, each in self.operations.items()
+            for each in self.operations.values()
         }
         self.answer(listed)
+
+
+def routes_of(operations: Mapping[str, Operation]) -> dict[str, dict[str, Operation]]:
+    """Return the operations with a route of their own by path, as a pattern, and method.
+
+    Raises
+    ------
+    PluginError : two have the same.
+    """
+    found: dict[str, dict[str, Operation]] = {}
+    for each in operations.values():
+        if "route" not in each.traits:
+            continue
+        at = found.setdefault(each.route.pattern, {})
+        if other := at.get(each.route.method):
+            raise PluginError(
+                f"operations {other.name!r} and {each.name!r} are both asked for at"
+                f" {each.route.method} {each.route.path}"
+            )
+        at[each.route.method] = each
+    return found
 
 
 def make_application(
@@ -152,7 +257,7 @@ def make_application(
     Parameters
     ----------
     strategy : opened already.
-    operations : by name; each becomes a route.
+    operations : by name; each becomes a route, and has its own besides where it names one.
     timeout_s : after how long a request is given up and answered as 504.
     rooms : of a chat, where the operations are a chat's.
     """
@@ -165,11 +270,16 @@ def make_application(
         "timeout_s": timeout_s,
     }
     chat = [(r"/chat/(\d{1,18})", ChatHandler, {"rooms": rooms})] if rooms else []
+    own = {"strategy": strategy, "timeout_s": timeout_s}
     return Application(
         [
             *chat,
             (r"/op/([A-Za-z_][A-Za-z0-9_]*)", OperationHandler, handed),
             (r"/healthz", HealthHandler),
+            *(
+                (pattern, RouteHandler, {"routed": routed, **own})
+                for pattern, routed in routes_of(operations).items()
+            ),
             (r"/", IndexHandler, {"operations": operations}),
         ],
         default_handler_class=NowhereHandler,

@@ -83,7 +83,8 @@ class Rooms:
     async def run(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
         """Run an operation through the strategy, within the time given."""
         async with asyncio.timeout(self.timeout_s):
-            return await self.strategy.run(self.operations[name], params)
+            answer: dict[str, Any] = await self.strategy.run(self.operations[name], params)
+            return answer
 
 
 class ChatHandler(WebSocketHandler):

@@ -100,14 +100,14 @@ class DriverStrategy(PooledStrategy[P]):
             for _ in range(size):
                 await stack.enter_async_context(self.acquire())
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run the operation in one transaction of one connection."""
         if operation.independent:
             return await drive_async(operation.steps(**params), self._apart, at_once=self._at_once)
         steps = operation.steps(**params)
         if operation.pauses:
             return await self._in_parts(operation, steps)
-        answer: dict[str, Any] = await self._connected(
+        answer: Any = await self._connected(
             lambda execute: drive_async(steps, execute), plain=self._plain(operation)
         )
         return answer
@@ -124,7 +124,7 @@ class DriverStrategy(PooledStrategy[P]):
     async def _at_once(self, statements: tuple[Any, ...]) -> list[Any]:
         return await together(self._apart(each) for each in statements)
 
-    async def _in_parts(self, operation: Operation, steps: Steps) -> dict[str, Any]:
+    async def _in_parts(self, operation: Operation, steps: Steps) -> Any:
         """Run the parts of an operation between which its connection is given back."""
         plain = self._plain(operation)
         while isinstance(
@@ -134,7 +134,7 @@ class DriverStrategy(PooledStrategy[P]):
             Pause,
         ):
             await asyncio.sleep(came.seconds)
-        answer: dict[str, Any] = came
+        answer: Any = came
         return answer
 
     async def _connected(self, work: Callable[[Execute], Awaitable[Any]], *, plain: bool) -> Any:

@@ -17,9 +17,11 @@ from typing import Annotated, Any, TypedDict, Unpack
 
 import msgspec
 
+from asyncdb_bench.contract.route import Route, usual_route
+
 Params = Mapping[str, Any]
-Steps = Generator[Any, Any, dict[str, Any]]
-Check = Callable[[Params, Mapping[str, Any]], bool]
+Steps = Generator[Any, Any, Any]
+Check = Callable[[Params, Any], bool]
 Rows = int | Callable[[Params], int] | None
 
 
@@ -59,6 +61,7 @@ class Traits(TypedDict, total=False):
     independent : it yields :class:`AtOnce` alone: its reads need no common transaction.
     pauses : it yields :class:`Pause`.
     orm : it loads related rows by the ORM, which a strategy without a session cannot.
+    route : where it is asked for, besides ``POST /op/<name>``, and what its answer looks like.
     """
 
     transactions: int | Callable[[Params], int]
@@ -66,6 +69,7 @@ class Traits(TypedDict, total=False):
     independent: bool
     pauses: bool
     orm: bool
+    route: Route
 
 
 class Operation:
@@ -74,8 +78,9 @@ class Operation:
     Parameters
     ----------
     steps : generator function: yields statements, :class:`Pause` and :class:`AtOnce`, receives
-        their results, returns a JSON object.
+        their results, returns what JSON can say.
     check : ``check(params, answer)``, true where the answer is right; cheap, without the database.
+        `answer` is as a client has it, see :func:`asyncdb_bench.contract.route.decoded`.
     rows : how many rows its statements return or change, or how to tell from the parameters;
         None where that cannot be known beforehand.
     traits : see :class:`Traits`; one transaction, and none of the others.
@@ -100,6 +105,7 @@ class Operation:
         self.pauses = traits.get("pauses", False)
         self.orm = traits.get("orm", False)
         self.name = steps.__name__
+        self.route = traits.get("route") or usual_route(self.name)
         self.summary = (inspect.getdoc(steps) or "").partition("\n")[0]
 
     def with_steps(self, steps: Callable[..., Steps]) -> Operation:
@@ -152,7 +158,7 @@ def operation(
 
 def drive(
     steps: Steps, execute: Callable[[Any], Any], release: Callable[[], Any] | None = None
-) -> dict[str, Any]:
+) -> Any:
     """Run an operation's steps to the end with a blocking `execute`.
 
     Parameters
@@ -172,7 +178,7 @@ def drive(
     return came
 
 
-def advance(steps: Steps, execute: Callable[[Any], Any]) -> dict[str, Any] | Pause:
+def advance(steps: Steps, execute: Callable[[Any], Any]) -> Any:
     """Run an operation's steps until its end, or until it would give its connection back.
 
     Parameters
@@ -202,7 +208,7 @@ def advance(steps: Steps, execute: Callable[[Any], Any]) -> dict[str, Any] | Pau
             else:
                 statement = steps.send(result)
     except StopIteration as end:
-        return _answer(end.value)
+        return end.value
 
 
 async def drive_async(
@@ -210,7 +216,7 @@ async def drive_async(
     execute: Callable[[Any], Awaitable[Any]],
     release: Callable[[], Awaitable[Any]] | None = None,
     at_once: Callable[[tuple[Any, ...]], Awaitable[Any]] | None = None,
-) -> dict[str, Any]:
+) -> Any:
     """Run an operation's steps to the end with an awaitable `execute`; else as :func:`drive`.
 
     Parameters
@@ -229,7 +235,7 @@ async def advance_async(
     steps: Steps,
     execute: Callable[[Any], Awaitable[Any]],
     at_once: Callable[[tuple[Any, ...]], Awaitable[Any]] | None = None,
-) -> dict[str, Any] | Pause:
+) -> Any:
     """Run steps as :func:`advance` does; parameters as :func:`drive_async`."""
     try:
         statement = next(steps)
@@ -252,10 +258,4 @@ async def advance_async(
             else:
                 statement = steps.send(result)
     except StopIteration as end:
-        return _answer(end.value)
-
-
-def _answer(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError(f"an operation must return a dict, not {type(value).__name__}")
-    return value
+        return end.value

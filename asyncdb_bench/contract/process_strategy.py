@@ -90,7 +90,7 @@ class ProcessStrategy(Strategy[N]):
             *(loop.run_in_executor(self.pool, time.sleep, 0.5) for _ in range(knobs.workers))
         )
 
-    async def in_process(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def in_process(self, operation: Operation, params: Params) -> Any:
         """Run an operation in a process of the pool and note its phases.
 
         Raises
@@ -112,7 +112,7 @@ class ProcessStrategy(Strategy[N]):
             self.waiting -= 1
         if phases is not None and told:
             phases.absorb(submitted_ns, told)
-        return dict(answer)
+        return answer
 
     async def close(self) -> None:
         """End the processes."""
@@ -197,7 +197,7 @@ def _end_with_parent() -> None:
         os._exit(0)
 
 
-def _run(name: str, params: dict[str, Any], timed: bool) -> tuple[dict[str, Any], Any]:
+def _run(name: str, params: dict[str, Any], timed: bool) -> tuple[Any, Any]:
     """Run an operation in this process; return its answer and its phases."""
     assert _sessions is not None
     phases = Phases() if timed else None

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.session import Session, begun
+from asyncdb_bench.errors import UsageError
 from asyncdb_bench.records.plan import Objective, Segment
 
 if TYPE_CHECKING:
@@ -106,6 +108,13 @@ class Scenario(ABC, Generic[K]):
         """
         return {}
 
+    users: ClassVar[int] = 50
+    """Users who are about at a time, where it has sessions."""
+
+    def sessions(self) -> tuple[Session, ...]:
+        """Return what users do in several steps; empty: each request stands for itself."""
+        return ()
+
     @classmethod
     def expand(cls, given: Mapping[str, str]) -> list[dict[str, str]]:
         """Return the knobs of each scenario that a request stands for: itself, or a grid."""
@@ -134,3 +143,21 @@ class Scenario(ABC, Generic[K]):
     @abstractmethod
     def ladder(self) -> tuple[float, ...]:
         """Return the offered loads in arrivals per second, ascending."""
+
+
+def example_params(
+    scenario: Scenario[Any], operation: str, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Draw the parameters of one request, also where a scenario has sessions.
+
+    Raises
+    ------
+    UsageError : it is a later step of a session, whose parameters come of the answers before.
+    """
+    for each in scenario.sessions():
+        first = begun(each, rng)
+        if first.operation == operation:
+            return first.params
+    if scenario.sessions():
+        raise UsageError(f"{operation!r} is a later step of a session: only its first can be asked")
+    return scenario.params(operation, rng)

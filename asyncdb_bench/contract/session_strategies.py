@@ -99,9 +99,9 @@ class SessionStrategy(EngineStrategy[P]):
         self.sessions = Sessions(self.engine, autocommit=knobs.autocommit)
         fill_pool(self.engine, size)
 
-    def execute(self, operation: Operation, params: Params) -> dict[str, Any]:
+    def execute(self, operation: Operation, params: Params) -> Any:
         """Run one operation in one session; blocks the calling thread."""
-        answer: dict[str, Any] = self.sessions.run(operation, params)
+        answer: Any = self.sessions.run(operation, params)
         return answer
 
     async def close(self) -> None:
@@ -143,9 +143,9 @@ class AsyncSessionStrategy(EngineStrategy[P]):
         self.sessions = AsyncSessions(self.engine, autocommit=knobs.autocommit)
         await fill_async_pool(self.engine, size)
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run the operation in an async session."""
-        answer: dict[str, Any] = await self.sessions.run(operation, params)
+        answer: Any = await self.sessions.run(operation, params)
         return answer
 
     async def close(self) -> None:

@@ -8,7 +8,6 @@ from asyncdb_bench.contract.engine import translated
 from asyncdb_bench.contract.operation import (
     Operation,
     Params,
-    Pause,
     Steps,
     advance,
     drive,
@@ -38,7 +37,7 @@ class Sessions:
         self.reading = sessionmaker(reading) if autocommit else self.usual
         self.apart = sessionmaker(reading, expire_on_commit=False)
 
-    def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    def run(self, operation: Operation, params: Params) -> Any:
         """Run an operation in one session, and blocks the calling thread meanwhile.
 
         Raises
@@ -55,7 +54,7 @@ class Sessions:
                 session.commit()
                 return answer
 
-    def advance(self, operation: Operation, steps: Steps) -> dict[str, Any] | Pause:
+    def advance(self, operation: Operation, steps: Steps) -> Any:
         """Run steps in a session of their own until the connection would be given back."""
         make = self.reading if operation.reads else self.usual
         with translated(), make.begin() as session:
@@ -78,7 +77,7 @@ class AsyncSessions:
         self.reading = async_sessionmaker(reading) if autocommit else self.usual
         self.apart = async_sessionmaker(reading, expire_on_commit=False)
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run an operation in one session, or in one for each of its independent reads.
 
         Raises

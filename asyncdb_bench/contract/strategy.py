@@ -91,7 +91,7 @@ class Strategy(ABC, Generic[K]):
         """Get ready, on the loop, before the first request; fill pools here."""
 
     @abstractmethod
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run one operation in one transaction and return its answer.
 
         Raises

@@ -57,14 +57,14 @@ class ThreadStrategy(SessionStrategy[T]):
         """Have a thread make a call, and await what it returns: Tornado's `run_on_executor`."""
         return await self._submit(self, call, *given)
 
-    async def in_thread(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def in_thread(self, operation: Operation, params: Params) -> Any:
         """Run an operation on a thread, or its parts on several, and note its phases."""
         if operation.independent and self.knobs.fanout == "threads":
             steps = operation.steps(**params)
             return await drive_async(steps, self._read, at_once=self._at_once)
         if operation.pauses:
             return await self._in_parts(operation, operation.steps(**params))
-        answer: dict[str, Any] = await self._handed(self.execute, operation, params)
+        answer: Any = await self._handed(self.execute, operation, params)
         return answer
 
     async def _handed(self, call: Callable[..., Any], *given: Any) -> Any:
@@ -80,13 +80,13 @@ class ThreadStrategy(SessionStrategy[T]):
     async def _at_once(self, statements: tuple[Any, ...]) -> list[Any]:
         return await together(self._read(each) for each in statements)
 
-    async def _in_parts(self, operation: Operation, steps: Steps) -> dict[str, Any]:
+    async def _in_parts(self, operation: Operation, steps: Steps) -> Any:
         """Give the thread back where the connection is, and go on on another."""
         while isinstance(
             came := await self._handed(self.sessions.advance, operation, steps), Pause
         ):
             await asyncio.sleep(came.seconds)
-        answer: dict[str, Any] = came
+        answer: Any = came
         return answer
 
     async def close(self) -> None:

@@ -32,7 +32,7 @@ from asyncdb_bench.contract.data.chat import HISTORY
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.load.alarm import Alarm
 from asyncdb_bench.load.connection import BLOCK, ConnectionLostError
-from asyncdb_bench.load.user import TIMEOUT_STATUS, OpenModelUser
+from asyncdb_bench.load.user import TIMEOUT_STATUS, Asked, OpenModelUser
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.records.step import Outcome
 
@@ -216,9 +216,9 @@ class ChatUser(OpenModelUser):
             prepared.append((self.operations[names[index]], params, msgspec.json.encode(said)))
         return prepared
 
-    def _serve_one(
-        self, place: int, due_ns: int, operation: Operation, params: dict[str, Any], request: bytes
-    ) -> None:
+    def _serve_one(self, place: int, due_ns: int, asked: Asked | None) -> None:
+        assert asked is not None
+        operation, params, request = asked
         record = self.record
         record.attempted += 1
         member = self._author(params)
@@ -244,7 +244,7 @@ class ChatUser(OpenModelUser):
         except (OSError, ProtocolError) as error:
             record.done_ns[place] = time.monotonic_ns()
             record.fail(place, Outcome.ERROR, f"{type(error).__name__}: {error}")
-        self._tell_locust(operation.name, record, place, due_ns)
+        self._tell_locust(operation, record, place, due_ns)
 
     def _author(self, params: dict[str, Any]) -> Member | None:
         """Return who writes: the one named, or for a search the first of the room who is there."""

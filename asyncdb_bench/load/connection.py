@@ -34,14 +34,20 @@ class Connection:
         self.sent_ns = 0
         self.done_ns = 0
         self.received = 0
+        self.content_type = ""
 
-    def exchange(self, request: bytes) -> tuple[int, bytes, str]:
+    def exchange(self, request: bytes, method: str = "POST") -> tuple[int, bytes, str]:
         """Send a request and read its answer to the last byte.
+
+        Parameters
+        ----------
+        request : whole.
+        method : its own, which says whether the answer has a body.
 
         Returns
         -------
         Status code, body, and the ``Server-Timing`` header, empty where there is none; `sent_ns`,
-        `done_ns` and `received` (bytes) are set on the way.
+        `done_ns`, `received` (bytes) and `content_type` are set on the way.
 
         Raises
         ------
@@ -50,7 +56,7 @@ class Connection:
         self.reusable = False
         self.sent_ns = 0
         self.received = 0
-        response = HTTPResponse("POST")
+        response = HTTPResponse(method)
         self.sent_ns = time.monotonic_ns()
         self.socket.sendall(request)
         while not response.message_complete:
@@ -63,6 +69,7 @@ class Connection:
             response.feed(data)
         self.reusable = response.should_keep_alive()
         timing = response.get(TIMING, "")
+        self.content_type = str(response.get("content-type", ""))
         return response.status_code, bytes(response._body_buffer), str(timing)
 
     def close(self) -> None:
@@ -73,12 +80,3 @@ class Connection:
 def get_bytes(host: str, port: int, path: str) -> bytes:
     """Return the whole HTTP/1.1 request of a GET."""
     return f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
-
-
-def request_bytes(host: str, port: int, operation: str, body: bytes) -> bytes:
-    """Return the whole HTTP/1.1 request of an operation."""
-    head = (
-        f"POST /op/{operation} HTTP/1.1\r\nHost: {host}:{port}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body

@@ -12,7 +12,9 @@ import numpy as np
 from locust import FastHttpUser, between, events, task
 
 from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.route import decoded
 from asyncdb_bench.contract.scenario import Scenario
+from asyncdb_bench.contract.session import Users
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import parse_specs
 
@@ -37,14 +39,46 @@ class ApplicationUser(FastHttpUser):
         self.operations = dict(self.scenario.workload().operations)
         self.names, self.shares = zip(*self.scenario.mix().items(), strict=True)
         self.rng = np.random.default_rng()
+        sessions = self.scenario.sessions()
+        # a user of Locust is one user of a session
+        self.users = Users(sessions, 1, self.rng) if sessions else None
 
     @task
     def ask(self) -> None:
         """Ask for one operation; a wrong answer is a failure."""
+        if self.users is not None:
+            user, right, answer = self.users.take(), False, None
+            try:
+                right, answer = self.ask_for(user.operation, user.params)
+            finally:
+                self.users.give_back(user, answer, right=right)
+            return
         name = str(self.rng.choice(self.names, p=self.shares))
-        params = self.scenario.params(name, self.rng)
-        with self.client.post(f"/op/{name}", json=params, catch_response=True) as response:
-            if response.status_code == 200 and not self.operations[name].check(
-                params, response.json()
-            ):
-                response.failure("wrong answer")
+        self.ask_for(name, self.scenario.params(name, self.rng))
+
+    def ask_for(self, name: str, params: dict[str, Any]) -> tuple[bool, Any]:
+        """Ask for one operation; return whether the answer is right, and the answer."""
+        operation = self.operations[name]
+        asked = operation.route.parts(params)
+        with self.client.request(
+            asked.method,
+            asked.target,
+            name=f"{asked.method} {operation.route.path}",
+            data=asked.body.decode(),
+            headers=asked.headers,
+            catch_response=True,
+        ) as response:
+            answer = None
+            if 200 <= response.status_code < 300:
+                try:
+                    kind = response.headers.get("Content-Type", "")
+                    answer = decoded(response.content, kind)
+                    right = operation.check(params, answer)
+                except Exception as error:
+                    right = False
+                    response.failure(f"wrong answer: {type(error).__name__}: {error}")
+                else:
+                    if not right:
+                        response.failure("wrong answer")
+                return right, answer
+            return False, None

@@ -14,6 +14,8 @@ from asyncdb_bench.contract.operation import Operation, Params
 from asyncdb_bench.contract.timing import parse
 from asyncdb_bench.records.step import PHASES, TASK_STAMPS, Ledger, Outcome
 
+MOST_REASONS = 20
+"""So many different ones are told in full."""
 LEGS = tuple(name for name in PHASES if name != "send_lag")
 
 
@@ -74,10 +76,11 @@ class Recorder:
         self.transactions += operation.most_transactions(params)
         self.reads += operation.reads
 
-    def wrong(self, place: int, operation: str) -> None:
-        """Note that an answer failed its operation's check."""
+    def wrong(self, place: int, operation: str, why: str = "") -> None:
+        """Note that an answer failed its operation's check; `why` where the check itself raised."""
         self.wrong_answers += 1
-        self.fail(place, Outcome.ERROR, f"wrong answer to {operation}")
+        told = f": {why}" if why and len(self.errors) < MOST_REASONS else ""
+        self.fail(place, Outcome.ERROR, f"wrong answer to {operation}{told}")
 
     def phases(self) -> dict[str, NDArray[np.int64]]:
         """Return a column for each phase but the send lag, microseconds; -1: not known.

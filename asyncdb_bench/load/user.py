@@ -20,10 +20,12 @@ from gevent.pool import Pool
 from locust import User
 
 from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.route import decoded
 from asyncdb_bench.contract.scenario import Scenario
+from asyncdb_bench.contract.session import Users
 from asyncdb_bench.load.alarm import Alarm
 from asyncdb_bench.load.arrivals import choose, evenly, poisson, shaped
-from asyncdb_bench.load.connection import Connection, request_bytes
+from asyncdb_bench.load.connection import Connection
 from asyncdb_bench.load.probe import Probe
 from asyncdb_bench.load.recorder import Recorder
 from asyncdb_bench.records.plan import LoadOrder
@@ -39,7 +41,9 @@ MOST_RPS = 50_000
 PAUSE_S = 0.01
 """How long a connection of the closed loop waits after a failure: a refusal costs no time."""
 
-Prepared = list[tuple[Operation, dict[str, Any], bytes]]
+Asked = tuple[Operation, dict[str, Any], bytes]
+Prepared = list[Asked | None]
+"""What is asked at each arrival; None: what a user does next, see :class:`Users`."""
 
 
 class OpenModelUser(User):
@@ -56,6 +60,7 @@ class OpenModelUser(User):
         """Make room for the connections, which are opened when they are first needed."""
         self.all_idle: dict[int, list[Connection]] = defaultdict(list)
         self.opened = 0
+        self.all_users: dict[int, Users] = {}
         self.probes: dict[int, Probe] = {}
         self._turn_to(self.address[1])
 
@@ -63,6 +68,10 @@ class OpenModelUser(User):
         """Ask another application on the same host; connections to the others stay open."""
         self.address = (self.address[0], port)
         self.idle = self.all_idle[port]
+        if self.scenario.sessions() and port not in self.all_users:
+            rng = np.random.default_rng((port, 5))
+            self.all_users[port] = Users(self.scenario.sessions(), self.scenario.users, rng)
+        self.users = self.all_users.get(port)
         if port not in self.probes:
             self.probes[port] = Probe(self.address, self.timeout_s)
         self.probe = self.probes[port]
@@ -103,7 +112,7 @@ class OpenModelUser(User):
                         place, Outcome.SKIPPED, "as many requests under way as permitted"
                     )
                 else:
-                    pool.spawn(self._serve_one, place, due_ns, *prepared[place])
+                    pool.spawn(self._serve_one, place, due_ns, prepared[place])
             alarm.wait_until(started_ns + int(seconds * 1e9))
             pool.join(timeout=order.drain_s)
         finally:
@@ -139,35 +148,52 @@ class OpenModelUser(User):
         while (now_ns := time.monotonic_ns()) < until_ns and record.attempted < room:
             place = record.attempted
             record.intended_ns[place] = now_ns - started_ns
-            self._serve_one(place, now_ns, *ring[place % RING])
+            self._serve_one(place, now_ns, ring[place % RING])
             if record.outcome[place] != Outcome.OK:
                 gevent.sleep(PAUSE_S)
 
     def _prepare(
         self, names: list[str], chosen: np.ndarray[Any, Any], seed: tuple[int, ...]
     ) -> Prepared:
+        self.names = names
+        if self.users is not None:
+            return [None] * len(chosen)
         rng = np.random.default_rng((*seed, 2))
-        prepared = []
-        for index in chosen.tolist():
-            params = self.scenario.params(names[index], rng)
-            request = request_bytes(*self.address, names[index], msgspec.json.encode(params))
-            prepared.append((self.operations[names[index]], params, request))
-        return prepared
+        return [self._asked(names[i], self.scenario.params(names[i], rng)) for i in chosen.tolist()]
 
-    def _serve_one(
-        self, place: int, due_ns: int, operation: Operation, params: dict[str, Any], request: bytes
-    ) -> None:
+    def _asked(self, name: str, params: dict[str, Any]) -> Asked:
+        operation = self.operations[name]
+        return operation, params, operation.route.request(*self.address, params)
+
+    def _serve_one(self, place: int, due_ns: int, asked: Asked | None) -> None:
+        if asked is not None:
+            self._ask(place, due_ns, asked)
+            return
+        users, record = self.users, self.record
+        assert users is not None
+        user = users.take()
+        record.operations[place] = self.names.index(user.operation)
+        right, answer = False, None
+        try:
+            answer = self._ask(place, due_ns, self._asked(user.operation, user.params))
+            right = record.outcome[place] == Outcome.OK
+        finally:
+            users.give_back(user, answer, right=right)
+
+    def _ask(self, place: int, due_ns: int, asked: Asked) -> Any:
+        """Ask, note what came, and return the answer where it is right."""
+        operation, params, request = asked
         record = self.record
         record.attempted += 1
-        connection = None
+        connection, answer = None, None
         try:
             connection = self.idle.pop() if self.idle else self._connect()
-            status, body, timing = connection.exchange(request)
+            status, body, timing = connection.exchange(request, operation.route.method)
             record.done_ns[place] = connection.done_ns
             record.status[place] = status
             if timing:
                 record.told[place] = timing
-            self._judge(place, operation, params, status, body)
+            answer = self._judge(place, operation, params, status, body, connection.content_type)
         except TimeoutError:
             record.done_ns[place] = time.monotonic_ns()
             record.fail(place, Outcome.TIMEOUT, f"no answer within {self.timeout_s:g} s")
@@ -180,19 +206,33 @@ class OpenModelUser(User):
                 record.bytes_sent += len(request)
                 record.bytes_received += connection.received
             self._give_back(connection)
-        self._tell_locust(operation.name, record, place, due_ns)
+        self._tell_locust(operation, record, place, due_ns)
+        return answer
 
     def _judge(
-        self, place: int, operation: Operation, params: dict[str, Any], status: int, body: bytes
-    ) -> None:
-        if status == 200:
-            if operation.check(params, msgspec.json.decode(body)):
-                self.record.right(place, operation, params)
-            else:
-                self.record.wrong(place, operation.name)
-            return
-        outcome = Outcome.TIMEOUT if status == TIMEOUT_STATUS else Outcome.ERROR
-        self.record.fail(place, outcome, f"{status}: {_reason(body)}")
+        self,
+        place: int,
+        operation: Operation,
+        params: dict[str, Any],
+        status: int,
+        body: bytes,
+        content_type: str,
+    ) -> Any:
+        if not 200 <= status < 300:
+            outcome = Outcome.TIMEOUT if status == TIMEOUT_STATUS else Outcome.ERROR
+            self.record.fail(place, outcome, f"{status}: {_reason(body)}")
+            return None
+        try:
+            answer = decoded(body, content_type)
+            right, why = operation.check(params, answer), ""
+        except Exception as error:
+            # a check that raises refuses the answer, too: what it looked for was not there
+            right, why = False, f"{type(error).__name__}: {error} in {content_type or body[:20]!r}"
+        if not right:
+            self.record.wrong(place, operation.name, why)
+            return None
+        self.record.right(place, operation, params)
+        return answer
 
     def _connect(self) -> Connection:
         self.opened += 1
@@ -206,11 +246,11 @@ class OpenModelUser(User):
         else:
             connection.close()
 
-    def _tell_locust(self, name: str, record: Recorder, place: int, due_ns: int) -> None:
+    def _tell_locust(self, operation: Operation, record: Recorder, place: int, due_ns: int) -> None:
         failed = record.outcome[place] != Outcome.OK
         self.environment.events.request.fire(
-            request_type="POST",
-            name=name,
+            request_type=operation.route.method,
+            name=operation.name,
             response_time=(record.done_ns[place] - due_ns) / 1e6,
             response_length=0,
             exception=RuntimeError("no right answer") if failed else None,

@@ -96,7 +96,7 @@ class Faulty(Strategy[Knobs]):
         self.open, self.close = inner.open, inner.close  # type: ignore[method-assign]
         self.gauges = inner.gauges  # type: ignore[method-assign]
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Burn, then run the operation as the strategy does."""
         until = time.thread_time() + self.cpu_s
         while time.thread_time() < until:

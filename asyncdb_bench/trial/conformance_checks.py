@@ -98,7 +98,7 @@ class Subject:
         with self.engine.connect() as connection:
             return connection.execute(text(sql)).scalar_one()
 
-    def directly(self, name: str, params: dict[str, Any], database: str) -> dict[str, Any]:
+    def directly(self, name: str, params: dict[str, Any], database: str) -> Any:
         """Run an operation through a plain session, for comparison."""
         from sqlalchemy.orm import Session
 

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
 import numpy as np
 import psutil
 
+from asyncdb_bench.contract.route import Request
+from asyncdb_bench.contract.scenario import example_params
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.plan.registry import CHECKOUT, make_scenario, strategy_class
 from asyncdb_bench.records.plan import Pinning, PlannedScenario, Settings, Variant
@@ -94,10 +95,10 @@ def running(
 def make_prober(scenario: PlannedScenario, port: int, timeout_s: float) -> Prober:
     """Return a prober of a scenario's first operation."""
     operation = next(iter(scenario.mix))
-    params = make_scenario(scenario.scenario, scenario.knobs).params(
-        operation, np.random.default_rng(1)
-    )
-    return Prober(port, f"/op/{operation}", msgspec.json.encode(params), timeout_s + 1)
+    made = make_scenario(scenario.scenario, scenario.knobs)
+    params = example_params(made, operation, np.random.default_rng(1))
+    route = made.workload().operations[operation].route
+    return Prober(port, route.parts(params), timeout_s + 1)
 
 
 def _look(
@@ -207,7 +208,7 @@ def kill_and_watch(
     part: str, kill: Callable[[], None], scenario: PlannedScenario, port: int, timeout_s: float
 ) -> Killed:
     """Kill a part under a light load and watch until the application answers again."""
-    health = Prober(port, "/healthz", None, timeout_s + 1)
+    health = Prober(port, Request("GET", "/healthz", {}, b""), timeout_s + 1)
     with make_prober(scenario, port, timeout_s) as prober, health:
         time.sleep(CALM_S)
         moment = time.monotonic()

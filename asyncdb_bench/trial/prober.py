@@ -8,6 +8,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from asyncdb_bench.contract.route import Request
+
 EVERY_S = 0.05
 AT_ONCE = 64
 STEADY = 5
@@ -31,14 +33,13 @@ class Prober:
     Parameters
     ----------
     port : of the application on loopback.
-    path, body : what to ask; no body: GET.
+    asked : what to ask.
     timeout_s : after which an answer does not count any more.
     """
 
-    def __init__(self, port: int, path: str, body: bytes | None, timeout_s: float) -> None:
+    def __init__(self, port: int, asked: Request, timeout_s: float) -> None:
         self.port = port
-        self.path = path
-        self.body = body
+        self.asked = asked
         self.timeout_s = timeout_s
         self.answers: list[ProbeAnswer] = []
         self._stop = threading.Event()
@@ -59,7 +60,9 @@ class Prober:
         asked, status = time.monotonic(), 0
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout_s)
         try:
-            connection.request("GET" if self.body is None else "POST", self.path, self.body)
+            connection.request(
+                self.asked.method, self.asked.target, self.asked.body or None, self.asked.headers
+            )
             response = connection.getresponse()
             response.read()
             status = response.status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +13,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import msgspec
 import numpy as np
 
+from asyncdb_bench.contract.route import Request
+from asyncdb_bench.contract.scenario import example_params
 from asyncdb_bench.errors import UnsupportedError, UsageError
 from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.refusals import refusals
@@ -43,6 +45,7 @@ class Serving:
     budget : database connections.
     attached : name of a task queue that workers elsewhere consume; then the database of
         ``DATABASE_URL`` is used itself, seeded where it is empty. Empty: everything is started.
+    timeout_s : after how long a request is given up.
     """
 
     strategy: str
@@ -51,6 +54,7 @@ class Serving:
     port: int
     budget: int
     attached: str = ""
+    timeout_s: float = TIMEOUT_S
 
 
 def serve_until_interrupted(serving: Serving, say: Say) -> None:
@@ -72,7 +76,7 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
         scenario=scenario,
         name="serve",
         queue=serving.attached or f"asyncdb-bench-serve-{secrets.token_hex(6)}",
-        timeout_s=TIMEOUT_S,
+        timeout_s=serving.timeout_s,
         host=serving.host,
         port=serving.port,
         with_workers=not serving.attached,
@@ -133,14 +137,35 @@ def variant_services(
         yield services
 
 
+def curl_arguments(asked: Request, url: str) -> str:
+    """Return what curl is called with to send a request."""
+    words = [url + asked.target]
+    if asked.method not in {"GET", "POST"}:
+        words += ["-X", asked.method]
+    words += [
+        word
+        for name, value in asked.headers.items()
+        if name != "Content-Length"
+        for word in ("-H", f"{name}: {value}")
+    ]
+    if asked.body:
+        words += ["-d", asked.body.decode()]
+    return shlex.join(words)
+
+
 def _usage(variant: Variant, scenario: PlannedScenario, url: str) -> str:
     asked = make_scenario(scenario.scenario, scenario.knobs)
+    operations = asked.workload().operations
     rng = np.random.default_rng(0)
     lines = [f"{variant.label} serves {scenario.label} on {url}; Ctrl-C ends it. Try:"]
     lines += [f"  curl {url}/healthz"]
     for name in scenario.mix:
-        body = msgspec.json.encode(asked.params(name, rng)).decode()
-        lines.append(f"  curl {url}/op/{name} -d '{body}'")
+        try:
+            params = example_params(asked, name, rng)
+        except UsageError:
+            lines.append(f"  {name}: needs the answers of a session's steps before it")
+            continue
+        lines.append(f"  curl {curl_arguments(operations[name].route.parts(params), url)}")
     lines.append(
         "  .venv/bin/locust -f asyncdb_bench/load/locustfile.py"
         f" --scenario {scenario.label} --host {url}"

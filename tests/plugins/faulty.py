@@ -45,7 +45,7 @@ class Twofold(AsyncSessionStrategy[PoolKnobs]):
     summary = "counts its phases twice"
     driver = "asyncpg"
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run it, and count the time in the database again."""
         from asyncdb_bench.contract.timing import current
 
@@ -75,7 +75,7 @@ class Holding(SessionStrategy[PoolKnobs]):
     name = "holding"
     summary = "blocks the loop without a word"
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run on the loop."""
         return self.execute(operation, params)
 

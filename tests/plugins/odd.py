@@ -30,7 +30,7 @@ class Burn(Strategy[BurnKnobs]):
     summary = "burns CPU on the loop"
     Knobs = BurnKnobs
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Burn, then answer."""
         until = time.perf_counter() + self.knobs.ms / 1000
         while time.perf_counter() < until:
@@ -50,7 +50,7 @@ class Unavailable(Burn):
 
     name = "unavailable"
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Refuse."""
         raise UnavailableError("told to")
 
@@ -62,7 +62,7 @@ class Dying(SessionStrategy[PoolKnobs]):
     summary = "dies half-way"
     count = 0
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Answer, or die."""
         self.count += 1
         if self.count > 300:
@@ -76,7 +76,7 @@ class Twice(SessionStrategy[PoolKnobs]):
     name = "twice"
     summary = "does the work twice"
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run it twice."""
         self.execute(operation, params)
         return self.execute(operation, params)
@@ -88,7 +88,7 @@ class Greedy(SessionStrategy[PoolKnobs]):
     name = "greedy"
     summary = "opens more connections than declared"
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Run it."""
         return self.execute(operation, params)
 
@@ -111,7 +111,7 @@ class Stuck(Burn):
     name = "stuck"
     summary = "never answers"
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Wait for what never comes."""
         await asyncio.sleep(3600)
         return {}

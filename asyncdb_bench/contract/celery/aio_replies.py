@@ -52,7 +52,7 @@ class AioReplies:
         replies = await self.channel.declare_queue(self.reply_to, exclusive=True, auto_delete=True)
         await replies.consume(self._on_reply, no_ack=True)
 
-    async def call(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def call(self, name: str, params: dict[str, Any]) -> Any:
         """Publish the task and await its reply; the timeout covers both."""
         if not self.connection.connected.is_set():
             raise UnavailableError("no connection to the broker; trying to reconnect")

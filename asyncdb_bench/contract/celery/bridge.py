@@ -80,7 +80,7 @@ class Bridge:
         if not await asyncio.to_thread(self._listening.wait, 10):
             raise UnavailableError(f"the broker does not answer: {self._broken}")
 
-    async def call(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def call(self, name: str, params: dict[str, Any]) -> Any:
         """Run an operation on a worker and return its answer; never waits on the broker."""
         task_id = str(uuid.uuid4())
         future = self.pending.add(task_id)

@@ -180,13 +180,12 @@ def task_arguments(name: str, params: dict[str, Any], timeout_s: float) -> Argum
     return name, params, time.time() + timeout_s, current.get() is not None
 
 
-def unwrapped(result: dict[str, Any], submitted_ns: int) -> dict[str, Any]:
+def unwrapped(result: dict[str, Any], submitted_ns: int) -> Any:
     """Return the answer in a task's result, and note the phases that came with it."""
     phases = current.get()
     if phases is not None and result["phases"]:
         phases.absorb(submitted_ns, result["phases"])
-    answer: dict[str, Any] = result["answer"]
-    return answer
+    return result["answer"]
 
 
 def run_operation(
@@ -239,7 +238,7 @@ class WorkerDatabase:
         self.sessions = Sessions(self.engine, autocommit=autocommit)
         fill_pool(self.engine, pool)
 
-    def run(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    def run(self, name: str, params: dict[str, Any]) -> Any:
         """Run one operation in one session; a task may name those of the scenario alone."""
         operation = self.operations.get(name)
         if operation is None:

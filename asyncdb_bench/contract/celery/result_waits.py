@@ -40,7 +40,7 @@ class WaitByPolling:
     async def open(self) -> None:
         """Nothing to open: Celery connects when it first publishes."""
 
-    async def call(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def call(self, name: str, params: dict[str, Any]) -> Any:
         """Run an operation on a worker and return its answer."""
         submitted_ns = time.monotonic_ns()
         result = self._send(task_arguments(name, params, self.timeout_s))
@@ -73,7 +73,7 @@ class WaitOnThreads(WaitByPolling):
         super().__init__(options)
         self.executor = ThreadPoolExecutor(threads, thread_name_prefix="celery-get")
 
-    async def call(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def call(self, name: str, params: dict[str, Any]) -> Any:
         """Run an operation on a worker and return its answer."""
         submitted_ns = time.monotonic_ns()
         arguments = task_arguments(name, params, self.timeout_s)

@@ -27,7 +27,7 @@ class Way(Protocol):
         UnavailableError : the broker does not answer.
         """
 
-    async def call(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def call(self, name: str, params: dict[str, Any]) -> Any:
         """Run an operation on a worker and return its answer; raises as `Strategy.run`."""
 
     async def close(self) -> None:
@@ -70,7 +70,7 @@ class WorkerStrategy(Strategy[W]):
         self.way = self.make_way(options)
         await self.way.open()
 
-    async def run(self, operation: Operation, params: Params) -> dict[str, Any]:
+    async def run(self, operation: Operation, params: Params) -> Any:
         """Send the operation to a worker and wait for its answer."""
         assert self.way is not None
         return await self.way.call(operation.name, dict(params))

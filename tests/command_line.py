@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -39,17 +42,35 @@ class Bench:
             env=without_services() | (environment or {}),
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, directory: Path = ROOT) -> subprocess.Popen[str]:
         """Start and leave running."""
         return subprocess.Popen(
             self.command(*arguments),
-            cwd=ROOT,
+            cwd=directory,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env=without_services(),
             start_new_session=True,
         )
+
+    @contextlib.contextmanager
+    def serving(self, *arguments: str, directory: Path = ROOT) -> Iterator[tuple[int, str]]:
+        """Serve until the end of the block; yield the port and what was said until then."""
+        process = self.start("serve", *arguments, "--port", "0", directory=directory)
+        said = ""
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                said += line
+                if "locust" in line:
+                    break
+            found = re.search(r"127\.0\.0\.1:(\d+)", said)
+            assert found, said
+            yield int(found[1]), said
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=30)
 
 
 def without_services() -> dict[str, str]:

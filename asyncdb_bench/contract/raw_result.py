@@ -7,6 +7,8 @@ the values to the run (SQLAlchemy manual, "SQL Compilation Caching").
 
 from __future__ import annotations
 
+import functools
+from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -155,6 +157,19 @@ def compile_once(statement: Executable, key: Any, dialect: Dialect) -> Compiled:
     )
 
 
+def named_by_driver(rows: Sequence[Any]) -> Rows:
+    """Return rows of a statement that is text: the driver alone knows their columns."""
+    if not rows:
+        return Rows([])
+    shape = _shape(tuple(rows[0].keys()))
+    return Rows([shape._make(row.values()) for row in rows])
+
+
+@functools.lru_cache(maxsize=1024)
+def _shape(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names, rename=True)
+
+
 def rows_of(
     statement: Any, compiled: Any, dialect: Dialect
 ) -> Callable[[Sequence[Sequence[Any]]], Rows]:
@@ -164,6 +179,8 @@ def rows_of(
     columns are read like the attributes of an instance.
     """
     columns = compiled._result_columns
+    if not columns:
+        return named_by_driver
     shape = NamedTuple("Row", [(each.keyname, Any) for each in columns])  # type: ignore[misc]
     converts = [each.type._cached_result_processor(dialect, None) for each in columns]
     described = getattr(statement, "column_descriptions", None) or [{}]

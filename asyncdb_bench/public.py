@@ -1,0 +1,106 @@
+"""The names that authors of strategies and scenarios write with."""
+
+from asyncdb_bench.contract.celery.strategy import WorkerStrategy
+from asyncdb_bench.contract.celery.worker_knobs import WorkerKnobs
+from asyncdb_bench.contract.data.post_scenario import PostKnobs, PostScenario
+from asyncdb_bench.contract.data.stand_ins import STAND_INS, stand_in
+from asyncdb_bench.contract.data.standard import SlowKnobs, StandardKnobs, StandardScenario
+from asyncdb_bench.contract.data.tables import Csv, Dump, Parquet, Sql, Tables
+from asyncdb_bench.contract.driver_strategy import DriverStrategy
+from asyncdb_bench.contract.engine import make_async_engine, make_engine, translated
+from asyncdb_bench.contract.knob import BUDGET, knob
+from asyncdb_bench.contract.operation import (
+    AtOnce,
+    Operation,
+    Params,
+    Pause,
+    Steps,
+    drive,
+    drive_async,
+    operation,
+)
+from asyncdb_bench.contract.own_scenario import OwnScenario
+from asyncdb_bench.contract.process_strategy import ProcessKnobs, ProcessStrategy
+from asyncdb_bench.contract.recorded import Recorded
+from asyncdb_bench.contract.route import Reply, Route, clamped
+from asyncdb_bench.contract.scenario import Scenario, ScenarioKnobs, Workload, loads_at_once
+from asyncdb_bench.contract.session import Session, Talk
+from asyncdb_bench.contract.session_strategies import (
+    AsyncPoolKnobs,
+    AsyncSessionStrategy,
+    PooledStrategy,
+    PoolKnobs,
+    SessionStrategy,
+)
+from asyncdb_bench.contract.sessions import AsyncSessions, Sessions
+from asyncdb_bench.contract.sql_text import sql
+from asyncdb_bench.contract.strategy import Context, Knobs, Strategy
+from asyncdb_bench.contract.thread_strategy import ThreadKnobs, ThreadStrategy
+from asyncdb_bench.contract.timing import hand_over, taken_back
+from asyncdb_bench.errors import KnobError, RequestTimeoutError, UnavailableError
+from asyncdb_bench.records.plan import Objective, Part, Segment
+
+__all__ = [
+    "BUDGET",
+    "STAND_INS",
+    "AsyncPoolKnobs",
+    "AsyncSessionStrategy",
+    "AsyncSessions",
+    "AtOnce",
+    "Context",
+    "Csv",
+    "DriverStrategy",
+    "Dump",
+    "KnobError",
+    "Knobs",
+    "Objective",
+    "Operation",
+    "OwnScenario",
+    "Params",
+    "Parquet",
+    "Part",
+    "Pause",
+    "PoolKnobs",
+    "PooledStrategy",
+    "PostKnobs",
+    "PostScenario",
+    "ProcessKnobs",
+    "ProcessStrategy",
+    "Recorded",
+    "Reply",
+    "RequestTimeoutError",
+    "Route",
+    "Scenario",
+    "ScenarioKnobs",
+    "Segment",
+    "Session",
+    "SessionStrategy",
+    "Sessions",
+    "SlowKnobs",
+    "Sql",
+    "StandardKnobs",
+    "StandardScenario",
+    "Steps",
+    "Strategy",
+    "Tables",
+    "Talk",
+    "ThreadKnobs",
+    "ThreadStrategy",
+    "UnavailableError",
+    "WorkerKnobs",
+    "WorkerStrategy",
+    "Workload",
+    "clamped",
+    "drive",
+    "drive_async",
+    "hand_over",
+    "knob",
+    "loads_at_once",
+    "make_async_engine",
+    "make_engine",
+    "operation",
+    "sql",
+    "stand_in",
+    "taken_back",
+    "translated",
+]

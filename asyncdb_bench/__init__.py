@@ -1,92 +1,59 @@
 """asyncdb-bench measures how a Tornado application should call its SQL database.
 
-Authors of strategies and scenarios write with the names below; docs/add-a-strategy.md and
-docs/add-a-scenario.md say how. They are stable: a change of one is announced in CHANGELOG.md.
+Authors of strategies and scenarios write with the names of :mod:`asyncdb_bench.public`, see
+docs/add-a-strategy.md and docs/add-a-scenario.md. docs/from-python.md says how runs are read and
+started from Python, docs/own-application.md what an application of one's own calls. The names are
+stable: a change of one is announced in CHANGELOG.md.
+
+A name is imported when it is used: an application that calls :func:`attach` needs nothing but
+Tornado.
 """
 
-from asyncdb_bench.contract.celery.strategy import WorkerStrategy
-from asyncdb_bench.contract.celery.worker_knobs import WorkerKnobs
-from asyncdb_bench.contract.data.post_scenario import PostKnobs, PostScenario
-from asyncdb_bench.contract.data.standard import SlowKnobs, StandardKnobs, StandardScenario
-from asyncdb_bench.contract.driver_strategy import DriverStrategy
-from asyncdb_bench.contract.engine import make_async_engine, make_engine, translated
-from asyncdb_bench.contract.knob import BUDGET, knob
-from asyncdb_bench.contract.operation import (
-    AtOnce,
-    Operation,
-    Params,
-    Pause,
-    Steps,
-    drive,
-    drive_async,
-    operation,
-)
-from asyncdb_bench.contract.process_strategy import ProcessKnobs, ProcessStrategy
-from asyncdb_bench.contract.scenario import Scenario, ScenarioKnobs, Workload, loads_at_once
-from asyncdb_bench.contract.session_strategies import (
-    AsyncPoolKnobs,
-    AsyncSessionStrategy,
-    PooledStrategy,
-    PoolKnobs,
-    SessionStrategy,
-)
-from asyncdb_bench.contract.sessions import AsyncSessions, Sessions
-from asyncdb_bench.contract.strategy import Context, Knobs, Strategy
-from asyncdb_bench.contract.thread_strategy import ThreadKnobs, ThreadStrategy
-from asyncdb_bench.contract.timing import hand_over, taken_back
-from asyncdb_bench.errors import KnobError, RequestTimeoutError, UnavailableError
-from asyncdb_bench.old_names import serve_old_names
-from asyncdb_bench.records.plan import Objective, Part, Segment
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from asyncdb_bench.old_names import serve_old_names as _serve_old_names
+
+if _TYPE_CHECKING:
+    from asyncdb_bench.attached import attach as attach
+    from asyncdb_bench.attached import trace as trace
+    from asyncdb_bench.frames import LoadedRun as LoadedRun
+    from asyncdb_bench.frames import compare as compare
+    from asyncdb_bench.frames import load_run as load_run
+    from asyncdb_bench.public import *  # noqa: F403
+    from asyncdb_bench.scripting import make_plan as make_plan
+    from asyncdb_bench.scripting import run as run
 
 __version__ = "0.1.0"
-__all__ = [
-    "BUDGET",
-    "AsyncPoolKnobs",
-    "AsyncSessionStrategy",
-    "AsyncSessions",
-    "AtOnce",
-    "Context",
-    "DriverStrategy",
-    "KnobError",
-    "Knobs",
-    "Objective",
-    "Operation",
-    "Params",
-    "Part",
-    "Pause",
-    "PoolKnobs",
-    "PooledStrategy",
-    "PostKnobs",
-    "PostScenario",
-    "ProcessKnobs",
-    "ProcessStrategy",
-    "RequestTimeoutError",
-    "Scenario",
-    "ScenarioKnobs",
-    "Segment",
-    "SessionStrategy",
-    "Sessions",
-    "SlowKnobs",
-    "StandardKnobs",
-    "StandardScenario",
-    "Steps",
-    "Strategy",
-    "ThreadKnobs",
-    "ThreadStrategy",
-    "UnavailableError",
-    "WorkerKnobs",
-    "WorkerStrategy",
-    "Workload",
-    "drive",
-    "drive_async",
-    "hand_over",
-    "knob",
-    "loads_at_once",
-    "make_async_engine",
-    "make_engine",
-    "operation",
-    "taken_back",
-    "translated",
-]
+_APART = {
+    "attach": "attached",
+    "trace": "attached",
+    "LoadedRun": "frames",
+    "compare": "frames",
+    "load_run": "frames",
+    "make_plan": "scripting",
+    "run": "scripting",
+}
+"""Names that need libraries of their own, or none, by module."""
 
-serve_old_names()
+
+def __getattr__(name: str) -> _Any:
+    """Import a public name where it is first used."""
+    if name.startswith("__") and name != "__all__":
+        raise AttributeError(f"module 'asyncdb_bench' has no attribute {name!r}")
+    if name == "__all__":
+        return __dir__()
+    module = _import_module(f"asyncdb_bench.{_APART.get(name, 'public')}")
+    if name not in _APART and name not in module.__all__:
+        raise AttributeError(f"module 'asyncdb_bench' has no attribute {name!r}")
+    found = globals()[name] = getattr(module, name)
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted([*_APART, *_import_module("asyncdb_bench.public").__all__])
+
+
+_serve_old_names()

@@ -299,8 +299,14 @@ class RunFolder:
     def _parts(self, table: str) -> list[Path]:
         return sorted((self.path / f"{table}.parts").glob("*.parquet"))
 
-    def tables(self, table: str, columns: Sequence[str]) -> Iterator[Any]:
-        """Yield a table's pieces (pyarrow tables), one at a time; none where it has none."""
+    def tables(self, table: str, columns: Sequence[str] | None) -> Iterator[Any]:
+        """Yield a table's pieces (pyarrow tables), one at a time; none where it has none.
+
+        Parameters
+        ----------
+        table : ``requests`` or ``series``.
+        columns : to read; None: all.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -309,7 +315,7 @@ class RunFolder:
             try:
                 file = pq.ParquetFile(path, page_checksum_verification=True)
                 for group in range(file.num_row_groups):
-                    yield file.read_row_group(group, columns=list(columns))
+                    yield file.read_row_group(group, columns=columns and list(columns))
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(f"{path} is damaged: {error}") from error
 

@@ -62,6 +62,6 @@ def test_due_times_ascend_by_whole_intervals_also_from_one_take_to_the_next() ->
 @pytest.mark.parametrize("takes", [1, 3])
 def test_nothing_noted_gives_nothing(takes: int) -> None:
     heartbeat = Heartbeat(dict)
-    heartbeat._first_us = 0
+    heartbeat._beating._first_us = 0
     for _ in range(takes):
         assert heartbeat.take() == Heartbeats()

@@ -1,0 +1,52 @@
+"""An ASGI application, wrapped (ASGI specification 3.0, HTTP connection scope)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from asyncdb_bench.attached.own_heartbeat import PATH, OwnHeartbeat, is_local
+from asyncdb_bench.attached.requests_noted import begin
+from asyncdb_bench.contract.timing import HEADER
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class AttachedAsgi:
+    """Adds ``Server-Timing`` and the heartbeat's path to an application.
+
+    Parameters
+    ----------
+    application : of ASGI.
+    heartbeat : answers at its path.
+    """
+
+    def __init__(self, application: Any, heartbeat: OwnHeartbeat) -> None:
+        self.application = application
+        self.heartbeat = heartbeat
+
+    async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
+        """Serve a connection."""
+        if scope["type"] != "http":
+            await self.application(scope, receive, send)
+            return
+        client = scope.get("client")
+        if scope["path"] == PATH and is_local(client[0] if client else None):
+            body = self.heartbeat.answer()
+            headers = [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+            ]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+        phases = begin(scope["method"], scope["path"])
+
+        async def timed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                header = (HEADER.lower().encode(), phases.header().encode())
+                message = {**message, "headers": [*message.get("headers", ()), header]}
+            await send(message)
+
+        await self.application(scope, receive, timed)

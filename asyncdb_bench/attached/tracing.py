@@ -1,0 +1,209 @@
+"""What an application's requests do in the database, noted for some time, in bounded memory."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asyncdb_bench.attached.requests_noted import request
+from asyncdb_bench.attached.statement_text import is_write, portable, without_literals
+
+MOST_KINDS = 500
+"""Kinds of work that are told apart; what else comes is counted together."""
+MOST_STATEMENTS = 200
+"""Statements of one unit that are noted; those beyond are counted."""
+SAMPLES = 500
+"""Durations, and sets of values, that are kept of each kind: a random sample of all (reservoir)."""
+ELSEWHERE = "other"
+
+
+@dataclass(slots=True)
+class Kind:
+    """A kind of work: the same statements in the same order, for the same request.
+
+    Parameters
+    ----------
+    request : method and path; empty where it is not known.
+    statements : texts without literals.
+    writes : which of them change something.
+    count : how often.
+    beyond : statements that were not noted, in all.
+    ms, rows : samples: of each unit a value for each statement.
+    held_ms : samples of how long the connection was held.
+    values : samples: of each unit the statements with their values.
+    """
+
+    request: str
+    statements: tuple[str, ...]
+    writes: tuple[bool, ...]
+    count: int = 0
+    beyond: int = 0
+    ms: list[list[float]] = field(default_factory=list)
+    rows: list[list[int]] = field(default_factory=list)
+    held_ms: list[float] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+
+class Unit:
+    """One checkout of a connection: what was sent on it."""
+
+    __slots__ = ("began", "beyond", "ms", "rows", "sent", "texts", "writes")
+
+    def __init__(self) -> None:
+        self.began = time.monotonic_ns()
+        self.texts: list[str] = []
+        self.writes: list[bool] = []
+        self.ms: list[float] = []
+        self.rows: list[int] = []
+        self.sent: list[tuple[str, dict[str, Any]] | None] = []
+        self.beyond = 0
+
+
+class Tracing:
+    """Notes what an engine's connections carry until its time is over.
+
+    Parameters
+    ----------
+    folder : to write to.
+    seconds : after which nothing is noted any more.
+    values, dump : see :func:`asyncdb_bench.trace`.
+    """
+
+    def __init__(self, folder: str, seconds: float, *, values: bool, dump: str = "") -> None:
+        self.folder = Path(folder)
+        self.seconds = seconds
+        self.values = values
+        self.dump = dump
+        self.kinds: dict[Any, Kind] = {}
+        self.requests: dict[str, int] = {}
+        self.began = time.monotonic()
+        self.until = self.began + seconds
+        self._lock = threading.Lock()
+        self._taken: Callable[[], None] = lambda: None
+        self._done = False
+        self._timer = threading.Timer(seconds, self.stop)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def listen(self, engine: Any) -> None:
+        """Listen to an engine's events.
+
+        Parameters
+        ----------
+        engine : a blocking one, or the `sync_engine` of an async one.
+        """
+        from sqlalchemy import event
+
+        wanted: dict[str, Callable[..., Any]] = {
+            "checkout": self._out,
+            "checkin": self._in,
+            "before_cursor_execute": self._before,
+            "after_cursor_execute": self._after,
+        }
+        for name, listener in wanted.items():
+            event.listen(engine, name, listener)
+
+        def taken() -> None:
+            for name, listener in wanted.items():
+                event.remove(engine, name, listener)
+
+        self._taken = taken
+
+    def stop(self) -> None:
+        """Note no more and write what was noted; a second call does nothing."""
+        from asyncdb_bench.attached.traced_scenario import scenario_text
+
+        with self._lock:
+            if self._done:
+                return
+            self._done = True
+        self._timer.cancel()
+        self._taken()
+        self.seconds = time.monotonic() - self.began
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kinds = sorted(self.kinds.values(), key=lambda each: -each.count)
+        told = {
+            "seconds": round(self.seconds, 3),
+            "requests": self.requests,
+            "kinds": [{k: v for k, v in asdict(each).items() if k != "values"} for each in kinds],
+        }
+        (self.folder / "trace.json").write_text(json.dumps(told, indent=1) + "\n")
+        text, values = scenario_text(kinds, self.seconds, self.dump if self.values else "")
+        (self.folder / "traced.py").write_text(text)
+        if self.values:
+            lines = [json.dumps(each) + "\n" for each in values]
+            (self.folder / "values.jsonl").write_text("".join(lines))
+
+    def _out(self, _connection: Any, record: Any, _proxy: Any) -> None:
+        record.info["asyncdb_bench_unit"] = Unit()
+
+    def _before(
+        self, connection: Any, _cursor: Any, _text: str, _values: Any, context: Any, _many: bool
+    ) -> None:
+        context._asyncdb_bench_since = time.monotonic_ns()
+
+    def _after(
+        self, connection: Any, cursor: Any, text: str, values: Any, context: Any, many: bool
+    ) -> None:
+        unit = connection.info.get("asyncdb_bench_unit")
+        if unit is None:
+            return
+        if len(unit.texts) >= MOST_STATEMENTS:
+            unit.beyond += 1
+            return
+        took_ns = time.monotonic_ns() - context._asyncdb_bench_since
+        unit.texts.append(without_literals(text))
+        unit.writes.append(is_write(text))
+        unit.ms.append(took_ns / 1e6)
+        unit.rows.append(max(0, int(getattr(cursor, "rowcount", 0) or 0)))
+        if self.values:
+            unit.sent.append(None if many else portable(text, values))
+
+    def _in(self, _connection: Any, record: Any) -> None:
+        unit: Unit | None = record.info.pop("asyncdb_bench_unit", None)
+        if unit is None or not unit.texts:
+            return
+        held_ms = (time.monotonic_ns() - unit.began) / 1e6
+        whose = request.get()
+        with self._lock:
+            name = whose.name if whose is not None else ""
+            if whose is not None:
+                whose.units += 1
+                if whose.units == 1:
+                    self.requests[name] = self.requests.get(name, 0) + 1
+            kind = self._kind(name, unit)
+            kind.count += 1
+            kind.beyond += unit.beyond
+            place = kind.count - 1 if kind.count <= SAMPLES else random.randrange(kind.count)
+            if place >= SAMPLES or kind.request == ELSEWHERE:
+                return
+            for samples, value in (
+                (kind.ms, unit.ms),
+                (kind.rows, unit.rows),
+                (kind.held_ms, held_ms),
+            ):
+                put(samples, place, value)
+            if self.values:
+                put(kind.values, place, None if None in unit.sent else unit.sent)
+
+    def _kind(self, name: str, unit: Unit) -> Kind:
+        key: Any = (name, tuple(unit.texts))
+        if key not in self.kinds and len(self.kinds) >= MOST_KINDS:
+            key, name, unit = ELSEWHERE, ELSEWHERE, Unit()
+        if key not in self.kinds:
+            self.kinds[key] = Kind(name, tuple(unit.texts), tuple(unit.writes))
+        return self.kinds[key]
+
+
+def put(samples: list[Any], place: int, value: Any) -> None:
+    """Put a value at a place of a list that may end just before it."""
+    if place == len(samples):
+        samples.append(value)
+    else:
+        samples[place] = value

@@ -1,0 +1,159 @@
+"""A run as pandas frames: for notebooks and scripts."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from asyncdb_bench.records.run_folder import RunFolder, open_run
+
+if TYPE_CHECKING:
+    from asyncdb_bench.analysis.verdict_parts import Verdict
+    from asyncdb_bench.records.run import Manifest
+    from asyncdb_bench.report.write import Analysed
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run's records and what follows from them, each read when it is first asked for.
+
+    Parameters
+    ----------
+    folder : of the run.
+    """
+
+    folder: RunFolder
+
+    @functools.cached_property
+    def manifest(self) -> Manifest:
+        """Plan, machine, versions, services."""
+        return self._analysed.manifest
+
+    @functools.cached_property
+    def steps(self) -> pd.DataFrame:
+        """A row for each step or turn that counts: loads in requests per second, times in ms."""
+        return self._analysed.steps
+
+    @functools.cached_property
+    def requests(self) -> pd.DataFrame:
+        """A row for each request of the run, with its scenario and variant.
+
+        Times are microseconds on CLOCK_MONOTONIC, missing where a request was not sent or not
+        answered; `latency_us` is missing where it does not count. A million rows take some 200 MB.
+        """
+        return self._table("requests")
+
+    @functools.cached_property
+    def series(self) -> pd.DataFrame:
+        """What was sampled over time, with its scenario and variant: trial, step, time, value."""
+        return self._table("series")
+
+    @functools.cached_property
+    def summary(self) -> pd.DataFrame:
+        """The report's table, a row for each scenario, variant and offered load.
+
+        Columns as in ``docs/summary.schema.json``.
+        """
+        from asyncdb_bench.report.exports import summary_rows
+
+        return pd.DataFrame(summary_rows(self._analysed.comparisons))
+
+    @functools.cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What the report says of each scenario."""
+        from asyncdb_bench.report.write import decided
+
+        return tuple(decided(self.manifest, self._analysed.comparisons))
+
+    @functools.cached_property
+    def _analysed(self) -> Analysed:
+        from asyncdb_bench.report.write import analysed
+
+        return analysed(self.folder)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pyarrow as pa
+
+        pieces = list(self.folder.tables(name, None))
+        if not pieces:
+            return pd.DataFrame()
+        table = pa.concat_tables(pieces)
+        whose = {end.trial: (end.scenario, end.variant) for end in self.folder.trials()}
+        frame = table.to_pandas()
+        known = frame["trial"].map(whose)
+        frame.insert(0, "scenario", known.str[0])
+        frame.insert(1, "variant", known.str[1])
+        found: pd.DataFrame = frame
+        return found
+
+
+def load_run(path: str | Path = "latest", results: str | Path = "results") -> LoadedRun:
+    """Return a run from disk.
+
+    Parameters
+    ----------
+    path : of its folder; or its id, or ``"latest"``, under `results`.
+    results : folder of results.
+
+    Raises
+    ------
+    StoreError : there is no such run, or it cannot be read.
+    """
+    run = LoadedRun(open_run(Path(results), str(path)))
+    run.folder.manifest()
+    return run
+
+
+def compare(
+    base: str | Path | LoadedRun, head: str | Path | LoadedRun, results: str | Path = "results"
+) -> pd.DataFrame:
+    """Compare two runs, or two variants of a run, as ``bench.py compare`` does.
+
+    Parameters
+    ----------
+    base, head : runs, paths, or names as the command line takes them: ``RUN/VARIANT``.
+    results : folder of results.
+
+    Returns
+    -------
+    A row for each figure that both have: its means, the ratio of head to base with its 95 %
+    interval, p adjusted by Holm, and the verdict: ``faster``, ``slower``, ``tie``,
+    ``inconclusive`` or ``invalid``, of head. What makes the whole doubtful stands in
+    ``frame.attrs["warnings"]``.
+
+    Raises
+    ------
+    UsageError : no such run, or they have nothing in common.
+    """
+    from asyncdb_bench.regression.sides import contrasts
+
+    (found,) = contrasts(_name(base), [_name(head)], "latest", Path(results))
+    rows = [
+        {
+            "scenario": scenario,
+            "figure": each.figure.title,
+            "base": each.base,
+            "head": each.head,
+            "offered_rps": each.offered_rps,
+            "base_mean": each.base_mean,
+            "head_mean": each.head_mean,
+            "ratio": each.effect.ratio if each.effect else None,
+            "low": each.effect.low if each.effect else None,
+            "high": each.effect.high if each.effect else None,
+            "p_adjusted": each.p_adjusted,
+            "verdict": each.verdict,
+        }
+        for scenario, effects in found.effects.items()
+        for each in effects
+    ]
+    frame = pd.DataFrame(rows)
+    frame.attrs["warnings"] = [*found.invalidating, *found.warnings, *found.left_out]
+    return frame
+
+
+def _name(side: str | Path | LoadedRun) -> str:
+    return str(side.folder.path) if isinstance(side, LoadedRun) else str(side)

@@ -19,8 +19,11 @@
 
 from __future__ import annotations
 
+import re
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 EXIT_DONE = 0
 EXIT_REGRESSED = 1
@@ -106,3 +109,14 @@ class RequestTimeoutError(UnavailableError):
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+LIBRARIES = re.compile(r"[/\\](site-packages|asyncdb_bench|lib[/\\]python[\d.]+)[/\\]")
+
+
+def described(error: BaseException) -> str:
+    """Return an error in one line, with file and line of the plug-in that raised it."""
+    trace = traceback.extract_tb(error.__traceback__)
+    own = [each for each in trace if not LIBRARIES.search(each.filename)]
+    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {first_line(error)}{where}"

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import traceback
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from pathlib import Path
 from random import random
 from typing import Any
 
@@ -21,10 +18,9 @@ from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import JSON, Reply
 from asyncdb_bench.contract.strategy import Strategy
 from asyncdb_bench.contract.timing import HEADER, Phases, current
-from asyncdb_bench.errors import PluginError, RequestTimeoutError, UnavailableError
+from asyncdb_bench.errors import PluginError, RequestTimeoutError, UnavailableError, described
 
 _encode = msgspec.json.Encoder().encode
-LIBRARIES = re.compile(r"[/\\](site-packages|asyncdb_bench|lib[/\\]python[\d.]+)[/\\]")
 BITS = 63
 """Of a database's bigint, without its sign."""
 
@@ -188,14 +184,6 @@ class RouteHandler(StrategyHandler):
         if route.read is not None:
             given = route.read(given)
         return msgspec.convert(given, operation.params_type, strict=False)
-
-
-def described(error: Exception) -> str:
-    """Return an error in one line, with the file and line of the plug-in that raised it."""
-    trace = traceback.extract_tb(error.__traceback__)
-    own = [each for each in trace if not LIBRARIES.search(each.filename)]
-    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {error}{where}"
 
 
 class HealthHandler(JsonHandler):

@@ -9,6 +9,9 @@ import typer
 
 def check_verb(
     name: Annotated[str, typer.Argument(help="a strategy or a scenario, with knobs if you like")],
+    strategies: Annotated[
+        str, typer.Option(help="under which a scenario is tried: a,b or none (default: all)")
+    ] = "all",
 ) -> None:
     """Run the conformance suite on a strategy or a scenario."""
     from asyncdb_bench.errors import EXIT_DONE, EXIT_USAGE, UsageError
@@ -20,7 +23,11 @@ def check_verb(
     specs = parse_specs(name)
     if len(specs) != 1:
         raise UsageError("check takes one name, e.g. `bench.py check executor:threads=4`")
-    findings = check_scenario(specs[0]) if is_scenario(specs[0].name) else check_strategy(specs[0])
+    if is_scenario(specs[0].name):
+        under = None if strategies == "all" else [s for s in strategies.split(",") if s != "none"]
+        findings = check_scenario(specs[0], under)
+    else:
+        findings = check_strategy(specs[0])
     failed = 0
     for finding in findings:
         failed += bool(finding.problem)

@@ -1,32 +1,50 @@
-"""What every scenario must do: tried on a database with its data, through a plain session."""
+"""What every scenario must do: tried on its data, through a plain session and every strategy."""
 
 from __future__ import annotations
 
 import functools
+import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from asyncdb_bench.contract.data.tables import NO_TABLES
 from asyncdb_bench.contract.engine import make_engine
-from asyncdb_bench.contract.operation import drive
+from asyncdb_bench.contract.operation import Operation, drive
+from asyncdb_bench.contract.route import decoded
 from asyncdb_bench.contract.scenario import Scenario, Workload
-from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.contract.session import begun
+from asyncdb_bench.errors import described
+from asyncdb_bench.plan.registry import make_scenario, names
 from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.plan.variants import make_variant
+from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.conformance import check_services
-from asyncdb_bench.trial.conformance_checks import TIMEOUT_S, Finding, require
+from asyncdb_bench.trial.conformance_checks import (
+    TIMEOUT_S,
+    Finding,
+    NonconformityError,
+    require,
+)
+from asyncdb_bench.trial.scenario_asking import DRAWS, ask_all
+from asyncdb_bench.trial.scenario_under_strategies import under_strategies
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-DRAWS = 20
-"""How often each operation is tried."""
+BUDGET = 4
 
 
-def check_scenario(spec: Spec) -> Iterator[Finding]:
-    """Start PostgreSQL and yield what each check of a scenario says.
+def check_scenario(spec: Spec, strategies: Sequence[str] | None = None) -> Iterator[Finding]:
+    """Start the services and yield what each check of a scenario says.
+
+    Parameters
+    ----------
+    spec : the scenario.
+    strategies : names of those that it is tried under; None: all that there are.
 
     Raises
     ------
@@ -40,7 +58,19 @@ def check_scenario(spec: Spec) -> Iterator[Finding]:
         "Equal seeds draw equal parameters, of the declared types",
         lambda: parameters_repeat(scenario, workload),
     )
-    with check_services() as services:
+    if workload.data is NO_TABLES:
+        yield Finding("It has no tables: it is for --target alone, and is tried there")
+        return
+    tried = names("strategies") if strategies is None else strategies
+    variants = [make_variant(Spec(name, {}), BUDGET) for name in tried]
+    with check_services(
+        with_broker=any(each.brokers for each in variants),
+        with_store=any(each.needs_store for each in variants),
+    ) as services:
+        seeded = _finding("Equal seeds make equal tables", lambda: seeds_repeat(scenario, services))
+        yield seeded
+        if seeded.problem:
+            return
         database = services.clone(workload.data, f"scenario_{time.time_ns()}")
         try:
             for name in scenario.mix():
@@ -48,8 +78,14 @@ def check_scenario(spec: Spec) -> Iterator[Finding]:
                     f"{name}: right answers are accepted, wrong ones are not, rows are as declared",
                     functools.partial(check_answers, scenario, workload, name, database),
                 )
+            yield _finding(
+                "The objective can be met: a plain session's answers take less",
+                lambda: objective_can_be_met(scenario, workload, database),
+            )
         finally:
             services.drop(database)
+        if not scenario.websocket:
+            yield from under_strategies(spec, scenario, variants, services)
 
 
 def plan_is_sound(scenario: Scenario[Any], workload: Workload) -> None:
@@ -69,6 +105,11 @@ def plan_is_sound(scenario: Scenario[Any], workload: Workload) -> None:
 def parameters_repeat(scenario: Scenario[Any], workload: Workload) -> None:
     """Check the parameters of each operation of the mix."""
     for name in scenario.mix():
+        if scenario.sessions():
+            # a step's parameters come of the answers before, which there are none of here
+            drawn = [first_steps(scenario, np.random.default_rng(1)) for _ in range(2)]
+            require(drawn[0] == drawn[1], "a session differs though the seed is the same")
+            return
         first, second = (
             [scenario.params(name, rng) for _ in range(DRAWS)]
             for rng in (np.random.default_rng(1), np.random.default_rng(1))
@@ -83,25 +124,120 @@ def check_answers(scenario: Scenario[Any], workload: Workload, name: str, databa
     """Run an operation through a plain session and check what it says of its answers."""
     from sqlalchemy.orm import Session
 
-    operation, rng = workload.operations[name], np.random.default_rng(2)
     engine = make_engine(database, 1, TIMEOUT_S)
     counting = RowCounter(engine)
-    try:
-        for _ in range(DRAWS):
-            params = scenario.params(name, rng)
-            counting.rows = 0
-            with Session(engine) as session, session.begin():
-                answer = drive(operation.steps(**params), session.execute)
-            answer = msgspec.json.decode(msgspec.json.encode(answer))
-            require(operation.check(params, answer), f"refuses its own answer {answer} to {params}")
-            require(
-                not accepts(operation.check, params, dict.fromkeys(answer)),
-                "accepts an answer in which every value is null",
-            )
+
+    def ask(asked: str, params: dict[str, Any]) -> Any:
+        operation = workload.operations[asked]
+        counting.rows = 0
+        with Session(engine) as session, session.begin():
+            answer = as_sent(operation, drive(operation.steps(**params), session.execute))
+        if asked == name:
+            check_answer(operation, params, answer)
             declared = operation.rows_of(params) if operation.rows is not None else counting.rows
             require(counting.rows == declared, f"{counting.rows} rows, {declared} declared")
+        return answer
+
+    try:
+        ask_all(scenario, [name], ask)
     finally:
         engine.dispose()
+
+
+def check_answer(operation: Operation, params: dict[str, Any], answer: Any) -> None:
+    """See that an operation's check tells a right answer from a wrong one."""
+    short = str(answer)[:200]
+    require(operation.check(params, answer), f"refuses its own answer {short} to {params}")
+    wrong = dict.fromkeys(answer) if isinstance(answer, dict) else type(answer)()
+    require(
+        not accepts(operation.check, params, wrong) or answer == wrong,
+        "accepts an answer in which every value is null"
+        if isinstance(answer, dict)
+        else f"accepts an empty answer ({wrong!r})",
+    )
+
+
+def as_sent(operation: Operation, answer: Any) -> Any:
+    """Return an answer as a client has it."""
+    reply = operation.route.reply(answer)
+    return decoded(reply.encoded, reply.content_type)
+
+
+def first_steps(scenario: Scenario[Any], rng: np.random.Generator) -> list[Any]:
+    """Return how each session begins."""
+    return [(c.operation, c.params) for c in (begun(each, rng) for each in scenario.sessions())]
+
+
+def seeds_repeat(scenario: Scenario[Any], services: RunningServices) -> None:
+    """Seed twice and hold the tables against each other, by count and a sum over their rows."""
+    found = []
+    for number in range(2):
+        services.postgres.forget_templates()
+        url = services.clone(scenario.workload().data, f"seed_{number}_{time.time_ns()}")
+        try:
+            found.append(contents(url))
+        finally:
+            services.drop(url)
+    first, second = found
+    differing = sorted(
+        table for table in first.keys() | second.keys() if first.get(table) != second.get(table)
+    )
+    require(
+        not differing,
+        f"{', '.join(differing)}: seeded twice, with different rows; draw from a fixed seed",
+    )
+
+
+def contents(url: str) -> dict[str, tuple[int, int]]:
+    """Return how many rows each table has, and a sum of their hashes, whatever their order."""
+    import psycopg
+    from psycopg.sql import SQL, Identifier
+
+    query = SQL(
+        "SELECT count(*), coalesce(sum(hashtextextended(CAST(t AS text), 0) % 1000000007), 0)"
+        " FROM {} AS t"
+    )
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        found = {}
+        for schema, table in tables:
+            row = connection.execute(query.format(Identifier(schema, table))).fetchone()
+            assert row is not None
+            found[f"{schema}.{table}"] = (int(row[0]), int(row[1]))
+    return found
+
+
+def objective_can_be_met(scenario: Scenario[Any], workload: Workload, database: str) -> None:
+    """See that answers through a plain session, with nothing else to do, meet the objective."""
+    from sqlalchemy.orm import Session
+
+    engine = make_engine(database, 1, TIMEOUT_S)
+    took_ms: dict[str, list[float]] = {}
+
+    def ask(name: str, params: dict[str, Any]) -> Any:
+        operation = workload.operations[name]
+        began = time.monotonic()
+        with Session(engine) as session, session.begin():
+            answer = drive(operation.steps(**params), session.execute)
+        took_ms.setdefault(name, []).append(1000 * (time.monotonic() - began))
+        return as_sent(operation, answer)
+
+    try:
+        ask_all(scenario, scenario.mix(), ask)
+    finally:
+        engine.dispose()
+    counted = {name: statistics.median(each) for name, each in took_ms.items()}
+    counted = {k: v for k, v in counted.items() if not scenario.counted or k in scenario.counted}
+    slowest = max(counted, key=lambda name: counted[name])
+    limit = scenario.objective().p99_ms
+    require(
+        counted[slowest] < limit,
+        f"{slowest} takes {counted[slowest]:.0f} ms with nothing else to do, and 99 % are to stay"
+        f" below {limit:g} ms: no load can meet that",
+    )
 
 
 class RowCounter:
@@ -134,6 +270,8 @@ def accepts(check: Callable[[Any, Any], bool], params: Any, answer: Any) -> bool
 def _finding(title: str, check: Callable[[], None]) -> Finding:
     try:
         check()
+    except NonconformityError as error:
+        return Finding(title, str(error))
     except Exception as error:
-        return Finding(title, str(error) or repr(error))
+        return Finding(title, described(error))
     return Finding(title)

@@ -128,7 +128,7 @@ def test_statements_are_parted_at_semicolons_that_part() -> None:
     """
     found = list(split_sql(script))
     assert len(found) == 3
-    assert found[0].endswith("\"a;b\"")
+    assert found[0].endswith('"a;b"')
     assert found[1].endswith("plpgsql")
     assert found[2] == "SELECT 'it''s; fine'"
 

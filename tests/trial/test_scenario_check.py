@@ -11,6 +11,7 @@ from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.trial.scenario_check import check_scenario
 
 pytestmark = pytest.mark.services
+OWN = Path(__file__).parents[1] / "plugins" / "own.py"
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty.py"
 
 
@@ -18,14 +19,41 @@ FAULTY = Path(__file__).parents[1] / "plugins" / "faulty.py"
 def test_built_in_scenarios_pass(name: str) -> None:
     assert is_scenario(name)
     knobs = {"sweep": {"ms": "1", "fetch": "10"}}.get(name, {})
-    problems = [each for each in check_scenario(Spec(name, knobs)) if each.problem]
+    problems = [each for each in check_scenario(Spec(name, knobs), ()) if each.problem]
     assert problems == []
+
+
+def test_a_scenario_of_ones_own_is_right_under_every_strategy() -> None:
+    found = list(check_scenario(Spec(f"{OWN}:Shop", {})))
+    assert [each for each in found if each.problem] == []
+    tried = {each.check.partition(":")[0] for each in found} & set(names("strategies"))
+    assert tried == set(names("strategies"))
+
+
+def test_sessions_are_gone_through_under_a_strategy() -> None:
+    found = list(check_scenario(Spec(f"{OWN}:Visits", {}), ("native", "processes")))
+    assert [each for each in found if each.problem] == []
+
+
+def test_a_scenario_that_is_wrong_under_a_strategy_alone_is_found() -> None:
+    found = {
+        each.check: each.problem
+        for each in check_scenario(Spec(f"{OWN}:Wrong", {}), ("native", "processes"))
+    }
+    assert "seeded twice, with different rows" in found["Equal seeds make equal tables"]
+    problems = {
+        each.check.partition(":")[0]: each.problem
+        for each in check_scenario(Spec(f"{OWN}:Breaking", {}), ("native", "blocking"))
+        if each.problem
+    }
+    assert problems["The objective can be met"].startswith("broken takes")
+    assert "division or modulo by zero (own.py, line" in problems["native"]
 
 
 def test_a_careless_one_is_told_all_that_is_wrong() -> None:
     name = f"{FAULTY}:Careless"
     assert is_scenario(name)
-    found = [each.problem for each in check_scenario(Spec(name, {"rows": "1000"}))]
+    found = [each.problem for each in check_scenario(Spec(name, {"rows": "1000"}), ())]
     assert found[0] == "the mix sums to 0.5, not to 1"
     assert "differ though the seed is the same" in found[1]
-    assert found[2] == "accepts an answer in which every value is null"
+    assert found[3] == "accepts an answer in which every value is null"

@@ -1,0 +1,154 @@
+"""A scenario under each strategy, over HTTP: right answers, and as many statements as expected."""
+
+from __future__ import annotations
+
+import http.client
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from asyncdb_bench.contract.engine import make_engine
+from asyncdb_bench.contract.operation import drive
+from asyncdb_bench.contract.route import decoded
+from asyncdb_bench.contract.scenario import Scenario, Workload
+from asyncdb_bench.errors import ServiceError, described
+from asyncdb_bench.plan.refusals import refusals
+from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.plan.variants import plan_scenario
+from asyncdb_bench.records.plan import PlannedScenario, Variant
+from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.trial.conformance_checks import (
+    TIMEOUT_S,
+    Finding,
+    NonconformityError,
+    require,
+)
+from asyncdb_bench.trial.launch import Launch, launched
+from asyncdb_bench.trial.scenario_asking import ask_all
+
+OF_DRIVERS = r"pg_(stat|catalog|type|range|enum)|current_schema\(\)"
+OF_TRANSACTIONS = (
+    r"^\s*(begin|start|commit|end|rollback|savepoint|release|set|show|deallocate|discard|close)\M"
+)
+COUNT = (
+    "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements AS s JOIN pg_database AS d"
+    " ON d.oid = s.dbid WHERE d.datname = current_database() AND query !~* %s AND query !~* %s"
+)
+
+
+def under_strategies(
+    spec: Spec, scenario: Scenario[Any], variants: Sequence[Variant], services: RunningServices
+) -> Iterator[Finding]:
+    """Yield for each strategy whether the scenario's answers are right under it.
+
+    Parameters
+    ----------
+    spec, scenario : the same.
+    variants : the strategies.
+    services : that run.
+    """
+    asked = plan_scenario(spec, {})
+    refused = refusals(variants, [asked]).get(asked.label, {})
+    expected: int | None = None
+    for variant in variants:
+        why = refused.get(variant.label, "") or services.refusal(
+            variant.brokers, needs_store=variant.needs_store
+        )
+        if why:
+            yield Finding(f"{variant.label}: not tried, since {why}")
+            continue
+        if expected is None:
+            expected = plain_statements(scenario, services)
+        yield _under(variant, asked, scenario, services, expected)
+
+
+def plain_statements(scenario: Scenario[Any], services: RunningServices) -> int:
+    """Return how many statements a plain session sends for what is asked."""
+    from sqlalchemy.orm import Session
+
+    workload = scenario.workload()
+    database = services.clone(workload.data, f"plain_{time.time_ns()}")
+    engine = make_engine(database, 1, TIMEOUT_S)
+
+    def ask(name: str, params: dict[str, Any]) -> Any:
+        operation = workload.operations[name]
+        with Session(engine) as session, session.begin():
+            answer = drive(operation.steps(**params), session.execute)
+        reply = operation.route.reply(answer)
+        return decoded(reply.encoded, reply.content_type)
+
+    try:
+        with engine.connect():
+            pass
+        before = statements(database)
+        ask_all(scenario, scenario.mix(), ask)
+        return statements(database) - before
+    finally:
+        engine.dispose()
+        services.drop(database)
+
+
+def _under(
+    variant: Variant,
+    asked: PlannedScenario,
+    scenario: Scenario[Any],
+    services: RunningServices,
+    expected: int,
+) -> Finding:
+    title = f"{variant.label}: right answers over HTTP, as many statements as a plain session sends"
+    name = f"check_{variant.strategy.rpartition(':')[2]}_{time.time_ns()}"
+    launch = Launch(variant, asked, name, f"asyncdb-bench-{name}", TIMEOUT_S)
+    workload = scenario.workload()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="asyncdb-bench-check-") as logs,
+            launched(launch, services, Path(logs)) as processes,
+        ):
+            before = statements(processes.database)
+            ask_all(
+                scenario, scenario.mix(), lambda n, p: over_http(processes.port, workload, n, p)
+            )
+            sent = statements(processes.database) - before
+        require(sent == expected, f"{sent} statements, a plain session sends {expected}")
+    except (NonconformityError, ServiceError) as error:
+        return Finding(title, str(error))
+    except Exception as error:
+        return Finding(title, described(error))
+    return Finding(title)
+
+
+def over_http(port: int, workload: Workload, name: str, params: dict[str, Any]) -> Any:
+    """Ask the application for an operation and return its answer.
+
+    Raises
+    ------
+    NonconformityError : it is not right.
+    """
+    operation = workload.operations[name]
+    asked = operation.route.parts(params)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S + 1)
+    try:
+        connection.request(asked.method, asked.target, asked.body or None, asked.headers)
+        response = connection.getresponse()
+        body = response.read()
+    finally:
+        connection.close()
+    require(
+        200 <= response.status < 300,
+        f"{name}{params}: {response.status} {body[:200].decode(errors='replace')}",
+    )
+    answer = decoded(body, response.headers.get("Content-Type", ""))
+    require(operation.check(params, answer), f"{name}{params}: wrong answer {str(answer)[:200]}")
+    return answer
+
+
+def statements(url: str) -> int:
+    """Return how many statements a database has run so far, but for those of transactions."""
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        row = connection.execute(COUNT, [OF_DRIVERS, OF_TRANSACTIONS]).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -29,6 +29,7 @@ from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Manifest
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder, read_calibration
+from asyncdb_bench.services.absent import NoServices
 from asyncdb_bench.services.pooler import MISSING, find_pooler
 from asyncdb_bench.services.reaching import Between
 from asyncdb_bench.services.running import RunningServices
@@ -178,6 +179,7 @@ def prepared(
     here, pace = describe_machine(), machine_pace()
     pinning = permitted(share_out(plan.settings.cpus, usable_cores()))
     plan = without_missing(plan)
+    alone = all(each.target is not None for each in plan.variants)
     between = Between(
         tuple(reaches_of(plan)),
         max((each.budget for each in plan.variants), default=1),
@@ -185,7 +187,9 @@ def prepared(
     )
     with (
         on_cores(pinning.of("postgresql")),
-        RunningServices(
+        NoServices()
+        if alone
+        else RunningServices(
             folder.logs,
             f"asyncdb_bench_{folder.run_id.replace('-', '_').lower()}",
             with_broker=any(each.brokers for each in plan.variants),
@@ -264,7 +268,7 @@ def without_missing(plan: Plan) -> Plan:
     return refusing(plan, refused)
 
 
-def with_refusals(plan: Plan, services: RunningServices) -> Plan:
+def with_refusals(plan: Plan, services: RunningServices | NoServices) -> Plan:
     """Return the plan without the trials of variants that cannot run here, with the reasons."""
     variants = tuple(
         replace(each, not_run=services.refusal(each.brokers, needs_store=each.needs_store))
@@ -275,7 +279,7 @@ def with_refusals(plan: Plan, services: RunningServices) -> Plan:
     return replace(plan, variants=variants, trials=trials)
 
 
-def as_started(pinning: Pinning, services: RunningServices) -> Pinning:
+def as_started(pinning: Pinning, services: RunningServices | NoServices) -> Pinning:
     """Take out of a pinning the services that are not ours to pin."""
     foreign = {"postgresql", "broker"} - services.roles().keys()
     kept = {role: cores for role, cores in pinning.cores.items() if role not in foreign}
@@ -315,7 +319,7 @@ def usable_calibration(
 def make_manifest(
     plan: Plan,
     run_id: str,
-    services: RunningServices,
+    services: RunningServices | NoServices,
     command: Sequence[str],
     here: Mapping[str, Any],
 ) -> Manifest:

@@ -42,7 +42,11 @@ from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.client_calibration import null_bench
-from asyncdb_bench.trial.launch import Launch, launched, offer
+from asyncdb_bench.trial.launch import (
+    Launch,
+    offer,
+)
+from asyncdb_bench.trial.launched import launched
 
 CLOSED = 32
 SPREAD = 200

@@ -28,7 +28,10 @@ from asyncdb_bench.records.messages import Ready
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.kernel import cpu_s, tree
-from asyncdb_bench.trial.launch import Launch, launched
+from asyncdb_bench.trial.launch import (
+    Launch,
+)
+from asyncdb_bench.trial.launched import launched
 from benchmarks.minimal_handlers import MinimalConfig
 
 STRATEGIES = ("blocking", "executor", "native")

@@ -22,7 +22,9 @@ from asyncdb_bench.analysis.turns.nested import Cells, pair_logs, ratio_of, spre
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import offer
+from asyncdb_bench.trial.launch import (
+    offer,
+)
 from asyncdb_bench.trial.turns.stopping import Stoppable
 from benchmarks.against_other_clients import CLOSED, PINNING, Target, wrk
 from benchmarks.against_other_clients import application as running

@@ -16,7 +16,10 @@ from pathlib import Path
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import Launch, launched
+from asyncdb_bench.trial.launch import (
+    Launch,
+)
+from asyncdb_bench.trial.launched import launched
 from benchmarks.interface_overhead import Target, pin, run, slice_of, wrk
 
 

@@ -79,6 +79,20 @@ class RequestOptions:
     tls: Annotated[
         bool | None, typer.Option("--tls/--no-tls", help="encrypt connections to the database")
     ] = None
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="an application of yours instead of strategies: URL, NAME=URL, NAME of"
+            " [targets.NAME] in bench.toml, NAME@CHECKOUT; again for each",
+        ),
+    ] = None
+    target_pid: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=PID[,PID]: a target's processes (default: who listens there)"),
+    ] = None
+    yes_i_own_it: Annotated[
+        bool, typer.Option("--yes-i-own-it", help="load a target that is not of this machine")
+    ] = False
     inject: Annotated[
         str, typer.Option(help="a fault beside each variant: delay_ms=2, cpu_ms=1, pool=6")
     ] = ""
@@ -110,6 +124,9 @@ class RequestOptions:
             },
             vary=self.vary or (),
             inject=self.inject,
+            targets=self.target or (),
+            pids=self.target_pid or (),
+            owned=self.yes_i_own_it,
             far=is_far(os.environ.get("DATABASE_URL", "")),
         )
 

@@ -73,6 +73,8 @@ def distance_words(plan: Plan) -> str:
         for variant in plan.variants
         if not scenario.beside
     }
+    if all(each.target is not None for each in plan.variants):
+        return "applications of your own"
     if trips == {0.0}:
         return "the database as near as it is (--rtt adds a round trip)"
     where = listed([f"{each:g}" for each in sorted(trips)])
@@ -89,6 +91,10 @@ def print_plan(plan: Plan) -> None:
     console, settings = Console(), plan.settings
     console.print(f"seed {plan.seed}, budget {settings.budget} connections", highlight=False)
     for variant in plan.variants:
+        if variant.target is not None:
+            by = " ".join(variant.target.command) or "runs already"
+            console.print(f"  {variant.label}: {variant.target.url}; {by}", highlight=False)
+            continue
         knobs = ", ".join(f"{key}={value}" for key, value in variant.knobs.items())
         parts = "".join(f", {part.copies} x {part.role}" for part in variant.parts)
         text = f"  {variant.label}: {variant.budget} connections{parts}; {knobs}"

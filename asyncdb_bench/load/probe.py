@@ -21,18 +21,19 @@ AT_ONCE = 400
 
 
 class Probe:
-    """Asks for ``/healthz`` every 50 ms.
+    """Asks for a path that does no work every 50 ms.
 
     Parameters
     ----------
     address : host and port of the application.
     timeout_s : after how long a probe is given up; it counts with that time.
+    path : what it asks for, ``/healthz``.
     """
 
-    def __init__(self, address: tuple[str, int], timeout_s: float) -> None:
+    def __init__(self, address: tuple[str, int], timeout_s: float, path: str) -> None:
         self.address = address
         self.timeout_s = timeout_s
-        self.request = get_bytes(*address, "/healthz")
+        self.request = get_bytes(*address, path)
         self.idle: list[Connection] = []
 
     def start(self, started_ns: int, window_s: float) -> None:

@@ -41,6 +41,9 @@ MOST_RPS = 50_000
 PAUSE_S = 0.01
 """How long a connection of the closed loop waits after a failure: a refusal costs no time."""
 
+Address = tuple[str, int]
+HEALTH = "/healthz"
+
 Asked = tuple[Operation, dict[str, Any], bytes]
 Prepared = list[Asked | None]
 """What is asked at each arrival; None: what a user does next, see :class:`Users`."""
@@ -58,23 +61,30 @@ class OpenModelUser(User):
 
     def on_start(self) -> None:
         """Make room for the connections, which are opened when they are first needed."""
-        self.all_idle: dict[int, list[Connection]] = defaultdict(list)
+        self.all_idle: dict[Address, list[Connection]] = defaultdict(list)
         self.opened = 0
-        self.all_users: dict[int, Users] = {}
-        self.probes: dict[int, Probe] = {}
-        self._turn_to(self.address[1])
+        self.all_users: dict[Address, Users] = {}
+        self.probes: dict[tuple[Address, str], Probe] = {}
+        self._turn_to(self.address, HEALTH)
 
-    def _turn_to(self, port: int) -> None:
-        """Ask another application on the same host; connections to the others stay open."""
-        self.address = (self.address[0], port)
-        self.idle = self.all_idle[port]
-        if self.scenario.sessions() and port not in self.all_users:
-            rng = np.random.default_rng((port, 5))
-            self.all_users[port] = Users(self.scenario.sessions(), self.scenario.users, rng)
-        self.users = self.all_users.get(port)
-        if port not in self.probes:
-            self.probes[port] = Probe(self.address, self.timeout_s)
-        self.probe = self.probes[port]
+    def _turn_to(self, address: Address, health: str) -> None:
+        """Ask another application; connections to the others stay open.
+
+        Parameters
+        ----------
+        address : host and port.
+        health : path that the probe asks for.
+        """
+        self.address = address
+        self.idle = self.all_idle[address]
+        if self.scenario.sessions() and address not in self.all_users:
+            # all applications have users who do the same
+            rng = np.random.default_rng(5)
+            self.all_users[address] = Users(self.scenario.sessions(), self.scenario.users, rng)
+        self.users = self.all_users.get(address)
+        if (address, health) not in self.probes:
+            self.probes[address, health] = Probe(address, self.timeout_s, health)
+        self.probe = self.probes[address, health]
 
     def serve(self, order: LoadOrder) -> tuple[Recorder, int, Any]:
         """Serve one step.
@@ -85,7 +95,7 @@ class OpenModelUser(User):
         (see :meth:`Probe.end`). The window begins `lead_s` after the start.
         """
         if order.port:
-            self._turn_to(order.port)
+            self._turn_to((order.host or self.address[0], order.port), order.health)
         if order.connections:
             return self._serve_closed(order)
         seconds = order.lead_s + order.window_s
@@ -103,7 +113,7 @@ class OpenModelUser(User):
         alarm = Alarm()
         started_ns = time.monotonic_ns() + LEAD_NS
         due = (intended + started_ns).tolist()
-        self.probe.start(started_ns, seconds if order.probe else 0)
+        self.probe.start(started_ns, seconds if order.probe and order.health else 0)
         try:
             for place, due_ns in enumerate(due):
                 alarm.wait_until(due_ns)
@@ -131,7 +141,7 @@ class OpenModelUser(User):
         )
         started_ns = time.monotonic_ns() + LEAD_NS
         until_ns = started_ns + int(seconds * 1e9)
-        self.probe.start(started_ns, seconds if order.probe else 0)
+        self.probe.start(started_ns, seconds if order.probe and order.health else 0)
         alarm = Alarm()
         alarm.wait_until(started_ns)
         alarm.close()

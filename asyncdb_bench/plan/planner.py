@@ -15,6 +15,7 @@ from asyncdb_bench.plan.refusals import refusals, refusing
 from asyncdb_bench.plan.registry import names, scenario_class
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
 from asyncdb_bench.plan.schedule import order, takes_turns
+from asyncdb_bench.plan.targets import target_variants
 from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Reach, Settings, Trial, Variant
 
@@ -34,10 +35,18 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         raise UnknownNameError("profile", name, profiles)
     profile = profiles[name]
     wrong: list[str] = []
+    # how far away its database is, is a target's own affair
+    choices = replace(choices, far=choices.far or bool(choices.targets))
     settings = _collect(wrong, lambda: make_settings(name, choices, profile))
     strategies = _collect(
-        wrong, lambda: _specs(choices.strategies, profile["strategies"], "strategies")
+        wrong,
+        lambda: (
+            []
+            if choices.targets
+            else _specs(choices.strategies, profile["strategies"], "strategies")
+        ),
     )
+    targets = _collect(wrong, lambda: _targets(choices)) or []
     if choices.vary and strategies is not None:
         strategies = _collect(wrong, lambda: _varied(choices, strategies))
     scenarios = _collect(
@@ -53,6 +62,7 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         # another checkout may not know of faults, and would run without
         for fault in ((None, injected) if injected and not spec.at else (None,))
     ]
+    variants += targets
     ladders = profile.get("ladders", {})
     usual = usual_reach(settings) if settings else Reach()
     planned = [
@@ -70,6 +80,9 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     seed = choices.seed if choices.seed is not None else random.SystemRandom().randrange(2**31)
     labelled = unique_labels([each for each in variants if each])
     wanted = with_companions([each for each in planned if each], settings)
+    if targets:
+        # nobody's application is killed to see how long it takes to come back
+        settings = replace(settings, deployment=False)
     if not any(takes_turns(settings, each) for each in wanted):
         settings = replace(settings, blocks=settings.ladder_blocks)
     plan = Plan(seed, settings, labelled, wanted, trials_of(labelled, wanted, settings, seed))
@@ -148,6 +161,31 @@ def _collect(wrong: list[str], make: Any) -> Any:
     except BenchError as error:
         wrong.append(str(error))
         return None
+
+
+def _targets(choices: Choices) -> list[Variant]:
+    """Return the applications of others that are asked for; refuse what goes with ours alone."""
+    if not choices.targets:
+        return []
+    own = {
+        "--strategy": choices.strategies,
+        "--vary": choices.vary,
+        "--inject": choices.inject,
+        **{
+            f"--{name.removesuffix('_ms').replace('_', '-')}": (choices.overrides or {}).get(name)
+            for name in ("rtt_ms", "broker_rtt_ms", "via", "tls", "deployment")
+        },
+    }
+    if given := [name for name, value in own.items() if value]:
+        raise UsageError(
+            f"{given[0]} goes with our strategies: a --target is compared with another --target"
+        )
+    if not choices.scenarios:
+        raise UsageError(
+            "--target needs --scenario path/to/file.py:Class: what to ask it for; `bench.py new"
+            " scenario NAME` starts one"
+        )
+    return target_variants(choices.targets, choices.pids, owned=choices.owned)
 
 
 def _specs(given: str | None, default: Sequence[str], kind: str) -> list[Spec]:

@@ -39,7 +39,7 @@ def read_profiles(path: Path | None = None) -> dict[str, dict[str, Any]]:
     ------
     UsageError : no such file, or it is not TOML.
     """
-    content = _content(path)
+    content = configuration(path)
     defaults = content.get("defaults", {})
     return {name: defaults | each for name, each in content.get("profiles", {}).items()}
 
@@ -51,7 +51,7 @@ def read_calibration_choices(path: Path | None = None) -> CalibrationChoices:
     ------
     UsageError : no such file, it is not TOML, or it says no such thing.
     """
-    content = _content(path)
+    content = configuration(path)
     try:
         return CalibrationChoices(**content["calibration"], budget=content["defaults"]["budget"])
     except (KeyError, TypeError) as error:
@@ -60,9 +60,34 @@ def read_calibration_choices(path: Path | None = None) -> CalibrationChoices:
         ) from None
 
 
-def _content(path: Path | None) -> dict[str, Any]:
+def configuration(path: Path | None = None) -> dict[str, Any]:
+    """Return what ``bench.toml`` says: ours, with what the working folder's says besides or else.
+
+    Parameters
+    ----------
+    path : of a file that is read alone.
+
+    Raises
+    ------
+    UsageError : no such file, or it is not TOML.
+    """
+    if path is not None:
+        return _content(path)
     carried = PACKAGE / "_builtin" / "bench.toml"
-    path = path or (carried if carried.is_file() else CHECKOUT / "bench.toml")
+    ours = carried if carried.is_file() else CHECKOUT / "bench.toml"
+    own = Path("bench.toml").resolve()
+    content = _content(ours)
+    if own.is_file() and own != ours.resolve():
+        for table, values in _content(own).items():
+            if not isinstance(values, dict):
+                raise UsageError(
+                    f"{own}: {table!r} is no table; known are defaults, profiles, targets"
+                )
+            content[table] = content.get(table, {}) | values
+    return content
+
+
+def _content(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -16,14 +16,21 @@ Refused = Mapping[str, Mapping[str, str]]
 def refusals(variants: Sequence[Variant], scenarios: Sequence[PlannedScenario]) -> Refused:
     """Return what the strategies refuse of the scenarios.
 
-    A strategy of another checkout is not asked: it says so when it starts.
+    A strategy of another checkout is not asked: it says so when it starts. Applications of others
+    do not chat.
     """
     found: dict[str, dict[str, str]] = {}
     for scenario in scenarios:
+        if scenario.websocket:
+            found[scenario.label] = {
+                each.label: "a chat is asked of our own application alone"
+                for each in variants
+                if each.target is not None
+            }
         operations = make_scenario(scenario.scenario, scenario.knobs).workload().operations
         asked = [operations[name] for name in scenario.mix]
         for variant in variants:
-            if variant.elsewhere is not None:
+            if variant.elsewhere is not None or variant.target is not None:
                 continue
             cls = strategy_class(variant.strategy)
             own = knobs_of(cls.Knobs)

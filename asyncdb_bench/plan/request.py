@@ -147,5 +147,10 @@ class Choices:
     overrides: Mapping[str, Any] | None = None
     vary: Sequence[str] = ()
     inject: str = ""
+    targets: Sequence[str] = ()
+    """Applications of somebody's own, instead of strategies."""
+    pids: Sequence[str] = ()
+    owned: bool = False
+    """Targets beyond loopback may be loaded."""
     far: bool = False
     """The database is on another machine: no round trip is added but one that is asked for."""

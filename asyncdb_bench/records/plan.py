@@ -112,6 +112,32 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """An application of somebody's own, which is asked instead of ours.
+
+    Parameters
+    ----------
+    name : as it was given, or of its table in ``bench.toml``.
+    url : ``http://HOST:PORT``; ``{port}``: a free one, found when it is started.
+    command : starts it; empty: it runs already.
+    cwd : where it is started.
+    health : path that answers without work; empty: there is none.
+    ready_s : seconds until it must answer.
+    pids : of its processes, where they were given.
+    git : revision of the folder that it is started in.
+    """
+
+    name: str
+    url: str
+    command: tuple[str, ...] = ()
+    cwd: str = ""
+    health: str = ""
+    ready_s: float = 30.0
+    pids: tuple[int, ...] = ()
+    git: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """A strategy with its knob values: what a run compares.
 
@@ -131,6 +157,7 @@ class Variant:
     elsewhere : the checkout or environment that runs it; None: this one.
     fault : injected; None: none.
     reach : what it says itself of how it reaches the services, by the names of :class:`Reach`.
+    target : an application of somebody's own; None: ours, with a strategy.
     """
 
     label: str
@@ -147,6 +174,7 @@ class Variant:
     elsewhere: Elsewhere | None = None
     fault: Fault | None = None
     reach: Mapping[str, Any] = field(default_factory=dict)
+    target: Target | None = None
 
     @property
     def processes(self) -> int:
@@ -330,6 +358,8 @@ class LoadOrder:
     connections : of a closed loop, each of which asks again as soon as it has its answer; the rate
         does not count then. 0: an open model.
     port : of the application to ask; 0: the one that the load was started with.
+    host : likewise; empty: the same.
+    health : path that the probe asks for.
     """
 
     rate_rps: float
@@ -341,6 +371,8 @@ class LoadOrder:
     lead_s: float = 0.0
     connections: int = 0
     port: int = 0
+    host: str = ""
+    health: str = "/healthz"
 
 
 Purpose = Literal["measure", "pilot", "confirm"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from asyncdb_bench.errors import (
     EXIT_DONE,
@@ -13,12 +14,15 @@ from asyncdb_bench.errors import (
     EXIT_INVALID,
     EXIT_REGRESSED,
     BenchError,
+    UsageError,
 )
 from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.planner import make_plan, wanted_specs
 from asyncdb_bench.plan.profiles import read_profiles
+from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.plan.request import Choices, Spec
 from asyncdb_bench.plan.schedule import order, takes_turns
+from asyncdb_bench.plan.targets import at_checkout, repository
 from asyncdb_bench.plan.variants import make_variant
 from asyncdb_bench.records.atomic_files import append_text, write_text
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
@@ -112,10 +116,11 @@ def run_gate(
     UsageError : no such revision, or anything wrong with the choices.
     ServiceError : PostgreSQL did not start, or the base cannot be checked out.
     """
-    full = revision_of(base)
     plan = make_plan(replace(choices, inject=""), read_profiles())
-    say(f"base {base} is {full[:12]}; head is this checkout")
-    with checked_out(base, say) as folder:
+    root, whose = repository_of(plan)
+    full = revision_of(base, root)
+    say(f"base {base} is {full[:12]}; head is {whose}")
+    with checked_out(base, say, root) as folder:
         prepared = prepare(plan, choices, folder, rules)
         figures = fitted(plan, len(prepared.heads), rules, say)
         finished = run_schedule(
@@ -131,6 +136,28 @@ def run_gate(
     result = result_of(finished, f"{base} ({full[:12]})", choices.inject, prepared.problem)
     interrupted = finished.exit_code == EXIT_INTERRUPTED
     return finish(result, finished.folder, places, outputs, interrupted=interrupted)
+
+
+def repository_of(plan: Plan) -> tuple[Path, str]:
+    """Return the repository whose revisions a gate compares, and what it is called.
+
+    Raises
+    ------
+    UsageError : its targets are of several, or one has no command that another revision could run.
+    """
+    targets = [each.target for each in plan.variants if each.target is not None]
+    if not targets:
+        return CHECKOUT, "this checkout"
+    for each in targets:
+        if not each.command:
+            raise UsageError(
+                f"{each.name} runs already: a gate starts two revisions of an application; give its"
+                " command in [targets.NAME] of bench.toml"
+            )
+    roots = sorted({repository(each) for each in targets})
+    if len(roots) > 1:
+        raise UsageError(f"the targets are of several repositories: {', '.join(map(str, roots))}")
+    return roots[0], f"{roots[0]} as it stands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +193,12 @@ def prepare(plan: Plan, choices: Choices, folder: Path, rules: Rules) -> Prepare
     heads: list[tuple[str, Variant]] = []
     bases: list[list[Variant]] = []
     problem = ""
-    for spec in wanted_specs(choices, read_profiles()):
+    for variant in (each for each in plan.variants if each.target is not None):
+        label = f"{variant.label}@base"
+        made = at_checkout(variant, folder, label)
+        heads.append((variant.label, variant))
+        bases.append([made, replace(made, label=f"{label}#2")])
+    for spec in () if choices.targets else wanted_specs(choices, read_profiles()):
         heads.append((spec.label, make_variant(spec, budget, injected)))
         copies: list[Variant] = []
         if not problem:
@@ -230,8 +262,9 @@ def result_of(finished: Finished[GateSchedule], base: str, fault: str, problem: 
     schedule = finished.schedule
     decisions = decisions_of(schedule, problem)
     manifest = finished.folder.manifest()
-    dirty = " with changes that are not committed" if manifest.git.get("dirty") else ""
-    head = f"{str(manifest.git.get('revision', 'this checkout'))[:12]}{dirty}"
+    own = head_git(manifest)
+    dirty = " with changes that are not committed" if own.get("dirty") else ""
+    head = f"{str(own.get('revision', 'this checkout'))[:12]}{dirty}"
     return GateResult(
         base=base,
         head=f"{head}, with {fault} injected" if fault else head,
@@ -242,6 +275,14 @@ def result_of(finished: Finished[GateSchedule], base: str, fault: str, problem: 
         notes=tuple(notes_of(finished, manifest)),
         rules=schedule.rules,
     )
+
+
+def head_git(manifest: Manifest) -> Mapping[str, Any]:
+    """Return what git says of what is judged: this checkout, or where a target was started."""
+    for variant in manifest.plan.variants:
+        if variant.target is not None and "@base" not in variant.label:
+            return variant.target.git
+    return manifest.git
 
 
 def notes_of(finished: Finished[GateSchedule], manifest: Manifest) -> Iterator[str]:

@@ -10,8 +10,8 @@ holds a pipe that ends with the guard, and then does the same. (``PR_SET_PDEATHS
 the program alone, not what it has started, and leave its folders.)
 
 Options: ``stop_signal`` (number), ``grace_s``, ``user`` (uid) and ``group`` (gid) to run as,
-``log`` (file), ``remove`` (folders), ``cluster`` (PostgreSQL's data folder, whose segment of shared
-memory is removed, too).
+``cwd`` to run in, ``log`` (file), ``remove`` (folders), ``cluster`` (PostgreSQL's data folder,
+whose segment of shared memory is removed, too).
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def main() -> int:
                 stderr=log,
                 process_group=0,
                 restore_signals=True,
+                cwd=options.get("cwd"),
                 **identity,
             )
         guarded.program = program

@@ -24,7 +24,15 @@ import msgspec
 
 from asyncdb_bench.errors import ServiceError, WriteError
 from asyncdb_bench.plan.other_checkout import environment
-from asyncdb_bench.records.messages import PROTOCOL, Config, Order, decoded_reply, encoded
+from asyncdb_bench.records.messages import (
+    PROTOCOL,
+    Config,
+    Heartbeats,
+    Mark,
+    Order,
+    decoded_reply,
+    encoded,
+)
 from asyncdb_bench.records.plan import Elsewhere
 from asyncdb_bench.services.part import Part
 
@@ -135,6 +143,10 @@ class Child:
                 raise ServiceError(f"{self.name} has ended{self._last_words()}")
             message = decoded_reply(line, kind, self.name)
         return message
+
+    def beats(self, timeout_s: float) -> Heartbeats:
+        """Return what an application's heartbeat noted since the last call."""
+        return self.ask(Mark(), Heartbeats, timeout_s)
 
     def ask(self, order: Order, kind: type[T], timeout_s: float) -> T:
         """Send an order and wait for its answer."""

@@ -36,7 +36,13 @@ from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial import kernel
 from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.host import describe_machine, fingerprint
-from asyncdb_bench.trial.launch import READY_S, Launch, launched, load_config, offer
+from asyncdb_bench.trial.launch import (
+    READY_S,
+    Launch,
+    load_config,
+    offer,
+)
+from asyncdb_bench.trial.launched import launched
 from asyncdb_bench.trial.lock import MachineLock
 
 FIRST_RPS = 250.0

@@ -23,7 +23,10 @@ from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.conformance_checks import CHECKS, TIMEOUT_S, WORK, Finding, Subject, opened
-from asyncdb_bench.trial.launch import Family, Launch
+from asyncdb_bench.trial.family import Family
+from asyncdb_bench.trial.launch import (
+    Launch,
+)
 
 
 def check_strategy(spec: Spec, budget: int = 4) -> Iterator[Finding]:

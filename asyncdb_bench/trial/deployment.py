@@ -21,7 +21,13 @@ from asyncdb_bench.plan.registry import CHECKOUT, make_scenario, strategy_class
 from asyncdb_bench.records.plan import Pinning, PlannedScenario, Settings, Variant
 from asyncdb_bench.records.run import Deployment, Killed
 from asyncdb_bench.trial import kernel
-from asyncdb_bench.trial.launch import READY_S, Family, Launch, Processes, Services
+from asyncdb_bench.trial.family import Family
+from asyncdb_bench.trial.launch import (
+    READY_S,
+    Launch,
+    Processes,
+    Services,
+)
 from asyncdb_bench.trial.packages import weigh
 from asyncdb_bench.trial.prober import ProbeAnswer, Prober, back_after_s
 

@@ -11,7 +11,9 @@ from asyncdb_bench.analysis.step.validity import is_saturated
 from asyncdb_bench.plan.schedule import window_of
 from asyncdb_bench.records.plan import PURPOSES, LoadOrder, PlannedScenario, Trial, Variant
 from asyncdb_bench.records.step import Step
-from asyncdb_bench.trial.launch import Processes
+from asyncdb_bench.trial.launch import (
+    Processes,
+)
 from asyncdb_bench.trial.recording import Recording, RunContext
 from asyncdb_bench.trial.rungs import Offered, climb
 

@@ -12,7 +12,10 @@ from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.records.plan import PlannedScenario, Trial, Variant
 from asyncdb_bench.records.step import Step, TrialEnd, end_of
 from asyncdb_bench.trial.ladder import Climb
-from asyncdb_bench.trial.launch import Launch, launched
+from asyncdb_bench.trial.launch import (
+    Launch,
+)
+from asyncdb_bench.trial.launched import launched
 from asyncdb_bench.trial.life import PartLostError
 from asyncdb_bench.trial.losses import Losses
 from asyncdb_bench.trial.recording import RunContext

@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -33,7 +33,7 @@ from asyncdb_bench.errors import SaidFailedError, ServiceError, UnsupportedError
 from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.messages import Heartbeats, Mark, StepReply
+from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.observed import Observed
 from asyncdb_bench.records.plan import (
     LoadOrder,
@@ -50,7 +50,11 @@ from asyncdb_bench.records.step import Audit, Ledger, RoundTrip, Step, Turn
 from asyncdb_bench.services.queue_depth import DepthWatch
 from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.clocks import Clocks
-from asyncdb_bench.trial.launch import Processes, Services, offer
+from asyncdb_bench.trial.launch import (
+    Processes,
+    Services,
+    offer,
+)
 from asyncdb_bench.trial.life import LifeWatch, PartLostError, ending
 from asyncdb_bench.trial.monitor import Monitor
 from asyncdb_bench.trial.round_trips import RoundTrips, off, round_trips_of
@@ -187,17 +191,18 @@ class Recording:
         )
         services = run_context.services
         roles = {
-            "app": [app.pid for app in processes.apps],
+            "app": processes.app_pids,
             "workers": [each.pid for each in processes.workers],
             "load": [load.pid],
             **services.roles(),
         }
         if not variant.brokers:
             roles.pop("broker", None)
-        self.monitor = Monitor(roles, lambda: services.statistics(processes.database))
+        watched = (lambda: services.statistics(processes.database)) if processes.database else None
+        self.monitor = Monitor(roles, watched)
         self.life = LifeWatch(
             [
-                *(each.part() for each in (*processes.apps, *processes.workers)),
+                *(each.part() for each in (*processes.apps, *processes.workers) if each.pid),
                 load.part(shared=True),
                 *services.parts(with_broker=bool(variant.brokers)),
             ]
@@ -245,6 +250,8 @@ class Recording:
 
         A chat's joins are transactions of their own.
         """
+        processes = self.processes
+        order = replace(order, port=processes.port, host=processes.host, health=processes.health)
         reply = offer(self.load, order, file)
         self.ledgers.append(reply.ledger)
         self.ledgers.append(Ledger(reply.joined, reply.joined, 0, 0, 0, 0))
@@ -260,7 +267,7 @@ class Recording:
 
     def beats(self, timeout_s: float = HANGS_S) -> Beats:
         """Return what the applications noted since the last call."""
-        return merged([app.ask(Mark(), Heartbeats, timeout_s) for app in self.processes.apps])
+        return merged([app.beats(timeout_s) for app in self.processes.apps])
 
     def step(
         self,

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Reach
 from asyncdb_bench.records.step import RoundTrip
-from asyncdb_bench.trial.launch import Services
+from asyncdb_bench.trial.launch import (
+    Services,
+)
 
 FRESH_S = 3.0
 """The trials of a block begin and end together: one look serves all that go the same way."""

@@ -25,7 +25,10 @@ from asyncdb_bench.trial.conformance_checks import (
     NonconformityError,
     require,
 )
-from asyncdb_bench.trial.launch import Launch, launched
+from asyncdb_bench.trial.launch import (
+    Launch,
+)
+from asyncdb_bench.trial.launched import launched
 from asyncdb_bench.trial.scenario_asking import ask_all
 
 OF_DRIVERS = r"pg_(stat|catalog|type|range|enum)|current_schema\(\)"

@@ -27,7 +27,11 @@ from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.services.attached import attached_services
 from asyncdb_bench.services.reaching import NOTHING_BETWEEN, Between
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import Launch, Services, launched
+from asyncdb_bench.trial.launch import (
+    Launch,
+    Services,
+)
+from asyncdb_bench.trial.launched import launched
 
 TIMEOUT_S = 10.0
 
@@ -96,7 +100,8 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
             services = stack.enter_context(variant_services(variant, logs, say, between))
         processes = stack.enter_context(launched(launch, services, logs))
         say(_usage(variant, scenario, f"http://{serving.host}:{processes.port}"))
-        while all(app.popen.poll() is None for app in processes.apps):
+        parts = [app.part() for app in processes.apps]
+        while all(part.exit_code() is None for part in parts):
             time.sleep(0.2)
 
 

@@ -21,7 +21,12 @@ from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.plan.request import Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import Launch, Processes, launched
+from asyncdb_bench.trial.child import Child
+from asyncdb_bench.trial.launch import (
+    Launch,
+    Processes,
+)
+from asyncdb_bench.trial.launched import launched
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.services
@@ -134,8 +139,10 @@ def test_the_application_ends_when_its_parent_is_gone(
     postgres: RunningServices, tmp_path: Path
 ) -> None:
     with serving("blocking", postgres, tmp_path) as processes:
-        process = psutil.Process(processes.apps[0].pid)
-        assert processes.apps[0].popen.stdin is not None
-        processes.apps[0].popen.stdin.close()
-        assert eventually(lambda: processes.apps[0].popen.poll() is not None, 6)
+        app = processes.apps[0]
+        assert isinstance(app, Child)
+        process = psutil.Process(app.pid)
+        assert app.popen.stdin is not None
+        app.popen.stdin.close()
+        assert eventually(lambda: app.popen.poll() is not None, 6)
         assert not process.is_running()

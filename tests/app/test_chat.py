@@ -14,9 +14,11 @@ import websocket
 
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
-from asyncdb_bench.records.messages import Heartbeats, Mark
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import Launch, launched
+from asyncdb_bench.trial.launch import (
+    Launch,
+)
+from asyncdb_bench.trial.launched import launched
 from tests.measure import lasting, measure
 from tests.waiting import eventually
 
@@ -101,7 +103,7 @@ def test_a_member_who_does_not_read_is_dropped_and_delays_nobody(
             each.close()
 
         def gauges() -> dict[str, float]:
-            rows = processes.apps[0].ask(Mark(), Heartbeats, 5).gauges
+            rows = processes.apps[0].beats(5).gauges
             return dict(rows[-1]) if rows else {}
 
         time.sleep(0.2)

@@ -19,7 +19,11 @@ from asyncdb_bench.app import bounded_server
 from asyncdb_bench.plan.request import Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import Launch, Processes, launched
+from asyncdb_bench.trial.launch import (
+    Launch,
+    Processes,
+)
+from asyncdb_bench.trial.launched import launched
 from tests.app.test_application import ask, serving
 
 pytestmark = [pytest.mark.services, pytest.mark.patient]

@@ -13,7 +13,10 @@ from asyncdb_bench.plan.registry import names
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import Launch, launched
+from asyncdb_bench.trial.launch import (
+    Launch,
+)
+from asyncdb_bench.trial.launched import launched
 from tests.app import techempower as theirs
 from tests.command_line import Bench
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -17,7 +18,11 @@ from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import Launch, launched, offer
+from asyncdb_bench.trial.launch import (
+    Launch,
+    offer,
+)
+from asyncdb_bench.trial.launched import launched
 from tests.measure import PINNING
 
 pytestmark = pytest.mark.services
@@ -56,9 +61,9 @@ def test_a_stop_of_two_seconds_is_in_the_tail_that_a_closed_loop_never_sees(
 
         def stop() -> None:
             time.sleep(a_dense_moment())
-            processes.apps[0].popen.send_signal(signal.SIGSTOP)
+            os.kill(processes.apps[0].pid, signal.SIGSTOP)
             time.sleep(STOP_S)
-            processes.apps[0].popen.send_signal(signal.SIGCONT)
+            os.kill(processes.apps[0].pid, signal.SIGCONT)
 
         stopper = threading.Thread(target=stop)
         stopper.start()

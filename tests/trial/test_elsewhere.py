@@ -13,7 +13,10 @@ from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.plan.request import Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import Launch, launched
+from asyncdb_bench.trial.launch import (
+    Launch,
+)
+from asyncdb_bench.trial.launched import launched
 from tests.measure import PINNING, lasting, measure
 
 pytestmark = pytest.mark.services

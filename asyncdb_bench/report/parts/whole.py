@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncdb_bench.report.document import Document, Section
 from asyncdb_bench.report.findings import Findings
+from asyncdb_bench.report.parts.applications import applications_section
 from asyncdb_bench.report.parts.around import environment_section, guide_section, raw_section
 from asyncdb_bench.report.parts.compared import compared_scenarios
 from asyncdb_bench.report.parts.decision import case_section, decision_section
@@ -18,6 +19,7 @@ def make_document(found: Findings) -> Document:
     manifest, plan = found.manifest, found.manifest.plan
     total = int(found.steps.requests.sum()) if len(found.steps) else 0
     machine = manifest.machine
+    foreign = all(each.target is not None for each in plan.variants)
     sections: list[Section | None] = [
         decision_section(found),
         case_section(found),
@@ -26,14 +28,16 @@ def make_document(found: Findings) -> Document:
             scenario_section(found, place, comparison, verdict)
             for place, (comparison, verdict) in enumerate(found.shown, start=1)
         ),
-        given_section(found),
+        applications_section(found) if foreign else given_section(found),
         doubts_section(found),
         environment_section(found),
         guide_section(),
         raw_section(manifest),
     ]
     return Document(
-        title="How should this Tornado application call its database?",
+        title="Which of these applications is faster?"
+        if foreign
+        else "How should this Tornado application call its database?",
         lead=f"Run {manifest.run_id} · {manifest.started_at} · profile {plan.settings.profile} ·"
         f" {total:,} requests on {machine['cpu']}, {machine['cores']} cores",
         sections=tuple(each for each in sections if each is not None),

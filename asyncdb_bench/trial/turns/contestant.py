@@ -39,8 +39,7 @@ class Contestant:
         self.began = began
         self.lost: PartLostError | None = None
         self.stopped_at = 0.0
-        processes = recording.processes
-        self.stoppable = Stoppable([child.pid for child in (*processes.apps, *processes.workers)])
+        self.stoppable = Stoppable(recording.processes.pids)
 
     def stop(self) -> None:
         """Stop all its processes."""
@@ -68,9 +67,7 @@ class Contestant:
         ------
         PartLostError : a part of it was lost.
         """
-        order = LoadOrder(
-            0, seconds, DRAIN_S, seed, False, connections=connections, port=self._port()
-        )
+        order = LoadOrder(0, seconds, DRAIN_S, seed, False, connections=connections)
         self.recording.warm_up(order)
 
     def take(
@@ -104,7 +101,6 @@ class Contestant:
             seed,
             lead_s=order.lead_s,
             connections=connections,
-            port=self._port(),
         )
         return self.recording.step(load, scratch, turn=turn, around=lambda: Watch(others).complete)
 
@@ -126,9 +122,6 @@ class Contestant:
         recording.offered += 1
         recording.keep(step)
         return step
-
-    def _port(self) -> int:
-        return self.recording.processes.port
 
 
 class Watch:

@@ -17,13 +17,14 @@ from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.launch import (
     READY_S,
     STOP_S,
-    Family,
     Launch,
     Processes,
     dropped,
     load_config,
 )
+from asyncdb_bench.trial.launched import AnyFamily, make_family
 from asyncdb_bench.trial.recording import RunContext
+from asyncdb_bench.trial.target_family import TargetFamily
 
 
 class Launching:
@@ -85,7 +86,11 @@ class Launching:
             _, launch, processes = ready[0]
             # the load knows how much it may keep under way; it is told whom to ask in each turn
             outstanding = self.context.settings.outstanding
-            load.send(load_config(replace(launch, outstanding=outstanding), processes.port))
+            load.send(
+                load_config(
+                    replace(launch, outstanding=outstanding), processes.port, processes.host
+                )
+            )
             load.receive(Ready, READY_S)
             pin(load.pid, self.context.pinning, "load")
         return load, [(trial, processes) for trial, _, processes in ready]
@@ -95,7 +100,7 @@ class Launching:
         begun = self._begun(trial, stack)
         return None if begun is None else self._ready(trial, *begun)
 
-    def _begun(self, trial: Trial, stack: contextlib.ExitStack) -> tuple[Family, str] | None:
+    def _begun(self, trial: Trial, stack: contextlib.ExitStack) -> tuple[AnyFamily, str] | None:
         services = self.context.services
         launch = Launch(
             variant=self.variants[trial.variant],
@@ -110,7 +115,7 @@ class Launching:
             database = services.clone(data, trial.id)
             stack.callback(services.clean, launch.queue)
             stack.callback(dropped, services, database)
-            family = Family(launch, self.context.folder.logs)
+            family = make_family(launch, self.context.folder.logs)
             stack.push(lambda kind, *_: family.stop(0 if kind is not None else STOP_S))
             family.begin(services, database)
         except ServiceError as error:
@@ -118,16 +123,20 @@ class Launching:
             return None
         return family, database
 
-    def _ready(self, trial: Trial, family: Family, database: str) -> Processes | None:
+    def _ready(self, trial: Trial, family: AnyFamily, database: str) -> Processes | None:
         try:
             processes = family.ready(database)
         except ServiceError as error:
             self.failed.append((trial, error))
             family.stop(0)
             return None
-        for role, children in (("app", processes.apps), ("workers", processes.workers)):
-            for child in children:
-                pin(child.pid, self.context.pinning, role)
+        workers = [each.pid for each in processes.workers]
+        # what runs already runs where its owner wants it
+        foreign = isinstance(family, TargetFamily) and family.program is None
+        ours = [] if foreign else processes.app_pids
+        for role, pids in (("app", ours), ("workers", workers)):
+            for pid in pids:
+                pin(pid, self.context.pinning, role)
         return processes
 
 

@@ -17,7 +17,9 @@ from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Block, Plan, PlannedScenario, Trial, Variant
 from asyncdb_bench.records.step import Step, TrialEnd, end_of
-from asyncdb_bench.trial.launch import Processes
+from asyncdb_bench.trial.launch import (
+    Processes,
+)
 from asyncdb_bench.trial.life import PartLostError
 from asyncdb_bench.trial.losses import Losses
 from asyncdb_bench.trial.recording import Recording, RunContext
@@ -337,9 +339,7 @@ class _Group:
 
     def _tell_warden(self) -> None:
         self.warden.watch(
-            child.pid
-            for each in self.alive.values()
-            for child in (*each.recording.processes.apps, *each.recording.processes.workers)
+            pid for each in self.alive.values() for pid in each.recording.processes.pids
         )
 
     def _fail(self, trial: Trial, error: ServiceError) -> None:

@@ -1,0 +1,188 @@
+"""The processes of one launch of ours: workers and application, started together, always ended."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.plan.cores import on_cores
+from asyncdb_bench.plan.reach import reach_of
+from asyncdb_bench.records.messages import AppConfig, Config, Ready, WorkerConfig
+from asyncdb_bench.trial.child import Child
+from asyncdb_bench.trial.launch import (
+    READY_S,
+    STOP_S,
+    Launch,
+    Processes,
+    Services,
+    load_config,
+)
+
+
+def _wait_for(workers: tuple[Child, ...]) -> None:
+    for worker in workers:
+        worker.receive(Ready, READY_S)
+
+
+class Family:
+    """The children of one launch."""
+
+    def __init__(self, launch: Launch, logs: Path) -> None:
+        self.launch = launch
+        self.logs = logs
+        self.children: list[Child] = []
+        self.load: Child | None = None
+        self.port = 0
+        self._held = contextlib.ExitStack()
+        self.apps: tuple[Child, ...] = ()
+        self.workers: tuple[Child, ...] = ()
+        self.made: dict[int, tuple[str, Config | None, str, Sequence[int]]] = {}
+
+    def start(self, services: Services, database: str) -> Processes:
+        """Start all at once, so that they import at the same time, and wait until all are ready."""
+        self.begin(services, database)
+        return self.ready(database)
+
+    def begin(self, services: Services, database: str) -> None:
+        """Start all at once and wait for none."""
+        launch = self.launch
+        shared = self._shared(services, database)
+        if launch.outstanding:
+            self.load = self._child("asyncdb_bench.load", None, "load", launch.pinning.of("load"))
+        self.workers = tuple(self._workers(shared)) if launch.with_workers else ()
+        self.port = self._held.enter_context(self._shared_port())
+        self.apps = tuple(self._applications(shared, self.port))
+
+    def ready(self, database: str) -> Processes:
+        """Wait until all that was begun is ready.
+
+        Raises
+        ------
+        ServiceError : something did not get ready.
+        """
+        launch, load, workers = self.launch, self.load, self.workers
+        with self._held:
+            _wait_for(workers)
+            (port,) = {app.receive(Ready, READY_S).port for app in self.apps}
+        self.port = port
+        if load is not None:
+            load.send(load_config(launch, port))
+            load.receive(Ready, READY_S)
+        return Processes(
+            apps=self.apps,
+            workers=workers,
+            load=load,
+            port=port,
+            database=database,
+            queue=launch.queue,
+            end=lambda: self.stop(STOP_S),
+        )
+
+    def start_workers(self, services: Services, database: str) -> None:
+        """Start the extra processes alone, and wait until they are ready."""
+        _wait_for(tuple(self._workers(self._shared(services, database))))
+
+    def stop(self, timeout_s: float) -> None:
+        """End all; only the application has anything to close in order."""
+        self._held.close()
+        for child in reversed(self.children):
+            child.stop(timeout_s if child in self.apps else 0)
+
+    @contextlib.contextmanager
+    def _shared_port(self) -> Iterator[int]:
+        """Hold a port for several applications to share while they start.
+
+        A socket that is bound and does not listen gets no connections.
+        """
+        launch = self.launch
+        if launch.variant.processes == 1:
+            yield launch.port
+            return
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            try:
+                held.bind((launch.host, launch.port))
+            except OSError as error:
+                raise ServiceError(
+                    f"cannot listen on {launch.host}:{launch.port}: {error.strerror}; choose"
+                    " another --port"
+                ) from error
+            yield held.getsockname()[1]
+
+    def _applications(self, shared: Mapping[str, Any], port: int) -> Iterator[Child]:
+        variant = self.launch.variant
+        for place, own in enumerate(variant.shares):
+            config = self._app_config(shared, dict(own), port)
+            role = "app" if variant.processes == 1 else f"app{place}"
+            yield self._child("asyncdb_bench.app", config, role, self.launch.pinning.of("app"))
+
+    def _child(self, module: str, config: Config | None, role: str, cores: Sequence[int]) -> Child:
+        name = f"{self.launch.variant.label} ({role})"
+        # the load is the same for all
+        elsewhere = self.launch.variant.elsewhere if role != "load" else None
+        log = self.logs / f"{self.launch.name}-{role}.log"
+        with on_cores(cores):
+            child = Child(module, config, log, name, elsewhere)
+        self.children.append(child)
+        self.made[child.pid] = (module, config, role, cores)
+        return child
+
+    def respawn(self, child: Child) -> None:
+        """Kill an application or a worker, start it again as it was, and wait until it is ready.
+
+        Raises
+        ------
+        ServiceError : it does not start again.
+        """
+        module, config, role, cores = self.made[child.pid]
+        assert config is not None
+        child.stop(0)
+        if isinstance(config, AppConfig):
+            config = msgspec.structs.replace(config, port=self.port)
+        again = self._child(module, config, role, cores)
+        self.apps = tuple(again if each is child else each for each in self.apps)
+        self.workers = tuple(again if each is child else each for each in self.workers)
+        again.receive(Ready, READY_S)
+
+    def _shared(self, services: Services, database: str) -> Mapping[str, Any]:
+        """Return what the configurations of application and workers have in common."""
+        launch = self.launch
+        reach = reach_of(launch.scenario, launch.variant)
+        broker = services.broker if launch.variant.brokers else None
+        store = services.store if launch.variant.needs_store else None
+        return {
+            "scenario": launch.scenario.scenario,
+            "scenario_knobs": dict(launch.scenario.knobs),
+            "database_url": services.reached(database, reach),
+            "broker": services.broker_reached(broker, reach),
+            "store": services.broker_reached(store, reach),
+            "queue": launch.queue,
+            "timeout_s": launch.timeout_s,
+            "fault": launch.variant.fault,
+        }
+
+    def _workers(self, shared: Mapping[str, Any]) -> Iterator[Child]:
+        cores = self.launch.pinning.of("workers")
+        for part in self.launch.variant.parts:
+            config = WorkerConfig(part=dict(part.options), **shared)
+            for copy in range(part.copies):
+                yield self._child(part.module, config, f"{part.role}{copy}", cores)
+
+    def _app_config(self, shared: Mapping[str, Any], knobs: dict[str, Any], port: int) -> AppConfig:
+        variant = self.launch.variant
+        return AppConfig(
+            strategy=variant.strategy,
+            knobs=knobs,
+            reuse_port=variant.processes > 1,
+            uvloop=variant.knobs["uvloop"],
+            gc_freeze=variant.knobs["gc_freeze"],
+            host=self.launch.host,
+            port=port,
+            **shared,
+        )

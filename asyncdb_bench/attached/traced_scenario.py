@@ -157,7 +157,7 @@ def _itself(name: str, kind: Kind, values: list[dict[str, Any]]) -> str:
         values.append({"operation": name, **row})
     taken = ", ".join(f"{key}: {_annotation(kinds)}" for key, kinds in types.items())
     lines = [
-        f"@operation(check=lambda _, answer: answer is not None, reads={not any(kind.writes)})",
+        f"@operation(check=lambda _, answer: answer['rows'] >= 0, reads={not any(kind.writes)})",
         f"def {name}({taken}) -> Steps:",
         _doc(kind) + "    seen = 0",
     ]
@@ -167,7 +167,7 @@ def _itself(name: str, kind: Kind, values: list[dict[str, Any]]) -> str:
         lines.append(f"    done = yield sql({text!r}{passed})")
         if not is_write_text(text):
             lines.append("    seen += len(done.all())")
-    return "\n".join([*lines, "    return seen", ""])
+    return "\n".join([*lines, '    return {"rows": seen}', ""])
 
 
 def is_write_text(text: str) -> bool:

@@ -46,7 +46,8 @@ def folder(tmp_path: Path, database: str) -> Path:
     slow = json.dumps([sys.executable, "application.py", "{port}", "slow"])
     environment = f'DATABASE_URL = "{database}"\nPYTHONPATH = "{ROOT}"\n'
     (tmp_path / "bench.toml").write_text(
-        f'[targets.mine]\ncommand = {command}\nhealth = "/health"\n[targets.mine.env]\n{environment}'
+        f'[targets.mine]\ncommand = {command}\nhealth = "/health"\n'
+        f"[targets.mine.env]\n{environment}"
         f"[targets.slow]\ncommand = {slow}\n[targets.slow.env]\n{environment}"
         f'[targets.gone]\ncommand = ["{sys.executable}", "-c", "raise SystemExit(\'no luck\')"]\n'
         "[targets.wrong]\nadress = 5\n"

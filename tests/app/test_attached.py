@@ -1,0 +1,238 @@
+"""What an application of one's own calls: attach and trace, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncdb_bench import Tables
+from asyncdb_bench.attached.statement_text import is_write, portable, without_literals
+from asyncdb_bench.contract.data.tables import restore_program
+from asyncdb_bench.contract.timing import parse
+from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.services.program import free_port, is_listening
+from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.trial.scenario_check import check_scenario
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+APPLICATION = ROOT / "tests" / "plugins" / "their_app" / "application.py"
+
+
+@contextmanager
+def their_application(url: str, *words: str) -> Iterator[int]:
+    port = free_port()
+    environment = os.environ | {"DATABASE_URL": url, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, str(APPLICATION), str(port), *words], env=environment
+    )
+    try:
+        assert eventually(lambda: is_listening(port), 15)
+        yield port
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=10)
+
+
+def ask(port: int, path: str, form: str = "") -> tuple[dict[str, str], bytes]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    if form:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", path, form, headers)
+    else:
+        connection.request("GET", path)
+    answer = connection.getresponse()
+    return {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+
+
+@pytest.fixture(scope="module")
+def url(postgres: RunningServices) -> Iterator[str]:
+    made = postgres.clone(Tables("attached"), "attached")
+    yield made
+    postgres.drop(made)
+
+
+@pytest.mark.services
+def test_attach_tells_lag_and_phases_and_nothing_else(url: str) -> None:
+    with their_application(url, "attach") as port:
+        headers, body = ask(port, "/notes/5")
+        told = parse(headers["server-timing"])
+        assert json.loads(body)["id"] == 5
+        assert told is not None
+        assert 0 < told.database_us < told.handler_us
+        assert told.held_us >= told.database_us
+        first = json.loads(ask(port, "/.well-known/asyncdb-bench")[1])
+        assert first["at_us"] == []
+        time.sleep(0.3)
+        beats = json.loads(ask(port, "/.well-known/asyncdb-bench")[1])
+        assert 100 < len(beats["at_us"]) <= 320
+        assert len(beats["at_us"]) == len(beats["lag_us"])
+        assert set(beats) == {"pid", "at_us", "lag_us", "gauges"}
+    with their_application(url) as port:
+        assert "server-timing" not in ask(port, "/notes/5")[0]
+
+
+@pytest.mark.services
+def test_a_trace_becomes_a_scenario_of_stand_ins_that_conforms(url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "traced"
+    with their_application(url, "attach", "trace", str(folder)) as port:
+        for number in range(30):
+            ask(port, f"/notes/{number + 1}")
+            if number % 3 == 0:
+                ask(port, "/notes")
+            if number % 10 == 0:
+                ask(port, "/notes", "body=top+secret")
+    told = json.loads((folder / "trace.json").read_text())
+    kinds = {(each["request"], len(each["statements"])): each for each in told["kinds"]}
+    opened = kinds["GET /notes/{n}", 1]
+    assert opened["count"] == 30
+    assert told["requests"]["GET /notes/{n}"] == 30
+    (written,) = (each for each in told["kinds"] if each["count"] == 3)
+    assert written["writes"] == [False, True]
+    assert all(each == [1, 1] for each in written["rows"])
+    assert "<> ?" in written["statements"][0]
+    everything = "".join(file.read_text() for file in folder.iterdir())
+    assert "secret" not in everything
+    name = f"{folder / 'traced.py'}:Traced"
+    assert mix_of(folder / "traced.py")["get_notes_n"] == pytest.approx(30 / 43)
+    problems = [each for each in check_scenario(Spec(name, {}), ("native",)) if each.problem]
+    assert problems == []
+
+
+@pytest.mark.services
+def test_with_values_the_scenario_sends_the_statements_themselves(url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "traced"
+    folder.mkdir()
+    with their_application(url, "trace", str(folder), "values", "theirs.sql") as port:
+        for number in range(10):
+            ask(port, f"/notes/{number + 1}")
+            ask(port, "/notes", f"body=word{number}")
+    program = str(Path(str(restore_program())).with_name("pg_dump"))
+    subprocess.run([program, "-f", str(folder / "theirs.sql"), url], check=True)
+    text = (folder / "traced.py").read_text()
+    assert "INSERT INTO note (body) VALUES (:body) RETURNING id" in text
+    values = [json.loads(line) for line in (folder / "values.jsonl").read_text().splitlines()]
+    assert {"word0", "word9"} <= {str(each.get("s2_body")) for each in values}
+    name = f"{folder / 'traced.py'}:Traced"
+    found = list(check_scenario(Spec(name, {}), ("native", "executor", "asyncpg_raw")))
+    assert [each for each in found if each.problem] == []
+
+
+def mix_of(file: Path) -> dict[str, float]:
+    from asyncdb_bench.plan.registry import make_scenario
+
+    return dict(make_scenario(f"{file}:Traced", {}).mix())
+
+
+def test_attach_needs_nothing_but_tornado() -> None:
+    code = """
+import sys
+import importlib.abc
+
+class Only(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        root = name.partition(".")[0]
+        if root in sys.stdlib_module_names or root in {"tornado", "asyncdb_bench"}:
+            return None
+        raise ModuleNotFoundError(f"{root} is not there")
+
+sys.meta_path.insert(0, Only())
+import asyncdb_bench
+from tornado.web import Application
+asyncdb_bench.attach(Application([]))
+print("attached")
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert said.stdout.strip() == "attached", said.stderr
+
+
+def test_an_asgi_application_is_wrapped_likewise() -> None:
+    import asyncio
+
+    from asyncdb_bench import attach
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"1")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def asked(path: str, client: tuple[str, int]) -> list[Any]:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "path": path, "method": "GET", "client": client}
+        await wrapped(scope, None, send)
+        return sent
+
+    wrapped = attach(application)
+
+    async def story() -> None:
+        start, body = await asked("/x", ("192.0.2.1", 5))
+        headers = dict(start["headers"])
+        assert parse(headers[b"server-timing"].decode()) is not None
+        assert (headers[b"x-a"], body["body"]) == (b"1", b"ok")
+        await asked("/.well-known/asyncdb-bench", ("127.0.0.1", 5))
+        await asyncio.sleep(0.05)
+        _, beats = await asked("/.well-known/asyncdb-bench", ("::1", 5))
+        assert json.loads(beats["body"])["lag_us"]
+        _, elsewhere = await asked("/.well-known/asyncdb-bench", ("192.0.2.1", 5))
+        assert elsewhere["body"] == b"ok", "for others there is nothing of ours"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (
+            "SELECT a FROM t WHERE b = 'it''s' AND c > 3.5e2",
+            "SELECT a FROM t WHERE b = ? AND c > ?",
+        ),
+        ("SELECT  1 -- secret\n, /* more */ t1.x", "SELECT ? , t1.x"),
+        ("SELECT %(a_1)s, $1::INTEGER, col2", "SELECT %(a_1)s, $1::INTEGER, col2"),
+        ("SELECT $$secret$$, $q$it's$q$", "SELECT ?, ?"),
+        ("x IN (%(a_1)s, %(a_2)s, %(a_3)s)", "x IN (%(a_1)s, ...)"),
+        ("VALUES (1, 2)", "VALUES (?, ...)"),
+    ],
+)
+def test_literals_are_taken_out(text: str, plain: str) -> None:
+    assert without_literals(text) == plain
+
+
+def test_statements_are_made_portable() -> None:
+    assert portable("SELECT %(a)s::int, 5 %% 2", {"a": 1}) == (r"SELECT :a\:\:int, 5 % 2", {"a": 1})
+    assert portable("SELECT $1::INTEGER, $2", (1, "x")) == (
+        r"SELECT :p1\:\:INTEGER, :p2",
+        {"p1": 1, "p2": "x"},
+    )
+    assert portable("SELECT %s, %s", (1, 2)) == ("SELECT :p1, :p2", {"p1": 1, "p2": 2})
+    assert portable("SELECT %(a)s", {"a": object()}) is None
+    assert portable("SELECT 1", ()) == ("SELECT 1", {})
+
+
+def test_writes_are_known() -> None:
+    assert is_write("/* a */ INSERT INTO t VALUES (1)")
+    assert is_write("WITH x AS (SELECT 1) UPDATE t SET a = 1")
+    assert not is_write("WITH x AS (SELECT 1) SELECT * FROM x")
+    assert not is_write("SELECT 'insert'")
+
+
+def test_values_without_a_dump_are_refused() -> None:
+    from asyncdb_bench import trace
+
+    with pytest.raises(ValueError, match="dump="):
+        trace(object(), values=True)

@@ -33,6 +33,7 @@ from asyncdb_bench.services.absent import NoServices
 from asyncdb_bench.services.pooler import MISSING, find_pooler
 from asyncdb_bench.services.reaching import Between
 from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.text import PROGRAM
 from asyncdb_bench.trial.canary import machine_pace
 from asyncdb_bench.trial.deployment import example, measure_deployment
 from asyncdb_bench.trial.host import describe_machine, fingerprint, git, versions
@@ -296,10 +297,10 @@ def usable_calibration(
     """Return this machine's calibration where there is one, and what to say of it."""
     calibration = read_calibration(results)
     if calibration is None:
-        return None, ("not calibrated: `bench.py calibrate` takes a minute",)
+        return None, (f"not calibrated: `{PROGRAM} calibrate` takes a minute",)
     if calibration.machine != fingerprint(here):
         return None, (
-            "results/calibration.json is of another machine; run `bench.py calibrate` here",
+            f"results/calibration.json is of another machine; run `{PROGRAM} calibrate` here",
         )
     notes = []
     if calibration.cpus.get("load", ()) != pinning.of("load"):

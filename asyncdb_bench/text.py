@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
+
+PROGRAM = "asyncdb-bench" if Path(__file__).with_name("_builtin").is_dir() else "bench.py"
+"""What the command line is called by: by its name where it is installed, else in the checkout."""
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -16,7 +16,7 @@ from asyncdb_bench.analysis.conditions import FELT_MS
 from asyncdb_bench.analysis.decision import Sure
 from asyncdb_bench.analysis.pace_model import AXES, TIMES, Case, Way, outside
 from asyncdb_bench.analysis.sizing import BUSY
-from asyncdb_bench.text import listed, number
+from asyncdb_bench.text import PROGRAM, listed, number
 
 NEAR = 0.10
 """A case that differs by less on every axis from what was measured needs no model."""
@@ -263,7 +263,7 @@ def measuring(known: Advising, ask: Ask) -> str:
         knobs = f"page:queries={ask.queries:g}:rows={ask.rows:g}"
     more = f" --vary app:processes=1,{ask.processes}" if ask.processes > 1 else ""
     names = f" --strategy {known.strategies}" if known.strategies else ""
-    return f"bench.py run{names} --scenario {knobs} --rtt {ask.rtt_ms:g}{more} --profile standard"
+    return f"{PROGRAM} run{names} --scenario {knobs} --rtt {ask.rtt_ms:g}{more} --profile standard"
 
 
 def grid(known: Advising) -> list[tuple[Ask, Advice]]:

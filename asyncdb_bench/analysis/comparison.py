@@ -28,7 +28,7 @@ from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.step import RoundTrip, Step, TrialEnd
-from asyncdb_bench.text import listed
+from asyncdb_bench.text import PROGRAM, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,4 +346,4 @@ def command_of(manifest: Manifest) -> str:
         for word in words
         if word not in {"--results", "--reports"} or next(words, None) is None
     ]
-    return f"bench.py {' '.join(kept)}"
+    return f"{PROGRAM} {' '.join(kept)}"

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from asyncdb_bench.text import PROGRAM
+
 
 def check_verb(
     name: Annotated[str, typer.Argument(help="a strategy or a scenario, with knobs if you like")],
@@ -22,7 +24,7 @@ def check_verb(
 
     specs = parse_specs(name)
     if len(specs) != 1:
-        raise UsageError("check takes one name, e.g. `bench.py check executor:threads=4`")
+        raise UsageError(f"check takes one name, e.g. `{PROGRAM} check executor:threads=4`")
     if is_scenario(specs[0].name):
         under = None if strategies == "all" else [s for s in strategies.split(",") if s != "none"]
         findings = check_scenario(specs[0], under)

@@ -6,11 +6,11 @@ import platform
 import shutil
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from sqlalchemy import make_url
 
 from asyncdb_bench.errors import EXIT_DONE, EXIT_SERVICE, BenchError
-from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.records.run_folder import read_calibration
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
@@ -111,7 +111,7 @@ def _between() -> None:
 
 
 def _calibration() -> None:
-    found = read_calibration(CHECKOUT / "results")
+    found = read_calibration(Path("results"))
     if found is None or found.machine != fingerprint(describe_machine()):
         _line("calibration", "none of this machine", "make calibrate: takes a minute")
     else:

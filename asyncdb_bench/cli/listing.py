@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from asyncdb_bench.text import PROGRAM
+
 if TYPE_CHECKING:
     from asyncdb_bench.contract.knob import Knob
 
@@ -15,15 +17,15 @@ def list_all() -> None:
     from asyncdb_bench.plan.reach import ReachKnobs
     from asyncdb_bench.plan.registry import names
 
-    lines = ["strategies (bench.py run --strategy NAME:knob=value,…)"]
+    lines = [f"strategies ({PROGRAM} run --strategy NAME:knob=value,…)"]
     for name in names("strategies"):
         lines += _strategy(name)
-    lines += ["", "scenarios (bench.py run --scenario NAME:knob=value,…)"]
+    lines += ["", f"scenarios ({PROGRAM} run --scenario NAME:knob=value,…)"]
     for name in names("scenarios"):
         lines += _scenario(name)
     lines += ["", "how the services are reached (any strategy or scenario, or --rtt and so on)"]
     lines += map(_knob, knobs_of(ReachKnobs).values())
-    lines += ["", "profiles (bench.py run --profile NAME)"]
+    lines += ["", f"profiles ({PROGRAM} run --profile NAME)"]
     for name, profile in read_profiles().items():
         lines.append(f"  {name:<12} {profile.get('summary', '')}")
     print("\n".join(lines))

@@ -17,6 +17,7 @@ from asyncdb_bench.cli import (
     doctor,
     gate,
     history,
+    init,
     listing,
     new,
     plan,
@@ -29,7 +30,7 @@ from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Measure how a Tornado application should call its SQL database.",
@@ -39,6 +40,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "plan": plan.plan_verb,
     "list": listing.list_all,
     "check": check.check_verb,
+    "init": init.init_verb,
     "new": new.new_verb,
     "doctor": doctor.doctor_verb,
     "calibrate": calibrate.calibrate_verb,

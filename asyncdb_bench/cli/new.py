@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from asyncdb_bench.text import PROGRAM
+
 FOLDERS = {"strategy": "strategies", "scenario": "scenarios"}
 
 
@@ -35,5 +37,5 @@ def new_verb(
     path.write_text(Template(source.read_text()).substitute(name=name, cls=cls))
     asked = name if path.parent == folder else f"{path}:{cls}"
     print(f"wrote {path}; it conforms as it stands. Next:")
-    print(f"  bench.py check {asked}")
-    print(f"  bench.py run --profile smoke --{kind} {asked}")
+    print(f"  {PROGRAM} check {asked}")
+    print(f"  {PROGRAM} run --profile smoke --{kind} {asked}")

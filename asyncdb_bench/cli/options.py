@@ -7,7 +7,7 @@ import functools
 import inspect
 import os
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,15 +19,52 @@ if TYPE_CHECKING:
     from asyncdb_bench.run import Places
 
 
+def completed(known: Iterable[str], incomplete: str) -> list[str]:
+    """Return a list of names with its last one completed.
+
+    Parameters
+    ----------
+    known : the names.
+    incomplete : ``a,b:knob=1,c``.
+    """
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{each}" for each in known if each.startswith(last)]
+
+
+def strategies(incomplete: str) -> list[str]:
+    """Complete strategies."""
+    from asyncdb_bench.plan.registry import names
+
+    return completed(names("strategies"), incomplete)
+
+
+def scenarios(incomplete: str) -> list[str]:
+    """Complete scenarios."""
+    from asyncdb_bench.plan.registry import names
+
+    return completed(names("scenarios"), incomplete)
+
+
+def profiles(incomplete: str) -> list[str]:
+    """Complete profiles."""
+    from asyncdb_bench.plan.profiles import read_profiles
+
+    return completed(read_profiles(), incomplete)
+
+
 @dataclass(frozen=True)
 class RequestOptions:
     """What to measure, and how."""
 
     strategy: Annotated[
-        str | None, typer.Option(help="a,b:knob=value,…, or all (default: the profile's)")
+        str | None,
+        typer.Option(
+            help="a,b:knob=value,…, or all (default: the profile's)", autocompletion=strategies
+        ),
     ] = None
     scenario: Annotated[
-        str | None, typer.Option(help="x,y:knob=value,… (default: the profile's)")
+        str | None,
+        typer.Option(help="x,y:knob=value,… (default: the profile's)", autocompletion=scenarios),
     ] = None
     vary: Annotated[
         list[str] | None,
@@ -36,7 +73,8 @@ class RequestOptions:
     profile: Annotated[
         str,
         typer.Option(
-            help="smoke, quick, standard, nightly, blog, sweep (default: quick; sweep for a sweep)"
+            help="smoke, quick, standard, nightly, blog, sweep (default: quick; sweep for a sweep)",
+            autocompletion=profiles,
         ),
     ] = ""
     seed: Annotated[int | None, typer.Option(help="repeat the arrivals of another run", min=0)] = (

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from asyncdb_bench.cli.options import FolderOptions
+from asyncdb_bench.text import PROGRAM
 
 
 def report_verb(
@@ -32,6 +33,6 @@ def report_verb(
         print(f"report: {written.path}")
         page = written.path
     if len(opened) > 1:
-        print(f"side by side: bench.py compare {' '.join(runs or ())}")
+        print(f"side by side: {PROGRAM} compare {' '.join(runs or ())}")
     if show and not webbrowser.open(page.as_uri()):
         print(f"no browser was found; open {page}")

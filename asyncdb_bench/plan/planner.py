@@ -18,6 +18,7 @@ from asyncdb_bench.plan.schedule import order, takes_turns
 from asyncdb_bench.plan.targets import target_variants
 from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Reach, Settings, Trial, Variant
+from asyncdb_bench.text import PROGRAM
 
 ALL = "all"
 """Stands for every strategy, or every scenario, that discovery finds."""
@@ -182,7 +183,7 @@ def _targets(choices: Choices) -> list[Variant]:
         )
     if not choices.scenarios:
         raise UsageError(
-            "--target needs --scenario path/to/file.py:Class: what to ask it for; `bench.py new"
+            f"--target needs --scenario path/to/file.py:Class: what to ask it for; `{PROGRAM} new"
             " scenario NAME` starts one"
         )
     return target_variants(choices.targets, choices.pids, owned=choices.owned)

@@ -14,7 +14,7 @@ from typing import Any
 from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.contract.strategy import Strategy
-from asyncdb_bench.errors import PluginError, UnknownNameError
+from asyncdb_bench.errors import PluginError, UnknownNameError, described
 from asyncdb_bench.plan.request import is_file
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -27,9 +27,17 @@ def folder(kind: str) -> Path:
     return carried if carried.is_dir() else CHECKOUT / kind
 
 
+def own_folder(kind: str) -> Path | None:
+    """Return where plugins of the working folder lie; None: it has none, or is this checkout."""
+    found = Path(kind).resolve()
+    return found if found.is_dir() and found != folder(kind).resolve() else None
+
+
 def names(kind: str) -> list[str]:
-    """Return the names of a kind of plugin: built-in files first, then entry points."""
-    files = sorted(each.stem for each in folder(kind).glob("*.py") if each.stem[0] != "_")
+    """Return the names of a kind: built-in files, those of the working folder, entry points."""
+    places = [folder(kind), own_folder(kind)]
+    found = [sorted(p.stem for p in each.glob("*.py")) for each in places if each is not None]
+    files = [name for each in found for name in each if name[0] != "_"]
     extra = [each.name for each in entry_points(group=f"asyncdb_bench.{kind}")]
     return files + [each for each in extra if each not in files]
 
@@ -79,7 +87,13 @@ def _find(kind: str, word: str, name: str, base: Any) -> Any:
     if is_file(name):
         return _checked(_from_file(name, word), base, name, word)
     if (folder(kind) / f"{name}.py").is_file():
+        if (own := own_folder(kind)) is not None and (own / f"{name}.py").is_file():
+            raise PluginError(f"{own}/{name}.py has the name of a built-in {word}: rename it")
         return _checked(_only_class(_builtin(kind, name), base, name), base, name, word)
+    own = own_folder(kind)
+    if own is not None and (own / f"{name}.py").is_file():
+        module = _module_of_file(own / f"{name}.py")
+        return _checked(_only_class(module, base, name), base, name, word)
     for entry in entry_points(group=f"asyncdb_bench.{kind}", name=name):
         try:
             return _checked(entry.load(), base, name, word)
@@ -109,6 +123,13 @@ def _from_file(name: str, word: str) -> Any:
         raise PluginError(f"{name!r} names no class; write {name}:ClassName")
     if not path.is_file():
         raise PluginError(f"{word} file {path} does not exist")
+    module = _module_of_file(path)
+    if not hasattr(module, class_name):
+        raise PluginError(f"{path} has no class {class_name!r}")
+    return getattr(module, class_name)
+
+
+def _module_of_file(path: Path) -> Any:
     module_name = f"asyncdb_bench_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
@@ -118,10 +139,8 @@ def _from_file(name: str, word: str) -> Any:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise PluginError(f"{path} does not import: {type(error).__name__}: {error}") from error
-    if not hasattr(module, class_name):
-        raise PluginError(f"{path} has no class {class_name!r}")
-    return getattr(module, class_name)
+        raise PluginError(f"{path} does not import: {described(error)}") from error
+    return module
 
 
 def _only_class(module: Any, base: type, name: str) -> Any:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from asyncdb_bench.text import PROGRAM
+
 
 class DoubtKind(StrEnum):
     """What a doubt is about; the value is what stands on disk."""
@@ -78,19 +80,19 @@ BREAKING = frozenset(
 """Kinds after which nothing that the trial measured is used: it is run again from the start."""
 
 REMEDIES = {
-    DoubtKind.DIED: "look at its log, and at what ended it; `bench.py check` starts it alone",
+    DoubtKind.DIED: f"look at its log, and at what ended it; `{PROGRAM} check` starts it alone",
     DoubtKind.HALTED: "leave the processes of a run alone, and end debuggers",
     DoubtKind.RESTARTED: "leave the services to this run alone while it measures",
-    DoubtKind.SILENT: "run `bench.py check` on the strategy, and look at its log",
+    DoubtKind.SILENT: f"run `{PROGRAM} check` on the strategy, and look at its log",
     DoubtKind.REFUSED: "give the service what it lacks: memory, disk, connections, or the right to"
     " write",
     DoubtKind.LEDGER: "report it: the load generator lost or doubled an arrival",
     DoubtKind.COUNT: "report it: the load generator's two counts should agree",
     DoubtKind.SKIPPED: "raise `outstanding` in bench.toml, or end the ladder earlier",
-    DoubtKind.WRONG_ANSWERS: "run `bench.py check` on the strategy",
+    DoubtKind.WRONG_ANSWERS: f"run `{PROGRAM} check` on the strategy",
     DoubtKind.BUDGET: "declare the connections that the strategy opens, or lower its pool",
     DoubtKind.OTHER_RUN: "wait for the other run, then repeat this one",
-    DoubtKind.UNCALIBRATED_RATE: "end the ladder earlier, or run `bench.py calibrate` again",
+    DoubtKind.UNCALIBRATED_RATE: f"end the ladder earlier, or run `{PROGRAM} calibrate` again",
     DoubtKind.TRANSACTIONS: "leave the database to this run alone, or check the strategy",
     DoubtKind.ROWS: "leave the database to this run alone, or check the operation's `rows`",
     DoubtKind.DELAY_BUSY: "give the services more cores (--cpus), or ask for fewer connections",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.text import PROGRAM
 
 
 def sentence(doubt: Doubt) -> str:
@@ -53,7 +54,7 @@ _WORDS: Mapping[DoubtKind, Callable[[Doubt], str]] = {
     DoubtKind.OTHER_RUN: _of("another run held the machine: {subject}"),
     DoubtKind.UNCALIBRATED_RATE: _of(
         "{measured:,.0f}/s is beyond what the load generator offers on schedule here"
-        " ({limit:,.0f}/s by `bench.py calibrate`)"
+        f" ({{limit:,.0f}}/s by `{PROGRAM} calibrate`)"
     ),
     DoubtKind.TRANSACTIONS: _counted("transactions"),
     DoubtKind.ROWS: _counted("rows"),

@@ -20,7 +20,7 @@ from typing import IO
 import msgspec
 
 from asyncdb_bench.errors import StoreError
-from asyncdb_bench.text import visible
+from asyncdb_bench.text import PROGRAM, visible
 
 MODE = 0o666
 
@@ -45,7 +45,7 @@ def this_run(command: Sequence[str]) -> Holder:
     except (KeyError, OSError):
         user = str(os.getuid())
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Holder(os.getpid(), user, now, "bench.py " + " ".join(command))
+    return Holder(os.getpid(), user, now, f"{PROGRAM} " + " ".join(command))
 
 
 class MachineLock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shlex
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,6 +35,8 @@ from asyncdb_bench.trial.launch import (
 from asyncdb_bench.trial.launched import launched
 
 TIMEOUT_S = 10.0
+LOCUST = Path(sys.prefix) / "bin" / "locust"
+LOCUSTFILE = Path(__file__).parents[1] / "load" / "locustfile.py"
 
 Say = Callable[[str], None]
 
@@ -142,6 +145,11 @@ def variant_services(
         yield services
 
 
+def relative(path: Path) -> Path:
+    """Return a path as it is typed in the working folder."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def curl_arguments(asked: Request, url: str) -> str:
     """Return what curl is called with to send a request."""
     words = [url + asked.target]
@@ -172,7 +180,6 @@ def _usage(variant: Variant, scenario: PlannedScenario, url: str) -> str:
             continue
         lines.append(f"  curl {curl_arguments(operations[name].route.parts(params), url)}")
     lines.append(
-        "  .venv/bin/locust -f asyncdb_bench/load/locustfile.py"
-        f" --scenario {scenario.label} --host {url}"
+        f"  {relative(LOCUST)} -f {relative(LOCUSTFILE)} --scenario {scenario.request} --host {url}"
     )
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from asyncdb_bench.report.document import (
     row_of,
 )
 from asyncdb_bench.report.findings import Findings
-from asyncdb_bench.text import counted, number
+from asyncdb_bench.text import PROGRAM, counted, number
 
 GUIDE = (
     (
@@ -175,7 +175,7 @@ def _cores(manifest: Manifest) -> str:
 
 def _calibrated(found: Calibration | None) -> str:
     if found is None:
-        return "not calibrated on this machine: bench.py calibrate"
+        return f"not calibrated on this machine: {PROGRAM} calibrate"
     stolen = (
         f"; the hypervisor took {found.stolen:.0%} of the CPU time asked for"
         if found.stolen > 0.01
@@ -240,7 +240,7 @@ def raw_section(manifest: Manifest) -> Section:
     )
     where = Text(text="In", code=f"results/{manifest.run_id}/")
     figures = Text(
-        text="Figures as PNG and SVG:", code=f"bench.py report {manifest.run_id} --figures"
+        text="Figures as PNG and SVG:", code=f"{PROGRAM} report {manifest.run_id} --figures"
     )
     fold = Fold(
         id="raw",
@@ -266,7 +266,7 @@ def repeat_command(manifest: Manifest) -> str:
     more = " --tls" if settings.tls else ""
     more += f" --inject {fault_label(faults[0])}" if faults else ""
     return (
-        f"bench.py run --profile {settings.profile} --strategy {strategies}"
+        f"{PROGRAM} run --profile {settings.profile} --strategy {strategies}"
         f" --scenario {scenarios} --seed {manifest.seed} --blocks {settings.blocks}"
         f" --budget {settings.budget} --time-budget {settings.time_budget_s:g}{reach}{more}"
     )

@@ -1,0 +1,41 @@
+"""`init`: a folder to measure from, with an example, a Makefile and a workflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FILES = {
+    "bench.toml": "bench.toml.txt",
+    "Makefile": "Makefile.txt",
+    ".gitignore": "gitignore.txt",
+    ".github/workflows/performance.yml": "performance.yml.txt",
+}
+EXAMPLE = "scenarios/example.py"
+
+
+def init_verb(
+    folder: Annotated[Path, typer.Argument(help="made where it is not there yet")] = Path(),
+) -> None:
+    """Lay out a folder: bench.toml, a Makefile, a workflow and an example scenario."""
+    from string import Template
+
+    from asyncdb_bench.errors import UsageError
+
+    starting = Path(__file__).with_name("starting_files")
+    wanted = {
+        folder / name: (starting / "folder" / source).read_text() for name, source in FILES.items()
+    }
+    example = Template((starting / "scenario.txt").read_text())
+    wanted[folder / EXAMPLE] = example.substitute(name="example", cls="Example")
+    if there := [str(path) for path in wanted if path.exists()]:
+        raise UsageError(f"{', '.join(there)} exist already; nothing was written")
+    for path, content in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        print(f"wrote {path}")
+    print("Next, in that folder:")
+    print("  asyncdb-bench check example     (right under every strategy?)")
+    print("  make bench                      (measure, and write the report)")

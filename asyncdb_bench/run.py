@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from asyncdb_bench import report
@@ -354,3 +356,20 @@ def exit_code(written: report.Written, results: Results, *, interrupted: bool) -
     if not_measured(results.ends) or not written.sound:
         return EXIT_INVALID
     return EXIT_DONE
+
+
+class _Story(ModuleType):
+    """The module itself, which is also what ``asyncdb_bench.run(plan)`` calls.
+
+    The import system makes a module an attribute of its package, in the place of the public
+    function of the same name.
+    """
+
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        """Call :func:`asyncdb_bench.scripting.run`."""
+        from asyncdb_bench.scripting import run
+
+        return run(*given, **options)
+
+
+sys.modules[__name__].__class__ = _Story

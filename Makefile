@@ -47,12 +47,16 @@ doctor: $(STAMP) ## what was found on this machine and what is missing
 list: $(STAMP) ## strategies, scenarios and profiles with their knobs
 	@$(BIN)/python bench.py list
 
+SHORT := $(if $(ASYNCDB_BENCH_LONG),,and not long)
 PURE := not services and not e2e and not browser
 BESIDE := ($(PURE)) or patient
 
+test-long: $(STAMP) ## all tests, and those that take longest
+	@ASYNCDB_BENCH_LONG=1 $(MAKE) --no-print-directory test
+
 test: $(STAMP) ## all tests: those that mind no busy machine first, on two cores
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "$(BESIDE)" $(ARGS) || [ $$? = 5 ]
-	@$(BIN)/python -m pytest -q -m "not ($(BESIDE))" $(ARGS) || [ $$? = 5 ]
+	@$(BIN)/python -m pytest -q -m "not ($(BESIDE)) $(SHORT)" $(ARGS) || [ $$? = 5 ]
 
 test-unit: $(STAMP) ## the tests that need no service, in seconds
 	@$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS)

@@ -29,7 +29,7 @@ from asyncdb_bench.trial.launch import (
 from asyncdb_bench.trial.launched import launched
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.patient]
 
 
 @contextmanager

@@ -64,6 +64,7 @@ def url(postgres: RunningServices) -> Iterator[str]:
 
 
 @pytest.mark.services
+@pytest.mark.patient
 def test_attach_tells_lag_and_phases_and_nothing_else(url: str) -> None:
     with their_application(url, "attach") as port:
         headers, body = ask(port, "/notes/5")
@@ -84,6 +85,7 @@ def test_attach_tells_lag_and_phases_and_nothing_else(url: str) -> None:
 
 
 @pytest.mark.services
+@pytest.mark.patient
 def test_a_trace_becomes_a_scenario_of_stand_ins_that_conforms(url: str, tmp_path: Path) -> None:
     folder = tmp_path / "traced"
     with their_application(url, "attach", "trace", str(folder)) as port:
@@ -111,6 +113,7 @@ def test_a_trace_becomes_a_scenario_of_stand_ins_that_conforms(url: str, tmp_pat
 
 
 @pytest.mark.services
+@pytest.mark.patient
 def test_with_values_the_scenario_sends_the_statements_themselves(url: str, tmp_path: Path) -> None:
     folder = tmp_path / "traced"
     folder.mkdir()

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.services, pytest.mark.patient]
 TIMEOUT_S = 60.0
 FOUR = f"{Path(__file__).parents[1] / 'plugins' / 'four_tests.py'}:FourTests"
 STRATEGIES = names("strategies")
-COUNTED = ("executor", "celery", "native")
+COUNTED = ("celery", "native")
 """Those with whom CI counts queries under 512 clients; with all: ASYNCDB_BENCH_LONG=1."""
 
 

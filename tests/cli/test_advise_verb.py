@@ -7,7 +7,7 @@ import pytest
 from tests.cli.test_report_verb import REFERENCE
 from tests.command_line import Bench
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.patient]
 
 
 def test_a_case_is_answered_from_a_run(bench: Bench) -> None:

@@ -18,7 +18,7 @@ from tests.factories import manifest
 from tests.regression.test_effects import climbs
 from tests.regression.test_error_rate_schedule import measured, with_delay
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.patient]
 
 
 def write_run(bench: Bench, run_id: str, steps: list[Step], **changes: Any) -> Path:

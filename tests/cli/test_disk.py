@@ -16,7 +16,7 @@ import pytest
 
 from tests.command_line import ROOT, without_services
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.patient]
 SIZE = "400m"
 INODES = 300
 

@@ -15,7 +15,7 @@ from asyncdb_bench.services.running import RunningServices
 from tests.command_line import ROOT, without_services
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.services]
+pytestmark = [pytest.mark.e2e, pytest.mark.services, pytest.mark.patient]
 
 
 def databases(services: RunningServices) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.command_line import ROOT, without_services
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.patient]
 
 
 def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -45,12 +45,14 @@ def rows(services: RunningServices, data: Tables, query: str) -> list[Any]:
 
 
 @pytest.mark.services
+@pytest.mark.patient
 def test_models_and_a_function(postgres: RunningServices) -> None:
     data = Tables("things", Base, fill)
     assert rows(postgres, data, "SELECT * FROM thing ORDER BY id") == [(1, "a"), (2, "b")]
 
 
 @pytest.mark.services
+@pytest.mark.patient
 def test_sql_of_a_file_csv_and_parquet_and_sequences_that_follow(
     postgres: RunningServices, tmp_path: Path
 ) -> None:
@@ -72,6 +74,7 @@ def test_sql_of_a_file_csv_and_parquet_and_sequences_that_follow(
 
 
 @pytest.mark.services
+@pytest.mark.patient
 @pytest.mark.parametrize("kind", ["plain", "custom"])
 def test_a_dump(kind: str, postgres: RunningServices, tmp_path: Path) -> None:
     made = Tables("dumped", Sql(SCHEMA + "INSERT INTO item (name) VALUES ('semi;colon'), (NULL)"))
@@ -89,6 +92,7 @@ def test_a_dump(kind: str, postgres: RunningServices, tmp_path: Path) -> None:
 
 
 @pytest.mark.services
+@pytest.mark.patient
 @pytest.mark.parametrize(
     ("sources", "says"),
     [

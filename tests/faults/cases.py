@@ -53,11 +53,8 @@ def all_cases() -> list[Case]:
 
 SHORT = (
     Case("native", "guard", "SIGKILL", "window"),
-    Case("native", "backend", "SIGKILL", "window"),
     Case("native", "delay", "SIGKILL", "window"),
-    Case("native", "harness", "SIGKILL", "report"),
     Case("celery", "worker's child", "SIGKILL", "window"),
-    Case("celery", "broker", "SIGKILL", "warm-up"),
     Case("celery", "harness", "SIGKILL", "window"),
 )
 """Those that CI tries."""

@@ -25,7 +25,7 @@ from tests.regression.test_decision import cell, result
 from tests.regression.test_effects import climbs
 from tests.regression.test_history import history_runs, series, stepped
 
-pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.patient]
 
 ARTIFACTS = ROOT / ".artifacts"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")

@@ -27,7 +27,7 @@ CELERY_WAYS = [
 ]
 RESULT_WAYS = [f"celery:results={way}" for way in ("redis", "amqp")]
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.patient]
 
 
 def conforms(request: str, services: RunningServices) -> None:

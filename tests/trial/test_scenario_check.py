@@ -10,7 +10,7 @@ from asyncdb_bench.plan.registry import is_scenario, names
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.trial.scenario_check import check_scenario
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.patient]
 OWN = Path(__file__).parents[1] / "plugins" / "own.py"
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty.py"
 

@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bench nightly smoke test lint types contracts check-all calibrate doctor list format lock \
-        audit licences faults reference examples up down bench-compose browser clean
+        audit licences site tutorials faults reference examples up down bench-compose browser clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,12 @@ audit: $(STAMP) ## known vulnerabilities of what requirements.lock holds, where 
 
 licences: $(STAMP) ## write docs/licences.md anew
 	@$(BIN)/python scripts/licences.py
+
+site: $(STAMP) ## the documents as a site under site/, without network
+	@$(BIN)/zensical build --clean --strict -f zensical.toml
+
+tutorials: $(STAMP) ## follow the tutorials word for word, half an hour
+	@$(BIN)/python scripts/follow.py docs/tutorials/*.md
 
 faults: $(STAMP) ## the whole matrix of faults, about an hour: writes its table into docs/reliability.md
 	@$(BIN)/python -m tests.faults --table docs/reliability.md $(ARGS)

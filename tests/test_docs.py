@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from asyncdb_bench.plan.registry import make_scenario, strategy_class
+from scripts import follow
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "results/README.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "results/README.md"]
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 
 def first_example(page: str) -> str:
@@ -37,6 +43,50 @@ def test_the_example_scenario_loads(tmp_path: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_site_is_built_without_network(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "zensical.toml", tmp_path)
+    program = Path(sys.executable).with_name("zensical")
+    nowhere = {"PATH": "/usr/bin:/bin", "HTTPS_PROXY": "http://127.0.0.1:1", "HOME": str(tmp_path)}
+    said = subprocess.run(
+        [str(program), "build", "--strict", "-f", "zensical.toml"],
+        cwd=tmp_path,
+        env=nowhere,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+    page = (tmp_path / "site" / "tutorials" / "decide.html").read_text()
+    assert "Ten minutes, most of them measuring" in page
+    loaded = re.findall(
+        r'(?:src|href)="(https?://[^"]+)"[^>]*(?:rel="stylesheet"|></script>)', page
+    )
+    assert loaded == [], "nothing is fetched from elsewhere"
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_what_a_tutorial_writes_loads(page: Path, tmp_path: Path) -> None:
+    written = [each for each in follow.blocks(page.read_text()) if each.title]
+    run = [each for each in follow.blocks(page.read_text()) if each.language == "sh"]
+    assert any("asyncdb-bench run" in each.text for each in run)
+    for each in written:
+        path = tmp_path / Path(each.title).name
+        path.write_text(each.text)
+        if path.suffix == ".toml":
+            tomllib.loads(each.text)
+        elif path.stem == "items":
+            assert make_scenario(f"{path}:Items", {}).mix() == {"show": 1}
+        elif path.stem == "ours":
+            assert strategy_class(f"{path}:Ours").name == "ours"
+
+
+def test_the_scenario_of_an_own_application_loads(tmp_path: Path) -> None:
+    path = tmp_path / "notes.py"
+    path.write_text(first_example("own-application.md"))
+    assert make_scenario(f"{path}:Notes", {}).mix() == {"opened": 1}
 
 
 def test_no_placeholder_is_left() -> None:

@@ -61,4 +61,5 @@ def _out(_connection: Any, record: Any, _proxy: Any) -> None:
 def _in(_connection: Any, record: Any) -> None:
     phases, since = current.get(), record.info.pop("asyncdb_bench_held", None)
     if phases is not None and since is not None:
-        phases.held += monotonic_ns() - since
+        # what was held before the request is not its own
+        phases.held += monotonic_ns() - max(since, phases.began)

@@ -20,6 +20,8 @@ from asyncdb_bench.records.plan import Target, Variant
 STRATEGY = "target"
 """What stands in the place of a strategy's name."""
 PORT = "{port}"
+PYTHON = "{python}"
+"""The interpreter that runs the harness."""
 
 
 class Described(msgspec.Struct, forbid_unknown_fields=True):
@@ -28,7 +30,8 @@ class Described(msgspec.Struct, forbid_unknown_fields=True):
     Parameters
     ----------
     url : of the application; ``{port}`` is a port that is free.
-    command : starts it; empty: it runs already. ``{port}`` as in `url`.
+    command : starts it; empty: it runs already. ``{port}`` as in `url`,
+        ``{python}`` the interpreter that runs the harness.
     cwd : where it is started, relative to the file.
     env : further environment; ``{port}`` as in `url`. It is not written into results.
     health : path that answers without work, for the readiness and the probe; empty: there is none.

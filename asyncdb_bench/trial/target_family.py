@@ -6,6 +6,7 @@ import contextlib
 import functools
 import http.client
 import signal
+import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from asyncdb_bench.contract.scenario import example_params
 from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.plan.registry import make_scenario
-from asyncdb_bench.plan.targets import PORT, environment_of
+from asyncdb_bench.plan.targets import PORT, PYTHON, environment_of
 from asyncdb_bench.records.messages import Heartbeats, Ready
 from asyncdb_bench.records.plan import Target
 from asyncdb_bench.services.part import Part, last_lines
@@ -127,7 +128,10 @@ class TargetFamily:
         with on_cores(launch.pinning.of("app")):
             self.program = Program(
                 f"{launch.variant.label} ({target.command[0]})",
-                [each.replace(PORT, port) for each in target.command],
+                [
+                    each.replace(PORT, port).replace(PYTHON, sys.executable)
+                    for each in target.command
+                ],
                 log=self.logs / f"{launch.name}-target.log",
                 options={
                     "stop_signal": int(signal.SIGTERM),

@@ -12,11 +12,12 @@ import sys
 import msgspec
 
 from asyncdb_bench.errors import BenchError, UsageError
+from asyncdb_bench.plan.git import revision_and_changes
 from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant
 from asyncdb_bench.records.messages import DOOR, PROTOCOL, Describe, Description
-from asyncdb_bench.trial.host import git, versions
+from asyncdb_bench.trial.host import versions
 
 
 def description_of(question: Describe) -> Description:
@@ -33,7 +34,7 @@ def description_of(question: Describe) -> Description:
         version=DOOR,
         protocol=PROTOCOL,
         variant=variant,
-        git=git(CHECKOUT),
+        git=revision_and_changes(CHECKOUT),
         versions=versions(),
     )
 

@@ -25,6 +25,7 @@ from asyncdb_bench.errors import (
     WriteError,
 )
 from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
+from asyncdb_bench.plan.git import revision_and_changes
 from asyncdb_bench.plan.reach import reach_of, reaches_of
 from asyncdb_bench.plan.refusals import refusing
 from asyncdb_bench.plan.registry import CHECKOUT
@@ -38,7 +39,7 @@ from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.text import PROGRAM
 from asyncdb_bench.trial.canary import machine_pace
 from asyncdb_bench.trial.deployment import example, measure_deployment
-from asyncdb_bench.trial.host import describe_machine, fingerprint, git, versions
+from asyncdb_bench.trial.host import describe_machine, fingerprint, versions
 from asyncdb_bench.trial.lock import MachineLock
 from asyncdb_bench.trial.one_trial import TrialRunner
 from asyncdb_bench.trial.recording import RunContext
@@ -333,7 +334,7 @@ def make_manifest(
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=plan.seed,
         command=tuple(command),
-        git=git(CHECKOUT),
+        git=revision_and_changes(CHECKOUT),
         machine=here,
         versions=versions(),
         services=services.info(),

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import sample
-from typing import Any
 
-from asyncdb_bench import OwnScenario, Route, ScenarioKnobs, Steps, clamped, knob, operation, sql
-from asyncdb_bench.contract.data.worlds import MOST_QUERIES, READ, ROWS, WORLD, Queries, is_world
-
-
-def right(params: Any, answer: Any) -> bool:
-    """Return whether so many rows came."""
-    return len(answer) == params["queries"] and all(map(is_world, answer))
+from asyncdb_bench import Route, Steps, clamped, operation, sql
+from asyncdb_bench.contract.data.world_scenario import WorldScenario, right_rows
+from asyncdb_bench.contract.data.worlds import MOST_QUERIES, READ, ROWS, Queries
 
 
 @operation(
-    check=right,
+    check=right_rows,
     rows=lambda params: params["queries"],
     reads=True,
     route=Route("GET", "/queries", read=clamped("queries", 1, MOST_QUERIES)),
@@ -30,24 +24,11 @@ def queries(queries: Queries) -> Steps:
     return rows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueriesKnobs(ScenarioKnobs):
-    """How many rows a request reads."""
-
-    queries: int = knob(20, unit="queries", low=1, high=MOST_QUERIES, help="of a request")
-
-
-class MultipleQueries(OwnScenario[QueriesKnobs]):
+class MultipleQueries(WorldScenario):
     """Statements that follow one another."""
 
     name = "queries"
     summary = "TechEmpower's multiple queries: random rows, each by a query of its own"
-    Knobs = QueriesKnobs
-    tables = WORLD
     asks_for = {queries: 1}
     p99_ms = 250
     loads = (5, 10, 20, 40, 60, 80, 100, 125, 150, 200, 250)
-
-    def draw(self, operation: str, rng: Any) -> dict[str, Any]:
-        """Ask for as many as the knob says."""
-        return {"queries": self.knobs.queries}

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import randint, sample
-from typing import Any
 
-from asyncdb_bench import OwnScenario, Route, ScenarioKnobs, Steps, clamped, knob, operation, sql
-from asyncdb_bench.contract.data.worlds import MOST_QUERIES, READ, ROWS, WORLD, Queries, is_world
+from asyncdb_bench import Route, Steps, clamped, operation, sql
+from asyncdb_bench.contract.data.world_scenario import WorldScenario, right_rows
+from asyncdb_bench.contract.data.worlds import MOST_QUERIES, READ, ROWS, Queries
 
 WRITE = "UPDATE world SET randomnumber = :number WHERE id = :id"
 
 
-def right(params: Any, answer: Any) -> bool:
-    """Return whether so many rows came."""
-    return len(answer) == params["queries"] and all(map(is_world, answer))
-
-
 @operation(
-    check=right,
+    check=right_rows,
     rows=lambda params: 2 * params["queries"],
     route=Route("GET", "/updates", read=clamped("queries", 1, MOST_QUERIES)),
 )
@@ -33,24 +27,11 @@ def updates(queries: Queries) -> Steps:
     return rows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdatesKnobs(ScenarioKnobs):
-    """How many rows a request writes."""
-
-    queries: int = knob(20, unit="queries", low=1, high=MOST_QUERIES, help="of a request")
-
-
-class Updates(OwnScenario[UpdatesKnobs]):
+class Updates(WorldScenario):
     """Reads and writes that follow one another in a transaction."""
 
     name = "updates"
     summary = "TechEmpower's updates: random rows read and written, each by a query of its own"
-    Knobs = UpdatesKnobs
-    tables = WORLD
     asks_for = {updates: 1}
     p99_ms = 500
     loads = (2, 5, 10, 15, 20, 30, 40, 50, 60, 80, 100)
-
-    def draw(self, operation: str, rng: Any) -> dict[str, Any]:
-        """Ask for as many as the knob says."""
-        return {"queries": self.knobs.queries}

@@ -14,6 +14,19 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
+def bench_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `bench.py` where a user's own files lie."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "bench.py"), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+        env=without_services() | {"PYTHONPATH": str(ROOT)},
+    )
+
+
 class Bench:
     """Runs `bench.py` from the checkout, with results and reports elsewhere."""
 

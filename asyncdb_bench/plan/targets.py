@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from asyncdb_bench.errors import UnknownNameError, UsageError
+from asyncdb_bench.plan.git import git_says, revision_and_changes
 from asyncdb_bench.plan.profiles import configuration
 from asyncdb_bench.plan.reach import is_far
 from asyncdb_bench.records.plan import Target, Variant
@@ -100,20 +99,14 @@ def at_checkout(variant: Variant, checkout: Path, label: str) -> Variant:
     folder = checkout / Path(target.cwd).relative_to(root)
     if not folder.is_dir():
         raise UsageError(f"{variant.label}: {folder} does not exist in that checkout")
-    here = replace(target, cwd=str(folder), git=revision(folder))
+    here = replace(target, cwd=str(folder), git=revision_and_changes(folder))
     return replace(variant, label=label, target=here)
 
 
 def repository(target: Target) -> Path:
     """Return the root of the repository that a target's command is started in; else its folder."""
-    said = _git(Path(target.cwd), "rev-parse", "--show-toplevel")
+    said = git_says(Path(target.cwd), "rev-parse", "--show-toplevel")
     return Path(said).resolve() if said else Path(target.cwd)
-
-
-def revision(folder: Path) -> dict[str, Any]:
-    """Return what git says of a folder: revision, and whether anything is not committed."""
-    said = _git(folder, "rev-parse", "HEAD")
-    return {"revision": said, "dirty": bool(_git(folder, "status", "--porcelain"))} if said else {}
 
 
 def _variant(text: str, pids: Mapping[str, tuple[int, ...]], *, owned: bool) -> Variant:
@@ -136,7 +129,7 @@ def _variant(text: str, pids: Mapping[str, tuple[int, ...]], *, owned: bool) -> 
             health=described.health,
             ready_s=described.ready_s,
             pids=pids.get(name, ()),
-            git=revision(cwd) if described.command else {},
+            git=revision_and_changes(cwd) if described.command else {},
         )
     _check(target, owned=owned)
     made = Variant(
@@ -191,16 +184,3 @@ def _pids_of(text: str) -> tuple[str, tuple[int, ...]]:
         return name, tuple(int(each) for each in listed.split(","))
     except ValueError:
         raise UsageError(f"--target-pid {text!r} should read NAME=PID[,PID]") from None
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        said = subprocess.run(
-            ["git", "-C", str(folder), *arguments],  # noqa: S607 - whichever git the user has
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return ""
-    return said.stdout.strip() if said.returncode == 0 else ""

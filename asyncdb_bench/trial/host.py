@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sysconfig
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -79,27 +78,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
-
-
-def git(folder: Path) -> dict[str, Any]:
-    """Return the checkout's revision and whether it has changes; empty outside of git."""
-    revision = _git(folder, "rev-parse", "HEAD")
-    if not revision:
-        return {}
-    return {"revision": revision, "dirty": bool(_git(folder, "status", "--porcelain"))}
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(folder), *arguments],  # noqa: S607 - whichever git the user has
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        return ""
-    return answer.stdout.strip()
 
 
 def _cpu_model() -> str:

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.command_line import ROOT, without_services
+from tests.command_line import bench_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.patient]
 
 
-def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `bench.py` where a user's own files lie."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "bench.py"), *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env=without_services() | {"PYTHONPATH": str(ROOT), "HOME": os.environ.get("HOME", "/")},
-    )
-
-
 @pytest.mark.parametrize("kind", ["strategy", "scenario"])
 def test_what_is_written_passes_check_as_it_stands(tmp_path: Path, kind: str) -> None:
-    made = bench(tmp_path, "new", kind, "our_way")
+    made = bench_in(tmp_path, "new", kind, "our_way")
     assert made.returncode == 0, made.stderr
     command = made.stdout.splitlines()[1].split()
     assert command == ["bench.py", "check", "our_way.py:OurWay"]
     text = (tmp_path / "our_way.py").read_text()
     assert "from asyncdb_bench import" in text
     assert text.count("TODO") >= 3
-    checked = bench(tmp_path, *command[1:])
+    checked = bench_in(tmp_path, *command[1:])
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "our_way.py:OurWay: conforms" in checked.stdout or "OurWay: conforms" in checked.stdout
 
 
 def test_in_a_checkout_it_goes_into_the_folder_of_its_kind(tmp_path: Path) -> None:
     (tmp_path / "strategies").mkdir()
-    assert bench(tmp_path, "new", "strategy", "mine").returncode == 0
+    assert bench_in(tmp_path, "new", "strategy", "mine").returncode == 0
     assert (tmp_path / "strategies" / "mine.py").is_file()
 
 
@@ -60,7 +44,7 @@ def test_what_cannot_be_written_is_refused(
     tmp_path: Path, arguments: tuple[str, str], says: str
 ) -> None:
     (tmp_path / "taken.py").write_text("mine")
-    ended = bench(tmp_path, "new", *arguments)
+    ended = bench_in(tmp_path, "new", *arguments)
     assert ended.returncode == 2
     assert says in ended.stderr
     assert (tmp_path / "taken.py").read_text() == "mine"

@@ -21,7 +21,7 @@ import pytest
 
 from asyncdb_bench.services.program import free_port, is_listening
 from asyncdb_bench.services.running import RunningServices
-from tests.command_line import ROOT, without_services
+from tests.command_line import ROOT, bench_in
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -55,21 +55,9 @@ def folder(tmp_path: Path, database: str) -> Path:
     return tmp_path
 
 
-def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "bench.py"), *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=150,
-        env=without_services() | {"PYTHONPATH": str(ROOT)},
-    )
-
-
 def smoke(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     scenario = () if "--scenario" in arguments else ("--scenario", "notes.py:Notes")
-    return bench(folder, "run", "--profile", "smoke", *scenario, *arguments)
+    return bench_in(folder, "run", "--profile", "smoke", *scenario, *arguments)
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -163,7 +151,7 @@ def test_what_cannot_be_asked_is_refused_early(
     folder: Path, arguments: tuple[str, ...], says: str
 ) -> None:
     given = arguments if "--scenario" in arguments else (*arguments, "--scenario", "notes.py:Notes")
-    done = bench(folder, "plan", *given)
+    done = bench_in(folder, "plan", *given)
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -256,7 +244,7 @@ def test_a_gate_on_two_revisions_of_their_repository(folder: Path) -> None:
         subprocess.run([*git, *command], cwd=folder, check=True)
     file = folder / "application.py"
     file.write_text(file.read_text().replace('SLOW = "slow" in sys.argv', "SLOW = True"))
-    done = bench(
+    done = bench_in(
         folder,
         *("gate", "--base", "HEAD", "--target", "mine", "--scenario", "notes.py:Notes"),
         *("--profile", "smoke", "--blocks", "4", "--time-budget", "25"),

@@ -21,12 +21,10 @@ def refusals(variants: Sequence[Variant], scenarios: Sequence[PlannedScenario]) 
     """
     found: dict[str, dict[str, str]] = {}
     for scenario in scenarios:
-        if scenario.websocket:
-            found[scenario.label] = {
-                each.label: "a chat is asked of our own application alone"
-                for each in variants
-                if each.target is not None
-            }
+        for each in variants:
+            if scenario.websocket and each.target is not None:
+                why = "a chat is asked of our own application alone"
+                found.setdefault(scenario.label, {})[each.label] = why
         operations = make_scenario(scenario.scenario, scenario.knobs).workload().operations
         asked = [operations[name] for name in scenario.mix]
         for variant in variants:

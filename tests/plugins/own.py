@@ -170,3 +170,18 @@ class Breaking(OwnScenario[ScenarioKnobs]):
     tables = TABLES
     asks_for = {broken: 1}
     p99_ms = 5
+
+
+@operation(check=lambda _, answer: answer["nothing"], rows=1, reads=True)
+def refused() -> Steps:
+    """Answer something else than its check looks for."""
+    return {"one": (yield sql("SELECT 1")).scalar_one()}
+
+
+class Refusing(OwnScenario[ScenarioKnobs]):
+    """Refuses its own answers."""
+
+    name = "refusing"
+    summary = "a check that raises"
+    tables = TABLES
+    asks_for = {refused: 1}

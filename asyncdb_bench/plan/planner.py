@@ -11,7 +11,7 @@ from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
 from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.profiles import make_settings
-from asyncdb_bench.plan.refusals import refusals, refusing
+from asyncdb_bench.plan.refusals import refusals, refusing, without_tables
 from asyncdb_bench.plan.registry import names, scenario_class
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
 from asyncdb_bench.plan.schedule import order, takes_turns
@@ -75,6 +75,11 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         for variant in variants
         for each in planned
         if variant and each and each.websocket and variant.processes > 1
+    ]
+    wrong += [
+        f"{each.label} has no tables: it is asked of an application of yours, with --target"
+        for each in planned
+        if each and not targets and not choices.targets and without_tables(each)
     ]
     if wrong or settings is None:
         raise UsageError("\n".join(dict.fromkeys(wrong)))

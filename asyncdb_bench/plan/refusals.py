@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from asyncdb_bench.contract.data.tables import NO_TABLES
 from asyncdb_bench.contract.knob import knobs_of, make_knobs
 from asyncdb_bench.plan.registry import make_scenario, strategy_class
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Variant
@@ -37,6 +38,11 @@ def refusals(variants: Sequence[Variant], scenarios: Sequence[PlannedScenario]) 
             if why := cls.refusal(knobs, asked):
                 found.setdefault(scenario.label, {})[variant.label] = why
     return found
+
+
+def without_tables(asked: PlannedScenario) -> bool:
+    """Return whether a scenario has no tables, so that our application cannot serve it."""
+    return make_scenario(asked.scenario, asked.knobs).workload().data is NO_TABLES
 
 
 def refusing(plan: Plan, refused: Refused) -> Plan:

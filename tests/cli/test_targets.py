@@ -207,6 +207,17 @@ def silent_server() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+def test_a_scenario_without_tables_is_for_targets_alone(folder: Path) -> None:
+    done = bench_in(folder, "plan", "--scenario", "notes.py:Notes", "--strategy", "native")
+    assert done.returncode == 2
+    assert (
+        "Notes has no tables: it is asked of an application of yours, with --target" in done.stderr
+    )
+    checked = bench_in(folder, "check", "notes.py:Notes")
+    assert checked.returncode == 0
+    assert "for --target alone" in checked.stdout
+
+
 def test_one_that_is_killed_is_told_and_leaves_nothing_stopped(folder: Path, database: str) -> None:
     with running(folder, database) as (port, _):
         victim = subprocess.Popen(

@@ -53,7 +53,10 @@ def check_scenario(spec: Spec, strategies: Sequence[str] | None = None) -> Itera
     """
     scenario = make_scenario(spec.name, spec.knobs)
     workload = scenario.workload()
-    yield _finding("Mix, ladder and objective are sound", lambda: plan_is_sound(scenario, workload))
+    planned = _finding(
+        "Mix, ladder and objective are sound", lambda: plan_is_sound(scenario, workload)
+    )
+    yield planned
     yield _finding(
         "Equal seeds draw equal parameters, of the declared types",
         lambda: parameters_repeat(scenario, workload),
@@ -84,7 +87,7 @@ def check_scenario(spec: Spec, strategies: Sequence[str] | None = None) -> Itera
             )
         finally:
             services.drop(database)
-        if not scenario.websocket:
+        if not (scenario.websocket or planned.problem):
             yield from under_strategies(spec, scenario, variants, services)
 
 

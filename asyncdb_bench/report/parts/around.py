@@ -258,6 +258,13 @@ def repeat_command(manifest: Manifest) -> str:
     strategies = ",".join(each.request for each in plan.variants if each.fault is None)
     scenarios = ",".join(each.request for each in plan.scenarios if not each.beside)
     settings = plan.settings
+    if any(each.target is not None for each in plan.variants):
+        targets = " ".join(f"--target {each.request}" for each in plan.variants)
+        return (
+            f"{PROGRAM} run --profile {settings.profile} {targets} --scenario {scenarios}"
+            f" --seed {manifest.seed} --blocks {settings.blocks}"
+            f" --time-budget {settings.time_budget_s:g}"
+        )
     reach = f" --rtt {settings.rtt_ms:g}"
     if settings.broker_rtt_ms:
         reach += f" --broker-rtt {settings.broker_rtt_ms:g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.report.document import Document, Section
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.report.parts.applications import applications_section
@@ -35,9 +36,7 @@ def make_document(found: Findings) -> Document:
         raw_section(manifest),
     ]
     return Document(
-        title="Which of these applications is faster?"
-        if foreign
-        else "How should this Tornado application call its database?",
+        title=title_of(plan),
         lead=f"Run {manifest.run_id} · {manifest.started_at} · profile {plan.settings.profile} ·"
         f" {total:,} requests on {machine['cpu']}, {machine['cores']} cores",
         sections=tuple(each for each in sections if each is not None),
@@ -45,6 +44,15 @@ def make_document(found: Findings) -> Document:
         variants=tuple(each.label for each in plan.variants),
         compared=compared_scenarios(found),
     )
+
+
+def title_of(plan: Plan) -> str:
+    """Return the question that a run answers."""
+    if all(each.target is None for each in plan.variants):
+        return "How should this Tornado application call its database?"
+    if len(plan.variants) == 1:
+        return "What does this application carry?"
+    return "Which of these applications is faster?"
 
 
 def _alerts(found: Findings) -> list[str]:

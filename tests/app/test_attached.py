@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -130,6 +131,44 @@ def test_with_values_the_scenario_sends_the_statements_themselves(url: str, tmp_
     name = f"{folder / 'traced.py'}:Traced"
     found = list(check_scenario(Spec(name, {}), ("native", "executor", "asyncpg_raw")))
     assert [each for each in found if each.problem] == []
+
+
+@pytest.mark.services
+@pytest.mark.patient
+def test_an_async_engine_is_traced_likewise_and_for_its_time_alone(
+    url: str, tmp_path: Path
+) -> None:
+    import asyncio
+
+    from sqlalchemy import text
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from asyncdb_bench import trace
+
+    async def story() -> None:
+        engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
+        tracing = trace(engine, str(tmp_path / "traced"))
+        for _ in range(3):
+            async with engine.begin() as connection:
+                await connection.execute(text("SELECT generate_series(1, :n)"), {"n": 7})
+                await connection.execute(text("SELECT pg_sleep(0.05)"))
+        tracing.stop()
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 'not noted any more'"))
+        tracing.stop()
+        await engine.dispose()
+
+    asyncio.run(story())
+    told = json.loads((tmp_path / "traced" / "trace.json").read_text())
+    # the first checkout also asks what SQLAlchemy wants to know of the server
+    (kind,) = (each for each in told["kinds"] if len(each["statements"]) == 2)
+    assert kind["count"] in {2, 3}
+    assert [rows[0] for rows in kind["rows"]] == [7] * kind["count"]
+    assert all(50 < ms[1] < 1000 for ms in kind["ms"])
+    assert "not noted" not in (tmp_path / "traced" / "trace.json").read_text()
+    text_of = (tmp_path / "traced" / "traced.py").read_text()
+    assert "stand_in(7, 0" in text_of
+    assert re.search(r"stand_in\(1, 5\d", text_of)
 
 
 def mix_of(file: Path) -> dict[str, float]:

@@ -20,6 +20,7 @@ def test_what_is_written_passes_check_as_it_stands(tmp_path: Path, kind: str) ->
     text = (tmp_path / "our_way.py").read_text()
     assert "from asyncdb_bench import" in text
     assert text.count("TODO") >= 3
+    assert len(text.splitlines()) <= 60
     checked = bench_in(tmp_path, *command[1:])
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "our_way.py:OurWay: conforms" in checked.stdout or "OurWay: conforms" in checked.stdout

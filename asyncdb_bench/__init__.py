@@ -25,7 +25,7 @@ if _TYPE_CHECKING:
     from asyncdb_bench.scripting import make_plan as make_plan
     from asyncdb_bench.scripting import run as run
 
-__version__ = "0.1.0"
+__version__ = "0.7.0"
 _APART = {
     "attach": "attached",
     "trace": "attached",

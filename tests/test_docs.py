@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import asyncdb_bench
 from asyncdb_bench.plan.registry import make_scenario, strategy_class
 from scripts import follow
 
@@ -94,6 +95,12 @@ def test_no_placeholder_is_left() -> None:
         text = page.read_text()
         assert "@@" not in text, page
         assert "-PENDING" not in text, page
+
+
+def test_the_version_is_the_newest_of_the_changelog() -> None:
+    newest = re.search(r"^## (\S+) ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == asyncdb_bench.__version__
 
 
 def test_the_pictures_and_the_committed_page_stay_small() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -30,6 +31,7 @@ from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError
 
 app = typer.Typer(
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -53,6 +55,20 @@ VERBS: dict[str, Callable[..., None]] = {
 }
 for name, verb in VERBS.items():
     app.command(name)(flattened(verb))
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version and end", is_eager=True)
+    ] = False,
+) -> None:
+    """Measure how a Tornado application should call its SQL database."""
+    if version:
+        from asyncdb_bench import __version__
+
+        print(f"asyncdb-bench {__version__}")
+        raise typer.Exit
 
 
 def main() -> None:

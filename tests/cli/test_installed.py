@@ -14,6 +14,7 @@ import psutil
 import pytest
 import yaml
 
+import asyncdb_bench
 from tests.command_line import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -101,7 +102,7 @@ def test_it_runs_in_an_empty_folder_with_plug_ins_of_all_three_places(
     done = run(program, "run", "--profile", "tiny", cwd=tmp_path)
     assert done.returncode in {0, 4}, done.stdout + done.stderr
     rows = json.loads((tmp_path / "results" / "latest" / "summary.json").read_text())
-    assert {each["variant"] for each in rows} == {"native", "ours", "here"}
+    assert {each["variant"] for each in rows} == {"native", "ours", "here"}, done.stdout
     assert (tmp_path / "reports" / "latest" / "index.html").is_file()
     assert "bench.py" not in done.stdout
     left = [
@@ -142,6 +143,8 @@ def test_the_module_is_the_command_line_and_completes(program: Path, tmp_path: P
     shown = run(python, "-m", "asyncdb_bench", "--help", cwd=tmp_path)
     assert shown.returncode == 0
     assert "Measure how a Tornado application" in shown.stdout
+    version = run(program, "--version", cwd=tmp_path)
+    assert version.stdout == f"asyncdb-bench {asyncdb_bench.__version__}\n"
     completed = subprocess.run(
         [str(program)],
         cwd=tmp_path,

@@ -11,7 +11,7 @@ from typing import Any
 from asyncdb_bench.errors import UnknownNameError, UsageError
 from asyncdb_bench.plan.cores import share_out, usable_cores
 from asyncdb_bench.plan.reach import FIELDS, made
-from asyncdb_bench.plan.registry import CHECKOUT, PACKAGE
+from asyncdb_bench.plan.registry import CHECKOUT, PACKAGE, in_checkout
 from asyncdb_bench.plan.request import Choices
 from asyncdb_bench.records.plan import Settings, Tolerance
 
@@ -77,7 +77,7 @@ def configuration(path: Path | None = None) -> dict[str, Any]:
     ours = carried if carried.is_file() else CHECKOUT / "bench.toml"
     own = Path("bench.toml").resolve()
     content = _content(ours)
-    if own.is_file() and own != ours.resolve():
+    if own.is_file() and not in_checkout():
         for table, values in _content(own).items():
             if not isinstance(values, dict):
                 raise UsageError(

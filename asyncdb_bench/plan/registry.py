@@ -28,9 +28,13 @@ def folder(kind: str) -> Path:
 
 
 def own_folder(kind: str) -> Path | None:
-    """Return where plugins of the working folder lie; None: it has none, or is this checkout."""
-    found = Path(kind).resolve()
-    return found if found.is_dir() and found != folder(kind).resolve() else None
+    """Return where plugins of the working folder lie; None: none, or it is a checkout itself."""
+    return Path(kind).resolve() if Path(kind).is_dir() and not in_checkout() else None
+
+
+def in_checkout() -> bool:
+    """Return whether the working folder is a checkout of this project, this one or another."""
+    return Path("asyncdb_bench", "app").is_dir()
 
 
 def names(kind: str) -> list[str]:

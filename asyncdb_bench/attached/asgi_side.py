@@ -41,7 +41,7 @@ class AttachedAsgi:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             return
-        phases = begin(scope["method"], scope["path"])
+        phases = begin(lambda: name_of(scope))
 
         async def timed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -50,3 +50,10 @@ class AttachedAsgi:
             await send(message)
 
         await self.application(scope, receive, timed)
+
+
+def name_of(scope: Message) -> str:
+    """Return method and route, once a framework has found it: as Starlette and its like say it."""
+    route = getattr(scope.get("route"), "path", "")
+    endpoint = getattr(scope.get("endpoint"), "__name__", "")
+    return f"{scope['method']} {route or endpoint}".strip()

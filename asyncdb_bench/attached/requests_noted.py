@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from contextvars import ContextVar
 
 from asyncdb_bench.contract.timing import Phases, current
 
-_NUMBERS = re.compile(r"(?<=/)(?:\d+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27})(?=/|$)")
-
 
 class Noted:
-    """A request: what it is called, and what its units of work in the database were.
+    """A request: what it is called, and how many units of work in the database it had.
 
     Parameters
     ----------
-    name : method and path, numbers and UUIDs left out.
+    name : returns what it is called: its method and its handler or route. Paths are not kept:
+        names and keys may stand in them.
     """
 
     __slots__ = ("name", "units")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: Callable[[], str]) -> None:
         self.name = name
         self.units = 0
 
@@ -28,9 +27,9 @@ class Noted:
 request: ContextVar[Noted | None] = ContextVar("asyncdb_bench_request", default=None)
 
 
-def begin(method: str, path: str) -> Phases:
+def begin(name: Callable[[], str]) -> Phases:
     """Note that a request begins in this context."""
     phases = Phases()
     current.set(phases)
-    request.set(Noted(f"{method} {_NUMBERS.sub('{n}', path.partition('?')[0])}"))
+    request.set(Noted(name))
     return phases

@@ -11,12 +11,15 @@ from asyncdb_bench.attached.own_heartbeat import PATH, OwnHeartbeat, is_local
 from asyncdb_bench.attached.requests_noted import begin
 from asyncdb_bench.contract.timing import HEADER
 
+HANDLER = "_asyncdb_bench_handler"
+
 
 class ServerTiming(OutputTransform):
     """Adds ``Server-Timing``; Tornado makes one for each request, before its handler runs."""
 
     def __init__(self, request: HTTPServerRequest) -> None:
-        self.phases = begin(request.method or "", request.path)
+        name = f"{request.method} {getattr(request, HANDLER, '')}".strip()
+        self.phases = begin(lambda: name)
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
@@ -46,6 +49,16 @@ class OwnHeartbeatHandler(RequestHandler):
 
 def attach_tornado(application: Application, heartbeat: OwnHeartbeat) -> Application:
     """Add both to an application."""
+    find = application.find_handler
+
+    def find_handler(request: HTTPServerRequest, **options: Any) -> Any:
+        # a request does not know its handler, and who adds a header is given the request alone
+        delegate = find(request, **options)
+        found = getattr(delegate, "handler_class", None)
+        setattr(request, HANDLER, getattr(found, "__name__", ""))
+        return delegate
+
+    application.find_handler = find_handler  # type: ignore[method-assign]
     application.add_transform(ServerTiming)
     handler: list[Any] = [(PATH, OwnHeartbeatHandler, {"heartbeat": heartbeat})]
     application.add_handlers(".*", handler)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asyncdb_bench.attached.requests_noted import request
+from asyncdb_bench.attached.requests_noted import Noted, request
 from asyncdb_bench.attached.statement_text import is_write, portable, without_literals
 
 MOST_KINDS = 500
@@ -25,11 +25,11 @@ ELSEWHERE = "other"
 
 @dataclass(slots=True)
 class Kind:
-    """A kind of work: the same statements in the same order, for the same request.
+    """A kind of work: the same statements in the same order, for the same kind of request.
 
     Parameters
     ----------
-    request : method and path; empty where it is not known.
+    request : method and handler or route; empty where it is not known.
     statements : texts without literals.
     writes : which of them change something.
     count : how often.
@@ -51,11 +51,17 @@ class Kind:
 
 
 class Unit:
-    """One checkout of a connection: what was sent on it."""
+    """What was sent on a connection between its checkout and its return, for one request.
 
-    __slots__ = ("began", "beyond", "ms", "rows", "sent", "texts", "writes")
+    Parameters
+    ----------
+    whose : the request; None: not known.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("began", "beyond", "ms", "rows", "sent", "texts", "whose", "writes")
+
+    def __init__(self, whose: Noted | None = None) -> None:
+        self.whose = whose
         self.began = time.monotonic_ns()
         self.texts: list[str] = []
         self.writes: list[bool] = []
@@ -141,7 +147,7 @@ class Tracing:
             (self.folder / "values.jsonl").write_text("".join(lines))
 
     def _out(self, _connection: Any, record: Any, _proxy: Any) -> None:
-        record.info["asyncdb_bench_unit"] = Unit()
+        record.info["asyncdb_bench_unit"] = Unit(request.get())
 
     def _before(
         self, connection: Any, _cursor: Any, _text: str, _values: Any, context: Any, _many: bool
@@ -154,6 +160,11 @@ class Tracing:
         unit = connection.info.get("asyncdb_bench_unit")
         if unit is None:
             return
+        whose = request.get()
+        if unit.whose is not whose:
+            # a session may live longer than a request, and hold its connection
+            self._keep(unit)
+            unit = connection.info["asyncdb_bench_unit"] = Unit(whose)
         if len(unit.texts) >= MOST_STATEMENTS:
             unit.beyond += 1
             return
@@ -167,12 +178,16 @@ class Tracing:
 
     def _in(self, _connection: Any, record: Any) -> None:
         unit: Unit | None = record.info.pop("asyncdb_bench_unit", None)
-        if unit is None or not unit.texts:
+        if unit is not None:
+            self._keep(unit)
+
+    def _keep(self, unit: Unit) -> None:
+        if not unit.texts:
             return
         held_ms = (time.monotonic_ns() - unit.began) / 1e6
-        whose = request.get()
+        whose = unit.whose
+        name = whose.name() if whose is not None else ""
         with self._lock:
-            name = whose.name if whose is not None else ""
             if whose is not None:
                 whose.units += 1
                 if whose.units == 1:

@@ -98,9 +98,9 @@ def test_a_trace_becomes_a_scenario_of_stand_ins_that_conforms(url: str, tmp_pat
                 ask(port, "/notes", "body=top+secret")
     told = json.loads((folder / "trace.json").read_text())
     kinds = {(each["request"], len(each["statements"])): each for each in told["kinds"]}
-    opened = kinds["GET /notes/{n}", 1]
+    opened = kinds["GET Note", 1]
     assert opened["count"] == 30
-    assert told["requests"]["GET /notes/{n}"] == 30
+    assert told["requests"]["GET Note"] == 30
     (written,) = (each for each in told["kinds"] if each["count"] == 3)
     assert written["writes"] == [False, True]
     assert all(each == [1, 1] for each in written["rows"])
@@ -108,7 +108,7 @@ def test_a_trace_becomes_a_scenario_of_stand_ins_that_conforms(url: str, tmp_pat
     everything = "".join(file.read_text() for file in folder.iterdir())
     assert "secret" not in everything
     name = f"{folder / 'traced.py'}:Traced"
-    assert mix_of(folder / "traced.py")["get_notes_n"] == pytest.approx(30 / 43)
+    assert mix_of(folder / "traced.py")["get_note"] == pytest.approx(30 / 43)
     problems = [each for each in check_scenario(Spec(name, {}), ("native",)) if each.problem]
     assert problems == []
 
@@ -169,6 +169,36 @@ def test_an_async_engine_is_traced_likewise_and_for_its_time_alone(
     text_of = (tmp_path / "traced" / "traced.py").read_text()
     assert "stand_in(7, 0" in text_of
     assert re.search(r"stand_in\(1, 5\d", text_of)
+
+
+@pytest.mark.services
+@pytest.mark.patient
+def test_a_session_that_outlives_its_requests_is_told_apart_by_them(
+    url: str, tmp_path: Path
+) -> None:
+    from sqlalchemy import create_engine, text
+
+    from asyncdb_bench import trace
+    from asyncdb_bench.attached.requests_noted import Noted, request
+
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect():
+        pass
+    tracing = trace(engine, str(tmp_path / "traced"))
+    with engine.connect() as connection:
+        for name in ("GET One", "GET Two", "GET One"):
+            request.set(Noted(lambda name=name: name))  # type: ignore[misc]
+            connection.execute(text("SELECT 1"))
+        connection.commit()
+    request.set(None)
+    tracing.stop()
+    engine.dispose()
+    told = json.loads((tmp_path / "traced" / "trace.json").read_text())
+    assert {each["request"]: each["count"] for each in told["kinds"]} == {
+        "GET One": 2,
+        "GET Two": 1,
+    }
+    assert told["requests"] == {"GET One": 2, "GET Two": 1}
 
 
 def mix_of(file: Path) -> dict[str, float]:

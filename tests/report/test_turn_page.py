@@ -19,6 +19,7 @@ from asyncdb_bench.records.run_folder import make_run_folder
 from asyncdb_bench.records.step import Turn
 from asyncdb_bench.report import Written, write
 from asyncdb_bench.report.document import Table
+from asyncdb_bench.report.parts.scenario import missing_note
 from asyncdb_bench.trial.schedule_loop import ScheduleLoop
 from asyncdb_bench.trial.simulated import Silent, SimulatedRunner, Truth
 from asyncdb_bench.trial.simulated_turns import SimulatedBlocks, Speeds
@@ -117,6 +118,9 @@ def test_who_is_far_behind_is_not_asked_for_the_common_load(tmp_path: Path) -> N
     assert re.search(r"far [\d.,]+ .*?/s is beyond it", text)
     assert comparison.turns is not None
     assert set(comparison.turns.tables["pace_rps"].values) == set(TRUTHS)
+    assert missing_note(comparison, "far").endswith("/s is beyond it")
+    # who could carry that load and has no latency at it had no sound turn there
+    assert missing_note(comparison, "native").startswith("no sound turn at ")
 
 
 def test_capacity_is_a_value_with_an_interval_that_holds_the_truth(tmp_path: Path) -> None:

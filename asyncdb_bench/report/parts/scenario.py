@@ -128,7 +128,7 @@ def _row(comparison: Comparison, verdict: Verdict, name: str) -> Row:
     first = Cell(text=name, note=f"invalid: {sentence(doubt[0])}" if doubt else "", tone=tone)
     p99 = quantities.of_row(comparison, name, "p99_ms")
     if p99.text == "–" and comparison.common_rps:
-        p99 = Cell(text="–", note=f"{number(comparison.common_rps)}/s is beyond it")
+        p99 = Cell(text="–", note=missing_note(comparison, name))
     return Row(
         cells=(
             first,
@@ -141,6 +141,16 @@ def _row(comparison: Comparison, verdict: Verdict, name: str) -> Row:
         variant=name,
         tone=tone,
     )
+
+
+def missing_note(comparison: Comparison, name: str) -> str:
+    """Say why a variant has no latency at the common load: it cannot carry it, or no turn stood."""
+    load = f"{number(comparison.common_rps)}/s"
+    turns = comparison.turns
+    most = turns.tables[PACE.name].values.get(name) if turns else comparison.capacities[name].rps
+    if most is not None and comparison.common_rps and most > comparison.common_rps:
+        return f"no sound turn at {load}" if turns else f"no sound step at {load}"
+    return f"{load} is beyond it"
 
 
 def _beside_cell(comparison: Comparison, name: str) -> Cell:

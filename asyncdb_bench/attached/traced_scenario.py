@@ -17,6 +17,8 @@ LEAST_SLEEP_MS = 1.0
 
 HEAD = '''"""What an application did in its database in {seconds:.0f} s: {units} units of work.
 
+At most {connections} connections were in use at once: --budget {connections} gives as many.
+
 {left_out}
 """
 
@@ -39,7 +41,7 @@ class Traced(OwnScenario[ScenarioKnobs]):
 
 
 def scenario_text(
-    kinds: Sequence[Kind], seconds: float, dump: str
+    kinds: Sequence[Kind], seconds: float, connections: int, dump: str
 ) -> tuple[str, list[dict[str, Any]]]:
     """Return the text of a scenario, and rows for its file of recorded values.
 
@@ -47,6 +49,7 @@ def scenario_text(
     ----------
     kinds : most frequent first.
     seconds : for how long was noted.
+    connections : in use at once, at most.
     dump : that the tables come from, with the statements themselves; empty: statements that return
         as many rows, in the same time, stand in for them.
     """
@@ -71,7 +74,11 @@ def scenario_text(
     used += ["Dump", "Recorded", "Tables", "sql"] if dump else ["STAND_INS", "stand_in"]
     p99 = max([100.0, *(3 * sum(map(median, zip(*each.ms, strict=True))) for each in known)])
     text = HEAD.format(
-        seconds=seconds, units=units, left_out=left_out, names=", ".join(sorted(used))
+        seconds=seconds,
+        units=units,
+        connections=connections,
+        left_out=left_out,
+        names=", ".join(sorted(used)),
     )
     text += "\n\n".join(operations)
     text += FOOT.format(

@@ -88,6 +88,7 @@ class Tracing:
         self.dump = dump
         self.kinds: dict[Any, Kind] = {}
         self.requests: dict[str, int] = {}
+        self.connections = self.most_connections = 0
         self.began = time.monotonic()
         self.until = self.began + seconds
         self._lock = threading.Lock()
@@ -137,10 +138,13 @@ class Tracing:
         told = {
             "seconds": round(self.seconds, 3),
             "requests": self.requests,
+            "connections_at_once": self.most_connections,
             "kinds": [{k: v for k, v in asdict(each).items() if k != "values"} for each in kinds],
         }
         (self.folder / "trace.json").write_text(json.dumps(told, indent=1) + "\n")
-        text, values = scenario_text(kinds, self.seconds, self.dump if self.values else "")
+        text, values = scenario_text(
+            kinds, self.seconds, self.most_connections, self.dump if self.values else ""
+        )
         (self.folder / "traced.py").write_text(text)
         if self.values:
             lines = [json.dumps(each) + "\n" for each in values]
@@ -148,6 +152,9 @@ class Tracing:
 
     def _out(self, _connection: Any, record: Any, _proxy: Any) -> None:
         record.info["asyncdb_bench_unit"] = Unit(request.get())
+        with self._lock:
+            self.connections += 1
+            self.most_connections = max(self.most_connections, self.connections)
 
     def _before(
         self, connection: Any, _cursor: Any, _text: str, _values: Any, context: Any, _many: bool
@@ -179,6 +186,8 @@ class Tracing:
     def _in(self, _connection: Any, record: Any) -> None:
         unit: Unit | None = record.info.pop("asyncdb_bench_unit", None)
         if unit is not None:
+            with self._lock:
+                self.connections -= 1
             self._keep(unit)
 
     def _keep(self, unit: Unit) -> None:

@@ -101,6 +101,7 @@ def test_a_trace_becomes_a_scenario_of_stand_ins_that_conforms(url: str, tmp_pat
     opened = kinds["GET Note", 1]
     assert opened["count"] == 30
     assert told["requests"]["GET Note"] == 30
+    assert 1 <= told["connections_at_once"] <= 5
     (written,) = (each for each in told["kinds"] if each["count"] == 3)
     assert written["writes"] == [False, True]
     assert all(each == [1, 1] for each in written["rows"])

@@ -209,6 +209,10 @@ def at_the_end(seen: Interim, rules: Rules) -> str:
     return "pass" if able and seen.ratio < seen.threshold else "inconclusive"
 
 
+LEAST_FRESH = 2
+"""Fresh blocks below which nothing can be said of a spread."""
+
+
 def confirms(again: LogRatios, threshold: float) -> bool:
     """Return whether fresh blocks agree with a suspected regression.
 
@@ -219,7 +223,7 @@ def confirms(again: LogRatios, threshold: float) -> bool:
     again : of the fresh blocks alone.
     threshold : of the analysis that suspected.
     """
-    if len(again.worse) < 2:
+    if len(again.worse) < LEAST_FRESH:
         return False
     found = estimate(again.worse)
     return found.centre > math.log(threshold) and found.bounds(0.05)[0] > 0

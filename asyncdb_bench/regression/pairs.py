@@ -12,6 +12,7 @@ from asyncdb_bench.analysis.capacity import capacity_of
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.regression.decision import (
+    LEAST_FRESH,
     Decision,
     LogRatios,
     Rules,
@@ -173,7 +174,12 @@ def _lacking(pair: Pair, figure: Figure, blocks: int) -> Doubt:
 
 
 def confirmed(decision: Decision, again: LogRatios) -> Decision:
-    """Return a suspected regression as fresh blocks leave it."""
+    """Return a suspected regression as fresh blocks leave it.
+
+    One block, for which alone there was time, neither agrees nor does not.
+    """
+    if len(again.worse) < LEAST_FRESH:
+        return replace(decision, interim=replace(decision.interim, verdict="inconclusive"))
     agreed = confirms(again, decision.interim.threshold)
     verdict = "regress" if agreed else "inconclusive"
     return replace(decision, confirmed=agreed, interim=replace(decision.interim, verdict=verdict))

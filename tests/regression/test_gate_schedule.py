@@ -8,13 +8,14 @@ import pytest
 
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.plan import Plan, Trial
-from asyncdb_bench.regression.decision import Decision, Rules, overall_verdict
+from asyncdb_bench.regression.decision import Decision, LogRatios, Rules, overall_verdict
 from asyncdb_bench.regression.gate_schedule import (
     GateSchedule,
     blocks_that_fit,
     decisions_of,
 )
-from asyncdb_bench.regression.pairs import Pair, focus, pairs_of
+from asyncdb_bench.regression.pairs import Pair, confirmed, focus, pairs_of
+from asyncdb_bench.regression.wording import decision_words
 from asyncdb_bench.trial.schedule_loop import ScheduleLoop
 from asyncdb_bench.trial.simulated import Silent, SimulatedRunner, Truth, Truths
 from asyncdb_bench.trial.simulated_turns import SimulatedBlocks
@@ -139,6 +140,17 @@ def test_a_slowness_that_goes_away_is_not_confirmed() -> None:
     schedule, _, _ = gated(passing)
     found = by_figure(schedule)["p50_ms"]
     assert (found.verdict, found.confirmed) == ("inconclusive", False)
+
+
+def test_one_fresh_block_for_which_alone_there_was_time_says_nothing() -> None:
+    schedule, _, _ = gated(slower_head(1.4))
+    suspected = replace(by_figure(schedule)["p50_ms"], confirmed=None)
+    suspected = replace(suspected, interim=replace(suspected.interim, verdict="regress"))
+    left = confirmed(suspected, LogRatios((0.4,)))
+    assert (left.verdict, left.confirmed) == ("inconclusive", None)
+    assert "no time to confirm it" in decision_words(left)
+    again = confirmed(suspected, LogRatios((0.01, 0.0, -0.01)))
+    assert "fresh blocks did not agree" in decision_words(again)
 
 
 def test_every_block_holds_base_twice_and_head_once() -> None:

@@ -129,8 +129,8 @@ class Route:
         in_query, in_body = self.placed(params)
         text = {name: _text(value) for name, value in params.items()}
         target = _FIELD.sub(lambda found: quote(text[found[1]], safe=""), self.path)
-        if in_query:
-            target += "?" + urlencode({name: text[name] for name in in_query})
+        if query := urlencode(_there(in_query, params)):
+            target += f"?{query}"
         headers = {
             name: _FIELD.sub(lambda found: text[found[1]], value)
             for name, value in self.headers.items()
@@ -138,7 +138,7 @@ class Route:
         body = b""
         if self.has_body:
             if self.body == "form":
-                body = urlencode({name: text[name] for name in in_body}).encode()
+                body = urlencode(_there(in_body, params)).encode()
             else:
                 body = msgspec.json.encode({name: params[name] for name in in_body})
             kind = FORM if self.body == "form" else JSON
@@ -172,12 +172,13 @@ def _pattern(template: str, value: str) -> str:
     )
 
 
+def _there(names: list[str], params: Mapping[str, Any]) -> dict[str, str]:
+    """Return parameters as text; those that are null are left out, since text cannot say it."""
+    return {name: _text(params[name]) for name in names if params[name] is not None}
+
+
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if value is True or value is False:
-        return str(value).lower()
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def usual_route(name: str) -> Route:

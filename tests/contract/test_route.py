@@ -27,6 +27,7 @@ def test_parameters_stand_where_the_route_says() -> None:
 
 def test_a_get_has_its_parameters_in_the_query_and_a_form_in_its_body() -> None:
     assert Route("GET", "/q").parts({"n": 5, "on": True}).target == "/q?n=5&on=true"
+    assert Route("GET", "/q").parts({"n": None}).target == "/q"
     form = Route("POST", "/q", body="form").parts({"n": 5, "text": "ä&"})
     assert form.body == b"n=5&text=%C3%A4%26"
     assert form.headers["Content-Type"] == "application/x-www-form-urlencoded"

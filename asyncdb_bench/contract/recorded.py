@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,29 @@ class Recorded:
         rows = self.rows.get(operation.name) or self.rows.get("") or []
         if not rows:
             raise PluginError(f"{self.path} has no parameters of {operation.name!r}")
-        place = int(rng.integers(0, len(rows)))
+        return self._params(operation, rows, int(rng.integers(0, len(rows))))
+
+    def see_that_all_are_valid(self, operations: Mapping[str, Operation]) -> None:
+        """Read every row as its operation's types.
+
+        Parameters
+        ----------
+        operations : of the scenario, by name.
+
+        Raises
+        ------
+        PluginError : a row is not valid, or of an operation that there is not.
+        """
+        for name, rows in self.rows.items():
+            if name and name not in operations:
+                raise PluginError(f"{self.path} has rows of {name!r}, no operation of the scenario")
+            for place in range(len(rows)):
+                for operation in [operations[name]] if name else operations.values():
+                    self._params(operation, rows, place)
+
+    def _params(
+        self, operation: Operation, rows: list[dict[str, Any]], place: int
+    ) -> dict[str, Any]:
         try:
             made = msgspec.convert(rows[place], operation.params_type, strict=False)
         except msgspec.ValidationError as error:

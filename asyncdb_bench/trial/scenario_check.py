@@ -14,6 +14,7 @@ import numpy as np
 from asyncdb_bench.contract.data.tables import NO_TABLES
 from asyncdb_bench.contract.engine import make_engine
 from asyncdb_bench.contract.operation import Operation, drive
+from asyncdb_bench.contract.own_scenario import OwnScenario
 from asyncdb_bench.contract.route import decoded
 from asyncdb_bench.contract.scenario import Scenario, Workload
 from asyncdb_bench.contract.session import begun
@@ -106,7 +107,9 @@ def plan_is_sound(scenario: Scenario[Any], workload: Workload) -> None:
 
 
 def parameters_repeat(scenario: Scenario[Any], workload: Workload) -> None:
-    """Check the parameters of each operation of the mix."""
+    """Check the parameters of each operation of the mix, and all that were recorded."""
+    if isinstance(scenario, OwnScenario) and scenario.recorded is not None:
+        scenario.recorded.see_that_all_are_valid(workload.operations)
     for name in scenario.mix():
         if scenario.sessions():
             # a step's parameters come of the answers before, which there are none of here

@@ -67,11 +67,15 @@ def test_no_password_is_left_in_place() -> None:
         ("vendor.compose-spec", "docker-compose.yml"),
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
         ("vendor.github-workflows", ".github/workflows/nightly.yml"),
+        (
+            "vendor.github-workflows",
+            "asyncdb_bench/cli/starting_files/folder/performance.yml.txt",
+        ),
     ],
 )
 def test_it_fits_its_schema(schema: str, file: str) -> None:
     done = subprocess.run(
-        [*CHECK, "--builtin-schema", schema, file],
+        [*CHECK, "--builtin-schema", schema, "--default-filetype", "yaml", file],
         cwd=ROOT,
         capture_output=True,
         text=True,

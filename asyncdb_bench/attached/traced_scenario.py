@@ -53,7 +53,7 @@ def scenario_text(
     dump : that the tables come from, with the statements themselves; empty: statements that return
         as many rows, in the same time, stand in for them.
     """
-    known = [each for each in kinds if each.statements][:MOST_OPERATIONS]
+    known = [each for each in kinds if each.statements and each.ms][:MOST_OPERATIONS]
     names = operation_names(known)
     values: list[dict[str, Any]] = []
     operations: list[str] = []

@@ -19,7 +19,9 @@ MOST_KINDS = 500
 MOST_STATEMENTS = 200
 """Statements of one unit that are noted; those beyond are counted."""
 SAMPLES = 500
-"""Durations, and sets of values, that are kept of each kind: a random sample of all (reservoir)."""
+"""Units of each kind whose durations, rows and values are kept: a random sample (reservoir)."""
+ROOM = 300_000
+"""Statements of all samples, some 30 MB: beyond it units are counted, and replace others."""
 ELSEWHERE = "other"
 
 
@@ -89,6 +91,7 @@ class Tracing:
         self.kinds: dict[Any, Kind] = {}
         self.requests: dict[str, int] = {}
         self.connections = self.most_connections = 0
+        self.room = ROOM
         self.began = time.monotonic()
         self.until = self.began + seconds
         self._lock = threading.Lock()
@@ -207,6 +210,12 @@ class Tracing:
             place = kind.count - 1 if kind.count <= SAMPLES else random.randrange(kind.count)
             if place >= SAMPLES or kind.request == ELSEWHERE:
                 return
+            if place >= len(kind.ms):
+                # there may have been no room for some before
+                place = len(kind.ms)
+                if self.room < len(unit.texts):
+                    return
+                self.room -= len(unit.texts)
             for samples, value in (
                 (kind.ms, unit.ms),
                 (kind.rows, unit.rows),

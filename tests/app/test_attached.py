@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 
 from asyncdb_bench import Tables
+from asyncdb_bench.attached import tracing as tracing_module
 from asyncdb_bench.attached.statement_text import is_write, portable, without_literals
+from asyncdb_bench.attached.tracing import Tracing, Unit
 from asyncdb_bench.contract.data.tables import restore_program
 from asyncdb_bench.contract.timing import parse
 from asyncdb_bench.plan.request import Spec
@@ -302,6 +304,26 @@ def test_writes_are_known() -> None:
     assert is_write("WITH x AS (SELECT 1) UPDATE t SET a = 1")
     assert not is_write("WITH x AS (SELECT 1) SELECT * FROM x")
     assert not is_write("SELECT 'insert'")
+
+
+@pytest.mark.parametrize("room", [40, 4, 0])
+def test_a_trace_is_bounded_and_counts_what_it_does_not_keep(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing_module, "ROOM", room)
+    monkeypatch.setattr(tracing_module, "MOST_KINDS", 3)
+    tracing = Tracing(str(tmp_path), 60, values=False)
+    for number in range(30):
+        unit = Unit()
+        unit.texts, unit.writes = [f"SELECT {number % 5}", "x"], [False, False]
+        unit.ms, unit.rows = [1.0, 2.0], [1, 1]
+        tracing._keep(unit)
+    tracing.stop()
+    kinds = json.loads((tmp_path / "trace.json").read_text())["kinds"]
+    assert sum(each["count"] for each in kinds) == 30
+    assert sorted(each["request"] for each in kinds) == ["", "", "", "other"]
+    assert sum(len(each["ms"]) for each in kinds) <= room / 2
+    assert all(len(each["ms"]) == len(each["rows"]) == len(each["held_ms"]) for each in kinds)
 
 
 def test_values_without_a_dump_are_refused() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from asyncdb_bench.old_names import serve_old_names as _serve_old_names
+from asyncdb_bench.version import VERSION
 
 if _TYPE_CHECKING:
     from asyncdb_bench.attached import attach as attach
@@ -25,7 +26,7 @@ if _TYPE_CHECKING:
     from asyncdb_bench.scripting import make_plan as make_plan
     from asyncdb_bench.scripting import run as run
 
-__version__ = "0.7.0"
+__version__ = VERSION
 _APART = {
     "attach": "attached",
     "trace": "attached",

@@ -3,9 +3,10 @@
 from asyncdb_bench.contract.celery.strategy import WorkerStrategy
 from asyncdb_bench.contract.celery.worker_knobs import WorkerKnobs
 from asyncdb_bench.contract.data.post_scenario import PostKnobs, PostScenario
+from asyncdb_bench.contract.data.sources import Csv, Dump, Parquet, Sql
 from asyncdb_bench.contract.data.stand_ins import STAND_INS, stand_in
 from asyncdb_bench.contract.data.standard import SlowKnobs, StandardKnobs, StandardScenario
-from asyncdb_bench.contract.data.tables import Csv, Dump, Parquet, Sql, Tables
+from asyncdb_bench.contract.data.tables import Tables
 from asyncdb_bench.contract.driver_strategy import DriverStrategy
 from asyncdb_bench.contract.engine import make_async_engine, make_engine, translated
 from asyncdb_bench.contract.knob import BUDGET, knob

@@ -28,6 +28,7 @@ from asyncdb_bench.cli import (
 )
 from asyncdb_bench.cli.options import flattened
 from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError
+from asyncdb_bench.version import VERSION
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,9 +66,7 @@ def common(
 ) -> None:
     """Measure how a Tornado application should call its SQL database."""
     if version:
-        from asyncdb_bench import __version__
-
-        print(f"asyncdb-bench {__version__}")
+        print(f"asyncdb-bench {VERSION}")
         raise typer.Exit
 
 

@@ -21,7 +21,7 @@ from asyncdb_bench import Tables
 from asyncdb_bench.attached import tracing as tracing_module
 from asyncdb_bench.attached.statement_text import is_write, portable, without_literals
 from asyncdb_bench.attached.tracing import Tracing, Unit
-from asyncdb_bench.contract.data.tables import restore_program
+from asyncdb_bench.contract.data.sql_scripts import restore_program
 from asyncdb_bench.contract.timing import parse
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.services.program import free_port, is_listening

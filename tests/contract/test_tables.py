@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from asyncdb_bench import Csv, Dump, Parquet, Sql, Tables
-from asyncdb_bench.contract.data.tables import dumped, restore_program, split_sql
+from asyncdb_bench.contract.data.sql_scripts import dumped, restore_program, split_sql
 from asyncdb_bench.errors import PluginError
 from asyncdb_bench.services.running import RunningServices
 

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import msgspec
 
-from asyncdb_bench.contract.data.tables import Sql, Tables
+from asyncdb_bench.contract.data.sources import Sql
+from asyncdb_bench.contract.data.tables import Tables
 
 ROWS = 10_000
 MOST_QUERIES = 500

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from asyncdb_bench.analysis.decision import Sure
 from asyncdb_bench.report.document import Document, Figure, YourCase
 from asyncdb_bench.report.drawing import Drawing, svg_markup
-from asyncdb_bench.text import counted, number, visible
+from asyncdb_bench.text import PROGRAM, counted, number, visible
 
 SCRIPTS = ("tables.js", "advice.js", "plot.js", "compare.js")
 SHAPES = {Sure.KNOWN: "●", Sure.SAME: "◆", Sure.OPEN: "○", Sure.UNSOUND: "✕"}
@@ -82,7 +82,9 @@ def script() -> Markup:
     """Return the page's script; everything can be read without it."""
     folder = files("asyncdb_bench.report").joinpath("templates")
     texts = [folder.joinpath(name).read_text("utf-8") for name in SCRIPTS]
-    return Markup("\n".join(texts))  # noqa: S704 - files of ours
+    # the script is written for a checkout, and names the command line as it is called there
+    script = "\n".join(texts).replace("bench.py run", f"{PROGRAM} run")
+    return Markup(script)  # noqa: S704 - files of ours
 
 
 def _shown(value: Any) -> Any:

@@ -1,14 +1,22 @@
-"""What a check asks a scenario for: each operation some times, or whole sessions."""
+"""What a check asks a scenario for: each operation some times, or whole sessions; directly."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asyncdb_bench.contract.scenario import Scenario
+from asyncdb_bench.contract.engine import make_engine
+from asyncdb_bench.contract.operation import drive
+from asyncdb_bench.contract.route import decoded
+from asyncdb_bench.contract.scenario import Scenario, Workload
 from asyncdb_bench.contract.session import begun
+from asyncdb_bench.trial.conformance_checks import TIMEOUT_S
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 DRAWS = 20
 """How often each operation is tried."""
@@ -36,3 +44,35 @@ def ask_all(scenario: Scenario[Any], wanted: Iterable[str], ask: Ask) -> None:
         for name in wanted:
             for _ in range(DRAWS):
                 ask(name, scenario.params(name, rng))
+
+
+@contextmanager
+def asked_directly(workload: Workload, database: str) -> Iterator[tuple[Engine, Ask]]:
+    """Lend what asks for an operation through a plain session, and the engine that it uses.
+
+    Parameters
+    ----------
+    workload : for the operations.
+    database : URL of one with the workload's data.
+
+    Returns
+    -------
+    The engine, connected, and a function of name and parameters that returns what a client has.
+    """
+    from sqlalchemy.orm import Session
+
+    engine = make_engine(database, 1, TIMEOUT_S)
+
+    def ask(name: str, params: dict[str, Any]) -> Any:
+        operation = workload.operations[name]
+        with Session(engine) as session, session.begin():
+            answer = drive(operation.steps(**params), session.execute)
+        reply = operation.route.reply(answer)
+        return decoded(reply.encoded, reply.content_type)
+
+    try:
+        with engine.connect():
+            pass
+        yield engine, ask
+    finally:
+        engine.dispose()

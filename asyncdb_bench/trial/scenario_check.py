@@ -12,10 +12,8 @@ import msgspec
 import numpy as np
 
 from asyncdb_bench.contract.data.tables import NO_TABLES
-from asyncdb_bench.contract.engine import make_engine
-from asyncdb_bench.contract.operation import Operation, drive
+from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.own_scenario import OwnScenario
-from asyncdb_bench.contract.route import decoded
 from asyncdb_bench.contract.scenario import Scenario, Workload
 from asyncdb_bench.contract.session import begun
 from asyncdb_bench.errors import described
@@ -25,12 +23,11 @@ from asyncdb_bench.plan.variants import make_variant
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.conformance import check_services
 from asyncdb_bench.trial.conformance_checks import (
-    TIMEOUT_S,
     Finding,
     NonconformityError,
     require,
 )
-from asyncdb_bench.trial.scenario_asking import DRAWS, ask_all
+from asyncdb_bench.trial.scenario_asking import DRAWS, ask_all, asked_directly
 from asyncdb_bench.trial.scenario_under_strategies import under_strategies
 
 if TYPE_CHECKING:
@@ -128,26 +125,21 @@ def parameters_repeat(scenario: Scenario[Any], workload: Workload) -> None:
 
 def check_answers(scenario: Scenario[Any], workload: Workload, name: str, database: str) -> None:
     """Run an operation through a plain session and check what it says of its answers."""
-    from sqlalchemy.orm import Session
+    with asked_directly(workload, database) as (engine, directly):
+        counting = RowCounter(engine)
 
-    engine = make_engine(database, 1, TIMEOUT_S)
-    counting = RowCounter(engine)
+        def ask(asked: str, params: dict[str, Any]) -> Any:
+            counting.rows = 0
+            answer = directly(asked, params)
+            if asked == name:
+                operation = workload.operations[asked]
+                check_answer(operation, params, answer)
+                seen = counting.rows
+                declared = operation.rows_of(params) if operation.rows is not None else seen
+                require(seen == declared, f"{seen} rows, {declared} declared")
+            return answer
 
-    def ask(asked: str, params: dict[str, Any]) -> Any:
-        operation = workload.operations[asked]
-        counting.rows = 0
-        with Session(engine) as session, session.begin():
-            answer = as_sent(operation, drive(operation.steps(**params), session.execute))
-        if asked == name:
-            check_answer(operation, params, answer)
-            declared = operation.rows_of(params) if operation.rows is not None else counting.rows
-            require(counting.rows == declared, f"{counting.rows} rows, {declared} declared")
-        return answer
-
-    try:
         ask_all(scenario, [name], ask)
-    finally:
-        engine.dispose()
 
 
 def check_answer(operation: Operation, params: dict[str, Any], answer: Any) -> None:
@@ -161,12 +153,6 @@ def check_answer(operation: Operation, params: dict[str, Any], answer: Any) -> N
         if isinstance(answer, dict)
         else f"accepts an empty answer ({wrong!r})",
     )
-
-
-def as_sent(operation: Operation, answer: Any) -> Any:
-    """Return an answer as a client has it."""
-    reply = operation.route.reply(answer)
-    return decoded(reply.encoded, reply.content_type)
 
 
 def first_steps(scenario: Scenario[Any], rng: np.random.Generator) -> list[Any]:
@@ -218,23 +204,16 @@ def contents(url: str) -> dict[str, tuple[int, int]]:
 
 def objective_can_be_met(scenario: Scenario[Any], workload: Workload, database: str) -> None:
     """See that answers through a plain session, with nothing else to do, meet the objective."""
-    from sqlalchemy.orm import Session
-
-    engine = make_engine(database, 1, TIMEOUT_S)
     took_ms: dict[str, list[float]] = {}
+    with asked_directly(workload, database) as (_, directly):
 
-    def ask(name: str, params: dict[str, Any]) -> Any:
-        operation = workload.operations[name]
-        began = time.monotonic()
-        with Session(engine) as session, session.begin():
-            answer = drive(operation.steps(**params), session.execute)
-        took_ms.setdefault(name, []).append(1000 * (time.monotonic() - began))
-        return as_sent(operation, answer)
+        def ask(name: str, params: dict[str, Any]) -> Any:
+            began = time.monotonic()
+            answer = directly(name, params)
+            took_ms.setdefault(name, []).append(1000 * (time.monotonic() - began))
+            return answer
 
-    try:
         ask_all(scenario, scenario.mix(), ask)
-    finally:
-        engine.dispose()
     counted = {name: statistics.median(each) for name, each in took_ms.items()}
     counted = {k: v for k, v in counted.items() if not scenario.counted or k in scenario.counted}
     slowest = max(counted, key=lambda name: counted[name])

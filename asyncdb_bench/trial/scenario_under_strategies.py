@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from asyncdb_bench.contract.engine import make_engine
-from asyncdb_bench.contract.operation import drive
 from asyncdb_bench.contract.route import decoded
 from asyncdb_bench.contract.scenario import Scenario, Workload
 from asyncdb_bench.errors import ServiceError, described
@@ -29,7 +27,7 @@ from asyncdb_bench.trial.launch import (
     Launch,
 )
 from asyncdb_bench.trial.launched import launched
-from asyncdb_bench.trial.scenario_asking import ask_all
+from asyncdb_bench.trial.scenario_asking import ask_all, asked_directly
 
 OF_DRIVERS = r"pg_(stat|catalog|type|range|enum)|current_schema\(\)"
 OF_TRANSACTIONS = (
@@ -69,27 +67,14 @@ def under_strategies(
 
 def plain_statements(scenario: Scenario[Any], services: RunningServices) -> int:
     """Return how many statements a plain session sends for what is asked."""
-    from sqlalchemy.orm import Session
-
     workload = scenario.workload()
     database = services.clone(workload.data, f"plain_{time.time_ns()}")
-    engine = make_engine(database, 1, TIMEOUT_S)
-
-    def ask(name: str, params: dict[str, Any]) -> Any:
-        operation = workload.operations[name]
-        with Session(engine) as session, session.begin():
-            answer = drive(operation.steps(**params), session.execute)
-        reply = operation.route.reply(answer)
-        return decoded(reply.encoded, reply.content_type)
-
     try:
-        with engine.connect():
-            pass
-        before = statements(database)
-        ask_all(scenario, scenario.mix(), ask)
-        return statements(database) - before
+        with asked_directly(workload, database) as (_, ask):
+            before = statements(database)
+            ask_all(scenario, scenario.mix(), ask)
+            return statements(database) - before
     finally:
-        engine.dispose()
         services.drop(database)
 
 

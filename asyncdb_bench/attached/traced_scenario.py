@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from asyncdb_bench.attached.statement_text import is_write
+
 if TYPE_CHECKING:
     from asyncdb_bench.attached.tracing import Kind
 
@@ -179,8 +181,6 @@ def _itself(name: str, kind: Kind, values: list[dict[str, Any]]) -> str:
 
 def is_write_text(text: str) -> bool:
     """Return whether a statement returns no rows: it writes, and does not say RETURNING."""
-    from asyncdb_bench.attached.statement_text import is_write
-
     return is_write(text) and " returning " not in f" {text.lower()} "
 
 

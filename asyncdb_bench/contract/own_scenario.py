@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -53,8 +54,15 @@ class OwnScenario(Scenario[K]):
 
     def workload(self) -> Workload:
         """Return the tables and the operations."""
-        operations = {each.name: each for each in (*self.asks_for, *self.operations)}
-        return Workload(data=self.tables, operations=operations)
+        return Workload(data=self.tables, operations=self._by_name)
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Operation]:
+        return {each.name: each for each in (*self.asks_for, *self.operations)}
+
+    @functools.cached_property
+    def _recorded_names(self) -> set[str]:
+        return self.recorded.names(self.mix()) if self.recorded is not None else set()
 
     def mix(self) -> Mapping[str, float]:
         """Return the shares: of the weights, or of the sessions' steps."""
@@ -71,8 +79,8 @@ class OwnScenario(Scenario[K]):
 
     def params(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the parameters of one request."""
-        if self.recorded is not None and operation in self.recorded.names(self.mix()):
-            return self.recorded.draw(self.workload().operations[operation], rng)
+        if self.recorded is not None and operation in self._recorded_names:
+            return self.recorded.draw(self._by_name[operation], rng)
         return self.draw(operation, rng)
 
     def objective(self) -> Objective:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -139,11 +139,3 @@ class Users:
         self.busy -= 1
         if right and conversation.answered(answer):
             self.waiting.append(conversation)
-
-
-def first_request(
-    sessions: Sequence[Session], rng: np.random.Generator
-) -> Mapping[str, dict[str, Any]]:
-    """Return the first request of the first session: its operation and parameters."""
-    conversation = begun(sessions[0], rng)
-    return {conversation.operation: conversation.params}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +41,7 @@ from asyncdb_bench.text import PROGRAM
 from asyncdb_bench.trial.canary import machine_pace
 from asyncdb_bench.trial.deployment import example, measure_deployment
 from asyncdb_bench.trial.host import describe_machine, fingerprint, versions
+from asyncdb_bench.trial.load_set import LoadSet, is_set, run_token
 from asyncdb_bench.trial.lock import MachineLock
 from asyncdb_bench.trial.one_trial import TrialRunner
 from asyncdb_bench.trial.recording import RunContext
@@ -190,6 +192,7 @@ def prepared(
         pinning.of("app"),
     )
     with (
+        contextlib.ExitStack() as stack,
         on_cores(pinning.of("postgresql")),
         NoServices()
         if alone
@@ -207,6 +210,7 @@ def prepared(
         calibration, notes = usable_calibration(folder.path.parent, plan, pinning, here)
         for note in notes:
             display.say(f"note: {note}")
+        load_set = stack.enter_context(several_loads(plan, pinning, folder.logs, display.say))
         manifest = make_manifest(plan, folder.run_id, services, command, here)
         folder.write_manifest(
             replace(manifest, pinning=pinning, calibration=calibration, notes=notes, canary=pace)
@@ -221,9 +225,19 @@ def prepared(
             pinning,
             calibration,
             lock.other_run,
+            load_set,
         )
         left_s = max(deadline - time.monotonic(), 1e-3) if plan.settings.time_budget_s else 0.0
         yield plan, context, left_s
+
+
+def several_loads(
+    plan: Plan, pinning: Pinning, logs: Path, say: Callable[[str], None]
+) -> AbstractContextManager[LoadSet | None]:
+    """Return the load's processes, where a plan asks for several; else nothing."""
+    if not is_set(plan.settings):
+        return contextlib.nullcontext()
+    return LoadSet(plan.settings, pinning.of("load"), logs, say, run_token())
 
 
 def note_schedule(folder: RunFolder, schedule: Schedule) -> None:

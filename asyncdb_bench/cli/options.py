@@ -117,6 +117,26 @@ class RequestOptions:
     tls: Annotated[
         bool | None, typer.Option("--tls/--no-tls", help="encrypt connections to the database")
     ] = None
+    load_processes: Annotated[
+        int | None,
+        typer.Option(help="Locust workers that offer the load from here (default: 1)", min=0),
+    ] = None
+    expect_load_workers: Annotated[
+        int | None,
+        typer.Option(help="further ones, started elsewhere with `load-worker`", min=0),
+    ] = None
+    load_master: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT where load workers come to (default: 5557)", metavar="ADDR"),
+    ] = None
+    address: Annotated[
+        str | None,
+        typer.Option(help="where the application listens (default: 127.0.0.1)", metavar="HOST"),
+    ] = None
+    locust_web: Annotated[
+        int | None,
+        typer.Option(help="show Locust's own page on this port of loopback", min=0, max=65535),
+    ] = None
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -159,6 +179,11 @@ class RequestOptions:
                 "broker_rtt_ms": self.broker_rtt,
                 "via": self.via,
                 "tls": self.tls,
+                "load_processes": self.load_processes,
+                "expect_load_workers": self.expect_load_workers,
+                "load_master": self.load_master,
+                "address": self.address,
+                "locust_web": self.locust_web,
             },
             vary=self.vary or (),
             inject=self.inject,

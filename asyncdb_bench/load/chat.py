@@ -32,7 +32,7 @@ from asyncdb_bench.contract.data.chat import HISTORY
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.load.alarm import Alarm
 from asyncdb_bench.load.connection import BLOCK, ConnectionLostError
-from asyncdb_bench.load.user import TIMEOUT_STATUS, Asked, OpenModelUser
+from asyncdb_bench.load.user import TIMEOUT_STATUS, WHOLE, Asked, OpenModelUser, Part
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.records.step import Outcome
 
@@ -151,7 +151,7 @@ class ChatUser(OpenModelUser):
         self.waiting: dict[str, tuple[int, AsyncResult[dict[str, Any]], int]] = {}
         self.steps = self.bytes_received = 0
 
-    def serve(self, order: LoadOrder) -> tuple[Any, int, Any]:
+    def serve(self, order: LoadOrder, part: Part = WHOLE) -> tuple[Any, int, Any]:
         """Serve one step; members that are not connected join first."""
         joined = self._join()
         count = round(order.rate_rps * order.window_s)
@@ -160,7 +160,7 @@ class ChatUser(OpenModelUser):
         self.ping_times, self.receipts = [], np.zeros((count, size), np.int64)
         self.disorder = self.duplicates = 0
         pinging = gevent.spawn(self._ping_all, order.window_s)
-        found = super().serve(order)
+        found = super().serve(order, part)
         pinging.join()
         self.record.rows += joined * HISTORY
         self.record.bytes_received, self.bytes_received = self.bytes_received, 0

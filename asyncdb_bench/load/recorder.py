@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,20 @@ class Recorder:
     ----------
     intended_ns : intended arrivals from the step's start, shape (n,).
     operations : index of each arrival's operation, shape (n,).
+    same_clock : whether the application reads the same clock.
     """
 
-    def __init__(self, intended_ns: NDArray[np.int64], operations: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        intended_ns: NDArray[np.int64],
+        operations: NDArray[np.int64],
+        *,
+        same_clock: bool = True,
+    ) -> None:
         empty = bytes(8 * len(intended_ns))
         self.intended_ns = intended_ns
         self.operations = operations
+        self.same_clock = same_clock
         self.sent_ns = array("q", empty)
         self.done_ns = array("q", empty)
         self.status = array("h", bytes(2 * len(intended_ns)))
@@ -98,7 +107,7 @@ class Recorder:
                 continue
             sent, done = self.sent_ns[place], self.done_ns[place]
             there, back = (told.began_ns - sent) / 1000, (done - told.began_ns) / 1000
-            if there >= 0 and back >= told.handler_us:
+            if self.same_clock and there >= 0 and back >= told.handler_us:
                 columns["arrival"][place] = round(there)
                 columns["back"][place] = round(back - told.handler_us)
             else:
@@ -118,22 +127,19 @@ class Recorder:
         columns = {name: np.zeros(len(self.intended_ns), np.int64) for name in TASK_STAMPS}
         for place, header in self.told.items():
             told = parse(header)
-            if told is not None and told.task is not None:
+            if self.same_clock and told is not None and told.task is not None:
                 for name, stamp in zip(TASK_STAMPS, told.task, strict=True):
                     columns[name][place] = stamp
         return columns
 
-    def save(self, path: Path, started_ns: int, probes: Any) -> None:
-        """Write the columns to a scratch file (NumPy's format, times on CLOCK_MONOTONIC).
+    def columns(self, started_ns: int) -> dict[str, NDArray[Any]]:
+        """Return a column for each thing that is known of each arrival, CLOCK_MONOTONIC.
 
         Parameters
         ----------
-        path : the file.
         started_ns : the step's start.
-        probes : intended start and latency of each probe, nanoseconds, shape (n, 2).
         """
-        columns: dict[str, Any] = {
-            "probes": probes,
+        return {
             **{f"{name}_us": column for name, column in self.phases().items()},
             **{f"{name}_ns": column for name, column in self.task_stamps().items()},
             "intended_ns": self.intended_ns + started_ns,
@@ -142,6 +148,16 @@ class Recorder:
             "status": np.asarray(self.status),
             "outcome": np.asarray(self.outcome),
             "operation": self.operations.astype(np.int8),
-            **self.extra,
         }
-        np.savez(path, **columns)
+
+
+def save(path: Path, columns: Mapping[str, NDArray[Any]], probes: NDArray[Any]) -> None:
+    """Write a step's columns to a scratch file (NumPy's format).
+
+    Parameters
+    ----------
+    path : the file.
+    columns : see :meth:`Recorder.columns`.
+    probes : intended start and latency of each probe, nanoseconds, shape (n, 2).
+    """
+    np.savez(path, allow_pickle=False, probes=probes, **columns)

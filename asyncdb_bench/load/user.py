@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gevent
@@ -19,15 +20,17 @@ import numpy as np
 from gevent.pool import Pool
 from locust import User
 
+from asyncdb_bench import clock
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import decoded
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.contract.session import Users
 from asyncdb_bench.load.alarm import Alarm
-from asyncdb_bench.load.arrivals import choose, evenly, poisson, shaped
+from asyncdb_bench.load.arrivals import evenly
 from asyncdb_bench.load.connection import Connection
 from asyncdb_bench.load.probe import Probe
 from asyncdb_bench.load.recorder import Recorder
+from asyncdb_bench.load.step_plan import StepPlan, drawn
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.records.step import Outcome
 
@@ -49,6 +52,31 @@ Prepared = list[Asked | None]
 """What is asked at each arrival; None: what a user does next, see :class:`Users`."""
 
 
+def at_once() -> int:
+    """Return when a step begins that waits for no one, CLOCK_MONOTONIC."""
+    return time.monotonic_ns() + LEAD_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a step a load process offers.
+
+    Parameters
+    ----------
+    plan : its arrivals; None: all of the step's.
+    worker, workers : its number, and how many there are.
+    begin : called when all is prepared; returns when the step begins, CLOCK_MONOTONIC.
+    """
+
+    plan: StepPlan | None = None
+    worker: int = 0
+    workers: int = 1
+    begin: Callable[[], int] = at_once
+
+
+WHOLE = Part()
+
+
 class OpenModelUser(User):
     """Serves the steps that the harness orders; the only user of its process."""
 
@@ -58,6 +86,7 @@ class OpenModelUser(User):
     address: tuple[str, int]
     timeout_s: float
     outstanding: int
+    part = WHOLE
 
     def on_start(self) -> None:
         """Make room for the connections, which are opened when they are first needed."""
@@ -79,39 +108,40 @@ class OpenModelUser(User):
         self.idle = self.all_idle[address]
         if self.scenario.sessions() and address not in self.all_users:
             # all applications have users who do the same
-            rng = np.random.default_rng(5)
-            self.all_users[address] = Users(self.scenario.sessions(), self.scenario.users, rng)
+            rng = np.random.default_rng((5, self.part.worker) if self.part.worker else 5)
+            count = max(1, self.scenario.users // self.part.workers)
+            self.all_users[address] = Users(self.scenario.sessions(), count, rng)
         self.users = self.all_users.get(address)
         if (address, health) not in self.probes:
             self.probes[address, health] = Probe(address, self.timeout_s, health)
         self.probe = self.probes[address, health]
 
-    def serve(self, order: LoadOrder) -> tuple[Recorder, int, Any]:
+    def serve(self, order: LoadOrder, part: Part = WHOLE) -> tuple[Recorder, int, Any]:
         """Serve one step.
+
+        Parameters
+        ----------
+        order : what to offer.
+        part : what of it this process offers.
 
         Returns
         -------
         The record, the step's start on CLOCK_MONOTONIC in nanoseconds, and what the probes found
         (see :meth:`Probe.end`). The window begins `lead_s` after the start.
         """
+        self.part = part
         if order.port:
             self._turn_to((order.host or self.address[0], order.port), order.health)
-        if order.connections:
+        if order.connections or (part.workers > 1 and part.plan is None):
             return self._serve_closed(order)
         seconds = order.lead_s + order.window_s
-        intended = shaped(order.rate_rps, order.window_s, order.shape, (*order.seed, 0))
-        names, chosen = choose(self.scenario.mix(), len(intended), (*order.seed, 1))
-        if order.lead_s:
-            # of its own, so that the window has its share of arrivals and operations exactly
-            before = poisson(order.rate_rps, order.lead_s, (*order.seed, 3))
-            intended = np.concatenate([before, intended + int(order.lead_s * 1e9)])
-            _, first = choose(self.scenario.mix(), len(before), (*order.seed, 4))
-            chosen = np.concatenate([first, chosen])
-        self.record = Recorder(intended, chosen)
-        prepared = self._prepare(names, chosen, order.seed)
-        pool = Pool(self.outstanding)
+        plan = part.plan or drawn(order, self.scenario.mix())
+        intended = plan.intended_ns
+        self.record = Recorder(intended, plan.chosen, same_clock=_same_clock(order))
+        prepared = self._prepare(plan.names, plan.chosen, order.seed)
+        pool = Pool(max(1, self.outstanding // part.workers))
         alarm = Alarm()
-        started_ns = time.monotonic_ns() + LEAD_NS
+        started_ns = part.begin()
         due = (intended + started_ns).tolist()
         self.probe.start(started_ns, seconds if order.probe and order.health else 0)
         try:
@@ -137,15 +167,17 @@ class OpenModelUser(User):
         ring = self._prepare(names, chosen, order.seed)
         room = int(MOST_RPS * seconds) + order.connections
         record = self.record = Recorder(
-            np.zeros(room, np.int64), np.resize(chosen, room).astype(np.int64)
+            np.zeros(room, np.int64),
+            np.resize(chosen, room).astype(np.int64),
+            same_clock=_same_clock(order),
         )
-        started_ns = time.monotonic_ns() + LEAD_NS
+        started_ns = self.part.begin()
         until_ns = started_ns + int(seconds * 1e9)
         self.probe.start(started_ns, seconds if order.probe and order.health else 0)
         alarm = Alarm()
         alarm.wait_until(started_ns)
         alarm.close()
-        pool = Pool(order.connections)
+        pool = Pool(max(1, order.connections))
         for _ in range(order.connections):
             pool.spawn(self._ask_again, ring, room, started_ns, until_ns)
         pool.join(timeout=seconds + order.drain_s)
@@ -266,6 +298,10 @@ class OpenModelUser(User):
             exception=RuntimeError("no right answer") if failed else None,
             context={},
         )
+
+
+def _same_clock(order: LoadOrder) -> bool:
+    return not order.clock or clock.same(order.clock, clock.identity())
 
 
 def _reason(body: bytes) -> str:

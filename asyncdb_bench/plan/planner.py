@@ -81,6 +81,12 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         for each in planned
         if each and not targets and not choices.targets and without_tables(each)
     ]
+    wrong += [
+        f"{each.label} is offered by one load process: what it measures from one member to another"
+        " would mix the clocks of several"
+        for each in planned
+        if each and each.websocket and settings and several_load_processes(settings)
+    ]
     if wrong or settings is None:
         raise UsageError("\n".join(dict.fromkeys(wrong)))
     seed = choices.seed if choices.seed is not None else random.SystemRandom().randrange(2**31)
@@ -93,6 +99,11 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         settings = replace(settings, blocks=settings.ladder_blocks)
     plan = Plan(seed, settings, labelled, wanted, trials_of(labelled, wanted, settings, seed))
     return refusing(plan, refusals(labelled, wanted))
+
+
+def several_load_processes(settings: Settings) -> bool:
+    """Return whether the load may come from more than one process."""
+    return settings.load_processes + settings.expect_load_workers > 1
 
 
 def usual_reach(settings: Settings) -> Reach:

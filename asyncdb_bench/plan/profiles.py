@@ -135,10 +135,15 @@ def make_settings(name: str, choices: Choices, profile: Mapping[str, Any]) -> Se
         ("half_width", 0.005, 1),
         ("equal", 0.005, 1),
         ("least_blocks", 1, 1000),
+        ("load_processes", 0, 64),
+        ("expect_load_workers", 0, 1000),
+        ("locust_web", 0, 65535),
     ):
         value = getattr(settings, setting)
         if not low <= value <= high:
             raise UsageError(f"{setting}={value} is outside {low}..{high:g}")
+    if not settings.load_processes + settings.expect_load_workers:
+        raise UsageError("load_processes=0 leaves no one to offer load; --expect-load-workers N")
     share_out(settings.cpus, usable_cores())
     return settings
 

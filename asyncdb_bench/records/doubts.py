@@ -24,6 +24,7 @@ class DoubtKind(StrEnum):
     TRANSACTIONS = "transactions"
     ROWS = "rows"
     CLIENT_BUSY = "client_busy"
+    STARTS_APART = "starts_apart"
     ARRIVALS = "arrivals"
     SEND_LAG = "send_lag"
     STEAL = "steal"
@@ -62,6 +63,7 @@ PASSING = frozenset(
         DoubtKind.CLIENT_BUSY,
         DoubtKind.ARRIVALS,
         DoubtKind.SEND_LAG,
+        DoubtKind.STARTS_APART,
         DoubtKind.STEAL,
         DoubtKind.DELAY_BUSY,
     }
@@ -97,7 +99,8 @@ REMEDIES = {
     DoubtKind.ROWS: "leave the database to this run alone, or check the operation's `rows`",
     DoubtKind.DELAY_BUSY: "give the services more cores (--cpus), or ask for fewer connections",
     DoubtKind.ROUND_TRIP: "repeat it when the machine is quiet",
-    DoubtKind.CLIENT_BUSY: "spread the load or ask for less",
+    DoubtKind.CLIENT_BUSY: "spread the load (--load-processes) or ask for less",
+    DoubtKind.STARTS_APART: "take load workers on a nearer network, or repeat it when it is quiet",
     DoubtKind.ARRIVALS: "give the load generator a core of its own (--cpus), or ask for less",
     DoubtKind.SEND_LAG: "give the load generator a core of its own (--cpus), or ask for less",
     DoubtKind.STEAL: "repeat it when the machine is quiet",

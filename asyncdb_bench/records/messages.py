@@ -17,7 +17,7 @@ import msgspec
 
 from asyncdb_bench.errors import SaidFailedError, ServiceError, UsageError
 from asyncdb_bench.records.plan import Broker, Fault, LoadOrder, Variant
-from asyncdb_bench.records.step import Ledger
+from asyncdb_bench.records.step import Ledger, LoadWorker
 
 PROTOCOL = 2
 DOOR = 1
@@ -100,6 +100,42 @@ class LoadConfig(Config, frozen=True, kw_only=True):
     outstanding: int
 
 
+class LoadSetConfig(Config, frozen=True, kw_only=True):
+    """What the master of several load workers is started with.
+
+    Parameters
+    ----------
+    token : that workers must know.
+    bind, port : where it listens for workers; port 0 takes a free one.
+    processes : workers that it starts itself.
+    cores : one for each of those; empty: they run where the master does.
+    web_port : of Locust's own page on loopback; -1: none.
+    """
+
+    token: str
+    bind: str = "127.0.0.1"
+    port: int = 0
+    processes: int = 0
+    cores: tuple[int, ...] = ()
+    web_port: int = -1
+
+
+class LoadWorkerConfig(Config, frozen=True, kw_only=True):
+    """What a load worker is started with.
+
+    Parameters
+    ----------
+    host, port : of the master.
+    token : that the master must know, too.
+    wait_s : how long it looks for a master.
+    """
+
+    host: str
+    port: int
+    token: str
+    wait_s: float = 60.0
+
+
 class NullConfig(Config, frozen=True, kw_only=True):
     """What the null server is started with: the distribution of its delays.
 
@@ -127,11 +163,15 @@ class Offer(msgspec.Struct, frozen=True, tag_field="do", tag="step"):
     file: str = ""
 
 
+class Gather(msgspec.Struct, frozen=True, tag_field="do", tag="gather"):
+    """Order to the master of load workers: tell which are there."""
+
+
 class Stop(msgspec.Struct, frozen=True, tag_field="do", tag="stop"):
     """Order: end."""
 
 
-Order = Mark | Offer | Stop
+Order = Mark | Offer | Gather | Stop
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
@@ -166,6 +206,19 @@ class Anew(msgspec.Struct, frozen=True, tag_field="event", tag="anew"):
     """The null server draws its delays from the start again."""
 
 
+class Gathered(msgspec.Struct, frozen=True, tag_field="event", tag="gathered"):
+    """Which load workers there are.
+
+    Parameters
+    ----------
+    workers : that may offer load, by name and host.
+    refused : who was not let in, and why.
+    """
+
+    workers: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
 class StepReply(msgspec.Struct, frozen=True, tag_field="event", tag="step", kw_only=True):
     """What the load says of a step.
 
@@ -183,6 +236,8 @@ class StepReply(msgspec.Struct, frozen=True, tag_field="event", tag="step", kw_o
     reads : of the right answers those of operations that only read.
     joined : members of a chat who joined before the step.
     bytes_sent, bytes_received : by the client.
+    workers : of several load processes each; empty: there is one.
+    lost : what befell workers meanwhile, so that the step says nothing.
     """
 
     started_ns: int
@@ -199,6 +254,8 @@ class StepReply(msgspec.Struct, frozen=True, tag_field="event", tag="step", kw_o
     bytes_received: int
     transactions: int = 0
     reads: int = 0
+    workers: tuple[LoadWorker, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class Describe(msgspec.Struct, frozen=True):
@@ -227,7 +284,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
 
 
-Message = Config | Order | Ready | Failed | Heartbeats | Anew | StepReply
+Message = Config | Order | Ready | Failed | Heartbeats | Anew | StepReply | Gathered
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -253,6 +310,15 @@ def decoded_order(line: bytes) -> Order:
     """Return an order to a process."""
     order: Order = msgspec.json.decode(line, type=Order)
     return order
+
+
+class _Kind(msgspec.Struct):
+    do: str = ""
+
+
+def is_order(line: bytes) -> bool:
+    """Return whether a line is an order, and no configuration."""
+    return bool(msgspec.json.decode(line, type=_Kind).do)
 
 
 def decoded_config(line: bytes, kind: type[T]) -> T:

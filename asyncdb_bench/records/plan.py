@@ -311,6 +311,12 @@ class Settings:
     rtt_ms, broker_rtt_ms, via, tls : how the services are reached where neither variant nor
         scenario says otherwise, see :class:`Reach`.
     beside_rtt_ms : round trips at which the pace of each scenario is measured, too.
+    load_processes : that offer the load on this machine.
+    expect_load_workers : further ones that are started elsewhere and come by themselves.
+    load_master : ``HOST:PORT`` where load workers come to; empty: loopback, or port 5557 of all
+        addresses where some are expected.
+    address : where the application listens.
+    locust_web : port of Locust's own page; 0: none.
     """
 
     profile: str
@@ -341,6 +347,11 @@ class Settings:
     via: Via = "direct"
     tls: bool = False
     beside_rtt_ms: tuple[float, ...] = ()
+    load_processes: int = 1
+    expect_load_workers: int = 0
+    load_master: str = ""
+    address: str = "127.0.0.1"
+    locust_web: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +371,7 @@ class LoadOrder:
     port : of the application to ask; 0: the one that the load was started with.
     host : likewise; empty: the same.
     health : path that the probe asks for.
+    clock : that the application reads, see :mod:`asyncdb_bench.clock`; empty: the load's own.
     """
 
     rate_rps: float
@@ -373,6 +385,7 @@ class LoadOrder:
     port: int = 0
     host: str = ""
     health: str = "/healthz"
+    clock: str = ""
 
 
 Purpose = Literal["measure", "pilot", "confirm"]

@@ -61,6 +61,10 @@ _WORDS: Mapping[DoubtKind, Callable[[Doubt], str]] = {
     DoubtKind.CLIENT_BUSY: _of(
         "the load generator was busy {measured:.0%} of a core (limit {limit:.0%})"
     ),
+    DoubtKind.STARTS_APART: _of(
+        "load worker {subject} may have begun {measured:.1f} ms apart from the agreed moment"
+        " (limit {limit:g} ms)"
+    ),
     DoubtKind.DELAY_BUSY: _of(
         "the delay proxy used {measured:.0%} of a core (limit {limit:.0%}): it may have throttled"
     ),

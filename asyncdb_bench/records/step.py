@@ -65,6 +65,38 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadWorker:
+    """What one of several load processes did in a step.
+
+    Parameters
+    ----------
+    name, host : whose.
+    arrivals : of the step's plan that it offered.
+    cpu_s : CPU time that it used.
+    offset_ms, error_ms : what its clock read more than the master's, and by how much that may be
+        wrong.
+    late_ms : by how much it began after the agreed moment, on its own clock.
+    send_lag_p50_ms : median from the intended arrival to the send; None: it sent nothing.
+    handed_over_s : from the end of the step until all its records had come.
+    """
+
+    name: str
+    host: str
+    arrivals: int
+    cpu_s: float
+    offset_ms: float
+    error_ms: float
+    late_ms: float
+    send_lag_p50_ms: float | None = None
+    handed_over_s: float = 0.0
+
+    @property
+    def apart_ms(self) -> float:
+        """By how much its start may have differed from the agreed one, milliseconds."""
+        return self.error_ms + self.late_ms
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What one role (application, workers, broker, PostgreSQL, load) used during a step.
 
@@ -268,6 +300,7 @@ class Step:
     notes : what a reader should know, and that does not make it unsound.
     repeated : what made it invalid may pass, so it was offered again; this one counts for nothing.
     turn : what makes it a turn; None: it is a rung of a ladder.
+    load : what each of several load processes did; empty: there was one.
     latency_counts, lag_counts : the distributions of latency and loop lag of a turn, to be merged
         with other turns', see :mod:`asyncdb_bench.analysis.step.histogram`.
     """
@@ -321,6 +354,7 @@ class Step:
     turn: Turn | None = None
     latency_counts: tuple[tuple[int, int], ...] = ()
     lag_counts: tuple[tuple[int, int], ...] = ()
+    load: tuple[LoadWorker, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

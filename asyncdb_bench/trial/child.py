@@ -37,6 +37,8 @@ from asyncdb_bench.records.plan import Elsewhere
 from asyncdb_bench.services.part import Part
 
 STOP_S = 5.0
+PATIENCE_S = 30.0
+"""How long an answer may take beyond what was asked for."""
 
 
 @functools.cache
@@ -82,6 +84,7 @@ class Child:
     ) -> None:
         self.name = name
         self.protocol = elsewhere.protocol if elsewhere else PROTOCOL
+        self.patience_s = PATIENCE_S
         self.log = log
         with _appended(log) as errors:
             self.popen = subprocess.Popen(

@@ -37,7 +37,7 @@ class Family:
         self.launch = launch
         self.logs = logs
         self.children: list[Child] = []
-        self.load: Child | None = None
+        self.load: Child | None = launch.load
         self.port = 0
         self._held = contextlib.ExitStack()
         self.apps: tuple[Child, ...] = ()
@@ -53,7 +53,7 @@ class Family:
         """Start all at once and wait for none."""
         launch = self.launch
         shared = self._shared(services, database)
-        if launch.outstanding:
+        if launch.outstanding and self.load is None:
             self.load = self._child("asyncdb_bench.load", None, "load", launch.pinning.of("load"))
         self.workers = tuple(self._workers(shared)) if launch.with_workers else ()
         self.port = self._held.enter_context(self._shared_port())
@@ -82,6 +82,7 @@ class Family:
             database=database,
             queue=launch.queue,
             end=lambda: self.stop(STOP_S),
+            host=launch.host,
         )
 
     def start_workers(self, services: Services, database: str) -> None:

@@ -109,7 +109,7 @@ class Climb:
 
     def _settle(self) -> None:
         """Wait until the application answers promptly again, at most as long as it may take."""
-        url = f"http://127.0.0.1:{self.processes.port}/healthz"
+        url = f"http://{self.processes.host}:{self.processes.port}/healthz"
         deadline = time.monotonic() + self.run_context.settings.timeout_s
         prompt = 0
         while prompt < PROMPT_TIMES and time.monotonic() < deadline:

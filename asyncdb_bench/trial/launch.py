@@ -93,6 +93,7 @@ class Launch:
     outstanding : requests that the load keeps under way at most; 0: no load is started.
     with_workers : False where the strategy's extra processes run elsewhere.
     pinning : which of them run on which cores.
+    load : that runs already, and is told whom to ask; None: one is started, where it is wanted.
     """
 
     variant: Variant
@@ -105,6 +106,7 @@ class Launch:
     outstanding: int = 0
     with_workers: bool = True
     pinning: Pinning = field(default_factory=Pinning)
+    load: Child | None = None
 
 
 class Application(Protocol):
@@ -163,7 +165,7 @@ def offer(load: Child, order: LoadOrder, file: str = "") -> StepReply:
     ------
     ServiceError : it has ended, or answered something else.
     """
-    return load.ask(Offer(order, file), StepReply, order.window_s + order.drain_s + READY_S)
+    return load.ask(Offer(order, file), StepReply, order.window_s + order.drain_s + load.patience_s)
 
 
 def dropped(services: Services, database: str) -> None:

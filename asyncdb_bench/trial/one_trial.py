@@ -77,6 +77,8 @@ class TrialRunner:
             timeout_s=context.settings.timeout_s,
             outstanding=context.settings.outstanding,
             pinning=context.pinning,
+            host=context.address,
+            load=context.load_set.child if context.load_set is not None else None,
         )
         if trial.ladder:
             scenario = replace(scenario, ladder=trial.ladder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -56,6 +56,7 @@ from asyncdb_bench.trial.launch import (
     offer,
 )
 from asyncdb_bench.trial.life import LifeWatch, PartLostError, ending
+from asyncdb_bench.trial.load_set import LoadSet
 from asyncdb_bench.trial.monitor import Monitor
 from asyncdb_bench.trial.round_trips import RoundTrips, off, round_trips_of
 
@@ -78,6 +79,7 @@ class RunContext:
     services : that run.
     on_step : told of every step as it ends.
     other_run : says who else held the machine since it was asked last; empty: no one.
+    load_set : the load's processes, where there are several; None: each launch starts its own.
     """
 
     run_id: str
@@ -89,6 +91,7 @@ class RunContext:
     pinning: Pinning = field(default_factory=Pinning)
     calibration: Calibration | None = None
     other_run: Callable[[], str] = str
+    load_set: LoadSet | None = None
     round_trips: RoundTrips = field(init=False)
 
     def __post_init__(self) -> None:
@@ -142,6 +145,13 @@ class RunContext:
         """
         self.event("recover")
         self.services.recover()
+        if self.load_set is not None:
+            self.load_set.recover()
+
+    @property
+    def address(self) -> str:
+        """Where applications listen."""
+        return self.settings.address
 
 
 class Recording:
@@ -308,7 +318,7 @@ class Recording:
         beats, silent = self._beats_or_why()
         if turn is not None and after is not None:
             turn = after(turn, beats)
-        broken = self._broken(observed, silent)
+        broken = self._broken(observed, silent, reply.lost)
         operations = list(self.scenario.mix)
         times = Times(
             file,
@@ -370,8 +380,9 @@ class Recording:
         """
         self.run_context.event("warm-up", self.trial.id)
         self.life.begin()
-        self._offered(order)
-        if lost := self.life.end():
+        reply = self._offered(order)
+        lost = (*self.life.end(), *self._lost_workers(reply.lost))
+        if lost:
             raise PartLostError(lost, shared=self.life.shared)
 
     def rest(self, seconds: float) -> tuple[Observed, Beats]:
@@ -418,9 +429,17 @@ class Recording:
         except ServiceError as error:
             return NO_BEATS, Doubt(DoubtKind.SILENT, subject=str(error))
 
-    def _broken(self, observed: Observed, silent: Doubt | None) -> tuple[Doubt, ...]:
+    def _lost_workers(self, lost: Sequence[str]) -> list[Doubt]:
+        """Return that load workers were lost, which all variants need."""
+        if lost:
+            self.life.shared = True
+        return [Doubt(DoubtKind.DIED, subject=each) for each in lost]
+
+    def _broken(
+        self, observed: Observed, silent: Doubt | None, lost: Sequence[str] = ()
+    ) -> tuple[Doubt, ...]:
         """Return what broke since the window was begun: a death before what follows from it."""
-        found = list(self.life.end())
+        found = [*self.life.end(), *self._lost_workers(lost)]
         words = [observed.broken] + ([self.depth.lost()] if self.depth is not None else [])
         found += [Doubt(DoubtKind.RESTARTED, subject=each) for each in words if each]
         if any(words):

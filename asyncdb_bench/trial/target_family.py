@@ -99,7 +99,7 @@ class TargetFamily:
         self.logs = logs
         self.target: Target = launch.variant.target
         self.program: Program | None = None
-        self.load: Child | None = None
+        self.load: Child | None = launch.load
         self.began = time.monotonic()
         self.url = self.target.url
 
@@ -116,7 +116,7 @@ class TargetFamily:
         ServiceError : the command cannot be started.
         """
         launch, target = self.launch, self.target
-        if launch.outstanding:
+        if launch.outstanding and self.load is None:
             log = self.logs / f"{launch.name}-load.log"
             with on_cores(launch.pinning.of("load")):
                 self.load = Child("asyncdb_bench.load", None, log, "the load generator")
@@ -177,7 +177,7 @@ class TargetFamily:
 
     def stop(self, timeout_s: float) -> None:
         """End what we started."""
-        if self.load is not None:
+        if self.load is not None and self.load is not self.launch.load:
             self.load.stop(0)
         if self.program is not None:
             self.program.stop()

@@ -171,6 +171,7 @@ def judged_step(
         turn=measured.turn,
         latency_counts=counts_of(times.latency_us) if measured.turn else (),
         lag_counts=counts_of(measured.lag_us) if measured.turn else (),
+        load=reply.workers,
     )
 
 
@@ -181,7 +182,8 @@ def evidence_of(context: TrialContext, measured: Measured, other_run: str) -> Ev
         ledger=reply.ledger,
         latency=statistics.percentiles(times.latency_us),
         send_lag=statistics.percentiles(times.send_lag_us),
-        client_busy=reply.cpu_s / (measured.window_s + measured.lead_s),
+        client_busy=busiest_s(reply) / (measured.window_s + measured.lead_s),
+        load=reply.workers,
         attempted=reply.attempted,
         counted=reply.locust_count,
         wrong_answers=reply.wrong_answers,
@@ -195,6 +197,11 @@ def evidence_of(context: TrialContext, measured: Measured, other_run: str) -> Ev
         window_s=measured.window_s,
         delay_busy=delay_busy(measured),
     )
+
+
+def busiest_s(reply: StepReply) -> float:
+    """Return the CPU seconds of the load process that used most."""
+    return max((each.cpu_s for each in reply.workers), default=reply.cpu_s)
 
 
 def delay_busy(measured: Measured) -> float | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.plan import Objective, Tolerance
-from asyncdb_bench.records.step import Audit, Ledger, Percentiles, Turn
+from asyncdb_bench.records.step import Audit, Ledger, LoadWorker, Percentiles, Turn
 
 STOLEN = 0.05
 """Share of stolen CPU time from which on a reader should know of it."""
@@ -21,6 +21,8 @@ AUDIT_SLACK = 3
 CLOCK_JUMP_S = 0.1
 OTHERS_BUSY = 0.005
 """Share of a core that those who are not on turn may use; stopped processes use none."""
+START_MS = 5.0
+"""By how much several load processes may begin a window apart."""
 BEHIND = 0.03
 """Share of the offered load that may be missing from what was completed in a turn's window."""
 
@@ -56,6 +58,7 @@ class Evidence:
     other_run : who else held the machine; empty: no one.
     window_s : of the step: a rate times it is rounded to whole arrivals; 0: not considered.
     delay_busy : share of a core that the delay proxy used; None: there is none.
+    load : what each of several load processes did; empty: there was one.
     """
 
     ledger: Ledger
@@ -74,6 +77,7 @@ class Evidence:
     other_run: str = ""
     window_s: float = 0.0
     delay_busy: float | None = None
+    load: tuple[LoadWorker, ...] = ()
 
 
 def misses(objective: Objective, ledger: Ledger, latency: Percentiles) -> tuple[Doubt, ...]:
@@ -161,6 +165,9 @@ def client_doubts(evidence: Evidence, tolerance: Tolerance) -> list[Doubt]:
     found = []
     if evidence.client_busy > tolerance.client_busy:
         found.append(Doubt(DoubtKind.CLIENT_BUSY, evidence.client_busy, tolerance.client_busy))
+    apart = max(evidence.load, key=lambda each: each.apart_ms, default=None)
+    if apart is not None and apart.apart_ms > START_MS:
+        found.append(Doubt(DoubtKind.STARTS_APART, apart.apart_ms, START_MS, subject=apart.name))
     if evidence.delay_busy is not None and evidence.delay_busy > tolerance.delay_busy:
         found.append(Doubt(DoubtKind.DELAY_BUSY, evidence.delay_busy, tolerance.delay_busy))
     ledger, offered = evidence.ledger, evidence.offered_rps

@@ -68,10 +68,7 @@ class Launching:
         ------
         ServiceError : the load does not get ready.
         """
-        with on_cores(self.everywhere.of("load")):
-            log = self.context.folder.logs / f"{self.block.trials[0].id}-load.log"
-            load = Child("asyncdb_bench.load", None, log, "the load generator")
-        stack.callback(load.stop, 0)
+        load = self._load(stack)
         begun = [
             (trial, *found)
             for trial in self.block.trials
@@ -92,8 +89,18 @@ class Launching:
                 )
             )
             load.receive(Ready, READY_S)
-            pin(load.pid, self.context.pinning, "load")
+            if self.context.load_set is None:
+                pin(load.pid, self.context.pinning, "load")
         return load, [(trial, processes) for trial, _, processes in ready]
+
+    def _load(self, stack: contextlib.ExitStack) -> Child:
+        if self.context.load_set is not None:
+            return self.context.load_set.child
+        with on_cores(self.everywhere.of("load")):
+            log = self.context.folder.logs / f"{self.block.trials[0].id}-load.log"
+            load = Child("asyncdb_bench.load", None, log, "the load generator")
+        stack.callback(load.stop, 0)
+        return load
 
     def one(self, stack: contextlib.ExitStack, trial: Trial) -> Processes | None:
         """Start one variant afresh; None: it did not get ready, and stands in :attr:`failed`."""
@@ -109,6 +116,7 @@ class Launching:
             queue=f"asyncdb-bench-{self.context.run_id}-{trial.id}",
             timeout_s=self.context.settings.timeout_s,
             pinning=self.everywhere,
+            host=self.context.address,
         )
         try:
             data = make_scenario(self.scenario.scenario, self.scenario.knobs).workload().data

@@ -1,0 +1,95 @@
+"""What load processes have in common: their orders, their user, their answer."""
+
+from __future__ import annotations
+
+import os
+import resource
+from typing import Any
+
+import gevent
+import gevent.os
+from gevent.queue import Queue
+
+from asyncdb_bench.load.chat import ChatUser
+from asyncdb_bench.load.recorder import Recorder
+from asyncdb_bench.load.user import OpenModelUser
+from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.records.messages import LoadConfig, StepReply
+
+
+class Orders:
+    """Lines of standard input, read without blocking the hub."""
+
+    def __init__(self) -> None:
+        self.lines: Any = Queue()
+        gevent.spawn(self._read)
+
+    def _read(self) -> None:
+        rest = b""
+        while data := gevent.os.tp_read(0, 65536):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self.lines.put(line)
+        self.ended()
+
+    def ended(self) -> None:
+        """End the process: the parent is gone."""
+        os._exit(0)
+
+    def next(self) -> bytes:
+        """Wait for the next line."""
+        line: bytes = self.lines.get()
+        return line
+
+
+def cpu_s() -> float:
+    """Return the CPU seconds that this process has used."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def user_class(config: LoadConfig) -> type[OpenModelUser]:
+    """Return the Locust user of this scenario and target."""
+    chosen = make_scenario(config.scenario, config.scenario_knobs)
+
+    base = ChatUser if chosen.websocket else OpenModelUser
+
+    class HarnessUser(base):  # type: ignore[valid-type, misc]
+        abstract = True
+        scenario = chosen
+        operations = chosen.workload().operations
+        address = (config.host, config.port)
+        timeout_s = config.timeout_s
+        outstanding = config.outstanding
+
+    return HarnessUser
+
+
+def reply_of(
+    record: Recorder, started_ns: int, used_s: float, counted: int, opened: int
+) -> StepReply:
+    """Return what a load process says of a step.
+
+    Parameters
+    ----------
+    record, started_ns : of the step.
+    used_s : CPU seconds.
+    counted : requests that Locust itself saw.
+    opened : connections that it has opened so far.
+    """
+    return StepReply(
+        started_ns=started_ns,
+        ledger=record.ledger(),
+        attempted=record.attempted,
+        locust_count=counted,
+        wrong_answers=record.wrong_answers,
+        errors=dict(record.errors),
+        cpu_s=used_s,
+        connections=opened,
+        rows=record.rows,
+        transactions=record.transactions,
+        reads=record.reads,
+        joined=int(record.extra["joined"][0]) if record.extra else 0,
+        bytes_sent=record.bytes_sent,
+        bytes_received=record.bytes_received,
+    )

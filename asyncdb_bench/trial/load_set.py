@@ -1,0 +1,219 @@
+"""The load of a run from several processes: Locust's master here, its workers here and elsewhere.
+
+It lives as long as the run: workers that came from elsewhere stay for all blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from asyncdb_bench.errors import ServiceError, UsageError
+from asyncdb_bench.plan.cores import on_cores
+from asyncdb_bench.records.messages import Gather, Gathered, LoadSetConfig, Ready
+from asyncdb_bench.records.plan import Settings
+from asyncdb_bench.text import PROGRAM
+from asyncdb_bench.trial.child import Child
+from asyncdb_bench.trial.launch import READY_S
+
+TOKEN = "ASYNCDB_BENCH_TOKEN"  # noqa: S105 - its name
+PORT = 5557
+"""Locust's own."""
+WAIT_S = 60.0
+AGAIN_S = 20.0
+"""How long one that was lost may take to come back, before the others go on without it."""
+LOOK_S = 0.1
+PATIENCE_S = 240.0
+ANYWHERE = "0.0.0.0"  # noqa: S104 - asked for by who expects workers from elsewhere
+
+
+def run_token(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the token that load workers must know: the environment's, or one that is made.
+
+    Raises
+    ------
+    UsageError : it is too short.
+    """
+    given = environment.get(TOKEN, "").strip()
+    if given and len(given) < 8:
+        raise UsageError(f"{TOKEN} is shorter than 8 characters; a long random one is meant")
+    return given or secrets.token_urlsafe(24)
+
+
+def is_set(settings: Settings) -> bool:
+    """Return whether a run's load comes from a set of processes."""
+    return (
+        settings.load_processes != 1
+        or settings.expect_load_workers > 0
+        or settings.locust_web > 0
+        or bool(settings.load_master)
+    )
+
+
+def bound(settings: Settings) -> tuple[str, int]:
+    """Return where the master listens.
+
+    Raises
+    ------
+    UsageError : ``--load-master`` is not HOST:PORT.
+    """
+    if not settings.load_master:
+        return (ANYWHERE, PORT) if settings.expect_load_workers else ("127.0.0.1", 0)
+    host, colon, port = settings.load_master.rpartition(":")
+    if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UsageError(f"--load-master {settings.load_master!r} should read HOST:PORT")
+    return host.strip("[]") or ANYWHERE, int(port)
+
+
+class LoadSet:
+    """The master and its workers.
+
+    A context manager: entering waits until all who are expected are there.
+
+    Parameters
+    ----------
+    settings : how many, and where the master listens.
+    cores : of the load.
+    logs : folder for its log.
+    say : told of what is waited for.
+    token : that workers must know.
+    further : starts workers elsewhere, given the master's port; they are ended with the set.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        cores: Sequence[int],
+        logs: Path,
+        say: Callable[[str], None],
+        token: str,
+        further: Callable[[int], Sequence[Child]] = lambda _: (),
+    ) -> None:
+        self.settings = settings
+        self.cores = tuple(cores)
+        self.logs = logs
+        self.say = say
+        self.token = token
+        self.further = further
+        self.others: Sequence[Child] = ()
+        self.child: Child = self._nobody()
+        self._stack = contextlib.ExitStack()
+
+    def _nobody(self) -> Child:
+        # replaced when the set is entered
+        return None  # type: ignore[return-value]
+
+    def __enter__(self) -> LoadSet:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._end)
+            self._start()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def expected(self) -> int:
+        """How many workers there should be."""
+        return self.settings.load_processes + self.settings.expect_load_workers + len(self.others)
+
+    def recover(self) -> None:
+        """Start the master again where it has ended, and wait a while for workers that were lost.
+
+        Raises
+        ------
+        ServiceError : no worker is there.
+        """
+        if self.child.popen.poll() is not None:
+            self._end()
+            self._start()
+            return
+        there = self._gather(AGAIN_S)
+        if not there.workers:
+            raise ServiceError("all load workers were lost, and none came back")
+        if len(there.workers) < self.expected:
+            self.say(f"{len(there.workers)} of {self.expected} load workers go on")
+
+    def _start(self) -> None:
+        host, port = bound(self.settings)
+        own = self.settings.load_processes
+        config = LoadSetConfig(
+            token=self.token,
+            bind=host,
+            port=port,
+            processes=own,
+            cores=self.cores if len(self.cores) >= own else (),
+            web_port=self.settings.locust_web or -1,
+        )
+        with on_cores(self.cores):
+            log = self.logs / "load-master.log"
+            self.child = Child("asyncdb_bench.load.master", config, log, "the load generator")
+        self.child.patience_s = PATIENCE_S
+        port = self.child.receive(Ready, READY_S).port
+        self.others = self.further(port)
+        with self._invitation(port):
+            there = self._gather(WAIT_S)
+        if len(there.workers) < self.expected:
+            refused = "".join(f"; {each}" for each in there.refused)
+            raise ServiceError(
+                f"{len(there.workers)} of {self.expected} load workers came to port {port} within"
+                f" {WAIT_S:g} s{refused}; start the others, or expect fewer"
+            )
+
+    def _gather(self, wait_s: float) -> Gathered:
+        deadline, told = time.monotonic() + wait_s, -1
+        refused: set[str] = set()
+        while True:
+            there = self.child.ask(Gather(), Gathered, READY_S)
+            for words in sorted(set(there.refused) - refused):
+                self.say(words)
+            refused |= set(there.refused)
+            if len(there.workers) >= self.expected or time.monotonic() > deadline:
+                return there
+            if len(there.workers) != told and self.settings.expect_load_workers:
+                told = len(there.workers)
+                self.say(f"{told} of {self.expected} load workers are there")
+            self._see_that_others_live()
+            time.sleep(LOOK_S)
+
+    def _see_that_others_live(self) -> None:
+        for child in self.others:
+            if child.popen.poll() is not None:
+                # says why, where it said so
+                child.receive(Ready, 1)
+
+    @contextlib.contextmanager
+    def _invitation(self, port: int) -> Iterator[None]:
+        """Say how workers elsewhere are started, while they are waited for."""
+        if not self.settings.expect_load_workers or os.environ.get(TOKEN):
+            yield
+            return
+        handle, name = tempfile.mkstemp(prefix="asyncdb-bench-token-")
+        try:
+            os.write(handle, self.token.encode())
+            os.close(handle)
+            self.say(
+                f"load workers connect with: {PROGRAM} load-worker --master THIS-HOST:{port}"
+                f" --token @{name}"
+            )
+            yield
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        if self.child is not None:
+            with contextlib.suppress(OSError):
+                assert self.child.popen.stdin is not None
+                # its workers are told before it ends
+                self.child.popen.stdin.close()
+                self.child.popen.wait(timeout=3)
+            self.child.stop(0)
+        for child in self.others:
+            child.stop(0)
+        self.others = ()

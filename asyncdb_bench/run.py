@@ -41,7 +41,7 @@ from asyncdb_bench.text import PROGRAM
 from asyncdb_bench.trial.canary import machine_pace
 from asyncdb_bench.trial.deployment import example, measure_deployment
 from asyncdb_bench.trial.host import describe_machine, fingerprint, versions
-from asyncdb_bench.trial.load_set import LoadSet, is_set, run_token
+from asyncdb_bench.trial.load_set import LoadSet, Workers, run_token
 from asyncdb_bench.trial.lock import MachineLock
 from asyncdb_bench.trial.one_trial import TrialRunner
 from asyncdb_bench.trial.recording import RunContext
@@ -235,9 +235,10 @@ def several_loads(
     plan: Plan, pinning: Pinning, logs: Path, say: Callable[[str], None]
 ) -> AbstractContextManager[LoadSet | None]:
     """Return the load's processes, where a plan asks for several; else nothing."""
-    if not is_set(plan.settings):
+    workers = Workers.of(plan.settings)
+    if not workers.several:
         return contextlib.nullcontext()
-    return LoadSet(plan.settings, pinning.of("load"), logs, say, run_token())
+    return LoadSet(workers, pinning.of("load"), logs, say, run_token())
 
 
 def note_schedule(folder: RunFolder, schedule: Schedule) -> None:
@@ -320,6 +321,12 @@ def usable_calibration(
             f"results/calibration.json is of another machine; run `{PROGRAM} calibrate` here",
         )
     notes = []
+    if calibration.load_processes != plan.settings.load_processes:
+        notes.append(
+            f"calibrated with {calibration.load_processes} load processes, now"
+            f" {plan.settings.load_processes}: `{PROGRAM} calibrate --load-processes"
+            f" {plan.settings.load_processes}`"
+        )
     if calibration.cpus.get("load", ()) != pinning.of("load"):
         notes.append(
             f"calibrated with the load on cores {calibration.cpus.get('load', 'any')}, now"

@@ -41,7 +41,7 @@ from asyncdb_bench.records.messages import NullConfig
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.client_calibration import null_bench
+from asyncdb_bench.trial.client_calibration import Client, null_bench
 from asyncdb_bench.trial.launch import (
     Launch,
     offer,
@@ -260,7 +260,7 @@ def main() -> int:
         folder = Path(name)
         clients = others(find_autocannon(folder))
         delay = NullConfig(kind="constant", ms=20, count=1)
-        with null_bench(delay, folder, PINNING) as bench:
+        with null_bench(delay, Client(folder, PINNING)) as bench:
             target = Target(bench.port, bench.load, folder)
             compare("a server that takes 20 ms", target, 200, options, clients)
         with (

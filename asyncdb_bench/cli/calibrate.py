@@ -14,6 +14,9 @@ from asyncdb_bench.cli.options import FolderOptions
 def calibrate_verb(
     folders: FolderOptions,
     cpus: Annotated[str, typer.Option(help="auto, off, or cores as 0-1/2/3")] = "auto",
+    load_processes: Annotated[
+        int, typer.Option(help="Locust workers that offer the load", min=1, max=64)
+    ] = 1,
     gate: Annotated[bool, typer.Option("--gate", help="measure how often the gate errs")] = False,
     strategy: Annotated[str, typer.Option(help="with --gate")] = "native",
     scenario: Annotated[str, typer.Option(help="with --gate")] = "slow",
@@ -31,7 +34,9 @@ def calibrate_verb(
         overrides = {"blocks": blocks, "time_budget_s": time_budget}
         _gate(Choices("gate", strategy, scenario, None, overrides), of, write, folders)
         return
-    calibration = measure_client(lambda text: print(text, flush=True), cpus)
+    calibration = measure_client(
+        lambda text: print(text, flush=True), cpus, processes=load_processes
+    )
     print(f"calibration: {write_calibration(folders.places().results, calibration)}")
 
 

@@ -106,6 +106,8 @@ class Calibration:
         of the ratio that the same variant shows against itself, 1 or more.
     pairs : how many such ratios each rests on.
     stolen : share of the CPU time asked for that a hypervisor took meanwhile.
+    load_processes : that offered the load.
+    workers : of several each one's highest rate on schedule, 1/s.
     """
 
     schema_version: int
@@ -118,6 +120,8 @@ class Calibration:
     noise: Mapping[str, float]
     pairs: int
     stolen: float = 0.0
+    load_processes: int = 1
+    workers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

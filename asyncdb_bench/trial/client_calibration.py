@@ -19,6 +19,7 @@ import numpy as np
 
 from asyncdb_bench.analysis import statistics
 from asyncdb_bench.analysis.step.durations import Times
+from asyncdb_bench.analysis.step.record import busiest_s
 from asyncdb_bench.analysis.step.validity import STOLEN, Evidence, client_doubts
 from asyncdb_bench.app.null_server import draw
 from asyncdb_bench.errors import MeasurementError
@@ -43,6 +44,7 @@ from asyncdb_bench.trial.launch import (
     offer,
 )
 from asyncdb_bench.trial.launched import launched
+from asyncdb_bench.trial.load_set import LoadSet, Workers, run_token
 from asyncdb_bench.trial.lock import MachineLock
 
 FIRST_RPS = 250.0
@@ -70,7 +72,10 @@ class Sizes:
 
 
 def measure_client(
-    say: Callable[[str], None], cpus: str = "auto", sizes: Sizes | None = None
+    say: Callable[[str], None],
+    cpus: str = "auto",
+    sizes: Sizes | None = None,
+    processes: int = 1,
 ) -> Calibration:
     """Calibrate client and machine.
 
@@ -79,6 +84,7 @@ def measure_client(
     say : told of each figure as it is found.
     cpus : which role runs where, as in a run.
     sizes : how long each part takes.
+    processes : that offer the load.
 
     Raises
     ------
@@ -96,9 +102,10 @@ def measure_client(
             raise MeasurementError(f"another run holds this machine: {lock.holder}; wait for it")
         folder = Path(name)
         before = kernel.stolen()
-        most = max_rate(folder, pinning, sizes, say)
-        lags = send_lags(folder, pinning, most, sizes, say)
-        errors = tuple(recording_errors(folder, pinning, most, sizes, say))
+        client = Client(folder, pinning, processes)
+        most, workers = max_rate(client, sizes, say)
+        lags = send_lags(client, most, sizes, say)
+        errors = tuple(recording_errors(client, most, sizes, say))
         noise = noise_floor(folder, pinning, sizes, say)
         stolen = kernel.stolen_share(before)
         if stolen > STOLEN:
@@ -119,7 +126,41 @@ def measure_client(
         noise=noise,
         pairs=sizes.pairs,
         stolen=stolen,
+        load_processes=processes,
+        workers=workers,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The load generator that is calibrated.
+
+    Parameters
+    ----------
+    folder : for logs and records.
+    pinning : where it runs.
+    processes : that offer the load.
+    """
+
+    folder: Path
+    pinning: Pinning
+    processes: int = 1
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator[Child]:
+        """Start it, and end it again."""
+        cores = self.pinning.of("load")
+        with contextlib.ExitStack() as stack:
+            if self.processes > 1:
+                workers = Workers(self.processes)
+                made = LoadSet(workers, cores, self.folder, lambda _: None, run_token())
+                yield stack.enter_context(made).child
+                return
+            with on_cores(cores):
+                log = self.folder / "load.log"
+                load = Child("asyncdb_bench.load", None, log, "the load generator")
+            stack.callback(load.stop, 0)
+            yield load
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +181,19 @@ class NullBench:
 
 
 @contextlib.contextmanager
-def null_bench(delay: NullConfig, folder: Path, pinning: Pinning) -> Iterator[NullBench]:
+def null_bench(delay: NullConfig, client: Client) -> Iterator[NullBench]:
     """Start a null server and a client, each where its role runs; warmed up."""
     with contextlib.ExitStack() as stack:
-        with on_cores(pinning.of("app")):
+        with on_cores(client.pinning.of("app")):
             module = "asyncdb_bench.app.null_server"
-            server = Child(module, delay, folder / "null.log", "the null server")
+            server = Child(module, delay, client.folder / "null.log", "the null server")
         stack.callback(server.stop)
-        with on_cores(pinning.of("load")):
-            load = Child("asyncdb_bench.load", None, folder / "load.log", "the load generator")
-        stack.callback(load.stop, 0)
+        load = stack.enter_context(client.started())
         port = server.receive(Ready, READY_S).port
         launch = null_launch()
         load.send(load_config(launch, port))
         load.receive(Ready, READY_S)
-        bench = NullBench(server, load, port, folder)
+        bench = NullBench(server, load, port, client.folder)
         bench.offer(200, 0.5)
         yield bench
 
@@ -187,7 +226,7 @@ def on_schedule(rate: float, window_s: float, reply: StepReply, times: Times) ->
         # only the floor of the tolerance counts: the server takes no time
         latency=Percentiles(ledger.ok, p50_ms=0.0),
         send_lag=Percentiles(ledger.ok, p50_ms=median),
-        client_busy=reply.cpu_s / window_s,
+        client_busy=busiest_s(reply) / window_s,
         attempted=reply.attempted,
         counted=reply.locust_count,
         wrong_answers=reply.wrong_answers,
@@ -201,18 +240,25 @@ def on_schedule(rate: float, window_s: float, reply: StepReply, times: Times) ->
     return client_doubts(evidence, Tolerance()) + failed
 
 
-def max_rate(folder: Path, pinning: Pinning, sizes: Sizes, say: Callable[[str], None]) -> float:
+def max_rate(
+    client: Client, sizes: Sizes, say: Callable[[str], None]
+) -> tuple[float, dict[str, float]]:
     """Return the highest rate that the client offers on schedule against a null handler, 1/s.
+
+    Of several processes also each one's own, at the highest rate of all at which it was on
+    schedule.
 
     A rate that fails is tried again, and the climb ends at the second in a row that fails three
     times: a shared machine pauses now and then.
     """
     kept, rate, failures = 0.0, FIRST_RPS, 0
-    with null_bench(NullConfig(), folder, pinning) as bench:
-        while rate <= MOST_RPS and failures < 2:
+    workers: dict[str, float] = {}
+    with null_bench(NullConfig(), client) as bench:
+        while rate <= MOST_RPS * client.processes and failures < 2:
             for _ in range(TRIES):
                 reply, times = bench.offer(rate, sizes.climb_s)
                 late = on_schedule(rate, sizes.climb_s, reply, times)
+                workers |= on_schedule_alone(reply, sizes.climb_s)
                 if not late:
                     break
             lag = statistics.percentiles(times.send_lag_us)
@@ -225,15 +271,29 @@ def max_rate(folder: Path, pinning: Pinning, sizes: Sizes, say: Callable[[str], 
             f"the load generator did not keep {FIRST_RPS:g}/s ({sentence(late[0])}):"
             " is the machine busy?"
         )
-    return kept
+    if workers:
+        listed = ", ".join(f"{name} {each:,.0f}/s" for name, each in workers.items())
+        say(f"of the load processes by themselves: {listed}")
+    return kept, workers
+
+
+def on_schedule_alone(reply: StepReply, window_s: float) -> dict[str, float]:
+    """Return the rates of those load processes that kept their own part of a step's schedule."""
+    tolerance = Tolerance()
+    return {
+        each.name: each.arrivals / window_s
+        for each in reply.workers
+        if (each.send_lag_p50_ms or 0.0) <= tolerance.send_lag_floor_ms
+        and each.cpu_s / window_s <= tolerance.client_busy
+    }
 
 
 def send_lags(
-    folder: Path, pinning: Pinning, most: float, sizes: Sizes, say: Callable[[str], None]
+    client: Client, most: float, sizes: Sizes, say: Callable[[str], None]
 ) -> dict[str, Percentiles]:
     """Return the client's send lag at 25, 50 and 75 % of its highest rate."""
     found = {}
-    with null_bench(NullConfig(), folder, pinning) as bench:
+    with null_bench(NullConfig(), client) as bench:
         for percent in (25, 50, 75):
             _, times = bench.offer(most * percent / 100, sizes.lag_s)
             lag = found[str(percent)] = statistics.percentiles(times.send_lag_us)
@@ -245,7 +305,7 @@ def send_lags(
 
 
 def recording_errors(
-    folder: Path, pinning: Pinning, most: float, sizes: Sizes, say: Callable[[str], None]
+    client: Client, most: float, sizes: Sizes, say: Callable[[str], None]
 ) -> Iterator[RecordingError]:
     """Yield what the client makes of servers whose delays are known."""
     rate = min(500.0, most / 4)
@@ -255,7 +315,7 @@ def recording_errors(
         ("uniform 5 to 15 ms", NullConfig(kind="uniform", ms=10, count=count)),
         ("5 ms, 1 % of them 50 ms", NullConfig(kind="tail", ms=5, count=count)),
     ):
-        with null_bench(delay, folder, pinning) as bench:
+        with null_bench(delay, client) as bench:
             _, times = bench.offer(rate, count / rate)
         known = quantiles(draw(delay))
         error = errors_of(times.service_us / 1000, draw(delay))

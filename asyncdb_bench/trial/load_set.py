@@ -11,6 +11,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from asyncdb_bench.errors import ServiceError, UsageError
@@ -45,29 +46,51 @@ def run_token(environment: Mapping[str, str] = os.environ) -> str:
     return given or secrets.token_urlsafe(24)
 
 
-def is_set(settings: Settings) -> bool:
-    """Return whether a run's load comes from a set of processes."""
-    return (
-        settings.load_processes != 1
-        or settings.expect_load_workers > 0
-        or settings.locust_web > 0
-        or bool(settings.load_master)
-    )
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Which load workers a run has.
 
-
-def bound(settings: Settings) -> tuple[str, int]:
-    """Return where the master listens.
-
-    Raises
-    ------
-    UsageError : ``--load-master`` is not HOST:PORT.
+    Parameters
+    ----------
+    own : that it starts on this machine.
+    expected : that are started elsewhere by others.
+    master : ``HOST:PORT`` where they come to; empty: see :meth:`bound`.
+    web : port of Locust's own page; 0: none.
     """
-    if not settings.load_master:
-        return (ANYWHERE, PORT) if settings.expect_load_workers else ("127.0.0.1", 0)
-    host, colon, port = settings.load_master.rpartition(":")
-    if not colon or not port.isdigit() or not 0 < int(port) < 65536:
-        raise UsageError(f"--load-master {settings.load_master!r} should read HOST:PORT")
-    return host.strip("[]") or ANYWHERE, int(port)
+
+    own: int = 1
+    expected: int = 0
+    master: str = ""
+    web: int = 0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Workers:
+        """Return those of a run."""
+        return cls(
+            settings.load_processes,
+            settings.expect_load_workers,
+            settings.load_master,
+            settings.locust_web,
+        )
+
+    @property
+    def several(self) -> bool:
+        """Whether they need a master."""
+        return self != Workers()
+
+    def bound(self) -> tuple[str, int]:
+        """Return where the master listens.
+
+        Raises
+        ------
+        UsageError : ``--load-master`` is not HOST:PORT.
+        """
+        if not self.master:
+            return (ANYWHERE, PORT) if self.expected else ("127.0.0.1", 0)
+        host, colon, port = self.master.rpartition(":")
+        if not colon or not port.isdigit() or not 0 <= int(port) < 65536:
+            raise UsageError(f"--load-master {self.master!r} should read HOST:PORT")
+        return host.strip("[]") or ANYWHERE, int(port)
 
 
 class LoadSet:
@@ -77,7 +100,7 @@ class LoadSet:
 
     Parameters
     ----------
-    settings : how many, and where the master listens.
+    workers : how many, and where the master listens.
     cores : of the load.
     logs : folder for its log.
     say : told of what is waited for.
@@ -87,14 +110,14 @@ class LoadSet:
 
     def __init__(
         self,
-        settings: Settings,
+        workers: Workers,
         cores: Sequence[int],
         logs: Path,
         say: Callable[[str], None],
         token: str,
         further: Callable[[int], Sequence[Child]] = lambda _: (),
     ) -> None:
-        self.settings = settings
+        self.workers = workers
         self.cores = tuple(cores)
         self.logs = logs
         self.say = say
@@ -121,7 +144,7 @@ class LoadSet:
     @property
     def expected(self) -> int:
         """How many workers there should be."""
-        return self.settings.load_processes + self.settings.expect_load_workers + len(self.others)
+        return self.workers.own + self.workers.expected + len(self.others)
 
     def recover(self) -> None:
         """Start the master again where it has ended, and wait a while for workers that were lost.
@@ -141,15 +164,15 @@ class LoadSet:
             self.say(f"{len(there.workers)} of {self.expected} load workers go on")
 
     def _start(self) -> None:
-        host, port = bound(self.settings)
-        own = self.settings.load_processes
+        host, port = self.workers.bound()
+        own = self.workers.own
         config = LoadSetConfig(
             token=self.token,
             bind=host,
             port=port,
             processes=own,
             cores=self.cores if len(self.cores) >= own else (),
-            web_port=self.settings.locust_web or -1,
+            web_port=self.workers.web or -1,
         )
         with on_cores(self.cores):
             log = self.logs / "load-master.log"
@@ -176,7 +199,7 @@ class LoadSet:
             refused |= set(there.refused)
             if len(there.workers) >= self.expected or time.monotonic() > deadline:
                 return there
-            if len(there.workers) != told and self.settings.expect_load_workers:
+            if len(there.workers) != told and self.workers.expected:
                 told = len(there.workers)
                 self.say(f"{told} of {self.expected} load workers are there")
             self._see_that_others_live()
@@ -191,7 +214,7 @@ class LoadSet:
     @contextlib.contextmanager
     def _invitation(self, port: int) -> Iterator[None]:
         """Say how workers elsewhere are started, while they are waited for."""
-        if not self.settings.expect_load_workers or os.environ.get(TOKEN):
+        if not self.workers.expected or os.environ.get(TOKEN):
             yield
             return
         handle, name = tempfile.mkstemp(prefix="asyncdb-bench-token-")

@@ -14,7 +14,13 @@ from asyncdb_bench.errors import MeasurementError
 from asyncdb_bench.records.messages import NullConfig
 from asyncdb_bench.records.plan import Pinning
 from asyncdb_bench.records.run_folder import read_calibration, write_calibration
-from asyncdb_bench.trial.client_calibration import Sizes, errors_of, measure_client, null_bench
+from asyncdb_bench.trial.client_calibration import (
+    Client,
+    Sizes,
+    errors_of,
+    measure_client,
+    null_bench,
+)
 from asyncdb_bench.trial.host import describe_machine, fingerprint
 from asyncdb_bench.trial.lock import MachineLock
 
@@ -80,7 +86,9 @@ def test_every_value_within_a_jump_is_right() -> None:
 
 
 def test_a_client_that_goes_early_does_not_stop_the_null_server(tmp_path: Path) -> None:
-    with null_bench(NullConfig(kind="constant", ms=200, count=1), tmp_path, Pinning()) as bench:
+    with null_bench(
+        NullConfig(kind="constant", ms=200, count=1), Client(tmp_path, Pinning())
+    ) as bench:
         request = b'POST /op/read HTTP/1.1\r\nContent-Length: 14\r\n\r\n{"account": 1}'
         for _ in range(20):
             with socket.create_connection(("127.0.0.1", bench.port), timeout=5) as leaving:

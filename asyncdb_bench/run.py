@@ -27,9 +27,11 @@ from asyncdb_bench.errors import (
 )
 from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
 from asyncdb_bench.plan.git import revision_and_changes
+from asyncdb_bench.plan.hosts import shown
 from asyncdb_bench.plan.reach import reach_of, reaches_of
 from asyncdb_bench.plan.refusals import refusing
 from asyncdb_bench.plan.registry import CHECKOUT
+from asyncdb_bench.records.messages import LoadWorkerConfig
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Manifest
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder, read_calibration
@@ -39,8 +41,10 @@ from asyncdb_bench.services.reaching import Between
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.text import PROGRAM
 from asyncdb_bench.trial.canary import machine_pace
+from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.deployment import example, measure_deployment
 from asyncdb_bench.trial.host import describe_machine, fingerprint, versions
+from asyncdb_bench.trial.hosts.reached import ReachedHosts
 from asyncdb_bench.trial.load_set import LoadSet, Workers, run_token
 from asyncdb_bench.trial.lock import MachineLock
 from asyncdb_bench.trial.one_trial import TrialRunner
@@ -205,15 +209,30 @@ def prepared(
             between=between,
         ) as services,
     ):
-        plan = with_refusals(plan, services)
+        hosts = None
+        if any(each.via != "local" for each in plan.hosts.all):
+            display.service("what the hosts need")
+            hosts = stack.enter_context(ReachedHosts(plan.hosts, folder.logs).reached())
+        # how they are reached is their owner's affair
+        plan = replace(with_refusals(plan, services), hosts=shown(plan.hosts))
         pinning = as_started(pinning, services)
         calibration, notes = usable_calibration(folder.path.parent, plan, pinning, here)
+        notes += hosts.notes() if hosts is not None else ()
         for note in notes:
             display.say(f"note: {note}")
-        load_set = stack.enter_context(several_loads(plan, pinning, folder.logs, display.say))
+        load_set = stack.enter_context(
+            several_loads(plan, pinning, folder.logs, display.say, hosts)
+        )
         manifest = make_manifest(plan, folder.run_id, services, command, here)
         folder.write_manifest(
-            replace(manifest, pinning=pinning, calibration=calibration, notes=notes, canary=pace)
+            replace(
+                manifest,
+                pinning=pinning,
+                calibration=calibration,
+                notes=notes,
+                canary=pace,
+                hosts=hosts.machines() if hosts is not None else {},
+            )
         )
         context = RunContext(
             folder.run_id,
@@ -226,19 +245,52 @@ def prepared(
             calibration,
             lock.other_run,
             load_set,
+            hosts,
         )
         left_s = max(deadline - time.monotonic(), 1e-3) if plan.settings.time_budget_s else 0.0
         yield plan, context, left_s
 
 
 def several_loads(
-    plan: Plan, pinning: Pinning, logs: Path, say: Callable[[str], None]
+    plan: Plan,
+    pinning: Pinning,
+    logs: Path,
+    say: Callable[[str], None],
+    hosts: ReachedHosts | None,
 ) -> AbstractContextManager[LoadSet | None]:
     """Return the load's processes, where a plan asks for several; else nothing."""
-    workers = Workers.of(plan.settings)
+    workers, token = Workers.of(plan.settings), run_token()
+    if hosts is not None and hosts.of("load"):
+        # those of the hosts, and of this machine only what was asked for
+        own = 0 if workers.own == 1 else workers.own
+        workers = replace(workers, own=own, master=workers.master or f"{plan.hosts.harness}:0")
+        further = load_workers_on(hosts, logs, token)
+        return LoadSet(workers, pinning.of("load"), logs, say, token, further)
     if not workers.several:
         return contextlib.nullcontext()
-    return LoadSet(workers, pinning.of("load"), logs, say, run_token())
+    return LoadSet(workers, pinning.of("load"), logs, say, token)
+
+
+def load_workers_on(
+    hosts: ReachedHosts, logs: Path, token: str
+) -> Callable[[int], Sequence[Child]]:
+    """Return what starts load workers on other hosts, given the master's port."""
+
+    def start(port: int) -> Sequence[Child]:
+        config = LoadWorkerConfig(host=hosts.hosts.harness, port=port, token=token)
+        return [
+            Child(
+                "asyncdb_bench.load.worker",
+                config,
+                logs / f"load-{each.name}-{number}.log",
+                f"load worker {number} on {each.name}",
+                host=each,
+            )
+            for each in hosts.of("load")
+            for number in range(each.host.load_processes)
+        ]
+
+    return start
 
 
 def note_schedule(folder: RunFolder, schedule: Schedule) -> None:

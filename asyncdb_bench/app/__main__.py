@@ -21,6 +21,7 @@ from asyncdb_bench.app.bounded_server import BoundedServer
 from asyncdb_bench.app.chat import Rooms, is_chat
 from asyncdb_bench.app.control import Control
 from asyncdb_bench.app.heartbeat import Heartbeat
+from asyncdb_bench.contract import timing
 from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.strategy import Context, Strategy
 from asyncdb_bench.errors import BenchError, ServiceError
@@ -33,6 +34,7 @@ BACKLOG = 4096
 
 def make_strategy(config: AppConfig) -> Strategy[Any]:
     """Return the strategy with its knobs and its context."""
+    timing.two_clocks = config.worker_clock_differs
     cls = strategy_class(config.strategy)
     workload = make_scenario(config.scenario, config.scenario_knobs).workload()
     operations = faulty_operations(workload.operations, config.fault)

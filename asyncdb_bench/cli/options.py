@@ -137,6 +137,10 @@ class RequestOptions:
         int | None,
         typer.Option(help="show Locust's own page on this port of loopback", min=0, max=65535),
     ] = None
+    hosts: Annotated[
+        Path | None,
+        typer.Option(help="file of the machines that play a role, see docs/hosts.md"),
+    ] = None
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -190,6 +194,7 @@ class RequestOptions:
             targets=self.target or (),
             pids=self.target_pid or (),
             owned=self.yes_i_own_it,
+            hosts=self.hosts,
             far=is_far(os.environ.get("DATABASE_URL", "")),
         )
 

@@ -16,6 +16,9 @@ from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+two_clocks = False
+"""Whether workers read another clock than the application: how long it is then known only of both
+ways together."""
 SERVER_PHASES = ("queue", "pool", "database", "reply", "python")
 """What the application tells of itself; `python` is what the others leave of the handler's time."""
 HEADER = "Server-Timing"
@@ -90,7 +93,7 @@ class Phases:
         """
         began, ended, pool, database, held, published, received = told
         now = time.monotonic_ns()
-        if submitted_ns <= began <= ended <= now:
+        if not two_clocks and submitted_ns <= began <= ended <= now:
             self.queue += began - submitted_ns
             self.reply += now - ended
             if published and received:

@@ -23,9 +23,9 @@ import numpy as np
 from locust.env import Environment
 from locust.runners import STATE_RUNNING
 
+from asyncdb_bench.clock import offset
 from asyncdb_bench.errors import BenchError
 from asyncdb_bench.load import set_messages as say_to
-from asyncdb_bench.load.clock_offset import offset
 from asyncdb_bench.load.members import Member, Members, OwnWorkers, Window
 from asyncdb_bench.load.process import Orders
 from asyncdb_bench.load.record_batches import whole

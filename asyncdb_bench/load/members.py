@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from locust.runners import STATE_MISSING, MasterRunner
 
+from asyncdb_bench.clock import Asked, Offset
 from asyncdb_bench.errors import BenchError
 from asyncdb_bench.load import set_messages as say_to
-from asyncdb_bench.load.clock_offset import Asked, Offset
 from asyncdb_bench.load.record_batches import read
 from asyncdb_bench.load.sealed import Session, challenge, is_answer
 

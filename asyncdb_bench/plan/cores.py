@@ -51,7 +51,7 @@ def _pinning(system: Sequence[int], services: Sequence[int], load: Sequence[int]
 
 def _given(spec: str, usable: Sequence[int]) -> Pinning:
     try:
-        parts = [_numbers(part) for part in spec.split("/")]
+        parts = [numbers(part) for part in spec.split("/")]
         system, services, load = parts
     except ValueError:
         raise UsageError(
@@ -64,7 +64,13 @@ def _given(spec: str, usable: Sequence[int]) -> Pinning:
     return _pinning(system, services, load)
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def numbers(text: str) -> tuple[int, ...]:
+    """Return the cores of a list such as ``0-1,4``.
+
+    Raises
+    ------
+    ValueError : it is none.
+    """
     found: list[int] = []
     for piece in text.split(","):
         low, _, high = piece.partition("-")

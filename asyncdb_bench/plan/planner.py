@@ -10,6 +10,7 @@ from typing import Any
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
 from asyncdb_bench.plan.faults import parse_fault
+from asyncdb_bench.plan.hosts import misfits, read_hosts
 from asyncdb_bench.plan.profiles import make_settings
 from asyncdb_bench.plan.refusals import refusals, refusing, without_tables
 from asyncdb_bench.plan.registry import names, scenario_class
@@ -17,7 +18,7 @@ from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, v
 from asyncdb_bench.plan.schedule import order, takes_turns
 from asyncdb_bench.plan.targets import target_variants
 from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
-from asyncdb_bench.records.plan import Plan, PlannedScenario, Reach, Settings, Trial, Variant
+from asyncdb_bench.records.plan import Hosts, Plan, PlannedScenario, Reach, Settings, Trial, Variant
 from asyncdb_bench.text import PROGRAM
 
 ALL = "all"
@@ -64,6 +65,9 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         for fault in ((None, injected) if injected and not spec.at else (None,))
     ]
     variants += targets
+    hosts = _collect(wrong, lambda: read_hosts(choices.hosts)) if choices.hosts else Hosts()
+    if settings is not None and hosts is not None:
+        wrong += misfits(hosts, settings, [each for each in variants if each], far=choices.far)
     ladders = profile.get("ladders", {})
     usual = usual_reach(settings) if settings else Reach()
     planned = [
@@ -85,19 +89,22 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         f"{each.label} is offered by one load process: what it measures from one member to another"
         " would mix the clocks of several"
         for each in planned
-        if each and each.websocket and settings and several_load_processes(settings)
+        if each and each.websocket and settings and hosts is not None
+        if several_load_processes(settings) or hosts.of("load")
     ]
     if wrong or settings is None:
         raise UsageError("\n".join(dict.fromkeys(wrong)))
     seed = choices.seed if choices.seed is not None else random.SystemRandom().randrange(2**31)
     labelled = unique_labels([each for each in variants if each])
     wanted = with_companions([each for each in planned if each], settings)
-    if targets:
+    if targets or hosts.all:
         # nobody's application is killed to see how long it takes to come back
         settings = replace(settings, deployment=False)
     if not any(takes_turns(settings, each) for each in wanted):
         settings = replace(settings, blocks=settings.ladder_blocks)
-    plan = Plan(seed, settings, labelled, wanted, trials_of(labelled, wanted, settings, seed))
+    plan = Plan(
+        seed, settings, labelled, wanted, trials_of(labelled, wanted, settings, seed), hosts
+    )
     return refusing(plan, refusals(labelled, wanted))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.errors import UsageError
@@ -152,5 +153,7 @@ class Choices:
     pids: Sequence[str] = ()
     owned: bool = False
     """Targets beyond loopback may be loaded."""
+    hosts: Path | None = None
+    """File of the machines that play a role."""
     far: bool = False
     """The database is on another machine: no round trip is added but one that is asked for."""

@@ -43,6 +43,7 @@ class WorkConfig(Config, frozen=True, kw_only=True):
     timeout_s : after how long the application gives up a request.
     broker, store : the broker, and a Redis for results, where they are needed.
     fault : injected; None: none.
+    worker_clock_differs : whether workers read another clock than the application.
     """
 
     scenario: str
@@ -53,6 +54,7 @@ class WorkConfig(Config, frozen=True, kw_only=True):
     broker: Broker | None = None
     store: Broker | None = None
     fault: Fault | None = None
+    worker_clock_differs: bool = False
 
 
 class AppConfig(WorkConfig, frozen=True, kw_only=True):

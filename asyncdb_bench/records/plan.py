@@ -465,6 +465,48 @@ class Block:
         return self.trials[0].purpose
 
 
+HOST_ROLES = ("application", "workers", "load", "database", "broker")
+HOST_WAYS = ("local", "ssh", "docker", "podman", "kubernetes", "command")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine that plays a role in a run.
+
+    Parameters
+    ----------
+    name, roles : which.
+    address : by which the others reach it.
+    via : one of :data:`HOST_WAYS`.
+    python : the interpreter there.
+    cores : of roles that are kept on some.
+    load_processes : load workers that are started there.
+    options, command : of the way to it; not written into results.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    address: str
+    via: str
+    python: str = "python3"
+    cores: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    load_processes: int = 1
+    options: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The machines of a run; `harness` is the address by which they reach this one."""
+
+    all: tuple[Host, ...] = ()
+    harness: str = ""
+
+    def of(self, role: str) -> tuple[Host, ...]:
+        """Return those that play a role on another machine, or by a way of their own."""
+        return tuple(each for each in self.all if role in each.roles and each.via != "local")
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The ordered list of trials and everything that they refer to."""
@@ -474,6 +516,7 @@ class Plan:
     variants: tuple[Variant, ...]
     scenarios: tuple[PlannedScenario, ...]
     trials: tuple[Trial, ...]
+    hosts: Hosts = Hosts()
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,8 @@ class Manifest:
     """What a run was: everything that is needed to read it and to repeat it.
 
     `canary` is the machine's own pace before the run, see :mod:`asyncdb_bench.trial.canary`;
-    `written_as` is the schema that lies on disk, where it is an earlier one.
+    `written_as` is the schema that lies on disk, where it is an earlier one; `hosts` are the other
+    machines that played a role, as `machine` is this one.
     """
 
     schema_version: int
@@ -147,3 +148,4 @@ class Manifest:
     notes: tuple[str, ...] = ()
     canary: Mapping[str, float] = field(default_factory=dict)
     written_as: int = SCHEMA_VERSION
+    hosts: Mapping[str, Any] = field(default_factory=dict)

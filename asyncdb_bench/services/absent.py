@@ -14,6 +14,7 @@ from asyncdb_bench.services.part import Part
 class NoServices:
     """What a run asks of its services, where it has none; see :mod:`asyncdb_bench.trial.launch`."""
 
+    url = ""
     broker: Broker | None = None
     store: Broker | None = None
 

@@ -24,6 +24,11 @@ class AttachedServices:
         self.broker = broker
 
     @property
+    def url(self) -> str:
+        """The database's URL."""
+        return self.database_url
+
+    @property
     def store(self) -> Broker | None:
         """The broker, where it is one that keeps results."""
         return self.broker if self.broker is not None and self.broker.kind == "redis" else None

@@ -125,6 +125,11 @@ class RunningServices:
         assert self._postgres is not None
         return self._postgres
 
+    @property
+    def url(self) -> str:
+        """The database server's URL."""
+        return self.postgres.url
+
     def check(self, *, with_broker: bool) -> None:
         """See that all answer.
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import os
 import queue
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -30,11 +28,14 @@ from asyncdb_bench.records.messages import (
     Heartbeats,
     Mark,
     Order,
+    Ready,
     decoded_reply,
     encoded,
 )
 from asyncdb_bench.records.plan import Elsewhere
 from asyncdb_bench.services.part import Part
+from asyncdb_bench.trial.ending import end_group, wait_until_ended
+from asyncdb_bench.trial.hosts.reached import ReachedHost
 
 STOP_S = 5.0
 PATIENCE_S = 30.0
@@ -72,6 +73,11 @@ class Child:
     log : file for its standard error.
     name : what messages call it.
     elsewhere : the checkout and interpreter to run it from; None: ours.
+    host : where it runs; None: on this machine. Then what is started here is the way to it.
+
+    Attributes
+    ----------
+    pid_there : its process id where it runs; 0: it has not said it yet.
     """
 
     def __init__(
@@ -81,14 +87,17 @@ class Child:
         log: Path,
         name: str,
         elsewhere: Elsewhere | None = None,
+        host: ReachedHost | None = None,
     ) -> None:
         self.name = name
+        self.host = host
+        self.pid_there = 0
         self.protocol = elsewhere.protocol if elsewhere else PROTOCOL
         self.patience_s = PATIENCE_S
         self.log = log
         with _appended(log) as errors:
             self.popen = subprocess.Popen(
-                _command(module, elsewhere),
+                host.command(module) if host is not None else _command(module, elsewhere),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -145,11 +154,14 @@ class Child:
             if line is None:
                 raise ServiceError(f"{self.name} has ended{self._last_words()}")
             message = decoded_reply(line, kind, self.name)
+        if isinstance(message, Ready) and message.pid:
+            self.pid_there = message.pid
         return message
 
     def beats(self, timeout_s: float) -> Heartbeats:
         """Return what an application's heartbeat noted since the last call."""
-        return self.ask(Mark(), Heartbeats, timeout_s)
+        beats = self.ask(Mark(), Heartbeats, timeout_s)
+        return shifted(beats, self.host.offset_ns // 1000) if self.host is not None else beats
 
     def ask(self, order: Order, kind: type[T], timeout_s: float) -> T:
         """Send an order and wait for its answer."""
@@ -206,17 +218,15 @@ def _command(module: str, elsewhere: Elsewhere | None) -> list[str]:
     return [elsewhere.python, "-P", "-m", module]
 
 
-def wait_until_ended(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    """Wait for a process; return whether it ended in time."""
-    try:
-        process.wait(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+def shifted(beats: Heartbeats, offset_us: int) -> Heartbeats:
+    """Return heartbeats of another clock as on ours.
 
-
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of a process group and reap its leader."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=10)
+    Parameters
+    ----------
+    beats : as they were noted.
+    offset_us : what that clock reads more than ours.
+    """
+    if not offset_us:
+        return beats
+    gauges = [{**row, "at_us": row["at_us"] - offset_us} for row in beats.gauges]
+    return Heartbeats([at - offset_us for at in beats.at_us], beats.lag_us, gauges)

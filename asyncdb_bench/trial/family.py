@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from asyncdb_bench import clock
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.plan.reach import reach_of
@@ -23,6 +24,9 @@ from asyncdb_bench.trial.launch import (
     Services,
     load_config,
 )
+
+HOST_ROLES = {"asyncdb_bench.app": "application", "asyncdb_bench.app.celery_worker": "workers"}
+"""Which role on a host a module plays; none: it stays on this machine."""
 
 
 def _wait_for(workers: tuple[Child, ...]) -> None:
@@ -83,6 +87,7 @@ class Family:
             queue=launch.queue,
             end=lambda: self.stop(STOP_S),
             host=launch.host,
+            clock=app_host.clock if (app_host := launch.host_of("application")) else "",
         )
 
     def start_workers(self, services: Services, database: str) -> None:
@@ -127,9 +132,10 @@ class Family:
         name = f"{self.launch.variant.label} ({role})"
         # the load is the same for all
         elsewhere = self.launch.variant.elsewhere if role != "load" else None
+        host = self.launch.host_of(HOST_ROLES.get(module, ""))
         log = self.logs / f"{self.launch.name}-{role}.log"
         with on_cores(cores):
-            child = Child(module, config, log, name, elsewhere)
+            child = Child(module, config, log, name, elsewhere, host)
         self.children.append(child)
         self.made[child.pid] = (module, config, role, cores)
         return child
@@ -166,7 +172,15 @@ class Family:
             "queue": launch.queue,
             "timeout_s": launch.timeout_s,
             "fault": launch.variant.fault,
+            "worker_clock_differs": self._worker_clock_differs(),
         }
+
+    def _worker_clock_differs(self) -> bool:
+        clocks = [
+            host.clock if (host := self.launch.host_of(role)) is not None else clock.identity()
+            for role in ("application", "workers")
+        ]
+        return not clock.same(*clocks)
 
     def _workers(self, shared: Mapping[str, Any]) -> Iterator[Child]:
         cores = self.launch.pinning.of("workers")

@@ -18,6 +18,7 @@ from asyncdb_bench.records.messages import (
 from asyncdb_bench.records.plan import Broker, LoadOrder, Pinning, PlannedScenario, Reach, Variant
 from asyncdb_bench.services.part import Part
 from asyncdb_bench.trial.child import Child
+from asyncdb_bench.trial.hosts.reached import ReachedHost, ReachedHosts
 
 READY_S = 30.0
 STOP_S = 5.0
@@ -35,6 +36,10 @@ class Services(Protocol):
     @property
     def store(self) -> Broker | None:
         """The Redis for results, where one is needed."""
+
+    @property
+    def url(self) -> str:
+        """The database server."""
 
     def clone(self, data: Any, name: str) -> str:
         """Make a fresh database and return its URL."""
@@ -94,6 +99,7 @@ class Launch:
     with_workers : False where the strategy's extra processes run elsewhere.
     pinning : which of them run on which cores.
     load : that runs already, and is told whom to ask; None: one is started, where it is wanted.
+    hosts : that play a role; None: all is started on this machine.
     """
 
     variant: Variant
@@ -107,6 +113,11 @@ class Launch:
     with_workers: bool = True
     pinning: Pinning = field(default_factory=Pinning)
     load: Child | None = None
+    hosts: ReachedHosts | None = None
+
+    def host_of(self, role: str) -> ReachedHost | None:
+        """Return where a role is played; None: on this machine."""
+        return self.hosts.one(role) if self.hosts is not None else None
 
 
 class Application(Protocol):
@@ -123,12 +134,18 @@ class Application(Protocol):
         """Return what its heartbeat noted since the last call."""
 
 
+def host_of(process: Application) -> ReachedHost | None:
+    """Return where a process runs; None: on this machine."""
+    return process.host if isinstance(process, Child) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Processes:
     """The running processes: `port` is the application's, `database` a URL, `queue` the tasks'.
 
     `end` ends them all before their time; `host` is where the application listens, `health` the
-    path that answers without work, empty where there is none.
+    path that answers without work, empty where there is none, and `clock` the one that the
+    application reads, empty where it is this process's.
     """
 
     apps: tuple[Application, ...]
@@ -140,16 +157,33 @@ class Processes:
     end: Callable[[], None] = lambda: None
     host: str = "127.0.0.1"
     health: str = "/healthz"
+    clock: str = ""
 
     @property
     def app_pids(self) -> list[int]:
-        """Process ids of the application that are known."""
-        return [each.pid for each in self.apps if each.pid]
+        """Process ids of the application that are known, and of this machine."""
+        return [each.pid for each in self.apps if each.pid and host_of(each) is None]
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers on this machine."""
+        return [each.pid for each in self.workers if each.host is None]
 
     @property
     def pids(self) -> list[int]:
-        """Process ids of application and workers that are known."""
-        return [*self.app_pids, *(each.pid for each in self.workers)]
+        """Process ids of application and workers that are known, and of this machine."""
+        return [*self.app_pids, *self.worker_pids]
+
+    def away(self) -> list[tuple[ReachedHost, dict[str, list[int]]]]:
+        """Return the processes on other hosts, by host and role."""
+        found: dict[str, tuple[ReachedHost, dict[str, list[int]]]] = {}
+        for role, children in (("app", self.apps), ("workers", self.workers)):
+            for child in children:
+                host = host_of(child)
+                if host is not None and isinstance(child, Child):
+                    _, roles = found.setdefault(host.name, (host, {}))
+                    roles.setdefault(role, []).append(child.pid_there)
+        return list(found.values())
 
 
 def offer(load: Child, order: LoadOrder, file: str = "") -> StepReply:

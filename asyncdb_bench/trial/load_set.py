@@ -157,6 +157,11 @@ class LoadSet:
             self._end()
             self._start()
             return
+        gone = [each for each in self.others if each.popen.poll() is not None]
+        for each in gone:
+            self.say(f"{each.name} has ended; the others go on without it")
+            each.stop(0)
+        self.others = [each for each in self.others if each not in gone]
         there = self._gather(AGAIN_S)
         if not there.workers:
             raise ServiceError("all load workers were lost, and none came back")

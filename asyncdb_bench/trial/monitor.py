@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.records.observed import Observed
@@ -18,6 +18,16 @@ from asyncdb_bench.trial import kernel
 WATCH_EVERY_S = 0.1
 
 
+class Away(Protocol):
+    """Watches processes on another host."""
+
+    def begin(self) -> None:
+        """Begin to watch a step."""
+
+    def end(self, observed: Observed, *, memory: bool) -> None:
+        """Add what was seen since."""
+
+
 class Monitor:
     """Samples processes by role, and the database's statistics in a thread of its own.
 
@@ -25,12 +35,17 @@ class Monitor:
     ----------
     roles : for each role the process ids at the root of its tree.
     connect : opens the trial database's statistics, or None where it is not watched.
+    away : those who watch on other hosts.
     """
 
     def __init__(
-        self, roles: Mapping[str, list[int]], connect: Callable[[], Statistics] | None
+        self,
+        roles: Mapping[str, list[int]],
+        connect: Callable[[], Statistics] | None,
+        away: Sequence[Away] = (),
     ) -> None:
         self.roles = roles
+        self.away = away
         self._connect = connect
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -79,6 +94,8 @@ class Monitor:
 
     def begin(self) -> None:
         """Begin to watch a step."""
+        for watch in self.away:
+            watch.begin()
         self._before = {role: Spent.of(pids) for role, pids in self.roles.items()}
         self._threads_before = self._app_threads()
         self._loopback_before = kernel.loopback_bytes()
@@ -116,7 +133,9 @@ class Monitor:
                 switches=after.switches_since(before),
             )
         observed.threads = self._thread_use()
-        observed.stolen = kernel.stolen_share(self._stolen_before)
+        for watch in self.away:
+            watch.end(observed, memory=memory)
+        observed.stolen = max(observed.stolen, kernel.stolen_share(self._stolen_before))
         loopback = kernel.loopback_bytes()
         if loopback is not None and self._loopback_before is not None:
             observed.loopback_bytes = loopback - self._loopback_before

@@ -19,6 +19,7 @@ from asyncdb_bench.trial.launched import launched
 from asyncdb_bench.trial.life import PartLostError
 from asyncdb_bench.trial.losses import Losses
 from asyncdb_bench.trial.recording import RunContext
+from asyncdb_bench.trial.turns.launching import pin_away
 
 
 class TrialRunner:
@@ -78,6 +79,7 @@ class TrialRunner:
             outstanding=context.settings.outstanding,
             pinning=context.pinning,
             host=context.address,
+            hosts=context.hosts,
             load=context.load_set.child if context.load_set is not None else None,
         )
         if trial.ladder:
@@ -85,6 +87,7 @@ class TrialRunner:
         context.event("launch", trial.id)
         try:
             with launched(launch, context.services, context.folder.logs) as processes:
+                pin_away(processes)
                 climb = Climb(context, trial, variant, scenario, place, processes)
                 why = climb.run(began + (trial.limit_s or math.inf))
         except PartLostError as error:

@@ -50,6 +50,8 @@ from asyncdb_bench.records.step import Audit, Ledger, RoundTrip, Step, Turn
 from asyncdb_bench.services.queue_depth import DepthWatch
 from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.clocks import Clocks
+from asyncdb_bench.trial.hosts.reached import ReachedHosts
+from asyncdb_bench.trial.hosts.watch import HostWatch
 from asyncdb_bench.trial.launch import (
     Processes,
     Services,
@@ -80,6 +82,7 @@ class RunContext:
     on_step : told of every step as it ends.
     other_run : says who else held the machine since it was asked last; empty: no one.
     load_set : the load's processes, where there are several; None: each launch starts its own.
+    hosts : that play a role; None: all is on this machine.
     """
 
     run_id: str
@@ -92,10 +95,12 @@ class RunContext:
     calibration: Calibration | None = None
     other_run: Callable[[], str] = str
     load_set: LoadSet | None = None
+    hosts: ReachedHosts | None = None
     round_trips: RoundTrips = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "round_trips", RoundTrips(self.services))
+        app_host = self.hosts.one("application") if self.hosts is not None else None
+        object.__setattr__(self, "round_trips", RoundTrips(self.services, app_host))
 
     def sweep(self) -> bytes:
         """Return in JSON what is to be removed elsewhere if this process is killed; or nothing."""
@@ -151,7 +156,8 @@ class RunContext:
     @property
     def address(self) -> str:
         """Where applications listen."""
-        return self.settings.address
+        host = self.hosts.one("application") if self.hosts is not None else None
+        return host.host.address if host is not None else self.settings.address
 
 
 class Recording:
@@ -202,19 +208,23 @@ class Recording:
         services = run_context.services
         roles = {
             "app": processes.app_pids,
-            "workers": [each.pid for each in processes.workers],
+            "workers": processes.worker_pids,
             "load": [load.pid],
             **services.roles(),
         }
+        self.away = HostWatch.of(processes, run_context.hosts, with_broker=bool(variant.brokers))
+        for role in {role for watch in self.away for role in watch.roles}:
+            roles.pop(role, None)
         if not variant.brokers:
             roles.pop("broker", None)
         watched = (lambda: services.statistics(processes.database)) if processes.database else None
-        self.monitor = Monitor(roles, watched)
+        self.monitor = Monitor(roles, watched, self.away)
         self.life = LifeWatch(
             [
                 *(each.part() for each in (*processes.apps, *processes.workers) if each.pid),
                 load.part(shared=True),
                 *services.parts(with_broker=bool(variant.brokers)),
+                *(watch.host.part() for watch in self.away),
             ]
         )
         self.depth: DepthWatch | None = None
@@ -261,7 +271,13 @@ class Recording:
         A chat's joins are transactions of their own.
         """
         processes = self.processes
-        order = replace(order, port=processes.port, host=processes.host, health=processes.health)
+        order = replace(
+            order,
+            port=processes.port,
+            host=processes.host,
+            health=processes.health,
+            clock=processes.clock,
+        )
         reply = offer(self.load, order, file)
         self.ledgers.append(reply.ledger)
         self.ledgers.append(Ledger(reply.joined, reply.joined, 0, 0, 0, 0))
@@ -440,9 +456,13 @@ class Recording:
     ) -> tuple[Doubt, ...]:
         """Return what broke since the window was begun: a death before what follows from it."""
         found = [*self.life.end(), *self._lost_workers(lost)]
-        words = [observed.broken] + ([self.depth.lost()] if self.depth is not None else [])
-        found += [Doubt(DoubtKind.RESTARTED, subject=each) for each in words if each]
-        if any(words):
+        cut = [words for watch in self.away if (words := watch.cut)]
+        found += [Doubt(DoubtKind.SILENT, subject=each) for each in cut]
+        if cut:
+            self.life.shared = True
+        breaks = [observed.broken] + ([self.depth.lost()] if self.depth is not None else [])
+        found += [Doubt(DoubtKind.RESTARTED, subject=each) for each in breaks if each]
+        if any(breaks):
             self.life.shared = True
         return tuple(found) if found else (silent,) if silent else ()
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Reach
 from asyncdb_bench.records.step import RoundTrip
+from asyncdb_bench.trial.hosts.reached import ReachedHost
 from asyncdb_bench.trial.launch import (
     Services,
 )
@@ -24,10 +25,12 @@ class RoundTrips:
     Parameters
     ----------
     services : of the run.
+    host : where the application runs; None: on this machine.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, host: ReachedHost | None = None) -> None:
         self.services = services
+        self.host = host
         self._seen: dict[tuple[Reach, bool], tuple[float, Mapping[str, float]]] = {}
 
     def look(self, reach: Reach, *, with_broker: bool) -> Mapping[str, float]:
@@ -40,9 +43,15 @@ class RoundTrips:
         """
         at_s, found = self._seen.get((reach, with_broker), (0.0, {}))
         if not found or time.monotonic() - at_s > FRESH_S:
-            found = self.services.round_trips(reach, with_broker=with_broker)
+            found = self._found(reach, with_broker=with_broker)
             self._seen[reach, with_broker] = (time.monotonic(), found)
         return found
+
+    def _found(self, reach: Reach, *, with_broker: bool) -> Mapping[str, float]:
+        if self.host is None:
+            return self.services.round_trips(reach, with_broker=with_broker)
+        broker = self.services.broker if with_broker else None
+        return self.host.round_trips(self.services.url, broker)
 
 
 def round_trips_of(

@@ -13,9 +13,9 @@ from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import LoadOrder, Trial
 from asyncdb_bench.records.step import Step, Turn
 from asyncdb_bench.trial.clocks import Clocks
+from asyncdb_bench.trial.hosts.stopping import Everywhere
 from asyncdb_bench.trial.life import PartLostError
 from asyncdb_bench.trial.recording import Recording
-from asyncdb_bench.trial.turns.stopping import Stoppable
 from asyncdb_bench.trial.turns.turn_order import TurnOrder
 
 RESUMED_S = 0.03
@@ -39,7 +39,7 @@ class Contestant:
         self.began = began
         self.lost: PartLostError | None = None
         self.stopped_at = 0.0
-        self.stoppable = Stoppable(recording.processes.pids)
+        self.stoppable = Everywhere(recording.processes)
 
     def stop(self) -> None:
         """Stop all its processes."""

@@ -14,6 +14,7 @@ from asyncdb_bench.records.messages import Ready
 from asyncdb_bench.records.plan import Block, Pinning, PlannedScenario, Trial, Variant
 from asyncdb_bench.trial import kernel
 from asyncdb_bench.trial.child import Child
+from asyncdb_bench.trial.hosts import agent_messages as m
 from asyncdb_bench.trial.launch import (
     READY_S,
     STOP_S,
@@ -117,6 +118,7 @@ class Launching:
             timeout_s=self.context.settings.timeout_s,
             pinning=self.everywhere,
             host=self.context.address,
+            hosts=self.context.hosts,
         )
         try:
             data = make_scenario(self.scenario.scenario, self.scenario.knobs).workload().data
@@ -138,7 +140,8 @@ class Launching:
             self.failed.append((trial, error))
             family.stop(0)
             return None
-        workers = [each.pid for each in processes.workers]
+        workers = processes.worker_pids
+        pin_away(processes)
         # what runs already runs where its owner wants it
         foreign = isinstance(family, TargetFamily) and family.program is None
         ours = [] if foreign else processes.app_pids
@@ -146,6 +149,16 @@ class Launching:
             for pid in pids:
                 pin(pid, self.context.pinning, role)
         return processes
+
+
+def pin_away(processes: Processes) -> None:
+    """Put processes on other hosts on the cores that their host gives the role."""
+    names = {"app": "application", "workers": "workers"}
+    for host, roles in processes.away():
+        for role, pids in roles.items():
+            cores = host.host.cores.get(names[role], ())
+            for pid in pids if cores else ():
+                host.ask(m.Pin(pid, tuple(cores)), m.State)
 
 
 def pin(pid: int, pinning: Pinning, role: str) -> None:

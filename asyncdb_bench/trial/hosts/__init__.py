@@ -1,0 +1,5 @@
+"""Other machines that play a role in a run.
+
+In: who plays which role and how it is reached. Out: command lines that start our processes there,
+and an agent there for what only the machine itself can tell or do. Nothing stays on a host.
+"""

@@ -36,6 +36,7 @@ class DoubtKind(StrEnum):
     HALTED = "halted"
     RESTARTED = "restarted"
     SILENT = "silent"
+    NETWORK = "network"
     REFUSED = "refused"
     DELAY_BUSY = "delay_busy"
     ROUND_TRIP = "round_trip"
@@ -76,6 +77,7 @@ BREAKING = frozenset(
         DoubtKind.HALTED,
         DoubtKind.RESTARTED,
         DoubtKind.SILENT,
+        DoubtKind.NETWORK,
         DoubtKind.REFUSED,
     }
 )
@@ -86,6 +88,7 @@ REMEDIES = {
     DoubtKind.HALTED: "leave the processes of a run alone, and end debuggers",
     DoubtKind.RESTARTED: "leave the services to this run alone while it measures",
     DoubtKind.SILENT: f"run `{PROGRAM} check` on the strategy, and look at its log",
+    DoubtKind.NETWORK: "look at the network between the hosts: links, switches, other traffic",
     DoubtKind.REFUSED: "give the service what it lacks: memory, disk, connections, or the right to"
     " write",
     DoubtKind.LEDGER: "report it: the load generator lost or doubled an arrival",

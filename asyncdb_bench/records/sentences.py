@@ -93,6 +93,7 @@ _WORDS: Mapping[DoubtKind, Callable[[Doubt], str]] = {
     DoubtKind.HALTED: _of("{subject}"),
     DoubtKind.RESTARTED: _of("{subject}"),
     DoubtKind.SILENT: _of("{subject}"),
+    DoubtKind.NETWORK: _of("{subject}"),
     DoubtKind.REFUSED: _of("{subject}"),
     DoubtKind.NOT_STOPPED: _of("it took its turns beside running processes: {subject}"),
     DoubtKind.GROUPED: _of(

@@ -157,12 +157,7 @@ class LoadSet:
             self._end()
             self._start()
             return
-        gone = [each for each in self.others if each.popen.poll() is not None]
-        for each in gone:
-            self.say(f"{each.name} has ended; the others go on without it")
-            each.stop(0)
-        self.others = [each for each in self.others if each not in gone]
-        there = self._gather(AGAIN_S)
+        there = self._gather(AGAIN_S, self._go_on_without_ended)
         if not there.workers:
             raise ServiceError("all load workers were lost, and none came back")
         if len(there.workers) < self.expected:
@@ -186,7 +181,7 @@ class LoadSet:
         port = self.child.receive(Ready, READY_S).port
         self.others = self.further(port)
         with self._invitation(port):
-            there = self._gather(WAIT_S)
+            there = self._gather(WAIT_S, self._see_that_others_live)
         if len(there.workers) < self.expected:
             refused = "".join(f"; {each}" for each in there.refused)
             raise ServiceError(
@@ -194,7 +189,7 @@ class LoadSet:
                 f" {WAIT_S:g} s{refused}; start the others, or expect fewer"
             )
 
-    def _gather(self, wait_s: float) -> Gathered:
+    def _gather(self, wait_s: float, look: Callable[[], None]) -> Gathered:
         deadline, told = time.monotonic() + wait_s, -1
         refused: set[str] = set()
         while True:
@@ -207,7 +202,7 @@ class LoadSet:
             if len(there.workers) != told and self.workers.expected:
                 told = len(there.workers)
                 self.say(f"{told} of {self.expected} load workers are there")
-            self._see_that_others_live()
+            look()
             time.sleep(LOOK_S)
 
     def _see_that_others_live(self) -> None:
@@ -215,6 +210,13 @@ class LoadSet:
             if child.popen.poll() is not None:
                 # says why, where it said so
                 child.receive(Ready, 1)
+
+    def _go_on_without_ended(self) -> None:
+        gone = [each for each in self.others if each.popen.poll() is not None]
+        for each in gone:
+            self.say(f"{each.name} has ended; the others go on without it")
+            each.stop(0)
+        self.others = [each for each in self.others if each not in gone]
 
     @contextlib.contextmanager
     def _invitation(self, port: int) -> Iterator[None]:

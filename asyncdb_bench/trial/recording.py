@@ -456,9 +456,9 @@ class Recording:
     ) -> tuple[Doubt, ...]:
         """Return what broke since the window was begun: a death before what follows from it."""
         found = [*self.life.end(), *self._lost_workers(lost)]
-        cut = [words for watch in self.away if (words := watch.cut)]
-        found += [Doubt(DoubtKind.SILENT, subject=each) for each in cut]
-        if cut:
+        cut = [watch for watch in self.away if watch.cut]
+        found += [Doubt(DoubtKind.NETWORK, subject=watch.cut) for watch in cut]
+        if any(watch.host.shared for watch in cut):
             self.life.shared = True
         breaks = [observed.broken] + ([self.depth.lost()] if self.depth is not None else [])
         found += [Doubt(DoubtKind.RESTARTED, subject=each) for each in breaks if each]

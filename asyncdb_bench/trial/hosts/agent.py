@@ -23,24 +23,14 @@ from asyncdb_bench.services.round_trip import broker_round_trips, database_round
 from asyncdb_bench.trial import kernel
 from asyncdb_bench.trial.host import describe_machine
 from asyncdb_bench.trial.hosts import agent_messages as m
+from asyncdb_bench.trial.hosts.tcp_losses import losses
 from asyncdb_bench.trial.monitor import Monitor
 from asyncdb_bench.trial.turns.stopping import Stoppable
 from asyncdb_bench.version import VERSION
 
 BEAT_S = 0.25
 LOOK_S = 0.06
-NETSTAT = Path("/proc/self/net/netstat")
 FOLDER = "asyncdb-bench-host-"
-
-
-def tcp_timeouts() -> int:
-    """Return how often TCP has retransmitted for want of an answer, here, since the start."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        lines = [line.split() for line in NETSTAT.read_text().splitlines()]
-        for names, values in zip(lines[::2], lines[1::2], strict=False):
-            if names[0] == "TcpExt:" and "TCPTimeouts" in names:
-                return int(values[names.index("TCPTimeouts")])
-    return 0
 
 
 class Agent:
@@ -48,7 +38,7 @@ class Agent:
 
     def __init__(self) -> None:
         self.monitor: Monitor | None = None
-        self.timeouts = 0
+        self.losses = losses()
         self.stopped: dict[tuple[int, ...], Stoppable] = {}
 
     def answer(self, asked: m.Question) -> m.Answer:
@@ -100,14 +90,14 @@ class Agent:
     def _begin(self, asked: m.Begin) -> m.State:
         self.monitor = Monitor(asked.roles, None)
         self.monitor.begin()
-        self.timeouts = tcp_timeouts()
+        self.losses = losses()
         return m.State()
 
     def _used(self, asked: m.End) -> m.Answer:
         if self.monitor is None:
             return m.Wrong("nothing is watched")
         observed = self.monitor.end(memory=asked.memory)
-        timeouts = tcp_timeouts() - self.timeouts
+        timeouts = losses().since(self.losses)
         return m.Used(observed.usage, observed.threads, observed.stolen, timeouts)
 
     def _moved(self, asked: m.Halt | m.Resume | m.Spent) -> m.State:

@@ -35,6 +35,7 @@ AGENT = "asyncdb_bench.trial.hosts.agent"
 PROGRAMS = {"database": ("postgres",), "broker": ("beam.smp", "redis-server", "valkey-server")}
 USAGE_ROLES = {"database": "postgresql", "broker": "broker"}
 """What a role's figures are called in a step."""
+NEEDED_BY_ALL = frozenset({"application", "load", "database"})
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -76,7 +77,12 @@ class ReachedHost:
         assert self._agent is not None
         agent = self._agent
         who = f"the way to host {self.name}"
-        return Part(who, agent.pid, agent.poll, self.log, shared=True)
+        return Part(who, agent.pid, agent.poll, self.log, shared=self.shared)
+
+    @property
+    def shared(self) -> bool:
+        """Whether all variants need it: not a host of workers or of the broker alone."""
+        return bool(NEEDED_BY_ALL & set(self.host.roles))
 
     def command(self, module: str) -> list[str]:
         """Return the command line that runs a module of ours there."""
@@ -126,11 +132,15 @@ class ReachedHost:
         """End the agent, which cleans up behind us."""
         if self._agent is not None:
             assert self._agent.stdin is not None
+            lost = self._agent.poll() is not None
             with contextlib.suppress(OSError):
                 self._agent.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._agent.wait(END_S)
             end_group(self._agent)
+            if lost:
+                # it could not clean up
+                self._remove()
         if self.host.via == "kubernetes":
             with contextlib.suppress(ServiceError):
                 self._kubectl("delete", "job", self.job, "--wait=false")
@@ -215,7 +225,8 @@ class ReachedHost:
 
     def _remove(self) -> None:
         argv = command(self.host, ["rm", "-rf", self.folder], None, self.job)
-        subprocess.run(argv, capture_output=True, check=False, timeout=REACH_S)
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(argv, capture_output=True, check=False, timeout=END_S)
 
     def _kubectl(self, *arguments: str, given: str = "") -> None:
         argv = [*kubectl(self.host), *arguments]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -36,11 +35,12 @@ def load_worker_verb(
 
 
 def read_token(given: str) -> str:
-    """Return the token; one that stands in the command line is taken out of it first.
+    """Return the token.
 
     Parameters
     ----------
-    given : the token, ``@FILE``, ``fd:NUMBER`` of an open file, or empty for the environment's.
+    given : ``@FILE``, ``fd:NUMBER`` of an open file (see :mod:`asyncdb_bench.cli.entry`), or empty
+        for the environment's.
 
     Raises
     ------
@@ -56,9 +56,6 @@ def read_token(given: str) -> str:
     elif given.startswith("fd:"):
         with os.fdopen(int(given[3:])) as source:
             found = source.read().strip()
-    elif given:
-        _hide(given)
-        raise AssertionError("not reached")
     else:
         found = os.environ.pop(TOKEN, "").strip()
     if not found:
@@ -66,13 +63,3 @@ def read_token(given: str) -> str:
             f"--token @FILE or {TOKEN}: the run's, which only its own load workers know"
         )
     return found
-
-
-def _hide(token: str) -> None:
-    """Run this program anew without the token in its command line, where all accounts read it."""
-    read_end, write_end = os.pipe()
-    os.write(write_end, token.encode())
-    os.close(write_end)
-    os.set_inheritable(read_end, True)
-    shown = [each.replace(token, f"fd:{read_end}") for each in sys.orig_argv[1:]]
-    os.execv(sys.executable, [sys.executable, *shown])  # noqa: S606 - itself

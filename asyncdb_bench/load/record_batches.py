@@ -84,14 +84,10 @@ def whole(
     """
     flat = [batch for worker in parts for batch in worker]
     if intended_ns is None or chosen is None:
-        merged = {
-            name: np.concatenate([each[name] for each in flat])
-            for name in (flat[0] if flat else empty())
-        }
-        order = np.argsort(merged.pop("intended_ns"), kind="stable")
-        intended = np.concatenate([each["intended_ns"] for each in flat] or [np.zeros(0, np.int64)])
+        flat = flat or [empty()]
+        merged = {name: np.concatenate([each[name] for each in flat]) for name in flat[0]}
+        order = np.argsort(merged["intended_ns"], kind="stable")
         columns = {name: values[order] for name, values in merged.items() if name != PLACE}
-        columns["intended_ns"] = intended[order]
     else:
         columns = empty(len(intended_ns))
         for each in flat:

@@ -17,6 +17,7 @@ import psycopg
 
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
+from asyncdb_bench.services.program import unprivileged
 from tests.waiting import eventually
 
 NET = "10.77"
@@ -103,7 +104,7 @@ class Network:
     @contextlib.contextmanager
     def postgres(self, name: str, folder: Path) -> Iterator[str]:
         """Run a PostgreSQL of our own on a host; yield its URL."""
-        found, account = databases.find_programs(), databases.unprivileged()
+        found, account = databases.find_programs(), unprivileged()
         assert found is not None
         assert account is not None
         identity: dict[str, Any] = {

@@ -1,0 +1,258 @@
+"""Load from several processes against a server whose answers are known."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from asyncdb_bench.analysis.step.durations import Times
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.records.messages import (
+    Gather,
+    Gathered,
+    LoadConfig,
+    LoadSetConfig,
+    NullConfig,
+    Offer,
+    Ready,
+    StepReply,
+)
+from asyncdb_bench.records.plan import LoadOrder
+from asyncdb_bench.services.program import free_port
+from asyncdb_bench.trial.child import Child
+from asyncdb_bench.trial.load_set import LoadSet, Workers
+from tests.command_line import ROOT
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.services, pytest.mark.patient]
+
+TOKEN = "a-token-of-tests"
+
+
+class Set:
+    """A master, its workers, and the null server that they ask."""
+
+    def __init__(self, folder: Path, processes: int = 2, delay_ms: float = 20.0) -> None:
+        self.folder = folder
+        null = NullConfig(ms=delay_ms)
+        self.server = Child("asyncdb_bench.app.null_server", null, folder / "null.log", "null")
+        self.web_port = free_port()
+        config = LoadSetConfig(token=TOKEN, processes=processes, web_port=self.web_port)
+        log = folder / "master.log"
+        self.master = Child("asyncdb_bench.load.master", config, log, "load")
+        self.port = self.master.receive(Ready, 20).port
+        self.application = self.server.receive(Ready, 20).port
+
+    def workers(self) -> tuple[str, ...]:
+        return self.gathered().workers
+
+    def gathered(self) -> Gathered:
+        return self.master.ask(Gather(), Gathered, 10)
+
+    def configure(self) -> None:
+        config = LoadConfig(
+            host="127.0.0.1",
+            port=self.application,
+            scenario="read",
+            scenario_knobs={},
+            timeout_s=2.0,
+            outstanding=4000,
+        )
+        self.master.send(config)
+        self.master.receive(Ready, 20)
+
+    def offer(self, order: LoadOrder) -> tuple[StepReply, Times]:
+        file = self.folder / "step.npz"
+        reply = self.master.ask(Offer(order, str(file)), StepReply, 60)
+        times = Times(
+            file,
+            reply.started_ns,
+            order.window_s,
+            order.drain_s,
+            lead_s=order.lead_s,
+            closed=order.connections > 0,
+        )
+        assert reply.ledger.adds_up
+        return reply, times
+
+    def processes(self) -> list[psutil.Process]:
+        return psutil.Process(self.master.pid).children()
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Set]:
+    made = Set(tmp_path_factory.mktemp("set"))
+    assert eventually(lambda: len(made.workers()) == 2, 20)
+    made.configure()
+    yield made
+    made.master.stop(0)
+    made.server.stop()
+
+
+def test_the_offered_load_is_the_plan_s_and_a_known_delay_is_reported_as_it_is(load: Set) -> None:
+    reply, times = load.offer(LoadOrder(400, 1.5, 2.0, (5,), lead_s=0.2))
+    assert reply.ledger.scheduled == reply.ledger.ok == 680
+    assert reply.locust_count == reply.attempted == 680
+    assert sum(each.arrivals for each in reply.workers) == 680
+    assert all(each.arrivals > 250 for each in reply.workers)
+    assert len(times.latency_us) == 600
+    assert times.arrivals_rps == pytest.approx(400)
+    assert 20_000 <= np.quantile(times.latency_us, 0.1) < 25_000
+    assert len(times.probes_ns)
+    assert not reply.lost
+
+
+def test_workers_on_one_clock_are_agreed_on_the_start(load: Set) -> None:
+    reply, _ = load.offer(LoadOrder(50, 0.5, 1.0, (1,)))
+    for each in reply.workers:
+        assert abs(each.offset_ms) <= each.error_ms
+        assert each.host == socket.gethostname()
+
+
+def test_a_closed_loop_has_its_connections_and_no_more(load: Set) -> None:
+    reply, times = load.offer(LoadOrder(0, 1.0, 2.0, (1,), connections=5, lead_s=0.3))
+    assert reply.ledger.scheduled == reply.ledger.ok
+    # five connections and 20 ms: 250 a second at most
+    assert 100 < times.achieved_rps <= 251
+
+
+def test_arrivals_are_the_same_whatever_the_number_of_workers(load: Set) -> None:
+    order = LoadOrder(200, 0.5, 1.0, (7,))
+    reply, _ = load.offer(order)
+    with np.load(load.folder / "step.npz") as columns:
+        two = columns["intended_ns"] - reply.started_ns
+    extra = further(load, TOKEN)
+    try:
+        assert eventually(lambda: len(load.workers()) == 3, 20)
+        reply, _ = load.offer(order)
+        assert len(reply.workers) == 3
+        assert reply.ledger.ok == 100
+        with np.load(load.folder / "step.npz") as columns:
+            assert np.array_equal(columns["intended_ns"] - reply.started_ns, two)
+    finally:
+        extra.send_signal(signal.SIGINT)
+        extra.wait(10)
+    assert eventually(lambda: len(load.workers()) == 2, 10)
+
+
+def further(load: Set, token: str) -> subprocess.Popen[str]:
+    """Start a worker as someone does on another machine."""
+    return subprocess.Popen(
+        [
+            *(sys.executable, "bench.py", "load-worker", "--master"),
+            *(f"127.0.0.1:{load.port}", "--token", token),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_worker_with_another_token_is_refused_and_its_token_seen_nowhere(load: Set) -> None:
+    with further(load, "another-token-altogether") as process:
+        shown = []
+        while process.poll() is None:
+            for each in psutil.process_iter(["cmdline"]):
+                shown += each.info["cmdline"] or []
+            time.sleep(0.3)
+        errors = process.stderr.read() if process.stderr else ""
+    assert process.returncode == 3
+    assert errors.strip() == "error: the master refuses this worker: its token is not the run's"
+    # the first moment is Python's own start; from the first line on it is gone
+    assert shown.count("another-token-altogether") <= 1
+    assert any("its token is not the run's" in each for each in load.gathered().refused)
+    assert len(load.workers()) == 2
+
+
+def test_locust_s_page_shows_the_run_and_changes_nothing(load: Set) -> None:
+    page = f"http://127.0.0.1:{load.web_port}"
+    with urllib.request.urlopen(f"{page}/stats/requests", timeout=5) as answer:
+        shown = answer.read().decode()
+    assert '"state": "running"' in shown
+    assert shown.count('"state": "running"') >= 3, "the master and both workers"
+    for request in (
+        urllib.request.Request(f"{page}/stop", method="POST"),
+        urllib.request.Request(f"{page}/swarm", data=b"user_count=1", method="POST"),
+        urllib.request.Request(f"{page}/stats/requests", headers={"Host": "evil.example"}),
+    ):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(request, timeout=5)
+
+
+def test_a_worker_that_dies_in_a_window_makes_it_void_and_another_takes_its_place(
+    load: Set,
+) -> None:
+    victim = load.processes()[0]
+    threading.Timer(0.6, victim.kill).start()
+    reply, _ = load.offer(LoadOrder(200, 1.2, 1.0, (9,)))
+    assert len(reply.lost) == 1
+    assert "ended (exit code -9)" in reply.lost[0]
+    # of its part no one knows: it is undrained, and the ledger adds up
+    assert reply.ledger.undrained > 50
+    assert reply.ledger.scheduled == 240
+    assert eventually(lambda: len(load.workers()) == 2, 20)
+    reply, _ = load.offer(LoadOrder(200, 0.5, 1.0, (9,)))
+    assert not reply.lost
+    assert reply.ledger.ok == 100
+
+
+def test_a_worker_that_stood_still_makes_the_window_void(load: Set) -> None:
+    victim = load.processes()[-1]
+    threading.Timer(0.3, victim.suspend).start()
+    threading.Timer(1.7, victim.resume).start()
+    reply, _ = load.offer(LoadOrder(100, 2.2, 1.0, (9,)))
+    assert len(reply.lost) == 1
+    assert "was cut for" in reply.lost[0]
+    reply, _ = load.offer(LoadOrder(100, 0.5, 1.0, (9,)))
+    assert not reply.lost
+
+
+def test_nothing_is_left_when_the_parent_is_gone(tmp_path: Path) -> None:
+    made = Set(tmp_path, processes=2)
+    made.server.stop()
+    assert eventually(lambda: len(made.workers()) == 2, 20)
+    processes = made.processes()
+    assert made.master.popen.stdin is not None
+    made.master.popen.stdin.close()
+    assert eventually(lambda: not any(map(psutil.Process.is_running, processes)), 10)
+    made.master.stop(0)
+
+
+def test_a_port_in_use_and_workers_that_do_not_come_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        workers = Workers(own=1, master=f"127.0.0.1:{port}")
+        with (
+            pytest.raises(ServiceError, match=f"127.0.0.1:{port}: Address already in use"),
+            LoadSet(workers, (), tmp_path, lambda _: None, TOKEN),
+        ):
+            pass
+    monkeypatch.setattr("asyncdb_bench.trial.load_set.WAIT_S", 3.0)
+    workers = Workers(own=1, expected=2, master="127.0.0.1:0")
+    said: list[str] = []
+    with (
+        pytest.raises(ServiceError, match="1 of 3 load workers came to port"),
+        LoadSet(workers, (), tmp_path, said.append, TOKEN),
+    ):
+        pass
+    assert any("load-worker --master THIS-HOST:" in each for each in said)
+    assert not any(TOKEN in each for each in said)
+    assert os.environ.get("ASYNCDB_BENCH_TOKEN") is None

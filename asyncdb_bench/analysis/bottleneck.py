@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from asyncdb_bench.analysis.utilisation import Picture, app_cores, busy, grown, picture
+from asyncdb_bench.plan.cores import worker_cores
 from asyncdb_bench.records.plan import Pinning, Variant
 from asyncdb_bench.records.step import PHASES, Step
 
@@ -119,12 +120,15 @@ def cores(case: Case) -> Diagnosis | None:
     """Look whether the application's CPU is used up, or the cores it shares with workers."""
     own = case.full.cpu.get("app", 0.0)
     workers = case.full.cpu.get("workers", 0.0)
-    count = len(case.pinning.of("app"))
-    if count and workers > own and own + workers >= case.full_core * count:
+    theirs = set(worker_cores(case.pinning, case.variant))
+    app = set(case.pinning.of("app"))
+    count = len(app | theirs if app & theirs else theirs)
+    shared = own if app & theirs else 0.0
+    if count and workers > own and shared + workers >= case.full_core * count:
+        beside = f" and the application {own:.2f}" if shared else ""
         return Diagnosis(
             "workers",
-            f"workers used {workers:.2f} and the application {own:.2f} of their"
-            f" {_cores(count)}; {case.grew('queue')}",
+            f"workers used {workers:.2f}{beside} of their {_cores(count)}; {case.grew('queue')}",
         )
     if own < case.full_core * app_cores(case.variant, case.pinning):
         return None
@@ -194,7 +198,8 @@ def queue(case: Case) -> Diagnosis | None:
 def _idle_cores(case: Case) -> bool:
     """Return whether application and workers leave half of their cores unused."""
     used = case.full.cpu.get("app", 0.0) + case.full.cpu.get("workers", 0.0)
-    return used < IDLE * max(len(case.pinning.of("app")), 1) * (1 - case.full.stolen)
+    cores = {*case.pinning.of("app"), *worker_cores(case.pinning, case.variant)}
+    return used < IDLE * max(len(cores), 1) * (1 - case.full.stolen)
 
 
 def pool(case: Case) -> Diagnosis | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from asyncdb_bench.plan.cores import worker_cores
 from asyncdb_bench.records.plan import Pinning, Variant
 from asyncdb_bench.records.step import PHASES, Step
 
@@ -144,7 +145,7 @@ def ceiling(seen: Sequence[Picture], variant: Variant, pinning: Pinning) -> Ceil
             found[name] = (limit * 1000 / demand, law)
     for name, roles, cores in (
         ("application CPU", ("app",), app_cores(variant, pinning)),
-        ("CPU of application and workers", ("app", "workers"), len(pinning.of("app"))),
+        *_with_workers(variant, pinning),
         ("PostgreSQL CPU", ("postgresql",), len(pinning.of("postgresql"))),
     ):
         cost = min(_cpu_ms(each, roles) for each in known)
@@ -156,6 +157,16 @@ def ceiling(seen: Sequence[Picture], variant: Variant, pinning: Pinning) -> Ceil
     lowest = min(found, key=lambda name: found[name][0])
     others = {name: rps for name, (rps, _) in found.items() if name != lowest}
     return Ceiling(lowest, found[lowest][0], found[lowest][1], others)
+
+
+def _with_workers(
+    variant: Variant, pinning: Pinning
+) -> tuple[tuple[str, tuple[str, ...], int], ...]:
+    """Return what limits workers: the cores that they share with the application, or their own."""
+    app, own = set(pinning.of("app")), set(worker_cores(pinning, variant))
+    if not own or app & own:
+        return (("CPU of application and workers", ("app", "workers"), len(app | own)),)
+    return (("CPU of workers", ("workers",), len(own)),)
 
 
 def app_cores(variant: Variant, pinning: Pinning) -> int:

@@ -86,7 +86,10 @@ class RequestOptions:
         float | None, typer.Option(help="seconds that the whole run may take; 0: no limit")
     ] = None
     cpus: Annotated[
-        str | None, typer.Option(help="auto, off, or cores as 0-1/2/3: system/services/load")
+        str | None,
+        typer.Option(
+            help="auto, off, 0-1/2/3: system/services/load, or 0/1/2/3: with workers second"
+        ),
     ] = None
     deployment: Annotated[
         bool | None,

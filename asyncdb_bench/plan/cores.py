@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asyncdb_bench.errors import UsageError
-from asyncdb_bench.records.plan import Pinning
+from asyncdb_bench.records.plan import Pinning, Variant
 
 SYSTEM = ("app", "workers")
 SERVICES = ("postgresql", "broker")
+SHARED = "shared"
 TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
@@ -26,7 +27,8 @@ def share_out(spec: str, usable: Sequence[int]) -> Pinning:
     ----------
     spec : ``"auto"``: half for the system under test (application and workers together), one for
         the load, what is left for the services, which share the load's where nothing is left;
-        ``"off"``; or three lists of cores, ``"0-1/2/3"``: system, services, load.
+        ``"off"``; three lists of cores, ``"0-1/2/3"``: system, services, load; or four,
+        ``"0/1/2/3"``: application, workers, services, load.
     usable : the cores that this process may use; those that share a physical core side by side.
 
     Raises
@@ -44,24 +46,33 @@ def share_out(spec: str, usable: Sequence[int]) -> Pinning:
     return _pinning(usable[:half], rest[:-1] or rest, rest[-1:])
 
 
-def _pinning(system: Sequence[int], services: Sequence[int], load: Sequence[int]) -> Pinning:
-    cores = dict.fromkeys(SYSTEM, tuple(system)) | dict.fromkeys(SERVICES, tuple(services))
-    return Pinning(cores | {"load": tuple(load)})
+def _pinning(
+    app: Sequence[int], services: Sequence[int], load: Sequence[int], workers: Sequence[int] = ()
+) -> Pinning:
+    system = dict(zip(SYSTEM, (tuple(app), tuple(workers or app)), strict=True))
+    return Pinning(system | dict.fromkeys(SERVICES, tuple(services)) | {"load": tuple(load)})
+
+
+def worker_cores(pinning: Pinning, variant: Variant) -> tuple[int, ...]:
+    """Return the cores of a variant's workers: those of the role, or the application's."""
+    return pinning.of("app" if variant.knobs.get("worker_cores") == SHARED else "workers")
 
 
 def _given(spec: str, usable: Sequence[int]) -> Pinning:
     try:
         parts = [numbers(part) for part in spec.split("/")]
-        system, services, load = parts
+        if len(parts) not in (3, 4):
+            raise ValueError(spec)
     except ValueError:
         raise UsageError(
             f"cpus={spec!r} is neither auto, off nor three lists such as 0-1/2/3"
-            " (system under test/services/load)"
+            " (system under test/services/load) or four (application/workers/services/load)"
         ) from None
     missing = sorted({core for part in parts for core in part} - set(usable))
     if missing:
         raise UsageError(f"cpus={spec!r}: core {missing[0]} is not among the usable {list(usable)}")
-    return _pinning(system, services, load)
+    app, *workers, services, load = parts
+    return _pinning(app, services, load, workers[0] if workers else ())
 
 
 def numbers(text: str) -> tuple[int, ...]:

@@ -175,7 +175,7 @@ def _see_that_roles_fit(path: Path, hosts: Hosts) -> None:
         players = [each.name for each in hosts.all if role in each.roles]
         if role != "load" and len(players) > 1:
             raise UsageError(
-                f"--hosts {path}: {role} is played by {' and '.join(players)}, not one"
+                f"--hosts {path}: {role} is played by {' and '.join(players)}, not by one"
             )
     if hosts.of("load") and not hosts.harness:
         raise UsageError(

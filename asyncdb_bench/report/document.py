@@ -146,11 +146,15 @@ class Fold(Node, frozen=True, kw_only=True, tag="fold"):
 
 
 class Decision(Node, frozen=True, kw_only=True, tag="decision"):
-    """The first screen: a sentence over all, a row for each kind of work, and what people feel."""
+    """The first screen: a sentence over all, a row for each kind of work, and what people feel.
+
+    `workers` says whether workers share the application's cores or have their own.
+    """
 
     whole: str
     choices: tuple[Choice, ...]
     felt: str = ""
+    workers: str = ""
     figure: Figure | None = None
 
 

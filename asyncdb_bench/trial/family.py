@@ -12,7 +12,7 @@ import msgspec
 
 from asyncdb_bench import clock
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.plan.cores import on_cores
+from asyncdb_bench.plan.cores import on_cores, worker_cores
 from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.records.messages import AppConfig, Config, Ready, WorkerConfig
 from asyncdb_bench.trial.child import Child
@@ -183,7 +183,7 @@ class Family:
         return not clock.same(*clocks)
 
     def _workers(self, shared: Mapping[str, Any]) -> Iterator[Child]:
-        cores = self.launch.pinning.of("workers")
+        cores = worker_cores(self.launch.pinning, self.launch.variant)
         for part in self.launch.variant.parts:
             config = WorkerConfig(part=dict(part.options), **shared)
             for copy in range(part.copies):

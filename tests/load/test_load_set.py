@@ -164,7 +164,7 @@ def further(load: Set, token: str) -> subprocess.Popen[str]:
 
 def test_a_worker_with_another_token_is_refused_and_its_token_seen_nowhere(load: Set) -> None:
     with further(load, "another-token-altogether") as process:
-        shown = []
+        shown: list[str] = []
         while process.poll() is None:
             for each in psutil.process_iter(["cmdline"]):
                 shown += each.info["cmdline"] or []

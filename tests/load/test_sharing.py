@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -145,7 +148,7 @@ def test_a_message_is_opened_by_the_other_end_alone_and_once() -> None:
         lambda data: None,
     ],
 )
-def test_a_message_that_was_changed_is_refused(spoil) -> None:
+def test_a_message_that_was_changed_is_refused(spoil: Callable[[Any], object]) -> None:
     master, worker = ends()
     with pytest.raises(ForgedError):
         worker.opened(spoil(master.sealed(b"go")))

@@ -46,7 +46,7 @@ def test_cores_by_hand() -> None:
     assert pinning.of("load") == (3,)
 
 
-@pytest.mark.parametrize("spec", ["nonsense", "0/1", "0/1/x", "//", "0/1/2/3", "1-0/2/3"])
+@pytest.mark.parametrize("spec", ["nonsense", "0/1", "0/1/x", "//", "0/1/2/3/4", "1-0/2/3"])
 def test_a_list_that_is_none_is_refused(spec: str) -> None:
     with pytest.raises(UsageError, match="neither auto, off nor three lists"):
         share_out(spec, range(8))

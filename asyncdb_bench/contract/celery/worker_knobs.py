@@ -20,6 +20,11 @@ class WorkerKnobs(Knobs):
     workers: int = knob(BUDGET, unit="tasks", low=1, high=500, help="tasks that run at once")
     pool: str = knob("prefork", choices=POOLS, help="how a worker runs tasks at once")
     prefetch: int = knob(1, unit="tasks", low=1, high=1000, help="taken ahead per process")
+    worker_cores: str = knob(
+        "own",
+        choices=("own", "shared"),
+        help="own: those that --cpus gives workers; shared: the application's",
+    )
     acks_late: bool = knob(False, help="acknowledge a task after it ran, not before")
 
 

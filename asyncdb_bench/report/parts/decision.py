@@ -6,6 +6,8 @@ from asyncdb_bench.analysis.advice import Advice, Ask, grid
 from asyncdb_bench.analysis.advising import make_advising
 from asyncdb_bench.analysis.decision import Choice, choice_of, felt_sentence, whole_sentence
 from asyncdb_bench.analysis.distance import away
+from asyncdb_bench.analysis.placement import workers_sentence
+from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.report.document import Block, Cell, Column, Decision, Row, Section, Table, Text
 from asyncdb_bench.report.document import YourCase as Form
 from asyncdb_bench.report.findings import Findings
@@ -31,6 +33,7 @@ def decision_section(found: Findings) -> Section:
                 whole=_whole(found, choices),
                 choices=choices,
                 felt=felt_sentence([comparison for comparison, _ in shown]),
+                workers=_capital(workers_sentence(_measured(found), found.manifest)),
                 figure=figure,
             )
         )
@@ -41,6 +44,11 @@ def decision_section(found: Findings) -> Section:
     if not blocks:
         blocks.append(Text(text="Nothing was measured.", tone="bad"))
     return Section(id="decision", title="What to use", blocks=tuple(blocks), nav="Decision")
+
+
+def _measured(found: Findings) -> list[Variant]:
+    known = {step.variant for step in found.records}
+    return [each for each in found.variants.values() if each.label in known]
 
 
 def _whole(found: Findings, choices: tuple[Choice, ...]) -> str:

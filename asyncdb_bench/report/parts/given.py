@@ -20,6 +20,7 @@ from asyncdb_bench.report.document import (
     row_of,
 )
 from asyncdb_bench.report.findings import Findings
+from asyncdb_bench.report.parts.per_core import per_core_table
 from asyncdb_bench.report.quantities import share
 from asyncdb_bench.text import number
 
@@ -44,7 +45,13 @@ def given_section(found: Findings) -> Section:
         id="fairness",
         title="Fairness and cost",
         line=line,
-        blocks=(intro, _table(rows), Data(title="knobs", table=_knobs(rows)), *_deployment(found)),
+        blocks=(
+            intro,
+            _table(rows),
+            *per_core_table(found),
+            Data(title="knobs", table=_knobs(rows)),
+            *_deployment(found),
+        ),
         opened=bool(unequal) or kept < counted,
         tone="bad" if kept < counted else "",
     )

@@ -114,6 +114,9 @@ def _decision(block: Decision) -> Iterator[str]:
     if block.felt:
         yield ""
         yield f"{markdown_cell(block.felt)}."
+    if block.workers:
+        yield ""
+        yield f"{markdown_cell(block.workers)}."
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -76,6 +76,8 @@ def _decision(block: Decision) -> Iterator[RenderableType]:
     yield made
     if block.felt:
         yield RichText(f"{block.felt}.")
+    if block.workers:
+        yield RichText(f"{block.workers}.")
 
 
 def _table(block: Table) -> RichTable:

@@ -31,6 +31,8 @@ REACH_S = 60.0
 ANSWER_S = 20.0
 END_S = 4.0
 TICKS = 5
+NOT_FOUND = 127
+"""The exit code of a shell, or of env(1), where a program is not found."""
 AGENT = "asyncdb_bench.trial.hosts.agent"
 PROGRAMS = {"database": ("postgres",), "broker": ("beam.smp", "redis-server", "valkey-server")}
 USAGE_ROLES = {"database": "postgresql", "broker": "broker"}
@@ -206,6 +208,8 @@ class ReachedHost:
             return found
         said = done.stderr.decode(errors="replace").strip().splitlines()
         why = said[-1][:300] if said else f"exit code {done.returncode}"
+        if done.returncode == NOT_FOUND:
+            why = f'there is no {self.host.python}; name the interpreter with python = "…" ({why})'
         raise ServiceError(f"host {self.name} cannot be reached: {why}")
 
     def _see_that_it_fits(self, received: Mapping[str, Any]) -> None:

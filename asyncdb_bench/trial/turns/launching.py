@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.plan.cores import on_cores
+from asyncdb_bench.plan.cores import on_cores, worker_cores
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.records.messages import Ready
 from asyncdb_bench.records.plan import Block, Pinning, PlannedScenario, Trial, Variant
@@ -91,7 +91,7 @@ class Launching:
             )
             load.receive(Ready, READY_S)
             if self.context.load_set is None:
-                pin(load.pid, self.context.pinning, "load")
+                pin(load.pid, self.context.pinning.of("load"))
         return load, [(trial, processes) for trial, _, processes in ready]
 
     def _load(self, stack: contextlib.ExitStack) -> Child:
@@ -145,9 +145,13 @@ class Launching:
         # what runs already runs where its owner wants it
         foreign = isinstance(family, TargetFamily) and family.program is None
         ours = [] if foreign else processes.app_pids
-        for role, pids in (("app", ours), ("workers", workers)):
+        pinning = self.context.pinning
+        for cores, pids in (
+            (pinning.of("app"), ours),
+            (worker_cores(pinning, self.variants[trial.variant]), workers),
+        ):
             for pid in pids:
-                pin(pid, self.context.pinning, role)
+                pin(pid, cores)
         return processes
 
 
@@ -161,9 +165,8 @@ def pin_away(processes: Processes) -> None:
                 host.ask(m.Pin(pid, tuple(cores)), m.State)
 
 
-def pin(pid: int, pinning: Pinning, role: str) -> None:
-    """Put a process, its children and all their threads on their role's cores."""
-    cores = pinning.of(role)
+def pin(pid: int, cores: Sequence[int]) -> None:
+    """Put a process, its children and all their threads on some cores; none: leave them."""
     if not cores:
         return
     for process in kernel.tree([pid]):

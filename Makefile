@@ -105,8 +105,12 @@ examples: $(STAMP) ## measure the committed claims and maps under docs/ anew (35
 browser: ## install Chromium for the browser tests (Debian, as root)
 	@command -v chromium >/dev/null 2>&1 || (apt-get update -qq && apt-get install -y -qq chromium)
 
-up: ## start everything in containers
-	@sh scripts/write-env.sh
+APPS ?=
+WORKERS ?=
+LOAD ?=
+
+up: ## start everything in containers; APPS=2 WORKERS=16 LOAD=4: so many copies of each
+	@sh scripts/write-env.sh APPS=$(APPS) WORKERS=$(WORKERS) LOAD=$(LOAD)
 	docker compose up --detach --wait
 
 down: ## stop the containers and remove their data

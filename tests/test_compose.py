@@ -105,6 +105,43 @@ def test_env_is_written_once_with_random_passwords(tmp_path: Path) -> None:
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
 
 
+def test_copies_are_written_beside_the_passwords_and_read_by_compose(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "write-env.sh"
+
+    def write(*counts: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", str(script), *counts], cwd=tmp_path, check=False, capture_output=True, text=True
+        )
+
+    assert write("WORKERS=3", "LOAD=", "APPS=").returncode == 0
+    before = (tmp_path / ".env").read_text()
+    assert write("WORKERS=16", "LOAD=4", "APPS=2").returncode == 0
+    values = dict(line.split("=") for line in (tmp_path / ".env").read_text().splitlines())
+    assert {
+        "WORKERS": "16",
+        "LOAD": "4",
+        "APPS": "2",
+        "CONNECTIONS": "228",
+    }.items() <= values.items()
+    assert all(f"{name}={values[name]}" in before for name in SECRETS)
+    done = compose("--profile", "load", "config", "--format", "json", **values)
+    assert done.returncode == 0, done.stderr
+    services = json.loads(done.stdout)["services"]
+    replicas = {name: each.get("deploy", {}).get("replicas") for name, each in services.items()}
+    assert replicas["worker"] == 16
+    assert replicas["locust-worker"] == 4
+    assert replicas["app"] == 2
+    assert "max_connections=228" in services["postgres"]["command"]
+    assert (
+        services["locust"]["command"][services["locust"]["command"].index("--expect-workers") + 1]
+        == "4"
+    )
+    for wrong in ("WORKERS=many", "LOAD=0", "APPS=1000"):
+        refused = write(wrong)
+        assert refused.returncode == 2
+        assert f"error: {wrong}: give 1 to 99" in refused.stderr
+
+
 @contextmanager
 def running(
     service: dict[str, Any], log: Path, replace: dict[str, str]

@@ -14,6 +14,8 @@ from asyncdb_bench.services.database_statistics import Statistics
 from asyncdb_bench.services.part import Part
 
 TIMEOUT_S = 10.0
+SEEDING = 7_203_114
+"""Key of the advisory lock that is held while tables are made (PostgreSQL manual, 13.3.5)."""
 
 
 class AttachedServices:
@@ -35,13 +37,15 @@ class AttachedServices:
 
     def clone(self, data: Any, name: str) -> str:
         """Seed the database where it has no tables yet, and return its URL."""
-        from sqlalchemy import inspect
+        from sqlalchemy import inspect, text
 
         from asyncdb_bench.contract.engine import make_engine
 
         engine = make_engine(self.database_url, 1, TIMEOUT_S)
         try:
             with engine.connect() as connection:
+                # of several copies that start at once, one seeds it; until the connection is closed
+                connection.execute(text(f"SELECT pg_advisory_lock({SEEDING})"))
                 if not inspect(connection).get_table_names():
                     data.create(connection)
         finally:

@@ -1,7 +1,8 @@
 """How long the report of a large run takes, and how much memory.
 
 ``.venv/bin/python benchmarks/report_scale.py --requests 1000000`` writes a run of that size with
-made-up figures into a temporary folder, then has `bench.py report` read it in a process of its own.
+made-up figures into a temporary folder, in a part for each step as a run does, then has
+`bench.py report` merge and read it in a process of its own.
 """
 
 from __future__ import annotations
@@ -55,7 +56,6 @@ def make_run(root: Path, requests: int) -> store.RunFolder:
                         "outcome": np.ones(count, np.int8),
                     },
                 )
-    folder.merge_parts()
     return folder
 
 
@@ -81,7 +81,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         folder = make_run(root / "results", options.requests)
-        size_mb = (folder.path / "requests.parquet").stat().st_size / 1e6
         began = time.monotonic()
         command = [sys.executable, "bench.py", "report", folder.run_id]
         command += ["--results", str(root / "results"), "--reports", str(root / "reports")]
@@ -90,6 +89,7 @@ def main() -> None:
         # kilobytes on Linux, bytes on macOS
         unit = 1e3 if sys.platform == "linux" else 1e6
         peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
+        size_mb = (folder.path / "requests.parquet").stat().st_size / 1e6
         page_kb = (root / "reports" / folder.run_id / "index.html").stat().st_size / 1e3
         print(
             f"{options.requests:,} requests ({size_mb:.0f} MB of Parquet): {seconds:.1f} s,"

@@ -11,10 +11,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from asyncdb_bench.analysis.step import stalls
+from asyncdb_bench.analysis.step.histogram import Sketch
 from asyncdb_bench.analysis.step.population import felt_operations, population
 
 K = TypeVar("K", bound=Hashable)
 
+EXACT = 2_000_000
+"""Requests of one curve that are kept; of more there is a sketch, whatever their number."""
 COLUMNS = ("trial", "step", "operation", "intended_us", "done_us", "outcome", "latency_us")
 
 
@@ -61,28 +64,66 @@ def percentile_curves(
 
     Returns
     -------
-    By name, a curve over the population that tables and verdicts count.
+    By name, a curve over the population that tables and verdicts count; over more than
+    :data:`EXACT` requests from a sketch, with its error (:data:`histogram.ERROR`).
     """
-    gathered: dict[K, list[Any]] = {}
+    gathered: dict[K, _Gathered] = {}
     for piece in pieces:
         for place, rows in _steps_of(piece, wanted):
             intended, latency = _latencies(rows, wanted[place])
             kept, _ = stalls.closed_loop(intended, intended + latency)
-            # half of the memory; a latency of half an hour and more was given up long before
-            short = np.minimum(latency, np.iinfo(np.int32).max).astype(np.int32)
-            gathered.setdefault(wanted[place].name, []).append((short, kept))
-    curves = {}
-    for name, parts in gathered.items():
-        corrected = np.concatenate([latency for latency, _ in parts])
-        raw = np.concatenate([latency[kept] for latency, kept in parts])
-        if len(corrected) and len(raw):
-            # half a request beyond the last, so that the greatest latency is shown too
-            levels = 1 - np.geomspace(1, 0.5 / len(corrected), 120)
-            values = (
-                np.quantile(each, levels, method="inverted_cdf") / 1000 for each in (corrected, raw)
-            )
-            curves[name] = PercentileCurve(levels.tolist(), *(each.tolist() for each in values))
-    return curves
+            gathered.setdefault(wanted[place].name, _Gathered()).add(latency, kept)
+    return {name: each.curve() for name, each in gathered.items() if each.n and each.raw.n}
+
+
+class _Gathered:
+    """The latencies of one curve: exact as long as they are few."""
+
+    def __init__(self) -> None:
+        self.corrected = _Values()
+        self.raw = _Values()
+
+    @property
+    def n(self) -> int:
+        return self.corrected.n
+
+    def add(self, latency: NDArray[np.int64], kept: Any) -> None:
+        # half of the memory; a latency of half an hour and more was given up long before
+        short = np.minimum(latency, np.iinfo(np.int32).max).astype(np.int32)
+        self.corrected.add(short)
+        self.raw.add(short[kept])
+
+    def curve(self) -> PercentileCurve:
+        # half a request beyond the last, so that the greatest latency is shown too
+        levels = 1 - np.geomspace(1, 0.5 / self.n, 120)
+        values = (each.quantiles_us(levels) / 1000 for each in (self.corrected, self.raw))
+        return PercentileCurve(levels.tolist(), *(each.tolist() for each in values))
+
+
+class _Values:
+    """Some values, or where they are many, their sketch."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.parts: list[NDArray[np.int32]] = []
+        self.sketch: Sketch | None = None
+
+    def add(self, values: NDArray[np.int32]) -> None:
+        self.n += len(values)
+        self.parts.append(values)
+        if self.n > EXACT:
+            self.sketch = self.sketch or Sketch()
+            for each in self.parts:
+                self.sketch.add(each)
+            self.parts = []
+
+    def quantiles_us(self, levels: NDArray[Any]) -> NDArray[np.float64]:
+        if self.sketch is not None:
+            return self.sketch.quantiles_us(levels)
+        found: NDArray[np.float64] = np.quantile(
+            np.concatenate(self.parts), levels, method="inverted_cdf"
+        )
+        return found
 
 
 def _latencies(rows: Any, step: Wanted[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncdb_bench.analysis import curves
 from asyncdb_bench.analysis.capacity import knee
-from asyncdb_bench.analysis.curves import POINTS, Wanted, courses
+from asyncdb_bench.analysis.curves import POINTS, Wanted, courses, percentile_curves
+from asyncdb_bench.analysis.step.histogram import ERROR
 from asyncdb_bench.analysis.tables import aggregate, steps_table
 from tests.factories import step
 
@@ -73,3 +75,31 @@ def test_the_knee_is_where_throughput_per_latency_is_greatest() -> None:
     made = aggregate(steps_table([step("a", load, p99=p99) for load, p99 in latencies.items()]))
     assert knee(made) == 400
     assert knee(made[:2]) is None
+
+
+def requests(count: int, seed: int) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    intended = np.sort(rng.integers(0, 10_000_000, count))
+    latency = rng.gamma(2, 5000, count).astype(np.int64)
+    return pa.table(
+        {
+            "trial": ["a"] * count,
+            "step": np.zeros(count, np.int16),
+            "operation": ["read"] * count,
+            "intended_us": intended,
+            "done_us": intended + latency,
+            "outcome": np.ones(count, np.int8),
+            "latency_us": latency,
+        }
+    )
+
+
+def test_many_requests_are_sketched_and_few_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = [requests(4000, seed) for seed in range(5)]
+    exact = percentile_curves(pieces, WANTED)["first"]
+    monkeypatch.setattr(curves, "EXACT", 6000)
+    sketched = percentile_curves(iter(pieces), WANTED)["first"]
+    assert sketched.levels == exact.levels
+    assert sketched.corrected_ms != exact.corrected_ms
+    assert sketched.corrected_ms == pytest.approx(exact.corrected_ms, rel=ERROR * 1.01)
+    assert sketched.raw_ms == pytest.approx(exact.raw_ms, rel=ERROR * 1.01)

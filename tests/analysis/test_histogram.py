@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdb_bench.analysis import statistics
-from asyncdb_bench.analysis.step.histogram import above, counts_of, merged, quantile_ms, summary
+from asyncdb_bench.analysis.step.histogram import (
+    ERROR,
+    Sketch,
+    above,
+    counts_of,
+    merged,
+    quantile_ms,
+    summary,
+)
 
 MICROSECONDS = st.lists(st.integers(1, 20_000_000), min_size=1, max_size=300)
 
@@ -48,3 +58,31 @@ def test_a_summary_has_all_levels_and_nothing_of_nothing() -> None:
 def test_what_exceeds_a_limit_is_counted() -> None:
     counts = counts_of(np.array([10_000] * 7 + [200_000] * 3))
     assert above(counts, 100) == 3
+
+
+@given(st.lists(MICROSECONDS, min_size=1, max_size=5), st.randoms())
+def test_a_sketch_is_within_its_known_error_however_its_parts_came(
+    parts: list[list[int]], random: Random
+) -> None:
+    levels = np.array([0.01, 0.5, 0.9, 0.99, 0.999, 1.0])
+    exact = np.quantile(np.concatenate(parts), levels, method="inverted_cdf")
+    sketches = []
+    for part in parts:
+        sketches.append(Sketch())
+        sketches[-1].add(np.array(part, np.int32))
+    random.shuffle(sketches)
+    whole = Sketch()
+    for each in sketches:
+        whole.merge(each)
+    assert whole.n == sum(map(len, parts))
+    assert whole.quantiles_us(levels) == pytest.approx(exact, rel=ERROR * 1.01)
+    assert ERROR < 0.0026
+
+
+def test_a_sketch_holds_what_was_given_up_after_half_an_hour_and_is_small() -> None:
+    sketch = Sketch()
+    sketch.add(np.array([0, 1, np.iinfo(np.int32).max], np.int32))
+    low, high = sketch.quantiles_us(np.array([0.5, 1.0]))
+    assert low == pytest.approx(1, rel=ERROR)
+    assert high == pytest.approx(np.iinfo(np.int32).max, rel=ERROR * 1.01)
+    assert sketch.counts.nbytes < 40_000

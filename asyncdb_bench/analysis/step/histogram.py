@@ -24,6 +24,10 @@ GROWTH = math.log(1.005)
 """Of a bin's bounds: its middle is within a quarter of a percent of all that it holds, as in an
 HdrHistogram of three significant digits (Tene, hdrhistogram.org)."""
 
+ERROR = math.exp(GROWTH / 2) - 1
+"""By how much at most a value may differ from the middle of its bin: a share."""
+MOST_BINS = math.ceil(31 * math.log(2) / GROWTH) + 1
+"""Bins that hold any latency up to half an hour, :data:`numpy.int32` microseconds."""
 Counts = tuple[tuple[int, int], ...]
 """Bins and how many values each holds, bins ascending."""
 
@@ -35,9 +39,55 @@ def counts_of(values_us: NDArray[Any]) -> Counts:
     ----------
     values_us : microseconds, shape (n,); below 1 they count as 1.
     """
-    bins = np.rint(np.log(np.maximum(values_us, 1)) / GROWTH).astype(np.int64)
-    found, counts = np.unique(bins, return_counts=True)
+    found, counts = np.unique(_bins(values_us), return_counts=True)
     return tuple(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def _bins(values_us: NDArray[Any]) -> NDArray[np.int64]:
+    bins: NDArray[np.int64] = np.rint(np.log(np.maximum(values_us, 1)) / GROWTH).astype(np.int64)
+    return bins
+
+
+class Sketch:
+    """A distribution of any number of values in 35 kB, each within :data:`ERROR` of itself.
+
+    Sketches of parts add up to the sketch of the whole, in any order (the merging of HdrHistogram
+    and of DDSketch: Masson, Rim, Lee, *DDSketch*, VLDB 2019).
+    """
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(MOST_BINS, np.int64)
+
+    def add(self, values_us: NDArray[Any]) -> None:
+        """Count values, microseconds, shape (n,)."""
+        bins = np.minimum(_bins(values_us), MOST_BINS - 1)
+        self.counts += np.bincount(bins, minlength=MOST_BINS)
+
+    def merge(self, other: Sketch) -> None:
+        """Count what another has counted, too."""
+        self.counts += other.counts
+
+    @property
+    def n(self) -> int:
+        """How many values were counted."""
+        return int(self.counts.sum())
+
+    def quantiles_us(self, levels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return percentiles by nearest rank, microseconds.
+
+        Parameters
+        ----------
+        levels : 0 to 1, shape (m,).
+
+        Returns
+        -------
+        Shape (m,); the middles of the bins in which the percentiles lie.
+        """
+        so_far = np.cumsum(self.counts)
+        ranks = np.maximum(1, np.ceil(levels * so_far[-1] - 1e-9))
+        places = np.searchsorted(so_far, ranks)
+        middles: NDArray[np.float64] = np.exp(places * GROWTH)
+        return middles
 
 
 def merged(several: Iterable[Counts]) -> Counts:

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gevent
 import msgspec
 import numpy as np
 from locust.env import Environment
@@ -54,7 +53,8 @@ from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.records.step import Ledger, LoadWorker
 
 ANYWHERE = ("0.0.0.0", "*", "::")  # noqa: S104 - compared with
-LOOK_S = 0.005
+LOOK_S = 0.1
+"""Between two looks where nothing comes: what has ended says nothing."""
 PREPARE_S = 30.0
 QUESTIONS = 6
 ANSWER_S = 1.0
@@ -222,9 +222,11 @@ class LoadMaster:
     def _until(self, done: Callable[[], bool], timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
         while not done():
-            if time.monotonic() > deadline:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
                 return False
-            gevent.sleep(LOOK_S)
+            self.members.news.clear()
+            self.members.news.wait(min(left_s, LOOK_S))
         return True
 
     def end(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from gevent.event import Event
 from locust.runners import STATE_MISSING, MasterRunner
 
 from asyncdb_bench.clock import Asked, Offset
@@ -110,6 +111,10 @@ class Members:
     runner : Locust's master.
     token : that they must know.
     here : the master's own identity.
+
+    Attributes
+    ----------
+    news : set when something has come from one of them.
     """
 
     def __init__(self, runner: MasterRunner, token: str, here: say_to.Identity) -> None:
@@ -118,6 +123,7 @@ class Members:
         self.here = here
         self.all: dict[str, Member] = {}
         self.refused: list[str] = []
+        self.news = Event()
         self._asked: dict[str, bytes] = {}
         self._count = 0
         runner.register_message(say_to.KNOCK, self._knocked)
@@ -165,6 +171,7 @@ class Members:
             member = Member(client, f"w{self._count}", identity, session)
             self._count += 1
             self.all[client] = member
+            self.news.set()
             self.send(member, say_to.Ping(time.monotonic_ns()))
 
     def _refuse(self, client: str, identity: say_to.Identity, why: str) -> None:
@@ -180,6 +187,7 @@ class Members:
         try:
             body = say_to.unpacked(member.session.opened(msg.data))
             member.take(body)
+            self.news.set()
         except (BenchError, ValueError):
             # whoever wrote that is not the worker
             return

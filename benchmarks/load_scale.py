@@ -42,6 +42,9 @@ from asyncdb_bench.trial import kernel
 from asyncdb_bench.trial.child import Child
 
 SIZES = (1, 2, 4, 8)
+NEAR_RPS = 3500.0
+"""Offered by one process where the cost of an arrival is taken that the prediction rests on: the
+faster they come, the more are served in one round of the event loop."""
 LAG_MS = 2.0
 BUSY = 0.9
 """What a load process may have of a core and of lateness, as in a run (docs/method.md)."""
@@ -201,10 +204,10 @@ def worker_columns(intended_ns: Any) -> dict[str, Any]:
 
 
 def full_cost_ms(child: Child) -> float:
-    """Return the CPU time of a request where there is always one to ask, milliseconds."""
+    """Return the CPU time of an arrival near the most that one process can offer, ms."""
     costs = []
     for number in range(5):
-        step = LoadOrder(0, 1.0, 2.0, (number,), probe=False, connections=32)
+        step = LoadOrder(NEAR_RPS, 1.0, 2.0, (number,), probe=False)
         reply = child.ask(Offer(step, ""), StepReply, 60)
         costs.append(reply.cpu_s * 1000 / reply.ledger.ok)
     return float(np.median(costs))
@@ -223,7 +226,7 @@ def line(
     ----------
     size, rate : of the set, and of each of its processes.
     own, alone : CPU times of an arrival in each round, of the set and of one process.
-    full_ms : CPU time of a request of one process at its pace.
+    full_ms : CPU time of an arrival of one process near its most.
     """
     ratios = [interval([a[k] / b[k] for a, b in zip(own, alone, strict=True)]) for k in (0, 1)]
     (workers, *bounds), (whole_, *whole_bounds) = ratios
@@ -251,7 +254,7 @@ def main() -> None:
             compared = cases(options.rate, options.most)
             found = cpu_per_arrival(made, compared, options.rounds, folder / "step.npz")
             full = full_cost_ms(made[0])
-        print(f"one process at its pace: {full:.3f} ms of CPU a request")
+        print(f"one process at {NEAR_RPS:,.0f}/s: {full:.3f} ms of CPU an arrival")
         for (size, rate), each in found.items():
             if size:
                 print(line(size, rate, each, found[0, rate], full))

@@ -16,7 +16,7 @@ from asyncdb_bench.report.document import (
     row_of,
 )
 from asyncdb_bench.report.findings import Findings
-from asyncdb_bench.text import PROGRAM, counted, number
+from asyncdb_bench.text import PROGRAM, counted, listed, number
 
 GUIDE = (
     (
@@ -134,6 +134,8 @@ def environment_section(found: Findings) -> Section:
         ("revision", f"{manifest.git.get('revision') or 'not a git checkout'}{dirty}"),
         ("cores", _cores(manifest)),
         ("load generator", _calibrated(manifest.calibration)),
+        ("load processes", _load(found)),
+        ("hosts", _hosts(manifest)),
     ]
     if trips := _trips(found):
         items.append(("round trips", trips))
@@ -165,6 +167,28 @@ def environment_section(found: Findings) -> Section:
         ),
     )
     return Section(id="environment-section", title="", blocks=(fold,), nav="Environment")
+
+
+def _hosts(manifest: Manifest) -> str:
+    """Return the machines that played a role; empty: this one alone."""
+    return "; ".join(
+        f"{name}: {listed(each['roles'])} on {each['cpu']}, {each['cores']} cores"
+        for name, each in manifest.hosts.items()
+    )
+
+
+def _load(found: Findings) -> str:
+    """Return the processes that offered the load, and how far apart they began; empty: one did."""
+    workers = [each for step in found.records for each in step.load]
+    if not workers:
+        return ""
+    names = sorted({f"{each.name} on {each.host}" for each in workers})
+    apart = max(each.apart_ms for each in workers)
+    offset = max(abs(each.offset_ms) for each in workers)
+    return (
+        f"{counted(len(names), 'Locust worker')}: {listed(names)}; agreed on the start of a window"
+        f" to within {number(apart)} ms; clocks differ by up to {number(offset)} ms"
+    )
 
 
 def _cores(manifest: Manifest) -> str:
@@ -272,6 +296,12 @@ def repeat_command(manifest: Manifest) -> str:
         reach += f" --via {settings.via}"
     more = " --tls" if settings.tls else ""
     more += f" --inject {fault_label(faults[0])}" if faults else ""
+    more += f" --cpus {settings.cpus}" if settings.cpus != "auto" else ""
+    if settings.load_processes != 1:
+        more += f" --load-processes {settings.load_processes}"
+    if settings.expect_load_workers:
+        more += f" --expect-load-workers {settings.expect_load_workers}"
+    more += " --hosts YOUR-FILE" if plan.hosts.all else ""
     return (
         f"{PROGRAM} run --profile {settings.profile} --strategy {strategies}"
         f" --scenario {scenarios} --seed {manifest.seed} --blocks {settings.blocks}"

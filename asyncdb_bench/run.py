@@ -28,6 +28,7 @@ from asyncdb_bench.errors import (
 from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
 from asyncdb_bench.plan.git import revision_and_changes
 from asyncdb_bench.plan.hosts import shown
+from asyncdb_bench.plan.load_workers import Workers, count
 from asyncdb_bench.plan.reach import reach_of, reaches_of
 from asyncdb_bench.plan.refusals import refusing
 from asyncdb_bench.plan.registry import CHECKOUT
@@ -45,7 +46,7 @@ from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.deployment import example, measure_deployment
 from asyncdb_bench.trial.host import describe_machine, fingerprint, versions
 from asyncdb_bench.trial.hosts.reached import ReachedHosts
-from asyncdb_bench.trial.load_set import LoadSet, Workers, run_token
+from asyncdb_bench.trial.load_set import LoadSet, run_token
 from asyncdb_bench.trial.lock import MachineLock
 from asyncdb_bench.trial.one_trial import TrialRunner
 from asyncdb_bench.trial.recording import RunContext
@@ -264,7 +265,7 @@ def several_loads(
         # those of the hosts, and of this machine only what was asked for
         own = 0 if workers.own == 1 else workers.own
         workers = replace(workers, own=own, master=workers.master or f"{plan.hosts.harness}:0")
-        further = load_workers_on(hosts, logs, token)
+        further = load_workers_on(hosts, logs, token[0])
         return LoadSet(workers, pinning.of("load"), logs, say, token, further)
     if not workers.several:
         return contextlib.nullcontext()
@@ -372,13 +373,13 @@ def usable_calibration(
         return None, (
             f"results/calibration.json is of another machine; run `{PROGRAM} calibrate` here",
         )
-    notes = []
-    if calibration.load_processes != plan.settings.load_processes:
-        notes.append(
-            f"calibrated with {calibration.load_processes} load processes, now"
-            f" {plan.settings.load_processes}: `{PROGRAM} calibrate --load-processes"
-            f" {plan.settings.load_processes}`"
+    processes = count(plan.settings, plan.hosts)
+    if calibration.load_processes != processes:
+        return None, (
+            f"not calibrated with {processes} load processes (but {calibration.load_processes}):"
+            f" `{PROGRAM} calibrate --load-processes {processes}`",
         )
+    notes = []
     if calibration.cpus.get("load", ()) != pinning.of("load"):
         notes.append(
             f"calibrated with the load on cores {calibration.cpus.get('load', 'any')}, now"

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from asyncdb_bench.plan.load_workers import count
 from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.schedule import estimate_s, takes_turns, window_of
 from asyncdb_bench.records.plan import Plan
@@ -85,11 +86,25 @@ def distance_words(plan: Plan) -> str:
     return f"the database {where} ms away{also}"
 
 
+def places(plan: Plan) -> list[str]:
+    """Return which processes offer the load, and which hosts play a role; empty: all is here."""
+    lines = [
+        f"{each.name}: {listed(each.roles)}, by {each.via}"
+        for each in plan.hosts.all
+        if each.via != "local"
+    ]
+    if (processes := count(plan.settings, plan.hosts)) > 1:
+        lines.append(f"load from {processes} Locust workers")
+    return lines
+
+
 def print_plan(plan: Plan) -> None:
     """Print everything that would run."""
     print_intention(plan)
     console, settings = Console(), plan.settings
     console.print(f"seed {plan.seed}, budget {settings.budget} connections", highlight=False)
+    for line in places(plan):
+        console.print(f"  {line}", highlight=False, markup=False)
     for variant in plan.variants:
         if variant.target is not None:
             by = " ".join(variant.target.command) or "runs already"

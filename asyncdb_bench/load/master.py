@@ -303,13 +303,13 @@ def merged_reply(
         started_ns=started_ns,
         ledger=Ledger(**sums),
         errors=dict(errors),
-        workers=tuple(_told(each) for each in everyone),
+        workers=tuple(_told(each, started_ns) for each in everyone),
         lost=tuple(lost.values()),
         **totals,
     )
 
 
-def _told(member: Member) -> LoadWorker:
+def _told(member: Member, started_ns: int) -> LoadWorker:
     window, done = member.window, member.window.done
     lag_us = done.send_lag_p50_us if done is not None else None
     return LoadWorker(
@@ -321,7 +321,7 @@ def _told(member: Member) -> LoadWorker:
         error_ms=member.offset.error_ns / 1e6,
         late_ms=done.late_ns / 1e6 if done is not None else 0.0,
         send_lag_p50_ms=lag_us / 1000 if lag_us is not None else None,
-        handed_over_s=window.handed_over_s,
+        handed_over_s=max(0.0, window.ended - (started_ns + done.served_ns) / 1e9) if done else 0.0,
     )
 
 

@@ -33,7 +33,7 @@ class Window:
     arrivals : that it is to offer; of a closed loop its connections.
     prepared, done, batches : what it has said.
     heard, gap_s : when it was last heard of, and the longest that it was not before `ends`.
-    over, ended : when its first records and its last word came.
+    ended : when its last word came.
     ends : the window's end; all are monotonic seconds.
     """
 
@@ -45,7 +45,6 @@ class Window:
     heard: float = field(default_factory=time.monotonic)
     gap_s: float = 0.0
     ended: float = 0.0
-    over: float = 0.0
     ends: float = 0.0
 
     def hear(self) -> None:
@@ -54,11 +53,6 @@ class Window:
         # what it does afterwards takes as long as it takes
         self.gap_s = max(self.gap_s, min(now, self.ends) - self.heard)
         self.heard = now
-
-    @property
-    def handed_over_s(self) -> float:
-        """Seconds from the step's end until all had come."""
-        return max(0.0, self.ended - self.over) if self.over else 0.0
 
     @property
     def complete(self) -> bool:
@@ -97,7 +91,6 @@ class Member:
             if isinstance(body, say_to.Prepared):
                 window.prepared = True
             elif isinstance(body, say_to.Records):
-                window.over = window.over or time.monotonic()
                 window.batches.append(read(body.batch))
             elif isinstance(body, say_to.Done):
                 window.done, window.ended = body, time.monotonic()

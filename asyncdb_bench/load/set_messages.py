@@ -159,6 +159,7 @@ class Done(msgspec.Struct, frozen=True, tag="done", kw_only=True):
     batches : how many it has sent.
     probes : intended start from the step's start and latency, ns, int64 in pairs.
     late_ns : by how much it began after the agreed moment.
+    served_ns : from its start until it waited for no more answers.
     send_lag_p50_us : median of its send lags; None: it sent nothing.
     """
 
@@ -167,6 +168,7 @@ class Done(msgspec.Struct, frozen=True, tag="done", kw_only=True):
     batches: int
     probes: bytes
     late_ns: int
+    served_ns: int
     send_lag_p50_us: float | None
 
 

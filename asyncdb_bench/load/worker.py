@@ -133,6 +133,7 @@ class LoadSetWorker:
         beating = gevent.spawn(self._beat, asked.window)
         try:
             record, started_ns, probes = user.serve(order, part)
+            served_ns = time.monotonic_ns() - started_ns
             used = cpu_s() - used
             reply = reply_of(record, started_ns, used, self.counted - counted, user.opened)
             sent = self._hand_over(asked.window, record, places, started_ns)
@@ -149,6 +150,7 @@ class LoadSetWorker:
                 batches=sent,
                 probes=probes.astype(np.int64).tobytes(),
                 late_ns=self.late_ns,
+                served_ns=served_ns,
                 send_lag_p50_us=float(np.median(lags)) / 1000 if len(lags) else None,
             )
         )

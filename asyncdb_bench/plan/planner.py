@@ -11,6 +11,7 @@ from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
 from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.hosts import misfits, read_hosts
+from asyncdb_bench.plan.load_workers import count, wrong_workers
 from asyncdb_bench.plan.profiles import make_settings
 from asyncdb_bench.plan.refusals import refusals, refusing, without_tables
 from asyncdb_bench.plan.registry import names, scenario_class
@@ -68,6 +69,7 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     hosts = _collect(wrong, lambda: read_hosts(choices.hosts)) if choices.hosts else Hosts()
     if settings is not None and hosts is not None:
         wrong += misfits(hosts, settings, [each for each in variants if each], far=choices.far)
+        wrong += wrong_workers(settings, hosts)
     ladders = profile.get("ladders", {})
     usual = usual_reach(settings) if settings else Reach()
     planned = [
@@ -90,7 +92,7 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         " would mix the clocks of several"
         for each in planned
         if each and each.websocket and settings and hosts is not None
-        if several_load_processes(settings) or hosts.of("load")
+        if count(settings, hosts) > 1
     ]
     if wrong or settings is None:
         raise UsageError("\n".join(dict.fromkeys(wrong)))
@@ -106,11 +108,6 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         seed, settings, labelled, wanted, trials_of(labelled, wanted, settings, seed), hosts
     )
     return refusing(plan, refusals(labelled, wanted))
-
-
-def several_load_processes(settings: Settings) -> bool:
-    """Return whether the load may come from more than one process."""
-    return settings.load_processes + settings.expect_load_workers > 1
 
 
 def usual_reach(settings: Settings) -> Reach:

@@ -24,6 +24,7 @@ from asyncdb_bench.analysis.step.validity import STOLEN, Evidence, client_doubts
 from asyncdb_bench.app.null_server import draw
 from asyncdb_bench.errors import MeasurementError
 from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
+from asyncdb_bench.plan.load_workers import Workers
 from asyncdb_bench.plan.profiles import read_calibration_choices
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
@@ -44,7 +45,7 @@ from asyncdb_bench.trial.launch import (
     offer,
 )
 from asyncdb_bench.trial.launched import launched
-from asyncdb_bench.trial.load_set import LoadSet, Workers, run_token
+from asyncdb_bench.trial.load_set import LoadSet, run_token
 from asyncdb_bench.trial.lock import MachineLock
 
 FIRST_RPS = 250.0

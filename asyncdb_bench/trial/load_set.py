@@ -10,87 +10,38 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from pathlib import Path
 
 from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.plan.cores import on_cores
+from asyncdb_bench.plan.load_workers import Workers
 from asyncdb_bench.records.messages import Gather, Gathered, LoadSetConfig, Ready
-from asyncdb_bench.records.plan import Settings
 from asyncdb_bench.text import PROGRAM
 from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.launch import READY_S
 
 TOKEN = "ASYNCDB_BENCH_TOKEN"  # noqa: S105 - its name
-PORT = 5557
-"""Locust's own."""
 WAIT_S = 60.0
 AGAIN_S = 20.0
 """How long one that was lost may take to come back, before the others go on without it."""
 LOOK_S = 0.1
 PATIENCE_S = 240.0
-ANYWHERE = "0.0.0.0"  # noqa: S104 - asked for by who expects workers from elsewhere
 
 
-def run_token(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the token that load workers must know: the environment's, or one that is made.
+def run_token(environment: MutableMapping[str, str] = os.environ) -> tuple[str, bool]:
+    """Return the token that load workers must know, and whether it was given.
+
+    It is taken out of the environment, which processes of the run would inherit.
 
     Raises
     ------
     UsageError : it is too short.
     """
-    given = environment.get(TOKEN, "").strip()
+    given = environment.pop(TOKEN, "").strip()
     if given and len(given) < 8:
         raise UsageError(f"{TOKEN} is shorter than 8 characters; a long random one is meant")
-    return given or secrets.token_urlsafe(24)
-
-
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """Which load workers a run has.
-
-    Parameters
-    ----------
-    own : that it starts on this machine.
-    expected : that are started elsewhere by others.
-    master : ``HOST:PORT`` where they come to; empty: see :meth:`bound`.
-    web : port of Locust's own page; 0: none.
-    """
-
-    own: int = 1
-    expected: int = 0
-    master: str = ""
-    web: int = 0
-
-    @classmethod
-    def of(cls, settings: Settings) -> Workers:
-        """Return those of a run."""
-        return cls(
-            settings.load_processes,
-            settings.expect_load_workers,
-            settings.load_master,
-            settings.locust_web,
-        )
-
-    @property
-    def several(self) -> bool:
-        """Whether they need a master."""
-        return self != Workers()
-
-    def bound(self) -> tuple[str, int]:
-        """Return where the master listens.
-
-        Raises
-        ------
-        UsageError : ``--load-master`` is not HOST:PORT.
-        """
-        if not self.master:
-            return (ANYWHERE, PORT) if self.expected else ("127.0.0.1", 0)
-        host, colon, port = self.master.rpartition(":")
-        if not colon or not port.isdigit() or not 0 <= int(port) < 65536:
-            raise UsageError(f"--load-master {self.master!r} should read HOST:PORT")
-        return host.strip("[]") or ANYWHERE, int(port)
+    return given or secrets.token_urlsafe(24), bool(given)
 
 
 class LoadSet:
@@ -104,7 +55,7 @@ class LoadSet:
     cores : of the load.
     logs : folder for its log.
     say : told of what is waited for.
-    token : that workers must know.
+    token : that workers must know, and whether they were given it, see :func:`run_token`.
     further : starts workers elsewhere, given the master's port; they are ended with the set.
     """
 
@@ -114,14 +65,14 @@ class LoadSet:
         cores: Sequence[int],
         logs: Path,
         say: Callable[[str], None],
-        token: str,
+        token: tuple[str, bool],
         further: Callable[[int], Sequence[Child]] = lambda _: (),
     ) -> None:
         self.workers = workers
         self.cores = tuple(cores)
         self.logs = logs
         self.say = say
-        self.token = token
+        self.token, self.token_given = token
         self.further = further
         self.others: Sequence[Child] = ()
         self.child: Child = self._nobody()
@@ -221,7 +172,7 @@ class LoadSet:
     @contextlib.contextmanager
     def _invitation(self, port: int) -> Iterator[None]:
         """Say how workers elsewhere are started, while they are waited for."""
-        if not self.workers.expected or os.environ.get(TOKEN):
+        if not self.workers.expected or self.token_given:
             yield
             return
         handle, name = tempfile.mkstemp(prefix="asyncdb-bench-token-")

@@ -155,9 +155,13 @@ class RunContext:
 
     @property
     def address(self) -> str:
-        """Where applications listen."""
-        host = self.hosts.one("application") if self.hosts is not None else None
-        return host.host.address if host is not None else self.settings.address
+        """Where applications listen: where the load can reach them."""
+        if self.hosts is not None:
+            if (host := self.hosts.one("application")) is not None:
+                return host.host.address
+            if self.hosts.of("load"):
+                return self.hosts.hosts.harness
+        return self.settings.address
 
 
 class Recording:

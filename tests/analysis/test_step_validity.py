@@ -12,6 +12,7 @@ from asyncdb_bench.analysis.step.validity import (
     Evidence,
     behind,
     circumstances,
+    client_doubts,
     company,
     doubts,
     is_saturated,
@@ -20,7 +21,7 @@ from asyncdb_bench.analysis.step.validity import (
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Objective, Tolerance
 from asyncdb_bench.records.sentences import sentence
-from asyncdb_bench.records.step import Audit, Ledger, Percentiles, Turn
+from asyncdb_bench.records.step import Audit, Ledger, LoadWorker, Percentiles, Turn
 
 GOOD = Ledger(scheduled=1000, ok=1000, error=0, timeout=0, skipped=0, undrained=0)
 FAST = Percentiles(1000, 20, 20, 30, 40, 50, 60)
@@ -192,3 +193,18 @@ def test_a_turn_that_falls_behind_does_not_hold_however_short_its_backlog() -> N
     (missed,) = behind(100, 95)
     assert (missed.kind, missed.measured, missed.limit) == (DoubtKind.BEHIND, 95, 100)
     assert sentence(missed) == "95/s completed of 100/s"
+
+
+@pytest.mark.parametrize(
+    ("error_ms", "late_ms", "kept"), [(0.4, 0, True), (4.9, 0, True), (3, 3, False)]
+)
+def test_load_processes_begin_together_or_the_step_is_offered_again(
+    error_ms: float, late_ms: float, kept: bool
+) -> None:
+    workers = [
+        LoadWorker("w0", "a", 500, 0.3, 0.0, 0.1, 0.0),
+        LoadWorker("w1", "b", 500, 0.3, 10_000.0, error_ms, late_ms),
+    ]
+    found = client_doubts(replace(SOUND, load=tuple(workers)), Tolerance())
+    assert [each.kind for each in found] == ([] if kept else [DoubtKind.STARTS_APART])
+    assert all(each.passing and "w1" in sentence(each) for each in found)

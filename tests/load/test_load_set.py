@@ -19,7 +19,9 @@ import psutil
 import pytest
 
 from asyncdb_bench.analysis.step.durations import Times
+from asyncdb_bench.analysis.step.validity import START_MS
 from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.plan.load_workers import Workers
 from asyncdb_bench.records.messages import (
     Gather,
     Gathered,
@@ -33,7 +35,7 @@ from asyncdb_bench.records.messages import (
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.program import free_port
 from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.load_set import LoadSet, Workers
+from asyncdb_bench.trial.load_set import LoadSet
 from tests.command_line import ROOT
 from tests.waiting import eventually
 
@@ -242,7 +244,7 @@ def test_a_port_in_use_and_workers_that_do_not_come_are_said(
         workers = Workers(own=1, master=f"127.0.0.1:{port}")
         with (
             pytest.raises(ServiceError, match=f"127.0.0.1:{port}: Address already in use"),
-            LoadSet(workers, (), tmp_path, lambda _: None, TOKEN),
+            LoadSet(workers, (), tmp_path, lambda _: None, (TOKEN, False)),
         ):
             pass
     monkeypatch.setattr("asyncdb_bench.trial.load_set.WAIT_S", 3.0)
@@ -250,9 +252,61 @@ def test_a_port_in_use_and_workers_that_do_not_come_are_said(
     said: list[str] = []
     with (
         pytest.raises(ServiceError, match="1 of 3 load workers came to port"),
-        LoadSet(workers, (), tmp_path, said.append, TOKEN),
+        LoadSet(workers, (), tmp_path, said.append, (TOKEN, False)),
     ):
         pass
     assert any("load-worker --master THIS-HOST:" in each for each in said)
     assert not any(TOKEN in each for each in said)
     assert os.environ.get("ASYNCDB_BENCH_TOKEN") is None
+
+
+class Slow:
+    """A way to the master that takes its time: a proxy that delays and throttles."""
+
+    def __init__(self, port: int, delay_s: float, bytes_a_second: float) -> None:
+        self.target, self.delay_s, self.rate = port, delay_s, bytes_a_second
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.target))
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(8192):
+                time.sleep(self.delay_s + len(data) / self.rate)
+                sink.sendall(data)
+        except OSError:
+            pass
+        finally:
+            for each in (source, sink):
+                each.close()
+
+
+def test_a_way_that_is_slow_hands_over_late_and_is_doubted_for_its_start(load: Set) -> None:
+    slow = Slow(load.port, 0.02, 60_000)
+    command = [sys.executable, "bench.py", "load-worker", "--master", f"127.0.0.1:{slow.port}"]
+    environment = os.environ | {"ASYNCDB_BENCH_TOKEN": TOKEN}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
+        try:
+            assert eventually(lambda: len(load.workers()) == 3, 20)
+            reply, _ = load.offer(LoadOrder(2400, 1.0, 1.0, (4,)))
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(10)
+            slow.listener.close()
+    assert not reply.lost
+    assert reply.ledger.ok == 2400
+    far = max(reply.workers, key=lambda each: each.error_ms)
+    assert far.error_ms > 15
+    assert abs(far.offset_ms) <= far.error_ms
+    assert far.handed_over_s > 0.2
+    assert far.apart_ms > START_MS

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ REACH_S = 60.0
 ANSWER_S = 20.0
 END_S = 4.0
 TICKS = 5
+POD_ADDRESS = "jsonpath={.items[0].status.podIP}"
 NOT_FOUND = 127
 """The exit code of a shell, or of env(1), where a program is not found."""
 AGENT = "asyncdb_bench.trial.hosts.agent"
@@ -107,7 +109,11 @@ class ReachedHost:
         """
         if self.host.via == "kubernetes":
             self._kubectl("apply", "--filename", "-", given=job_manifest(self.host, self.job))
-            self._kubectl("wait", "--for=condition=Ready", "pod", f"--selector=job-name={self.job}")
+            pod = f"--selector=job-name={self.job}"
+            self._kubectl("wait", "--for=condition=Ready", "pod", pod)
+            if self.host.address == self.host.name:
+                found = self._kubectl("get", "pod", pod, "--output", POD_ADDRESS)
+                self.host = replace(self.host, address=found.strip())
         received = self._receive()
         self.folder = received["folder"]
         self._see_that_it_fits(received)
@@ -232,7 +238,7 @@ class ReachedHost:
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             subprocess.run(argv, capture_output=True, check=False, timeout=END_S)
 
-    def _kubectl(self, *arguments: str, given: str = "") -> None:
+    def _kubectl(self, *arguments: str, given: str = "") -> str:
         argv = [*kubectl(self.host), *arguments]
         try:
             done = subprocess.run(
@@ -243,6 +249,7 @@ class ReachedHost:
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             raise ServiceError(f"host {self.name}: kubectl {arguments[0]}: {said[-1][:300]}")
+        return done.stdout
 
     def _read(self) -> None:
         assert self._agent is not None

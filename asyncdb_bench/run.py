@@ -278,11 +278,11 @@ def load_workers_on(
     """Return what starts load workers on other hosts, given the master's port."""
 
     def start(port: int) -> Sequence[Child]:
-        config = LoadWorkerConfig(host=hosts.hosts.harness, port=port, token=token)
+        master = hosts.hosts.harness
         return [
             Child(
                 "asyncdb_bench.load.worker",
-                config,
+                LoadWorkerConfig(host=master, port=port, token=token, place=each.name),
                 logs / f"load-{each.name}-{number}.log",
                 f"load worker {number} on {each.name}",
                 host=each,

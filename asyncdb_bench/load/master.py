@@ -56,6 +56,8 @@ ANYWHERE = ("0.0.0.0", "*", "::")  # noqa: S104 - compared with
 LOOK_S = 0.1
 """Between two looks where nothing comes: what has ended says nothing."""
 PREPARE_S = 30.0
+HERE = "this machine"
+"""What the master's own machine is called: its name stands in no result."""
 QUESTIONS = 6
 ANSWER_S = 1.0
 LEAD_NS = 50_000_000
@@ -81,12 +83,12 @@ class LoadMaster:
         self.runner = self.environment.create_master_runner(config.bind, config.port)
         self.runner.update_state(STATE_RUNNING)
         self.port = int(self.runner.server.port)
-        here = say_to.own_identity(socket.gethostname(), os.getpid())
+        here = say_to.own_identity(HERE, os.getpid())
         self.members = Members(self.runner, config.token, here)
         if config.web_port >= 0:
             open_page(self.environment, config.web_port)
         near = "127.0.0.1" if config.bind in ANYWHERE else config.bind
-        own = LoadWorkerConfig(host=near, port=self.port, token=config.token)
+        own = LoadWorkerConfig(host=near, port=self.port, token=config.token, place=HERE)
         self.own = OwnWorkers(encoded(own), config.processes, config.cores)
         self.config: LoadConfig | None = None
         self.mix: dict[str, float] = {}
@@ -200,7 +202,7 @@ class LoadMaster:
                 if window.complete or each.client in lost:
                     continue
                 quiet_s = now - window.heard
-                local = each.identity.host == self.members.here.host
+                local = each.identity.host == HERE
                 if local and pid in ended:
                     lost[each.client] = f"{_called(each)} ended (exit code {ended[pid]})"
                 elif each.client not in alive or quiet_s > GONE_S:

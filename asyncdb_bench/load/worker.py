@@ -192,7 +192,8 @@ class LoadSetWorker:
         asked, name = bytes(msg.data["challenge"]), self.runner.client_id
         token = self.config.token
         self.session = Session(token, asked, self._own, name, master=False)
-        identity = say_to.own_identity(socket.gethostname(), os.getpid())
+        place = self.config.place or socket.gethostname()
+        identity = say_to.own_identity(place, os.getpid())
         self.runner.send_message(
             say_to.HELLO,
             {

@@ -130,12 +130,14 @@ class LoadWorkerConfig(Config, frozen=True, kw_only=True):
     host, port : of the master.
     token : that the master must know, too.
     wait_s : how long it looks for a master.
+    place : what its machine is called in results; empty: by its name in the network.
     """
 
     host: str
     port: int
     token: str
     wait_s: float = 60.0
+    place: str = ""
 
 
 class NullConfig(Config, frozen=True, kw_only=True):

@@ -145,6 +145,7 @@ def test_a_whole_run_with_one_clock_ten_seconds_off(field: Field) -> None:
         assert abs(near["offset_ms"]) <= near["error_ms"] + 1
         assert far["offset_ms"] == pytest.approx(10_000, abs=5)
         assert far["error_ms"] + far["late_ms"] < 5
+        assert (near["host"], far["host"]) == ("load1", "load2")
         assert near["arrivals"] > 0
         assert far["arrivals"] > 0
         assert {"app", "postgresql"} <= each["usage"].keys()

@@ -121,7 +121,7 @@ def test_workers_on_one_clock_are_agreed_on_the_start(load: Set) -> None:
     reply, _ = load.offer(LoadOrder(50, 0.5, 1.0, (1,)))
     for each in reply.workers:
         assert abs(each.offset_ms) <= each.error_ms
-        assert each.host == socket.gethostname()
+        assert each.host == "this machine"
 
 
 def test_a_closed_loop_has_its_connections_and_no_more(load: Set) -> None:

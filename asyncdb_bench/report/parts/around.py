@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from asyncdb_bench.analysis.distance import trip_rows
 from asyncdb_bench.plan.faults import fault_label
 from asyncdb_bench.records.run import Calibration, Manifest
@@ -182,11 +184,13 @@ def _load(found: Findings) -> str:
     workers = [each for step in found.records for each in step.load]
     if not workers:
         return ""
-    names = sorted({f"{each.name} on {each.host}" for each in workers})
+    names = {(each.name, each.host) for each in workers}
+    places = Counter(host for _, host in sorted(names, key=lambda each: each[1]))
+    where = listed([f"{count} on {host}" for host, count in places.items()])
     apart = max(each.apart_ms for each in workers)
     offset = max(abs(each.offset_ms) for each in workers)
     return (
-        f"{counted(len(names), 'Locust worker')}: {listed(names)}; agreed on the start of a window"
+        f"{counted(len(names), 'Locust worker')}: {where}; agreed on the start of a window"
         f" to within {number(apart)} ms; clocks differ by up to {number(offset)} ms"
     )
 

@@ -91,21 +91,17 @@ def workers_sentence(variants: Sequence[Variant], manifest: Manifest) -> str:
 
 
 def _said(where: Where, cores: int, beside: tuple[str, ...], names: Sequence[str]) -> str:
-    of = f"the figures of {listed(names)} are those of"
-    count = "core" if cores == 1 else f"{cores} cores"
+    of = f"{listed(names)}: the figures of workers"
     if where is Where.SHARED:
-        return (
-            f"{of} workers that share the application's {count}: on cores or hosts of their own"
-            " they may do more (--cpus, --hosts)"
-        )
+        return f"{of} that share the application's {'core' if cores == 1 else f'{cores} cores'}"
     if where is Where.OWN:
         own = "a core" if cores == 1 else f"{cores} cores"
-        if beside:
-            return f"{of} workers on {own} beside the application's, shared with {listed(beside)}"
-        return f"{of} workers on {own} of their own, which the others leave unused"
-    if where is Where.HOST:
-        return f"{of} workers on a host of their own, which the others leave unused"
-    return f"{of} workers that are not pinned: they take from the application what they need"
+        return (
+            f"{of} on {own} shared with {listed(beside)}"
+            if beside
+            else f"{of} on {own} of their own"
+        )
+    return f"{of} on a host of their own" if where is Where.HOST else f"{of} that are not pinned"
 
 
 @dataclass(frozen=True, slots=True)

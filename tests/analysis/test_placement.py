@@ -77,17 +77,17 @@ def test_where_workers_run_is_known(
 @pytest.mark.parametrize(
     ("cpus", "said"),
     [
-        ("0/1/1", "workers that share the application's core: on cores or hosts of their own"),
+        ("0/1/1", "figures of workers that share the application's core"),
         ("0-1/2/3", "workers that share the application's 2 cores"),
-        ("0/1/2/3", "workers on a core of their own, which the others leave unused"),
-        ("0/1/1/1", "workers on a core beside the application's, shared with postgresql, broker"),
+        ("0/1/2/3", "workers on a core of their own"),
+        ("0/1/1/1", "workers on a core shared with postgresql, broker and load"),
         ("", "workers that are not pinned"),
     ],
 )
 def test_the_verdict_says_which_of_the_two_it_means(cpus: str, said: str) -> None:
     ways = [variant("celery"), variant("native"), variant("celery_aio")]
     sentence = workers_sentence(ways, manifest(cpus))
-    assert sentence.startswith("the figures of celery and celery_aio are those of ")
+    assert sentence.startswith("celery and celery_aio: the figures of workers ")
     assert said in sentence
     assert workers_sentence([variant("native")], manifest(cpus)) == ""
 

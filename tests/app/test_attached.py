@@ -170,8 +170,9 @@ def test_an_async_engine_is_traced_likewise_and_for_its_time_alone(
     assert all(50 < ms[1] < 1000 for ms in kind["ms"])
     assert "not noted" not in (tmp_path / "traced" / "trace.json").read_text()
     text_of = (tmp_path / "traced" / "traced.py").read_text()
-    assert "stand_in(7, 0" in text_of
-    assert re.search(r"stand_in\(1, 5\d", text_of)
+    # how long it took is the machine's affair
+    assert re.search(r"stand_in\(7, [\d.]+, write=False\)", text_of)
+    assert re.search(r"stand_in\(1, ([5-9]\d|\d{3})", text_of)
 
 
 @pytest.mark.services

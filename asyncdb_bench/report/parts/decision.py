@@ -33,7 +33,7 @@ def decision_section(found: Findings) -> Section:
                 whole=_whole(found, choices),
                 choices=choices,
                 felt=felt_sentence([comparison for comparison, _ in shown]),
-                workers=_capital(workers_sentence(_measured(found), found.manifest)),
+                workers=workers_sentence(_measured(found), found.manifest),
                 figure=figure,
             )
         )

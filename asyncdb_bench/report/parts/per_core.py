@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from asyncdb_bench.analysis.placement import PerCore, Where, per_core
-from asyncdb_bench.report.document import Cell, Column, Row, Table
+from asyncdb_bench.report.document import Cell, Column, Data, Row, Table
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.text import number
 
 
-def per_core_table(found: Findings) -> tuple[Table, ...]:
+def per_core_table(found: Findings) -> tuple[Data, ...]:
     """Return the table; nothing where no pace was measured."""
     rows = []
     for comparison, _ in found.shown:
@@ -23,26 +23,24 @@ def per_core_table(found: Findings) -> tuple[Table, ...]:
                 rows.append(_row(comparison.scenario, label, done))
     if not rows:
         return ()
-    return (
-        Table(
-            id="per-core",
-            title="Per core and per host",
-            columns=(
-                Column(title="scenario", left=True),
-                Column(title="variant", left=True),
-                Column(title="cores: application, workers", left=True),
-                Column(title="requests/s"),
-                Column(title="per core"),
-                Column(title="per host"),
-                Column(title="requests per CPU second"),
-                Column(title="of the application alone"),
-            ),
-            rows=tuple(rows),
-            note="Requests a second at the pace, or at the highest load carried, over the cores and"
-            " hosts that application and workers were given, used or not; and over the CPU time"
-            " that they used. PostgreSQL and the broker are not counted.",
+    table = Table(
+        id="per-core",
+        columns=(
+            Column(title="scenario", left=True),
+            Column(title="variant", left=True),
+            Column(title="cores: application, workers", left=True),
+            Column(title="requests/s"),
+            Column(title="per core"),
+            Column(title="per host"),
+            Column(title="requests per CPU second"),
+            Column(title="of the application alone"),
         ),
+        rows=tuple(rows),
+        note="Requests a second at the pace, or at the highest load carried, over the cores and"
+        " hosts that application and workers were given, used or not; and over the CPU time"
+        " that they used. PostgreSQL and the broker are not counted.",
     )
+    return (Data(title="what each does per core and host", table=table),)
 
 
 def _row(scenario: str, label: str, done: PerCore) -> Row:

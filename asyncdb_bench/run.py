@@ -28,11 +28,10 @@ from asyncdb_bench.errors import (
 from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
 from asyncdb_bench.plan.git import revision_and_changes
 from asyncdb_bench.plan.hosts import shown
-from asyncdb_bench.plan.load_workers import Workers, count
+from asyncdb_bench.plan.load_workers import count
 from asyncdb_bench.plan.reach import reach_of, reaches_of
 from asyncdb_bench.plan.refusals import refusing
 from asyncdb_bench.plan.registry import CHECKOUT
-from asyncdb_bench.records.messages import LoadWorkerConfig
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Manifest
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder, read_calibration
@@ -42,14 +41,13 @@ from asyncdb_bench.services.reaching import Between
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.text import PROGRAM
 from asyncdb_bench.trial.canary import machine_pace
-from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.deployment import example, measure_deployment
 from asyncdb_bench.trial.host import describe_machine, fingerprint, versions
-from asyncdb_bench.trial.hosts.reached import ReachedHosts
-from asyncdb_bench.trial.load_set import LoadSet, run_token
+from asyncdb_bench.trial.hosts.reached_hosts import ReachedHosts
+from asyncdb_bench.trial.load_of_run import several_loads
 from asyncdb_bench.trial.lock import MachineLock
 from asyncdb_bench.trial.one_trial import TrialRunner
-from asyncdb_bench.trial.recording import RunContext
+from asyncdb_bench.trial.run_context import RunContext
 from asyncdb_bench.trial.schedule_loop import Display, Results, Schedule, ScheduleLoop
 from asyncdb_bench.trial.turns.one_block import BlockRunner
 from asyncdb_bench.trial.turns.warden import Warden
@@ -250,48 +248,6 @@ def prepared(
         )
         left_s = max(deadline - time.monotonic(), 1e-3) if plan.settings.time_budget_s else 0.0
         yield plan, context, left_s
-
-
-def several_loads(
-    plan: Plan,
-    pinning: Pinning,
-    logs: Path,
-    say: Callable[[str], None],
-    hosts: ReachedHosts | None,
-) -> AbstractContextManager[LoadSet | None]:
-    """Return the load's processes, where a plan asks for several; else nothing."""
-    workers, token = Workers.of(plan.settings), run_token()
-    if hosts is not None and hosts.of("load"):
-        # those of the hosts, and of this machine only what was asked for
-        own = 0 if workers.own == 1 else workers.own
-        workers = replace(workers, own=own, master=workers.master or f"{plan.hosts.harness}:0")
-        further = load_workers_on(hosts, logs, token[0])
-        return LoadSet(workers, pinning.of("load"), logs, say, token, further)
-    if not workers.several:
-        return contextlib.nullcontext()
-    return LoadSet(workers, pinning.of("load"), logs, say, token)
-
-
-def load_workers_on(
-    hosts: ReachedHosts, logs: Path, token: str
-) -> Callable[[int], Sequence[Child]]:
-    """Return what starts load workers on other hosts, given the master's port."""
-
-    def start(port: int) -> Sequence[Child]:
-        master = hosts.hosts.harness
-        return [
-            Child(
-                "asyncdb_bench.load.worker",
-                LoadWorkerConfig(host=master, port=port, token=token, place=each.name),
-                logs / f"load-{each.name}-{number}.log",
-                f"load worker {number} on {each.name}",
-                host=each,
-            )
-            for each in hosts.of("load")
-            for number in range(each.host.load_processes)
-        ]
-
-    return start
 
 
 def note_schedule(folder: RunFolder, schedule: Schedule) -> None:

@@ -14,7 +14,8 @@ from asyncdb_bench.records.step import Step
 from asyncdb_bench.trial.launch import (
     Processes,
 )
-from asyncdb_bench.trial.recording import Recording, RunContext
+from asyncdb_bench.trial.recording import Recording
+from asyncdb_bench.trial.run_context import RunContext
 from asyncdb_bench.trial.rungs import Offered, climb
 
 ATTEMPTS = 3

@@ -18,7 +18,8 @@ from asyncdb_bench.records.messages import (
 from asyncdb_bench.records.plan import Broker, LoadOrder, Pinning, PlannedScenario, Reach, Variant
 from asyncdb_bench.services.part import Part
 from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.hosts.reached import ReachedHost, ReachedHosts
+from asyncdb_bench.trial.hosts.reached import ReachedHost
+from asyncdb_bench.trial.hosts.reached_hosts import ReachedHosts
 
 READY_S = 30.0
 STOP_S = 5.0

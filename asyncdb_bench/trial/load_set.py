@@ -75,12 +75,8 @@ class LoadSet:
         self.token, self.token_given = token
         self.further = further
         self.others: Sequence[Child] = ()
-        self.child: Child = self._nobody()
+        self._child: Child | None = None
         self._stack = contextlib.ExitStack()
-
-    def _nobody(self) -> Child:
-        # replaced when the set is entered
-        return None  # type: ignore[return-value]
 
     def __enter__(self) -> LoadSet:
         with contextlib.ExitStack() as stack:
@@ -91,6 +87,12 @@ class LoadSet:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def child(self) -> Child:
+        """The master, which is a load like any other."""
+        assert self._child is not None
+        return self._child
 
     @property
     def expected(self) -> int:
@@ -127,7 +129,7 @@ class LoadSet:
         )
         with on_cores(self.cores):
             log = self.logs / "load-master.log"
-            self.child = Child("asyncdb_bench.load.master", config, log, "the load generator")
+            self._child = Child("asyncdb_bench.load.master", config, log, "the load generator")
         self.child.patience_s = PATIENCE_S
         port = self.child.receive(Ready, READY_S).port
         self.others = self.further(port)
@@ -188,7 +190,7 @@ class LoadSet:
             Path(name).unlink(missing_ok=True)
 
     def _end(self) -> None:
-        if self.child is not None:
+        if self._child is not None:
             with contextlib.suppress(OSError):
                 assert self.child.popen.stdin is not None
                 # its workers are told before it ends

@@ -18,7 +18,7 @@ from asyncdb_bench.trial.launch import (
 from asyncdb_bench.trial.launched import launched
 from asyncdb_bench.trial.life import PartLostError
 from asyncdb_bench.trial.losses import Losses
-from asyncdb_bench.trial.recording import RunContext
+from asyncdb_bench.trial.run_context import RunContext
 from asyncdb_bench.trial.turns.launching import pin_away
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ import msgspec
 from asyncdb_bench import clock
 from asyncdb_bench.clock import Asked, offset
 from asyncdb_bench.errors import ServiceError, UsageError
-from asyncdb_bench.records.plan import Broker, Host, Hosts
+from asyncdb_bench.records.plan import Broker, Host
 from asyncdb_bench.services.part import Part
 from asyncdb_bench.trial.ending import end_group
 from asyncdb_bench.trial.hosts import agent_messages as m
@@ -266,68 +266,3 @@ class ReachedHost:
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return f"{lines[-1][:300]} (log: {self.log})" if lines else f"log: {self.log}"
-
-
-class ReachedHosts:
-    """All hosts of a run.
-
-    Parameters
-    ----------
-    hosts : who plays which role.
-    logs : folder for what is printed there.
-    """
-
-    def __init__(self, hosts: Hosts, logs: Path) -> None:
-        self.hosts = hosts
-        away = [each for each in hosts.all if each.via != "local"]
-        self.all = tuple(ReachedHost(each, logs) for each in away)
-
-    @contextlib.contextmanager
-    def reached(self) -> Iterator[ReachedHosts]:
-        """Reach all; leave all afterwards, at once and in any case."""
-        try:
-            _together([each.open for each in self.all])
-            yield self
-        finally:
-            _together([each.close for each in self.all])
-
-    def of(self, role: str) -> tuple[ReachedHost, ...]:
-        """Return those that play a role."""
-        return tuple(each for each in self.all if role in each.host.roles)
-
-    def one(self, role: str) -> ReachedHost | None:
-        """Return who plays a role that one plays; None: this machine."""
-        return next(iter(self.of(role)), None)
-
-    def notes(self) -> tuple[str, ...]:
-        """Return what cannot be watched there, in words."""
-        return tuple(
-            f"host {each.name}: not watched: {what}"
-            for each in self.all
-            for what in each.machine.unwatched
-        )
-
-    def machines(self) -> dict[str, Any]:
-        """Return what the hosts are, for the manifest."""
-        return {
-            each.name: {"roles": list(each.host.roles), **each.machine.machine} for each in self.all
-        }
-
-
-def _together(calls: Sequence[Any]) -> None:
-    """Do several things at once; raise the first error when all are done."""
-    errors: list[BaseException] = []
-
-    def do(call: Any) -> None:
-        try:
-            call()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=do, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]

@@ -24,7 +24,7 @@ from asyncdb_bench.trial.launch import (
     load_config,
 )
 from asyncdb_bench.trial.launched import AnyFamily, make_family
-from asyncdb_bench.trial.recording import RunContext
+from asyncdb_bench.trial.run_context import RunContext
 from asyncdb_bench.trial.target_family import TargetFamily
 
 

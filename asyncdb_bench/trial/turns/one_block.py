@@ -22,7 +22,8 @@ from asyncdb_bench.trial.launch import (
 )
 from asyncdb_bench.trial.life import PartLostError
 from asyncdb_bench.trial.losses import Losses
-from asyncdb_bench.trial.recording import Recording, RunContext
+from asyncdb_bench.trial.recording import Recording
+from asyncdb_bench.trial.run_context import RunContext
 from asyncdb_bench.trial.turns.contestant import Contestant
 from asyncdb_bench.trial.turns.groups import KEPT_MB, groups, needed_mb
 from asyncdb_bench.trial.turns.launching import Launching

@@ -144,7 +144,8 @@ def test_a_whole_run_with_one_clock_ten_seconds_off(field: Field) -> None:
         near, far = sorted(each["load"], key=lambda worker: abs(worker["offset_ms"]))
         assert abs(near["offset_ms"]) <= near["error_ms"] + 1
         assert far["offset_ms"] == pytest.approx(10_000, abs=5)
-        assert far["error_ms"] + far["late_ms"] < 5
+        # or the turn is doubted for it
+        assert far["error_ms"] + far["late_ms"] < 5 or not each["valid"]
         assert (near["host"], far["host"]) == ("load1", "load2")
         assert near["arrivals"] > 0
         assert far["arrivals"] > 0
@@ -153,13 +154,15 @@ def test_a_whole_run_with_one_clock_ten_seconds_off(field: Field) -> None:
     celery = [each for each in turns if each["variant"] == "celery"]
     assert all(each["usage"]["workers"]["cpu_s"] > 0 for each in celery)
     # what was counted by the database is what the load says was asked for
-    assert all(not end["reasons"] for end in field.lines("trials"))
+    last = {end["variant"]: end for end in field.lines("trials")}
+    assert {name: end["reasons"] for name, end in last.items()} == {"native": [], "celery": []}
     manifest = field.manifest()
     assert set(manifest["hosts"]) == {"app", "data", "work", "load1", "load2"}
     assert field.network.namespace("app") not in json.dumps(manifest)
     assert eventually(field.is_left_as_it_was, 10)
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_all_hosts_within_ten_seconds(field: Field) -> None:
     process = field.start("interrupted", "native,celery")
     assert eventually(lambda: bool(field.lines("steps")), 60)

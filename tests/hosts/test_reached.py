@@ -118,6 +118,15 @@ def test_an_interpreter_that_does_not_fit_is_refused(
         pass
 
 
+def test_an_interpreter_that_is_not_there_is_said(tmp_path: Path) -> None:
+    host = Host("there", ("workers",), "there", "command", "python-of-nobody", command=("env",))
+    with (
+        pytest.raises(BenchError, match="there is no python-of-nobody; name it with python"),
+        ReachedHosts(Hosts((host,)), tmp_path).reached(),
+    ):
+        pass
+
+
 def test_one_host_that_cannot_be_reached_leaves_nothing_on_the_others(tmp_path: Path) -> None:
     good = Host("good", ("workers",), "good", "command", sys.executable, command=("env",))
     bad = Host("bad", ("application",), "bad", "command", command=("program-of-nobody",))

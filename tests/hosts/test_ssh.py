@@ -131,7 +131,6 @@ def test_a_host_is_given_the_wheel_watched_and_left_as_it_was(
         ({"key": "stranger"}, "it takes none of the keys"),
         ({"known_hosts": "stranger.pub"}, "not among the known hosts|cannot be reached"),
         ({"port": "1"}, "cannot be reached"),
-        ({"python": "python-of-nobody"}, "there is no python-of-nobody"),
     ],
 )
 def test_a_host_that_cannot_be_used_is_said_and_why(

@@ -143,7 +143,7 @@ def test_a_whole_run_with_one_clock_ten_seconds_off(field: Field) -> None:
         assert each["loop_lag"]["n"] > 100
         near, far = sorted(each["load"], key=lambda worker: abs(worker["offset_ms"]))
         assert abs(near["offset_ms"]) <= near["error_ms"] + 1
-        assert far["offset_ms"] == pytest.approx(10_000, abs=5)
+        assert far["offset_ms"] == pytest.approx(10_000, abs=far["error_ms"] + 1)
         # or the turn is doubted for it
         assert far["error_ms"] + far["late_ms"] < 5 or not each["valid"]
         assert (near["host"], far["host"]) == ("load1", "load2")

@@ -95,7 +95,7 @@ def struck_run(place: Path, strike: Callable[[Path, Path], None]) -> tuple[int, 
     ("strike", "why"),
     [
         (fill, "No space left on device"),
-        (fill_inodes, "No space left on device"),
+        pytest.param(fill_inodes, "No space left on device", marks=pytest.mark.long),
     ],
 )
 def test_a_disk_that_fails_ends_the_run_and_keeps_what_was_written(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import tempfile
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.services
 FAR, FARTHER = Reach(rtt_ms=2.0, broker_rtt_ms=5.0), Reach(rtt_ms=10.0)
 POOLED = Reach(rtt_ms=1.0, via="pgbouncer")
 SECRET = Reach(tls=True)
+TRIES = 3
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +37,23 @@ def services() -> Iterator[RunningServices]:
     reaches = [FAR, FARTHER]
     reaches += [POOLED] if find_pooler() else []
     reaches += [SECRET] if find_programs(tls=True) else []
-    with (
-        tempfile.TemporaryDirectory() as logs,
-        RunningServices(
-            Path(logs),
-            "asyncdb_bench_reaching",
-            with_broker=True,
-            environment={},
-            between=Between(tuple(reaches), pooled=4),
-        ) as found,
-    ):
+    with tempfile.TemporaryDirectory() as logs, contextlib.ExitStack() as stack:
+        for attempt in range(TRIES):
+            made = RunningServices(
+                Path(logs),
+                "asyncdb_bench_reaching",
+                with_broker=True,
+                environment={},
+                between=Between(tuple(reaches), pooled=4),
+            )
+            try:
+                found = stack.enter_context(made)
+            except ServiceError as error:
+                # as it says itself: try again
+                if "too busy" not in str(error) or attempt == TRIES - 1:
+                    raise
+            else:
+                break
         yield found
 
 

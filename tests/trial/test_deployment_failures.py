@@ -18,15 +18,27 @@ from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.deployment import measure_deployment
 from tests.factories import settings
 from tests.measure import PINNING, measure
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.services
 LONGEST_LAG_MS = 100
 
 
-def during(seconds: float, what: Callable[[], Any]) -> threading.Timer:
-    timer = threading.Timer(seconds, what)
-    timer.start()
-    return timer
+def during(folder: Path, seconds: float, what: Callable[[], Any]) -> threading.Thread:
+    """Do something so many seconds after the first window of a trial began."""
+
+    def has_begun() -> bool:
+        logs = folder.glob("results/*/logs/events.log")
+        return any(" window " in each.read_text() for each in logs)
+
+    def then() -> None:
+        if eventually(has_begun, 60):
+            time.sleep(seconds)
+            what()
+
+    thread = threading.Thread(target=then)
+    thread.start()
+    return thread
 
 
 def children_of(module: str) -> list[psutil.Process]:
@@ -43,7 +55,7 @@ def children_of(module: str) -> list[psutil.Process]:
 def test_a_broker_that_restarts_within_a_step_is_an_outage_with_an_end(
     request_text: str, rabbitmq: RunningServices, tmp_path: Path
 ) -> None:
-    timer = during(3, lambda: rabbitmq.restart("broker"))
+    timer = during(tmp_path, 1.0, lambda: rabbitmq.restart("broker"))
     found = measure(
         request_text,
         rabbitmq,
@@ -68,6 +80,7 @@ def test_a_broker_that_restarts_within_a_step_is_an_outage_with_an_end(
     assert (step.loop_lag.p99_ms or 0) < LONGEST_LAG_MS, "the loop went on"
 
 
+@pytest.mark.long
 def test_a_worker_child_killed_in_the_middle_of_a_task_costs_that_task(
     valkey: RunningServices, tmp_path: Path
 ) -> None:
@@ -79,7 +92,7 @@ def test_a_worker_child_killed_in_the_middle_of_a_task_costs_that_task(
         ]
         main.children()[0].kill()
 
-    timer = during(6, kill)
+    timer = during(tmp_path, 4.0, kill)
     found = measure(
         "celery:workers=2",
         valkey,

@@ -127,9 +127,8 @@ class LoadMaster:
         step, self.windows = order.step, self.windows + 1
         plan = None if step.connections else drawn(step, self.mix)
         self._prepare(everyone, step, plan)
-        ready = self._until(lambda: all(each.window.prepared for each in everyone), PREPARE_S)
-        if not ready:
-            late = [each for each in everyone if not each.window.prepared]
+        self._until(lambda: self._prepared_or_gone(everyone), PREPARE_S)
+        if late := [each for each in everyone if not each.window.prepared]:
             return nothing(*(f"{_called(each)} did not get ready" for each in late))
         started_ns = self._go(everyone, step.lead_s + step.window_s)
         ends_s = started_ns / 1e9 + step.lead_s + step.window_s
@@ -165,6 +164,10 @@ class LoadMaster:
                     places=places.tobytes(),
                 )
             self.members.send(member, asked)
+
+    def _prepared_or_gone(self, everyone: Sequence[Member]) -> bool:
+        alive = {each.client for each in self.members.alive()}
+        return all(each.window.prepared or each.client not in alive for each in everyone)
 
     def _go(self, everyone: Sequence[Member], seconds: float) -> int:
         """Measure the clocks, agree on a moment, and return it on this process's clock."""

@@ -49,6 +49,10 @@ HANDOVER_S = 60.0
 GO_S = 60.0
 
 
+class AbandonedError(Exception):
+    """The master gave up a window that was not begun."""
+
+
 class SetUser(User):
     """The worker's only user: offers windows as the master asks for them."""
 
@@ -77,7 +81,7 @@ class LoadSetWorker:
         self.session: Session | None = None
         self.user: OpenModelUser | None = None
         self.counted = 0
-        self.late_ns = 0
+        self.late_ns = self.window = 0
         self._own = challenge()
         SetUser.worker = self
         self.environment = Environment(user_classes=[SetUser])
@@ -124,7 +128,8 @@ class LoadSetWorker:
         assert user is not None
         plan, places = _part_of(asked)
         order = own_order(asked.order, asked.worker, asked.workers)
-        self.going = AsyncResult()
+        self.going, self.window = AsyncResult(), asked.window
+        self.credit = BoundedSemaphore(AT_ONCE)
         part = Part(plan, asked.worker, asked.workers, self._begins(asked.window))
         # the client's own pauses would be taken for the server's
         gc.collect()
@@ -137,6 +142,8 @@ class LoadSetWorker:
             used = cpu_s() - used
             reply = reply_of(record, started_ns, used, self.counted - counted, user.opened)
             sent = self._hand_over(asked.window, record, places, started_ns)
+        except AbandonedError:
+            return
         finally:
             beating.kill()
             gc.enable()
@@ -174,10 +181,11 @@ class LoadSetWorker:
             places = np.arange(len(record.intended_ns))
         count = 0
         for index, batch in enumerate(batches(columns, places, started_ns)):
+            count += 1
             if not self.credit.acquire(timeout=HANDOVER_S):
+                # it waits for one more in vain, and knows that not all has come
                 break
             self._send(say_to.Records(window, index, batch))
-            count += 1
         return count
 
     def _beat(self, window: int) -> None:
@@ -222,9 +230,12 @@ class LoadSetWorker:
         elif isinstance(body, say_to.Go):
             self.going.set(body.start_ns)
         elif isinstance(body, say_to.Taken):
-            with contextlib.suppress(ValueError):
+            if body.window == self.window:
                 self.credit.release()
         else:
+            if not self.going.ready():
+                # another was not ready, and the window was given up
+                self.going.set_exception(AbandonedError())
             self.inbox.put(body)
 
     def _send(self, body: Any) -> None:

@@ -332,7 +332,7 @@ class Recording:
 
     def _offered(self, order: LoadOrder, file: str = "") -> StepReply:
         try:
-            return self.offer(order, file)
+            reply = self.offer(order, file)
         except SaidFailedError as error:
             # in the middle of a run it has but one reason to say so
             raise WriteError(f"{error}; what was measured before is kept") from error
@@ -340,6 +340,10 @@ class Recording:
             # no one knows what was asked: there is no ledger, and so no step
             lost = self.life.end() or (Doubt(DoubtKind.SILENT, subject=str(error)),)
             raise PartLostError(lost, shared=True) from error
+        if reply.lost and not reply.ledger.scheduled:
+            # nothing was offered: there is no step either
+            raise PartLostError([*self.life.end(), *self._lost_workers(reply.lost)], shared=True)
+        return reply
 
     def _beats_or_why(self) -> tuple[Beats, Doubt | None]:
         try:

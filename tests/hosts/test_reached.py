@@ -121,7 +121,7 @@ def test_an_interpreter_that_does_not_fit_is_refused(
 def test_an_interpreter_that_is_not_there_is_said(tmp_path: Path) -> None:
     host = Host("there", ("workers",), "there", "command", "python-of-nobody", command=("env",))
     with (
-        pytest.raises(BenchError, match="there is no python-of-nobody; name the interpreter with python"),
+        pytest.raises(BenchError, match="there is no python-of-nobody; name the interpreter"),
         ReachedHosts(Hosts((host,)), tmp_path).reached(),
     ):
         pass

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -76,9 +77,12 @@ class Set:
         self.master.send(config)
         self.master.receive(Ready, 20)
 
-    def offer(self, order: LoadOrder) -> tuple[StepReply, Times]:
+    def offer(self, order: LoadOrder, *, written: bool = True) -> tuple[StepReply, Any]:
         file = self.folder / "step.npz"
         reply = self.master.ask(Offer(order, str(file)), StepReply, 60)
+        assert reply.ledger.adds_up
+        if not written:
+            return reply, None
         times = Times(
             file,
             reply.started_ns,
@@ -87,7 +91,6 @@ class Set:
             lead_s=order.lead_s,
             closed=order.connections > 0,
         )
-        assert reply.ledger.adds_up
         return reply, times
 
     def processes(self) -> list[psutil.Process]:
@@ -221,6 +224,22 @@ def test_a_worker_that_stood_still_makes_the_window_void(load: Set) -> None:
     assert "was cut for" in reply.lost[0]
     reply, _ = load.offer(LoadOrder(100, 0.5, 1.0, (9,)))
     assert not reply.lost
+
+
+def test_a_worker_that_does_not_get_ready_costs_that_window_alone(load: Set) -> None:
+    victim = load.processes()[0]
+    victim.suspend()
+    try:
+        reply, _ = load.offer(LoadOrder(100, 0.5, 1.0, (9,)), written=False)
+    finally:
+        victim.resume()
+    assert len(reply.lost) == 1
+    assert "did not get ready" in reply.lost[0]
+    assert reply.ledger.scheduled == 0
+    assert eventually(lambda: len(load.workers()) == 2, 20)
+    reply, _ = load.offer(LoadOrder(100, 0.5, 1.0, (9,)))
+    assert not reply.lost
+    assert reply.ledger.ok == 50
 
 
 def test_nothing_is_left_when_the_parent_is_gone(tmp_path: Path) -> None:

@@ -95,8 +95,10 @@ LADDER = ("ladder: p99 by load", "loop lag p99", "left", "/1 trials", "·")
 
 @pytest.mark.parametrize(
     ("arguments", "parts"),
-    [(("native,executor",), TURNS), (("native", "--ladder"), LADDER)],
-    ids=["turns", "ladder"],
+    [
+        pytest.param(("native,executor",), TURNS, id="turns"),
+        pytest.param(("native", "--ladder"), LADDER, id="ladder", marks=pytest.mark.long),
+    ],
 )
 def test_a_terminal_sees_what_is_measured(
     bench: Bench, arguments: tuple[str, ...], parts: tuple[str, ...]

@@ -248,6 +248,7 @@ def test_one_that_is_killed_is_told_and_leaves_nothing_stopped(folder: Path, dat
     assert ok, "the other was measured"
 
 
+@pytest.mark.long
 def test_a_gate_on_two_revisions_of_their_repository(folder: Path) -> None:
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@y"]
     (folder / ".gitignore").write_text("results\nreports\n__pycache__\n")

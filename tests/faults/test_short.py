@@ -15,7 +15,10 @@ from tests.faults.table import BEGIN, END, table, totals, written
 @pytest.mark.e2e
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(each, marks=pytest.mark.long if each.part == "guard" else ()) for each in SHORT],
+    [
+        pytest.param(each, marks=pytest.mark.long if each.part in ("guard", "delay") else ())
+        for each in SHORT
+    ],
     ids=str,
 )
 def test_no_fault_is_taken_for_a_figure_and_none_leaves_anything(

@@ -49,9 +49,8 @@ def children_of(module: str) -> list[psutil.Process]:
     ]
 
 
-@pytest.mark.parametrize(
-    "request_text", [pytest.param("celery", marks=pytest.mark.long), "celery_aio"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("request_text", ["celery", "celery_aio"])
 def test_a_broker_that_restarts_within_a_step_is_an_outage_with_an_end(
     request_text: str, rabbitmq: RunningServices, tmp_path: Path
 ) -> None:

@@ -96,6 +96,7 @@ def test_workers_that_are_all_busy(valkey: RunningServices, tmp_path: Path) -> N
     assert "2 workers, busy" in diagnosis.evidence
 
 
+@pytest.mark.long
 def test_a_broker_that_stalls(valkey: RunningServices, tmp_path: Path) -> None:
     """Tasks wait although the workers have nothing to do."""
     assert valkey.broker_server is not None

@@ -18,7 +18,7 @@ from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.database_statistics import Statistics
 from asyncdb_bench.services.part import Part
 from asyncdb_bench.services.program import Program
-from asyncdb_bench.services.reaching import NOTHING_BETWEEN, Between, Reaching
+from asyncdb_bench.services.reaching import NOTHING_BETWEEN, Between, Reaching, handed_over
 from asyncdb_bench.services.sweep import Sweep
 
 BACK_S = 30.0
@@ -224,9 +224,9 @@ class RunningServices:
         url = self.environment.get("DATABASE_URL", "")
         if url:
             return databases.use_url(url, self.prefix)
-        folder = databases.scratch_folder("postgres")
         tls = any(each.tls for each in self.between.reaches)
-        return databases.start_embedded(folder, self.logs, self.prefix, tls=tls)
+        with handed_over("postgres") as folder:
+            return databases.start_embedded(folder, self.logs, self.prefix, tls=tls)
 
     def _try_broker(self) -> None:
         """Start a broker; without one the run goes on without those who need it."""

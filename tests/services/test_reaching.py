@@ -161,7 +161,9 @@ def test_without_openssl_tls_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_pat
     from asyncdb_bench.services import postgres
 
     monkeypatch.setattr(postgres, "can_encrypt", lambda _: False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     between = Between((SECRET,))
     running = RunningServices(tmp_path, "x", with_broker=False, environment={}, between=between)
     with pytest.raises(ServiceError, match="no PostgreSQL here was built with OpenSSL"), running:
         pass
+    assert not list(tmp_path.glob("asyncdb-bench-postgres-*")), "nothing is left behind"

@@ -109,7 +109,7 @@ class LoadMaster:
         everyone = self.members.alive()
         for member in everyone:
             self._configure(member)
-        self._until(lambda: all(each.configured is not None for each in everyone), PREPARE_S)
+        self._until_all(everyone, _is_configured, PREPARE_S)
         problems = [each.configured for each in everyone if each.configured]
         return problems[0] if problems else ""
 
@@ -127,7 +127,7 @@ class LoadMaster:
         step, self.windows = order.step, self.windows + 1
         plan = None if step.connections else drawn(step, self.mix)
         self._prepare(everyone, step, plan)
-        self._until(lambda: self._prepared_or_gone(everyone), PREPARE_S)
+        self._until_all(everyone, lambda each: each.window.prepared, PREPARE_S)
         if late := [each for each in everyone if not each.window.prepared]:
             return nothing(*(f"{_called(each)} did not get ready" for each in late))
         started_ns = self._go(everyone, step.lead_s + step.window_s)
@@ -145,7 +145,7 @@ class LoadMaster:
         new = [each for each in self.members.alive() if each.configured is None]
         for member in new:
             self._configure(member)
-        self._until(lambda: all(each.configured is not None for each in new), PREPARE_S)
+        self._until_all(new, _is_configured, PREPARE_S)
 
     def _prepare(self, everyone: Sequence[Member], step: LoadOrder, plan: StepPlan | None) -> None:
         count = len(everyone)
@@ -165,10 +165,6 @@ class LoadMaster:
                 )
             self.members.send(member, asked)
 
-    def _prepared_or_gone(self, everyone: Sequence[Member]) -> bool:
-        alive = {each.client for each in self.members.alive()}
-        return all(each.window.prepared or each.client not in alive for each in everyone)
-
     def _go(self, everyone: Sequence[Member], seconds: float) -> int:
         """Measure the clocks, agree on a moment, and return it on this process's clock."""
         for member in everyone:
@@ -176,7 +172,7 @@ class LoadMaster:
         for number in range(1, QUESTIONS + 1):
             for member in everyone:
                 self.members.send(member, say_to.Ping(time.monotonic_ns()))
-            self._until(partial(_have_answered, everyone, number), ANSWER_S)
+            self._until_all(everyone, partial(_has_answered, number), ANSWER_S)
         slowest_ns = 0
         for member in everyone:
             if member.pongs:
@@ -222,15 +218,22 @@ class LoadMaster:
                 lost[each.client] = f"the way to {_called(each)} was cut for {window.gap_s:.1f} s"
         return lost
 
-    def _until(self, done: Callable[[], bool], timeout_s: float) -> bool:
+    def _until_all(
+        self, members: Sequence[Member], done: Callable[[Member], bool], timeout_s: float
+    ) -> None:
+        """Wait until something holds of all members that are not gone."""
+
+        def over() -> bool:
+            alive = {each.client for each in self.members.alive()}
+            return all(done(each) or each.client not in alive for each in members)
+
+        self._until(over, timeout_s)
+
+    def _until(self, done: Callable[[], bool], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        while not done():
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                return False
+        while not done() and (left_s := deadline - time.monotonic()) > 0:
             self.members.news.clear()
             self.members.news.wait(min(left_s, LOOK_S))
-        return True
 
     def end(self) -> None:
         """Send all workers home."""
@@ -239,8 +242,12 @@ class LoadMaster:
         self.own.end()
 
 
-def _have_answered(everyone: Sequence[Member], times: int) -> bool:
-    return all(len(each.pongs) >= times for each in everyone)
+def _has_answered(times: int, member: Member) -> bool:
+    return len(member.pongs) >= times
+
+
+def _is_configured(member: Member) -> bool:
+    return member.configured is not None
 
 
 def _called(member: Member) -> str:

@@ -89,5 +89,10 @@ def _is_away(host: str) -> bool:
 def count(settings: Settings, hosts: Hosts) -> int:
     """Return how many load processes a run has."""
     there = sum(each.load_processes for each in hosts.of("load"))
-    own = settings.load_processes if settings.load_processes != 1 or not there else 0
-    return own + settings.expect_load_workers + there
+    return own_processes(settings, hosts) + settings.expect_load_workers + there
+
+
+def own_processes(settings: Settings, hosts: Hosts) -> int:
+    """Return how many of them run on this machine: where hosts offer load, those asked for only."""
+    usual = settings.load_processes == 1
+    return 0 if usual and hosts.of("load") else settings.load_processes

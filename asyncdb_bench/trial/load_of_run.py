@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from asyncdb_bench.plan.load_workers import Workers
+from asyncdb_bench.plan.load_workers import Workers, own_processes
 from asyncdb_bench.records.messages import LoadWorkerConfig
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.trial.child import Child
@@ -26,8 +26,7 @@ def several_loads(
     """Return the load's processes, where a plan asks for several; else nothing."""
     workers, token = Workers.of(plan.settings), run_token()
     if hosts is not None and hosts.of("load"):
-        # those of the hosts, and of this machine only what was asked for
-        own = 0 if workers.own == 1 else workers.own
+        own = own_processes(plan.settings, plan.hosts)
         workers = replace(workers, own=own, master=workers.master or f"{plan.hosts.harness}:0")
         further = load_workers_on(hosts, logs, token[0])
         return LoadSet(workers, pinning.of("load"), logs, say, token, further)

@@ -4,9 +4,11 @@
 for Linux: its timer is a timerfd, since those of epoll round to a millisecond. It delays and does
 not throttle: what was read at once is written at once, in order, however much is under way.
 
-SETTINGS is a JSON file: a list of objects with ``port`` (of loopback, to listen on), ``host`` and
-``target`` (a port: where connections go on to) and ``delay_ns`` (of each direction). It is read
-again at each new connection, so that a delay can be adjusted to what was measured.
+SETTINGS is a JSON file: ``control`` (path of a datagram socket to make) and ``lanes``, a list of
+objects with ``port`` (of loopback, to listen on), ``host`` and ``target`` (a port: where connections
+go on to). Nothing is delayed until a datagram says so: a JSON object of the delay of each direction
+in nanoseconds by the listening port. It holds for open connections, too, from the next bytes on, and
+is answered by ``ok``.
 """
 
 from __future__ import annotations
@@ -77,29 +79,36 @@ class Proxy:
     """
 
     def __init__(self, settings: Path, timer: Any) -> None:
-        self.settings = settings
+        given = json.loads(settings.read_text())
         self.timer = timer
         self.epoll = select.epoll()
         self.epoll.register(timer.fd, READ)
         self.lanes: dict[int, Lane] = {}
         self.listeners: dict[int, tuple[socket.socket, Lane]] = {}
         self.flows: dict[int, Flow] = {}
-        for each in json.loads(settings.read_text()):
+        for each in given["lanes"]:
             lane = self.lanes[each["port"]] = Lane(each["host"], each["target"])
             listener = socket.create_server(("127.0.0.1", each["port"]), backlog=1024)
             listener.setblocking(False)
             self.listeners[listener.fileno()] = (listener, lane)
             self.epoll.register(listener.fileno(), READ)
-        self.adjust()
+        self.control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.control.bind(given["control"])
+        self.control.setblocking(False)
+        self.epoll.register(self.control.fileno(), READ)
 
-    def adjust(self) -> None:
-        """Read the delays again."""
-        for each in json.loads(self.settings.read_text()):
-            self.lanes[each["port"]].delay_ns = each["delay_ns"]
+    def set_delays(self) -> None:
+        """Take the delays that a datagram gives, and answer it."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            said, sender = self.control.recvfrom(AT_ONCE)
+            for port, delay_ns in json.loads(said).items():
+                self.lanes[int(port)].delay_ns = int(delay_ns)
+            self.control.sendto(b"ok", sender)
 
     def run(self) -> None:
         """Forward until killed."""
         poll, flows, timer_fd = self.epoll.poll, self.flows, self.timer.fd
+        control_fd = self.control.fileno()
         armed = 0
         while True:
             for fd, event in poll():
@@ -112,6 +121,8 @@ class Proxy:
                 elif fd == timer_fd:
                     self.timer.clear()
                     armed = 0
+                elif fd == control_fd:
+                    self.set_delays()
                 else:
                     self.accept(fd)
             first = self.release()
@@ -130,7 +141,11 @@ class Proxy:
         if not data:
             flow.ended = True
             self.watch(flow.source)
-        flow.lane.due.append((time.monotonic_ns() + flow.lane.delay_ns, flow, data))
+        lane = flow.lane
+        if lane.delay_ns or lane.due:
+            lane.due.append((time.monotonic_ns() + lane.delay_ns, flow, data))
+        else:
+            self.deliver(flow, data)
 
     def release(self) -> int:
         """Pass on what is due; return when the next is, CLOCK_MONOTONIC; 0: nothing waits."""
@@ -151,7 +166,6 @@ class Proxy:
             client, _ = listener.accept()
         except OSError:
             return
-        self.adjust()
         server = socket.socket(socket.AF_INET6 if ":" in lane.address[0] else socket.AF_INET)
         for each in (client, server):
             each.setblocking(False)

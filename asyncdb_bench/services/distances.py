@@ -1,43 +1,31 @@
-"""The delay between us and the services: a proxy's process, its ports, and how exact it is."""
+"""The delay between us and the services: a proxy's process, its ports, the delays that it is given."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import socket
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.services.part import Part
 from asyncdb_bench.services.program import Program, free_port, is_listening
-from asyncdb_bench.services.round_trip import median_ms
 
 PROGRAM = Path(__file__).with_name("delay_proxy.py")
 READY_S = 10.0
-TRIES = 6
-EXACT_MS = 0.01
-"""Within which the median is brought; what it is in a trial is measured there."""
-TOLERATED_MS, TOLERATED = 0.1, 0.05
-"""How far off the median may be in the end, milliseconds or a share."""
-SLACK_MS = 0.05
-"""Of each direction: what waking and forwarding take, at a guess."""
+ANSWER_S = 2.0
+"""How long the proxy may take to confirm new delays: it is at most as busy as its core."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """A service as it is reached over a round trip.
-
-    Parameters
-    ----------
-    host, target : where it listens.
-    rtt_ms : the round trip.
-    """
+class Hop(NamedTuple):
+    """A service that is reached through the proxy, by where it listens."""
 
     host: str
     target: int
-    rtt_ms: float
 
 
 class Distances:
@@ -45,7 +33,7 @@ class Distances:
 
     Parameters
     ----------
-    hops : what is reached over it, without repetition.
+    hops : what is reached through it.
     folder : for its settings; removed when it ends.
     logs : folder for its log.
 
@@ -54,20 +42,33 @@ class Distances:
     ServiceError : it does not start, or not on this system.
     """
 
-    def __init__(self, hops: Sequence[Hop], folder: Path, logs: Path) -> None:
+    def __init__(self, hops: Iterable[Hop], folder: Path, logs: Path) -> None:
         if sys.platform != "linux":
             raise ServiceError("a round trip can be added on Linux alone (epoll, timerfd); --rtt 0")
-        self.ports = {hop: free_port() for hop in hops}
-        self.delays_ns = {hop.rtt_ms: round(hop.rtt_ms * 5e5) for hop in hops}
-        self.settings = folder / "lanes.json"
-        self._write()
+        self.ports = {hop: free_port() for hop in dict.fromkeys(hops)}
+        self.folder = folder
+        self._control = folder / "proxy"
+        self._socket: socket.socket | None = None
+        lanes = [
+            {"port": port, "host": hop.host, "target": hop.target}
+            for hop, port in self.ports.items()
+        ]
+        settings = folder / "lanes.json"
+        settings.write_text(json.dumps({"control": str(self._control), "lanes": lanes}))
         options = {"stop_signal": int(signal.SIGKILL), "grace_s": 1, "remove": [str(folder)]}
-        command = [sys.executable, "-I", "-S", str(PROGRAM), str(self.settings)]
+        command = [sys.executable, "-I", "-S", str(PROGRAM), str(settings)]
         log = logs / "delay-proxy.log"
         self.program = Program("the delay proxy", command, log=log, options=options)
         try:
             ports = self.ports.values()
             self.program.wait_ready(lambda: all(is_listening(each) for each in ports), READY_S)
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.bind(str(folder / "harness"))
+            self._socket.settimeout(ANSWER_S)
+            self._socket.connect(str(self._control))
+        except OSError as error:
+            self.stop()
+            raise ServiceError(f"the delay proxy cannot be told its delays: {error}") from error
         except BaseException:
             self.stop()
             raise
@@ -77,57 +78,31 @@ class Distances:
         return self.program.part()
 
     def port(self, hop: Hop) -> int:
-        """Return where a service is reached over a round trip."""
+        """Return where a service is reached through it."""
         return self.ports[hop]
 
-    def adjust(self, rtt_ms: float, ask: Callable[[], list[float]], direct_ms: float) -> float:
-        """Bring a round trip to what was asked for, and return what it is, milliseconds.
+    def set_delays(self, delays_ms: Mapping[Hop, float]) -> None:
+        """Set the delay of each direction; connections that are open have it from now on.
 
         Parameters
         ----------
-        rtt_ms : asked for.
-        ask : measures it, milliseconds each.
-        direct_ms : what it is without the proxy.
+        delays_ms : milliseconds; what is not named keeps its delay.
 
         Raises
         ------
-        ServiceError : it is farther away already, or the proxy cannot be so near or so exact.
+        ServiceError : the proxy does not answer.
         """
-        if direct_ms > rtt_ms + EXACT_MS:
-            raise ServiceError(
-                f"the database is {direct_ms:.2f} ms away already, so it cannot be {rtt_ms:g} ms:"
-                " ask for more, or leave --rtt out"
-            )
-        delay_ms = max(0.0, (rtt_ms - direct_ms) / 2 - SLACK_MS)
-        found_ms = 0.0
-        for _ in range(TRIES):
-            self.delays_ns[rtt_ms] = round(delay_ms * 1e6)
-            self._write()
-            found_ms = median_ms(ask())
-            if abs(found_ms - rtt_ms) <= EXACT_MS or (not delay_ms and found_ms > rtt_ms):
-                break
-            delay_ms = max(0.0, delay_ms + (rtt_ms - found_ms) / 2)
-        if abs(found_ms - rtt_ms) > max(TOLERATED_MS, TOLERATED * rtt_ms):
-            raise ServiceError(
-                f"the delay proxy gives {found_ms:.2f} ms where {rtt_ms:g} ms were asked for: the"
-                " machine is too busy, or that is nearer than it can be; try again, or --rtt 0"
-            )
-        return found_ms
+        assert self._socket is not None
+        given = {self.ports[hop]: round(each * 1e6) for hop, each in delays_ms.items()}
+        try:
+            self._socket.send(json.dumps(given).encode())
+            self._socket.recv(16)
+        except OSError as error:
+            raise ServiceError(f"the delay proxy does not take a new delay: {error}") from error
 
     def stop(self) -> None:
         """End it."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.close()
         self.program.stop()
-
-    def _write(self) -> None:
-        lanes = [
-            {
-                "port": port,
-                "host": hop.host,
-                "target": hop.target,
-                "delay_ns": self.delays_ns[hop.rtt_ms],
-            }
-            for hop, port in self.ports.items()
-        ]
-        new = self.settings.with_suffix(".new")
-        new.write_text(json.dumps(lanes))
-        new.replace(self.settings)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,15 +16,24 @@ from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.records.plan import Broker, Reach
 from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services.broker import DEFAULT_PORTS
+from asyncdb_bench.services.delay_search import Found, find_delay
 from asyncdb_bench.services.distances import Distances, Hop
 from asyncdb_bench.services.part import Part
 from asyncdb_bench.services.pooler import Pooler
 from asyncdb_bench.services.postgres import Postgres, scratch_folder
 from asyncdb_bench.services.program import program_version
-from asyncdb_bench.services.round_trip import broker_round_trips, database_round_trips, median_ms
+from asyncdb_bench.services.round_trip import (
+    asking,
+    broker_round_trips,
+    database_round_trips,
+    median_ms,
+    timed,
+)
 
 LOOK_S = 0.05
-"""For how long a round trip is looked at in a trial."""
+"""For how long a round trip is looked at in a launch."""
+TRY_S, PAUSE_S = 0.02, 0.1
+"""For how long each try of a delay is asked, and the pause while tries disagree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,9 @@ NOTHING_BETWEEN = Between()
 class Reaching:
     """The running delay and pooler of some ways to reach the services.
 
+    What is reached over a round trip in any scenario is reached through the proxy in all of them;
+    which delay holds is set with :meth:`set_reach`.
+
     Parameters
     ----------
     between : the ways.
@@ -62,7 +74,7 @@ class Reaching:
 
     Raises
     ------
-    ServiceError : what lies between could not be started, or is not as exact as it must be.
+    ServiceError : what lies between could not be started.
     """
 
     def __init__(
@@ -73,21 +85,56 @@ class Reaching:
         reaches = between.reaches
         self.pooler: Pooler | None = None
         self.distances: Distances | None = None
-        self.found_ms: dict[float, float] = {}
-        self.direct_ms = 0.0
+        self.found: dict[float, Found] = {}
+        self._now: Reach | None = None
+        self._broker_hops: list[Hop] = []
         with contextlib.ExitStack() as stack:
             stack.callback(self.stop)
             if any(each.via == "pgbouncer" for each in reaches):
                 self._start_pooler(between.pooled, logs)
-            hops = self._hops(reaches, brokers)
-            if hops:
+            if any(each.rtt_ms or each.broker_rtt_ms for each in reaches):
+                self._broker_hops = [hop_of_broker(each) for each in brokers]
+                hops = [*self._database_hops(), *self._broker_hops]
                 with handed_over("delay") as folder:
                     self.distances = Distances(hops, folder, logs)
-                self._adjust()
+                self._calibrate(reaches)
             stack.pop_all()
 
-    def database(self, url: str, reach: Reach) -> str:
-        """Return the URL by which a database is reached."""
+    def set_reach(self, reach: Reach) -> None:
+        """Set the delays of a way, for all connections through the proxy.
+
+        Raises
+        ------
+        ServiceError : the proxy does not answer.
+        """
+        if self.distances is None or self._same_delays(reach):
+            return
+        to_database, to_broker = self._delay(reach.rtt_ms), self._delay(reach.broker_rtt_ms)
+        self.distances.set_delays(
+            dict.fromkeys(self._database_hops(), to_database)
+            | dict.fromkeys(self._broker_hops, to_broker)
+        )
+        self._now = reach
+
+    def _same_delays(self, reach: Reach) -> bool:
+        now = self._now
+        return now is not None and (now.rtt_ms, now.broker_rtt_ms) == (
+            reach.rtt_ms,
+            reach.broker_rtt_ms,
+        )
+
+    def _delay(self, rtt_ms: float) -> float:
+        return self.found[rtt_ms].delay_ms if rtt_ms else 0.0
+
+    def database(self, url: str, reach: Reach, *, through: bool) -> str:
+        """Return the URL by which a database is reached.
+
+        Parameters
+        ----------
+        url : of the database as it is.
+        reach : the way.
+        through : whether it leads through the delay proxy.
+        """
         parts = urlsplit(url)
         query = [parts.query] if parts.query else []
         host, port = parts.hostname or "127.0.0.1", parts.port or 5432
@@ -97,36 +144,37 @@ class Reaching:
             query.append(f"{POOLED}=transaction")
         if reach.tls:
             query.append("sslmode=require")
-        if reach.rtt_ms:
-            host, port = self._through(Hop(host, port, reach.rtt_ms))
+        if through:
+            host, port = self._through(Hop(host, port))
         return _elsewhere(url, host, port, "&".join(query))
 
-    def broker(self, broker: Broker, reach: Reach) -> Broker:
-        """Return a broker as it is reached."""
-        if not reach.broker_rtt_ms:
+    def broker(self, broker: Broker, *, through: bool) -> Broker:
+        """Return a broker as it is reached; parameters as :meth:`database`."""
+        if not through:
             return broker
-        host, port = self._through(broker_hop(broker, reach.broker_rtt_ms))
+        host, port = self._through(hop_of_broker(broker))
         return Broker(broker.kind, _elsewhere(broker.url, host, port))
 
-    def measured(self, reach: Reach, broker: Broker | None) -> dict[str, float]:
+    def measured(self, reach: Reach, broker: Broker | None, *, through: bool) -> dict[str, float]:
         """Return medians of round trips as they are now, milliseconds; a silent service has none.
 
-        Databases of trials are left alone: what is asked of them is counted.
+        Databases of trials are left alone: what is asked of them is counted. The delays are those
+        of `reach` afterwards.
 
         Parameters
         ----------
         reach : how the services are reached.
         broker : to be looked at, too; None: there is none.
+        through : as :meth:`database`.
         """
         found: dict[str, float] = {}
-        with on_cores(self.near):
-            with contextlib.suppress(ServiceError):
-                samples = database_round_trips(self.database(self.postgres.url, reach), LOOK_S)
-                found["database"] = median_ms(samples)
+        with on_cores(self.near), contextlib.suppress(ServiceError):
+            self.set_reach(reach)
+            url = self.database(self.postgres.url, reach, through=through)
+            found["database"] = median_ms(database_round_trips(url, LOOK_S))
             if broker is not None:
-                with contextlib.suppress(ServiceError):
-                    samples = broker_round_trips(self.broker(broker, reach), LOOK_S)
-                    found["broker"] = median_ms(samples)
+                samples = broker_round_trips(self.broker(broker, through=through), LOOK_S)
+                found["broker"] = median_ms(samples)
         return found
 
     def parts(self) -> list[Part]:
@@ -145,8 +193,9 @@ class Reaching:
         """Return what was started, for the manifest."""
         found = []
         if self.distances is not None:
-            settings = {"database as it is": f"{self.direct_ms:.3f} ms"}
-            settings |= {f"{rtt:g} ms": f"{ms:.3f} ms" for rtt, ms in self.found_ms.items()}
+            settings = {f"{rtt:g} ms": f"{each.rtt_ms:.3f} ms" for rtt, each in self.found.items()}
+            direct = next(iter(self.found.values())).direct_ms
+            settings["without it"] = f"{direct:.3f} ms"
             found.append(ServiceInfo("delay", "proxy", "1", "delay_proxy.py", settings))
         if self.pooler is not None:
             version = program_version(self.pooler.path)
@@ -168,38 +217,44 @@ class Reaching:
             tls = self.postgres.certificate
             self.pooler = Pooler(self.postgres.url, pooled, folder, logs, tls)
 
-    def _database_hop(self, rtt_ms: float) -> Hop:
+    def _database_hops(self) -> list[Hop]:
         parts = urlsplit(self.postgres.url)
-        return Hop(parts.hostname or "127.0.0.1", parts.port or 5432, rtt_ms)
+        found = [Hop(parts.hostname or "127.0.0.1", parts.port or 5432)]
+        if self.pooler is not None:
+            found.append(Hop("127.0.0.1", self.pooler.port))
+        return found
 
-    def _hops(self, reaches: Sequence[Reach], brokers: Sequence[Broker]) -> list[Hop]:
-        """Return what is reached over a round trip, the database itself at each of them first."""
-        far = {each.rtt_ms for each in reaches} | {
-            each.broker_rtt_ms for each in reaches if brokers
-        }
-        found = [self._database_hop(rtt_ms) for rtt_ms in sorted(far) if rtt_ms]
-        for each in reaches:
-            if each.rtt_ms and each.via == "pgbouncer":
-                assert self.pooler is not None
-                found.append(Hop("127.0.0.1", self.pooler.port, each.rtt_ms))
-            if each.broker_rtt_ms:
-                found += [broker_hop(broker, each.broker_rtt_ms) for broker in brokers]
-        return list(dict.fromkeys(found))
-
-    def _adjust(self) -> None:
-        """Bring each round trip to what was asked for, as a client beside the application sees it.
+    def _calibrate(self, reaches: Sequence[Reach]) -> None:
+        """Find the delay of each round trip, as a client beside the application sees it.
 
         A broker's is held back as long as the database's: what its clients spend themselves is not
         taken for distance.
         """
         assert self.distances is not None
-        with on_cores(self.near):
-            self.direct_ms = median_ms(database_round_trips(self.postgres.url))
-            for rtt_ms in self.distances.delays_ns:
-                _, port = self._through(self._database_hop(rtt_ms))
-                url = _elsewhere(self.postgres.url, "127.0.0.1", port)
-                ask = partial(database_round_trips, url)
-                self.found_ms[rtt_ms] = self.distances.adjust(rtt_ms, ask, self.direct_ms)
+        hop = self._database_hops()[0]
+        _, port = self._through(hop)
+        far = _elsewhere(self.postgres.url, "127.0.0.1", port)
+        with (
+            on_cores(self.near),
+            asking(self.postgres.url) as ask_direct,
+            asking(far) as ask_through,
+        ):
+
+            def through(delay_ms: float) -> float:
+                assert self.distances is not None
+                self.distances.set_delays({hop: delay_ms})
+                return median_ms(timed(ask_through, TRY_S))
+
+            for rtt_ms in sorted(
+                {each.rtt_ms for each in reaches} | {each.broker_rtt_ms for each in reaches}
+            ):
+                if rtt_ms:
+                    self.found[rtt_ms] = find_delay(
+                        rtt_ms,
+                        through,
+                        lambda: median_ms(timed(ask_direct, TRY_S)),
+                        lambda: time.sleep(PAUSE_S),
+                    )
 
     def _through(self, hop: Hop) -> tuple[str, int]:
         assert self.distances is not None
@@ -217,10 +272,10 @@ def handed_over(kind: str) -> Iterator[Path]:
         raise
 
 
-def broker_hop(broker: Broker, rtt_ms: float) -> Hop:
-    """Return a broker as it is reached over a round trip."""
+def hop_of_broker(broker: Broker) -> Hop:
+    """Return where a broker listens."""
     parts = urlsplit(broker.url)
-    return Hop(parts.hostname or "127.0.0.1", parts.port or DEFAULT_PORTS[broker.kind], rtt_ms)
+    return Hop(parts.hostname or "127.0.0.1", parts.port or DEFAULT_PORTS[broker.kind])
 
 
 def _elsewhere(url: str, host: str, port: int, query: str | None = None) -> str:

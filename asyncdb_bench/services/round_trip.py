@@ -31,6 +31,18 @@ def database_round_trips(url: str, for_s: float = FOR_S) -> list[float]:
     ------
     ServiceError : no connection, or no answer.
     """
+    with asking(url) as ask:
+        return timed(ask, for_s)
+
+
+@contextlib.contextmanager
+def asking(url: str) -> Iterator[Callable[[], None]]:
+    """Connect to a database by libpq, and lend what asks ``SELECT 1`` once.
+
+    Raises
+    ------
+    ServiceError : no connection, or no answer.
+    """
     from psycopg import pq
 
     from asyncdb_bench.contract.engine import connection_target
@@ -47,7 +59,7 @@ def database_round_trips(url: str, for_s: float = FOR_S) -> list[float]:
             if answer.status != pq.ExecStatus.TUPLES_OK:
                 raise ServiceError(f"no answer: {connection.get_error_message().strip()}")
 
-        return timed(ask, for_s)
+        yield ask
     finally:
         connection.finish()
 

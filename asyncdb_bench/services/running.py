@@ -88,26 +88,40 @@ class RunningServices:
         servers = [each for each in (self.broker, self.store) if each is not None]
         self.reaching = Reaching(self.between, self.postgres, servers, self.logs)
 
-    def reached(self, url: str, reach: Reach) -> str:
-        """Return the URL by which a database is reached."""
+    def set_reach(self, reach: Reach) -> None:
+        """Set the delays of a way to reach the services; see :class:`Reaching`."""
         assert self.reaching is not None
-        return self.reaching.database(url, reach)
+        self.reaching.set_reach(reach)
 
-    def broker_reached(self, broker: Broker | None, reach: Reach) -> Broker | None:
-        """Return the broker as it is reached."""
+    def reached(self, url: str, reach: Reach, *, through: bool) -> str:
+        """Return the URL by which application and workers reach a database.
+
+        Parameters
+        ----------
+        url : of the database as it is.
+        reach : the way.
+        through : whether it leads through the delay proxy.
+        """
         assert self.reaching is not None
-        return self.reaching.broker(broker, reach) if broker is not None else None
+        return self.reaching.database(url, reach, through=through)
 
-    def round_trips(self, reach: Reach, *, with_broker: bool) -> dict[str, float]:
+    def broker_reached(self, broker: Broker | None, *, through: bool) -> Broker | None:
+        """Return the broker as they reach it."""
+        assert self.reaching is not None
+        return self.reaching.broker(broker, through=through) if broker is not None else None
+
+    def round_trips(self, reach: Reach, *, with_broker: bool, through: bool) -> dict[str, float]:
         """Return the round trips that there really are, milliseconds, by what they lead to.
 
         Parameters
         ----------
         reach : how they are reached.
         with_broker : whether the broker counts.
+        through : as :meth:`reached`.
         """
         assert self.reaching is not None
-        return self.reaching.measured(reach, self.broker if with_broker else None)
+        broker = self.broker if with_broker else None
+        return self.reaching.measured(reach, broker, through=through)
 
     def _stop(self) -> None:
         if self.reaching is not None:

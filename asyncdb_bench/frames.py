@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from asyncdb_bench.records.run_folder import RunFolder, open_run
 
 if TYPE_CHECKING:
-    from asyncdb_bench.analysis.verdict_parts import Verdict
+    from asyncdb_bench.analysis.inference import Ratio
+    from asyncdb_bench.analysis.verdict import Verdict
     from asyncdb_bench.records.run import Manifest
     from asyncdb_bench.report.write import Analysed
 
@@ -120,10 +121,9 @@ def compare(
 
     Returns
     -------
-    A row for each figure that both have: its means, the ratio of head to base with its 95 %
-    interval, p adjusted by Holm, and the verdict: ``faster``, ``slower``, ``tie``,
-    ``inconclusive`` or ``invalid``, of head. What makes the whole doubtful stands in
-    ``frame.attrs["warnings"]``.
+    A row for each figure that either has: its values, the ratio of head to base with its 95 %
+    interval, and what is said of head: ``better``, ``worse``, ``the same``, ``not known`` or ``not
+    sound``. What makes the whole doubtful stands in ``frame.attrs["warnings"]``.
 
     Raises
     ------
@@ -132,27 +132,29 @@ def compare(
     from asyncdb_bench.regression.sides import contrasts
 
     (found,) = contrasts(_name(base), [_name(head)], "latest", Path(results))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "scenario": scenario,
-            "figure": each.figure.title,
+            "metric": each.answer.metric.name,
             "base": each.base,
             "head": each.head,
             "offered_rps": each.offered_rps,
-            "base_mean": each.base_mean,
-            "head_mean": each.head_mean,
-            "ratio": each.effect.ratio if each.effect else None,
-            "low": each.effect.low if each.effect else None,
-            "high": each.effect.high if each.effect else None,
-            "p_adjusted": each.p_adjusted,
-            "verdict": each.verdict,
+            "base_value": each.base_value,
+            "head_value": each.head_value,
+            "said": str(each.answer.said),
         }
-        for scenario, effects in found.effects.items()
-        for each in effects
+        | _of_ratio(each.answer.ratio)
+        for scenario, compared in found.compared.items()
+        for each in compared
     ]
     frame = pd.DataFrame(rows)
     frame.attrs["warnings"] = [*found.invalidating, *found.warnings, *found.left_out]
     return frame
+
+
+def _of_ratio(ratio: Ratio | None) -> dict[str, Any]:
+    low, high = (ratio.bounds if ratio is not None else None) or (None, None)
+    return {"ratio": ratio.ratio if ratio is not None else None, "low": low, "high": high}
 
 
 def _name(side: str | Path | LoadedRun) -> str:

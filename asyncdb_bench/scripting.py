@@ -13,8 +13,7 @@ from asyncdb_bench.plan import planner
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices
 from asyncdb_bench.records.plan import Plan
-from asyncdb_bench.run import Places, run_schedule
-from asyncdb_bench.trial.turns.turn_schedule import TurnSchedule
+from asyncdb_bench.whole_run import Places, measure_plan
 
 
 def make_plan(
@@ -54,7 +53,7 @@ def run(
     ----------
     planned : see :func:`make_plan`.
     results, reports : folders to write to.
-    say : is given a line for each service that starts, each block and each trial that ends.
+    say : is given a line for each service that starts, each launch and each trial that failed.
 
     Raises
     ------
@@ -64,7 +63,7 @@ def run(
     """
     places = Places(Path(results).resolve(), Path(reports).resolve())
     display = contextlib.nullcontext(Lines(say))
-    return LoadedRun(run_schedule(planned, places, display, TurnSchedule, sys.argv[:1]).folder)
+    return LoadedRun(measure_plan(planned, places, display, sys.argv[:1]).folder)
 
 
 class Lines:
@@ -82,18 +81,14 @@ class Lines:
         """Say which service starts."""
         self.say(f"starting {name}")
 
-    def trial(self, trial: Any) -> None:
-        """Say which trial begins."""
-        self.say(f"{trial.scenario}: {trial.variant}")
-
-    def block(self, block: Any) -> None:
-        """Say which block begins."""
-        self.say(f"{block.scenario}: block {block.number + 1}")
+    def launch(self, order: Any) -> None:
+        """Say that variants are launched."""
+        self.say(f"launch {order.number + 1}")
 
     def step(self, step: Any) -> None:
         """Say nothing: there are many."""
 
     def end(self, end: Any) -> None:
-        """Say how a trial ended."""
+        """Say how a trial failed."""
         if end.failure:
-            self.say(f"{end.scenario}: {end.variant} {end.why}: {end.failure}")
+            self.say(f"{end.scenario}: {end.variant}: {end.failure}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncdb_bench.analysis.capacity import Capacity
+
 from asyncdb_bench.analysis.comparison import Comparison, command_of, compare_scenarios
 from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.errors import UsageError

@@ -21,6 +21,10 @@ from typing import NamedTuple
 
 import psutil
 
+from asyncdb_bench.measure.family import launched
+from asyncdb_bench.measure.launch import (
+    Launch,
+)
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
@@ -28,10 +32,6 @@ from asyncdb_bench.records.messages import Ready
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.kernel import cpu_s, tree
-from asyncdb_bench.trial.launch import (
-    Launch,
-)
-from asyncdb_bench.trial.launched import launched
 from benchmarks.minimal_handlers import MinimalConfig
 
 STRATEGIES = ("blocking", "executor", "native")

@@ -13,13 +13,13 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+from asyncdb_bench.measure.family import launched
+from asyncdb_bench.measure.launch import (
+    Launch,
+)
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import (
-    Launch,
-)
-from asyncdb_bench.trial.launched import launched
 from benchmarks.interface_overhead import Target, pin, run, slice_of, wrk
 
 

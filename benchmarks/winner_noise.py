@@ -12,9 +12,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-
 from asyncdb_bench.analysis.capacity import Capacity
 from asyncdb_bench.analysis.ranking import ALPHA, rank
+
 from asyncdb_bench.analysis.statistics import geometric_mean, t_bounds
 
 

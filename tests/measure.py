@@ -17,7 +17,7 @@ from asyncdb_bench.records.plan import PlannedScenario, Settings, Trial, Variant
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.one_trial import TrialRunner
-from asyncdb_bench.trial.run_context import RunContext
+from asyncdb_bench.measure.run_context import RunContext
 from tests.factories import settings
 
 PINNING = share_out("auto", usable_cores())

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from asyncdb_bench.analysis.advising import OFFERED, AdvisedWay, Advising
-from asyncdb_bench.analysis.conditions import FELT_MS
-from asyncdb_bench.analysis.decision import Sure
+from asyncdb_bench.analysis.decision import FELT_MS, Sure
 from asyncdb_bench.analysis.pace_model import AXES, TIMES, Case, Way, outside
 from asyncdb_bench.analysis.sizing import BUSY
 from asyncdb_bench.text import PROGRAM, listed, number

@@ -13,8 +13,8 @@ import msgspec
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.decision import lag_ms, parts_of
 from asyncdb_bench.analysis.distance import measured_ms
+from asyncdb_bench.analysis.metrics import PACE
 from asyncdb_bench.analysis.pace_model import GOOD, Case, Fit, Way, fit
-from asyncdb_bench.analysis.turns.values import PACE
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Variant
 
 OFFERED = 0.30
@@ -120,7 +120,7 @@ def make_advising(plan: Plan, comparisons: Sequence[Comparison]) -> Advising:
     told = [
         (asked, each)
         for asked, each in zip(plan.scenarios, comparisons, strict=True)
-        if asked.asks and each.turns is not None and each.turns.leader
+        if asked.asks and each.findings.leader and each.findings.main is PACE
     ]
     usable = [
         variant for variant in plan.variants if any(_knows(each, variant) for _, each in told)
@@ -128,9 +128,9 @@ def make_advising(plan: Plan, comparisons: Sequence[Comparison]) -> Advising:
     places = _places(told)
     paces = {
         variant.label: {
-            places[asked.label]: each.turns.tables[PACE.name].values[variant.label]
+            places[asked.label]: each.findings.tables[PACE.name].values[variant.label]
             for asked, each in told
-            if each.turns is not None and _knows(each, variant)
+            if _knows(each, variant)
         }
         for variant in usable
     }
@@ -147,10 +147,8 @@ def make_advising(plan: Plan, comparisons: Sequence[Comparison]) -> Advising:
 
 
 def _knows(comparison: Comparison, variant: Variant) -> bool:
-    found = comparison.turns
     return (
-        found is not None
-        and variant.label in found.tables[PACE.name].values
+        variant.label in comparison.findings.tables[PACE.name].values
         and variant.label not in comparison.invalid
     )
 
@@ -191,8 +189,8 @@ def _way(
     resource, at_once = _at_once(variant, connections)
     fits = found is not None and name in found.ways and found.typical(name) <= OFFERED
     model = found.ways[name] if found is not None and fits else None
-    turns = [each.turns for each in comparisons if each.turns is not None]
-    shares = [each.limits[name].share for each in turns if name in each.limits]
+    limits = [each.findings.limits.get(name) for each in comparisons]
+    shares = [each.share for each in limits if each is not None and each.turns]
     lags = [lag_ms(name, each) for each in comparisons]
     return AdvisedWay(
         name=name,
@@ -212,8 +210,7 @@ def _way(
 def _cell(
     asked: PlannedScenario, comparison: Comparison, place: Case, found: Fit | None
 ) -> AdvisedCell:
-    assert comparison.turns is not None
-    table = comparison.turns.tables[PACE.name]
+    table = comparison.findings.tables[PACE.name]
     paces, errors = {}, {}
     for name, pace in table.values.items():
         if name in comparison.invalid:

@@ -10,16 +10,28 @@ from typing import Any
 import msgspec
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.conditions import FELT_MS, NOTABLE
-from asyncdb_bench.analysis.turn_verdict import minutes, percent_within, times
-from asyncdb_bench.analysis.turns.answers import Answer, Said
-from asyncdb_bench.analysis.turns.findings import TurnFindings
-from asyncdb_bench.analysis.turns.values import CPU, PACE
-from asyncdb_bench.analysis.verdict import rate
-from asyncdb_bench.analysis.verdict_parts import Verdict
+from asyncdb_bench.analysis.findings import ScenarioFindings
+from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.analysis.metric_table import Answer
+from asyncdb_bench.analysis.metrics import CAPACITY, CPU
+from asyncdb_bench.analysis.verdict import (
+    OPEN_ENDED,
+    Verdict,
+    duration_words,
+    leader_value,
+    more_seconds,
+    percent,
+    rate,
+    ratio_words,
+)
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.text import listed, number
 from asyncdb_bench.text import ratio as as_ratio
+
+FELT_MS = 10.0
+"""A loop lag below it is no reason to choose otherwise."""
+SEVERAL = 2
+"""Variants that a recommendation needs: of one alone nothing is known beside it."""
 
 
 class Sure(StrEnum):
@@ -38,46 +50,58 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ----------
     scenario : its label.
     work : what a request looks like.
-    use : variants; none: nothing can be recommended.
+    use : variants that are known to be best, or the same; none: nothing can be recommended.
+    answer : what is said of it, in a few words; it claims no more than is known.
     because : one figure with its interval.
     costs : what it takes beside the others.
     sure : how sure that is.
     what_then : what would make it surer, or why it is not sound.
+    ahead : the variant that was ahead where it is not known which is best.
     open : variants of which it is not known whether they fall short.
     """
 
     scenario: str
     work: str
     use: tuple[str, ...]
+    answer: str
     because: str
     costs: str
     sure: Sure
     what_then: str = ""
+    ahead: str = ""
     open: tuple[str, ...] = ()
 
 
 def whole_sentence(choices: Sequence[Choice]) -> str:
-    """Return one sentence over several kinds of work; empty: nothing can be recommended.
+    """Return one sentence over several kinds of work; empty: nothing was compared.
 
-    A variant is named for all of them only where it leads in each, or where nothing is known to do
-    better there.
+    A variant is recommended where it is known to be best, or the same as the best, and nowhere
+    else; what is open is said to be.
     """
-    told = [each for each in choices if each.use]
+    told = [each for each in choices if each.use or each.ahead]
     if not told:
         return ""
-    doubt = "; not all of it is sound" if any(e.sure is Sure.UNSOUND for e in told) else ""
-    everywhere = " throughout" if len(told) > 1 else ""
-    for known in (True, False):
-        able = [set(each.use if known else (*each.use, *each.open)) for each in told]
-        shared = [name for name in (*told[0].use, *told[0].open) if all(name in a for a in able)]
-        if shared:
-            better = "" if known else ": nothing is known to do better"
-            return f"use {' or '.join(shared)}{everywhere}{better}{doubt}"
-    by_use: dict[tuple[str, ...], list[str]] = {}
+    shared = [name for name in told[0].use if all(name in each.use for each in told)]
+    if shared and len(shared) < SEVERAL + 1 and len(told) == len(choices):
+        everywhere = " throughout" if len(told) > 1 else ""
+        return f"use {' or '.join(shared)}{everywhere}"
+    groups: dict[str, list[str]] = {}
     for each in told:
-        by_use.setdefault(each.use, []).append(each.scenario)
-    parts = [f"{' or '.join(use)} for {listed(names)}" for use, names in by_use.items()]
-    return f"use {', '.join(parts)}{doubt}"
+        groups.setdefault(_short(each), []).append(each.scenario)
+    parts = [
+        words if len(groups) == 1 else f"{words} for {listed(names)}"
+        for words, names in groups.items()
+    ]
+    return "; ".join(parts)
+
+
+def _short(choice: Choice) -> str:
+    """Return what a sentence over several kinds of work says of one."""
+    if choice.use and choice.sure is Sure.KNOWN:
+        return f"use {choice.use[0]}"
+    if choice.use:
+        return choice.answer
+    return choice.answer.partition(" (")[0]
 
 
 def choice_of(
@@ -93,94 +117,105 @@ def choice_of(
     asked, comparison, verdict : of the scenario.
     variants : by label, for what each takes to run.
     """
-    found = comparison.turns
+    found = comparison.findings
     work = asked.work or asked.label
     if not verdict.best:
         return Choice(
-            scenario=asked.label, work=work, use=(), because=verdict.sentence, costs="–",
-            sure=Sure.UNSOUND,
+            scenario=asked.label, work=work, use=(), answer="no answer",
+            because=verdict.sentence, costs="–", sure=Sure.UNSOUND,
         )  # fmt: skip
-    turned = found if found is not None and found.leader else None
-    because, then = (
-        _of_turns(turned, verdict) if turned else _of_ladders(comparison, verdict)
-    )  # fmt: skip
+    sure = _sure(verdict)
+    known = sure in (Sure.KNOWN, Sure.SAME)
+    leader = found.leader
     return Choice(
         scenario=asked.label,
         work=work,
-        use=verdict.best,
-        because=because,
-        costs=costs_of(verdict.best[0], comparison, variants),
-        sure=_sure(verdict, turned),
-        what_then=then if verdict.sound else "NOT SOUND: it rests on invalid measurements",
+        use=verdict.best if known else (),
+        answer=_answer(verdict, sure, leader),
+        because=_because(comparison, verdict),
+        costs=costs_of(leader, comparison, variants),
+        sure=sure,
+        what_then=_what_then(verdict, sure, found),
+        ahead="" if known or verdict.alone else leader,
         open=verdict.open,
     )
 
 
-def _sure(verdict: Verdict, found: TurnFindings | None) -> Sure:
+def _sure(verdict: Verdict) -> Sure:
     if not verdict.sound:
         return Sure.UNSOUND
-    if verdict.open or (found is None and len(verdict.best) > 1):
+    if verdict.open or verdict.alone:
         return Sure.OPEN
     return Sure.SAME if len(verdict.best) > 1 else Sure.KNOWN
 
 
-def _of_turns(found: TurnFindings, verdict: Verdict) -> tuple[str, str]:
-    """Return the nearest answer that decides or is open, and what would tell what is open."""
-    beside = [each for each in found.answers[PACE.name] if each.ratio is not None]
-    beside.sort(key=lambda each: abs(each.ratio.centre) if each.ratio else math.inf)
+def _answer(verdict: Verdict, sure: Sure, leader: str) -> str:
+    """Return what is said of one kind of work; a list of all variants is no answer."""
+    if verdict.alone:
+        return f"{leader} alone was measured"
+    if sure is Sure.KNOWN:
+        return leader
+    if sure is Sure.SAME:
+        names = " or ".join(verdict.best)
+        return names if verdict.others else "no difference: all are the same"
+    slower = f" ({listed(verdict.others)} slower)" if verdict.others else ""
+    words = "not sound" if sure is Sure.UNSOUND else "not known yet"
+    return f"{words}: {leader} was ahead{slower}"
+
+
+def _because(comparison: Comparison, verdict: Verdict) -> str:
+    """Return the nearest answer that decides or is open."""
+    found = comparison.findings
+    does = "carries" if found.main is CAPACITY else "does"
+    if verdict.alone:
+        return f"{verdict.best[0]} {does} {leader_value(found)}"
+    beside = sorted(
+        (each for each in found.beside if each.ratio is not None),
+        key=lambda each: abs(each.ratio.centre) if each.ratio else math.inf,
+    )
     open_ = [each for each in beside if each.other in verdict.open]
     same = [each for each in beside if each.said is Said.SAME]
-    told = [each for each in beside if each.said in (Said.WORSE, Said.BETTER)]
-    then = _would_tell(open_, found)
     if open_:
-        return pace_of(open_[0]), then
+        return beside_words(open_[0])
     if same:
-        return f"the pace is the same within {_widest(same)}", then
-    if told:
-        return pace_of(told[0]), then
-    return f"{number(found.tables[PACE.name].values[found.leader])}/s; nothing beside it", ""
+        widest = max(each.ratio.within for each in same if each.ratio)
+        return f"the {found.main.title} is the same within {percent(widest)}"
+    if beside:
+        return beside_words(beside[0])
+    carried = comparison.capacities.get(found.leader)
+    return f"{found.leader} carries {rate(carried)}" if carried else verdict.sentence
 
 
-def _widest(same: Sequence[Answer]) -> str:
-    return percent_within(max((e.ratio for e in same if e.ratio), key=lambda ratio: ratio.within))
-
-
-def pace_of(each: Answer) -> str:
-    """Say a variant's pace beside the leader's: ``native does 0.68 x (0.63 to 0.72)``."""
+def beside_words(each: Answer) -> str:
+    """Say a variant's figure beside the leader's: ``native does 0.68 x (0.63 to 0.72)``."""
     assert each.ratio is not None
-    if each.ratio.bounds is None:
-        return f"{each.other} does {as_ratio(each.ratio.ratio)} x, once"
-    return f"{each.other} does {times((each.ratio.ratio, *each.ratio.bounds))}"
+    does = "carries" if each.metric is CAPACITY else "does"
+    return f"{each.other} {does} {ratio_words(each.ratio)}"
 
 
-def _would_tell(open_: Sequence[Answer], found: TurnFindings) -> str:
+def _what_then(verdict: Verdict, sure: Sure, found: ScenarioFindings) -> str:
+    """Say what would tell what is open."""
+    if verdict.alone:
+        added = ",".join(others_than(verdict.best[0]))
+        return f"nothing was measured beside it: add STRATEGY={verdict.best[0]},{added}"
+    if sure is Sure.UNSOUND:
+        return "what is doubtful could turn it: see What to doubt"
+    open_ = [each for each in found.beside if each.other in verdict.open]
     if not open_:
         return ""
+    if any(found.capacities[each.other].open_ended for each in open_):
+        return OPEN_ENDED
     if any(each.ratio is None or not each.ratio.known for each in open_):
-        return "one block tells nothing of a repetition"
-    more = max((each.more_blocks or 0) for each in open_)
-    if not more or not found.block_s:
-        return ""
-    return f"{minutes(more * found.block_s)} would tell {listed([each.other for each in open_])}"
+        return "too few rounds: measure for longer"
+    more_s = max(more_seconds(each, found) for each in open_)
+    names = listed([each.other for each in open_])
+    return f"{duration_words(more_s)} would tell {names}" if more_s else ""
 
 
-def _of_ladders(comparison: Comparison, verdict: Verdict) -> tuple[str, str]:
-    """Return the capacity of the best, and the nearest rival's beside it."""
-    best = verdict.best[0]
-    text = f"it carries {rate(comparison.capacities[best])}"
-    rivals = [
-        (name, each)
-        for name, each in comparison.standings.items()
-        if name not in verdict.best and each.ratio is not None
-    ]
-    if rivals:
-        name, each = max(rivals, key=lambda rival: rival[1].ratio or 0.0)
-        bounds = ""
-        if each.low is not None and each.high is not None:
-            bounds = f" ({as_ratio(each.low)} to {as_ratio(each.high)})"
-        text += f"; {name} {as_ratio(each.ratio or 0.0)} x{bounds}"
-    then = "more blocks would tell them apart" if len(verdict.best) > 1 else ""
-    return text, then
+def others_than(name: str) -> tuple[str, ...]:
+    """Return what to compare a variant with where it was measured alone."""
+    usual = ("executor", "native")
+    return tuple(each for each in usual if each != name.partition(":")[0]) or usual
 
 
 def costs_of(name: str, comparison: Comparison, variants: Mapping[str, Variant]) -> str:
@@ -219,14 +254,7 @@ def parts_of(variant: Variant) -> list[str]:
 
 def _cheaper(name: str, comparison: Comparison) -> str:
     """Say who takes less CPU time for a request, where that is known."""
-    found = comparison.turns
-    if found is None:
-        costs = comparison.rows.get("cpu_ms_per_request")
-        if costs is None or name not in costs.dropna().index or costs.dropna().min() <= 0:
-            return ""
-        least = str(costs.dropna().idxmin())
-        times_ = float(costs[name] / costs[least])
-        return f"{times_:.1f} x the CPU of {least}" if times_ > NOTABLE else ""
+    found = comparison.findings
     known = [
         each
         for each in found.answers.get(CPU.name, ())

@@ -7,18 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.turn_verdict import pace_sentence
-from asyncdb_bench.analysis.verdict_parts import Verdict
+from asyncdb_bench.analysis.verdict import Verdict
 from asyncdb_bench.records.plan import PlannedScenario, Reach
 from asyncdb_bench.records.step import RoundTrip
 from asyncdb_bench.text import number
 
 LOOPBACK_MS = 0.2
 """A round trip below it, with nothing added, is loopback's."""
+OFF_MS, OFF = 0.08, 0.10
+"""How far off a round trip may be, milliseconds or a share, before the measured one is named."""
 
 
 def away(reach: Reach, found: Sequence[RoundTrip]) -> str:
-    """Say how far away the database was; empty where that was not measured.
+    """Say how far away the database was, as it was measured; empty where it was not.
 
     Parameters
     ----------
@@ -26,14 +27,16 @@ def away(reach: Reach, found: Sequence[RoundTrip]) -> str:
     found : round trips of the trials.
     """
     measured = measured_ms(found, "database")
-    if reach.rtt_ms:
-        where = f"with the database {reach.rtt_ms:g} ms away"
-    elif not measured:
+    if not measured:
         return ""
-    elif measured < LOOPBACK_MS:
+    if not reach.rtt_ms and measured < LOOPBACK_MS:
         where = f"with the database on loopback ({measured:.2f} ms)"
-    else:
+    elif not reach.rtt_ms:
         where = f"with the database {number(measured)} ms away, as it is"
+    elif is_off(reach.rtt_ms, measured):
+        where = f"with the database {number(measured, 2)} ms away, not {reach.rtt_ms:g}"
+    else:
+        where = f"with the database {reach.rtt_ms:g} ms away"
     if reach.via == "pgbouncer":
         where += " behind PgBouncer"
     if reach.tls:
@@ -41,6 +44,11 @@ def away(reach: Reach, found: Sequence[RoundTrip]) -> str:
     if reach.broker_rtt_ms:
         where += f" and the broker {reach.broker_rtt_ms:g} ms"
     return where
+
+
+def is_off(asked_ms: float, measured_ms_: float) -> bool:
+    """Return whether a round trip was not what was asked for, so that the measured one is named."""
+    return abs(measured_ms_ - asked_ms) > max(OFF_MS, OFF * asked_ms)
 
 
 def measured_ms(found: Sequence[RoundTrip], to: str) -> float:
@@ -64,22 +72,6 @@ def placed(verdict: Verdict, asked: PlannedScenario, comparison: Comparison) -> 
     if not where or len(asked_ms) > 1:
         return verdict
     return replace(verdict, sentence=f"{where}, {verdict.sentence}")
-
-
-def beside(asked: PlannedScenario, comparison: Comparison, verdict: Verdict) -> Verdict:
-    """Return a verdict that says what the pace was at another distance, too.
-
-    Parameters
-    ----------
-    asked, comparison : of the scenario that was measured beside it.
-    verdict : of the main one.
-    """
-    found = comparison.turns
-    if found is None or not found.leader:
-        return verdict
-    where = away(asked.reach, comparison.round_trips) or f"{asked.reach.rtt_ms:g} ms away"
-    text = f"{where} instead, {pace_sentence(found)}"
-    return replace(verdict, conditions=(*verdict.conditions, text))
 
 
 def trip_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from asyncdb_bench.analysis.capacity import Capacity
 from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.findings import Carried
+from asyncdb_bench.analysis.metrics import CPU, PACE
 from asyncdb_bench.analysis.sizing import APART
-from asyncdb_bench.analysis.turns.values import CPU, PACE
 from asyncdb_bench.records.plan import Variant
 
 ENOUGH = 0.95
@@ -29,14 +29,14 @@ class KnobPoint:
     ceiling_rps : by operational laws; None: not known.
     p99_ms, loop_lag_p99_ms : at the common load; None: not measured there.
     sound : whether its capacity rests on valid steps.
-    pace_rps : with the closed loop; None: no turns were taken.
+    pace_rps : with the closed loop; None: it climbed a ladder.
     predicted_rps : the pace that the first point's measured times predict; None: they do not tell.
     why : what held it back, where prediction and measurement are far apart.
     """
 
     value: float
     variant: str
-    capacity: Capacity
+    capacity: Carried
     ceiling_rps: float | None
     p99_ms: float | None
     loop_lag_p99_ms: float | None
@@ -145,9 +145,7 @@ def _predicted(
         for each in needs
         if each.resource in own.limits
     ]
-    pace = None
-    if comparison.turns is not None:
-        pace = comparison.turns.tables[PACE.name].values.get(own.label)
+    pace = comparison.findings.tables[PACE.name].values.get(own.label)
     made = replace(point, pace_rps=pace, predicted_rps=min(paces, default=None))
     if made.deviation is None or abs(made.deviation) <= APART:
         return made
@@ -162,9 +160,7 @@ def _predicted(
 
 def _cpu_ms(comparison: Comparison, variant: str) -> float | None:
     """Return a variant's CPU time for a request at full speed, idle use taken off, milliseconds."""
-    if comparison.turns is None:
-        return None
-    return comparison.turns.tables[CPU.name].values.get(variant)
+    return comparison.findings.tables[CPU.name].values.get(variant)
 
 
 def _point(value: float, label: str, comparison: Comparison) -> KnobPoint:

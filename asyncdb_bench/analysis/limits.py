@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from asyncdb_bench.analysis.bottleneck import Diagnosis, diagnose
 from asyncdb_bench.analysis.utilisation import Ceiling, apart, ceiling, grown, pictures
 from asyncdb_bench.records.plan import Variant
@@ -62,3 +64,25 @@ def limit(
             f" {after.offered_rps:g}/s"
         )
     return Limit(found, ratio, explanation, diagnosis)
+
+
+def knee(by_load: pd.DataFrame) -> float | None:
+    """Return the offered load from which on more load buys mostly waiting, 1/s.
+
+    The load that maximises Kleinrock's power, throughput over response time (*Power and
+    deterministic rules of thumb for probabilistic problems in computer communications*, ICC 1979),
+    with the median as response time.
+
+    Parameters
+    ----------
+    by_load : one variant's sound rows, see :func:`aggregate`.
+
+    Returns
+    -------
+    None from fewer than three loads, of which none can be said to be a bend.
+    """
+    known = by_load[by_load.p50_ms.notna() & (by_load.p50_ms > 0)]
+    if len(known) < 3:
+        return None
+    power = known.achieved_rps / known.p50_ms
+    return float(known.offered_rps.iloc[int(power.to_numpy().argmax())])

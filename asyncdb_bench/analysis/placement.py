@@ -134,9 +134,9 @@ def per_core(variant: Variant, steps: Sequence[Step], manifest: Manifest) -> Per
     steps : its sound ones of the scenario.
     manifest : of the run.
     """
-    full = [each for each in steps if each.turn is not None and each.turn.kind == "pace"]
+    full = [each for each in steps if each.turn.kind == "pace"]
     if not full:
-        held = [each for each in steps if each.turn is None and each.holds]
+        held = [each for each in steps if each.turn.kind == "rung" and each.holds]
         most = max((each.offered_rps for each in held), default=0.0)
         full = [each for each in held if each.offered_rps == most]
     if not full:

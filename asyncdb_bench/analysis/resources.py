@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.sentences import sentence
 from asyncdb_bench.records.step import Step, TrialEnd
 
+BUSY_CORES, STOLEN = 0.15, 0.05
+"""From where on a reader should know that others used the machine."""
+
 
 def notes(
     manifest: Manifest, ends: Sequence[TrialEnd], records: Sequence[Step]
@@ -20,6 +24,7 @@ def notes(
     found: dict[str, list[str]] = {note: [] for note in manifest.notes}
     if manifest.pinning.problem:
         found[manifest.pinning.problem] = []
+    found |= {note: [] for note in busy_notes(records, manifest.machine.get("cores", 0))}
     for step in records:
         for note in step.notes:
             where = f"{step.scenario} · {step.variant} at {step.offered_rps:g}/s"
@@ -29,6 +34,33 @@ def notes(
         for note in (*end.notes, *(each for each in end.reasons if not each.breaking)):
             found.setdefault(sentence(note), []).append(f"{end.scenario} · {end.variant}")
     return [(note, list(dict.fromkeys(where))) for note, where in found.items()]
+
+
+def busy_notes(records: Sequence[Step], cores: int) -> list[str]:
+    """Return what others took of the machine while it was measured.
+
+    Parameters
+    ----------
+    records : turns.
+    cores : of the machine; 0: not known.
+    """
+    loaded = [step for step in records if step.turn.kind != "idle"]
+    if not loaded:
+        return []
+    others = statistics.median(step.others_cores for step in loaded)
+    stolen = statistics.median(step.stolen for step in loaded)
+    found = []
+    if others > BUSY_CORES:
+        of = f" of {cores}" if cores else ""
+        found.append(
+            f"other processes used {others:.1f}{of} cores while it was measured (median of turns):"
+            " the figures are those of a busy machine"
+        )
+    if stolen > STOLEN:
+        found.append(
+            f"a hypervisor took {stolen:.0%} of the CPU time asked for (median of turns)"
+        )
+    return found
 
 
 def steps_compared(

@@ -30,12 +30,12 @@ def standing(steps: Iterable[Step], ends: Sequence[TrialEnd]) -> list[Step]:
     Without the steps of trials that lost a part, of void windows whose trial's end was not
     written, and of variants that lost one twice in the scenario: those are not measured.
     """
-    lost = {end.trial for end in ends if end.lost}
+    lost = {(end.trial, end.scenario) for end in ends if end.lost}
     out = not_measured(ends)
     return [
         step
         for step in steps
-        if step.trial not in lost
+        if (step.trial, step.scenario) not in lost
         and (step.purpose, step.scenario, step.variant) not in out
         and not any(doubt.breaking for doubt in step.reasons)
     ]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,115 +106,6 @@ def geometric_mean(values: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """By what ratio one thing differs from another, over blocks.
-
-    Parameters
-    ----------
-    n : blocks (pairs of values); where there are no pairs, the smaller side's blocks.
-    ratio : geometric mean of the ratios; above 1: the second is greater.
-    low, high : its interval by Student's t on the logarithms; None from one block alone.
-    p : two-sided, by the same test.
-    mde : the smallest ratio above 1 that so many blocks as noisy as these would have shown to
-        differ from 1, with the power asked for; None from one block alone.
-    """
-
-    n: int
-    ratio: float
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    mde: float | None = None
-
-
-def paired_effect(
-    base: Sequence[float], head: Sequence[float], confidence: float = 0.95, power: float = 0.8
-) -> Effect:
-    """Compare two things that were measured once each in every block.
-
-    Parameters
-    ----------
-    base, head : positive values, one per block and in the same order.
-    confidence : of the interval, 0 to 1.
-    power : for the smallest effect that could have been seen.
-
-    Raises
-    ------
-    ValueError : no block, unequal lengths, or values that are not positive and finite.
-    """
-    from scipy.stats import ttest_1samp
-
-    logs = paired_logs(base, head)
-    if len(logs) < 2:
-        return Effect(len(logs), _exp(float(np.mean(logs))))
-    with np.errstate(all="ignore"):
-        test = ttest_1samp(logs, 0.0)
-    return _effect(logs, test, float(np.std(logs, ddof=1)), len(logs), confidence, power)
-
-
-def unpaired_effect(
-    base: Sequence[float], head: Sequence[float], confidence: float = 0.95, power: float = 0.8
-) -> Effect:
-    """Compare two things that were measured in blocks of their own: two runs.
-
-    Student's t as Welch has it (*Biometrika* 34, 1947), on the logarithms. What differed between
-    the two runs besides the things themselves is in the ratio and not in the interval.
-
-    Parameters, raises : as :func:`paired_effect`; the lengths may differ.
-    """
-    from scipy.stats import ttest_ind
-
-    one, other = _logs(base), _logs(head)
-    n = min(len(one), len(other))
-    difference = np.array([float(np.mean(other) - np.mean(one))])
-    if n < 2:
-        return Effect(n, _exp(float(difference[0])))
-    with np.errstate(all="ignore"):
-        test = ttest_ind(other, one, equal_var=False)
-    error = math.sqrt(sum(float(np.var(each, ddof=1)) / len(each) for each in (one, other)))
-    # of a pair of blocks, so that it means what it means for pairs
-    return _effect(difference, test, error * math.sqrt(n), n, confidence, power)
-
-
-def _effect(
-    logs: NDArray[np.float64], test: Any, spread: float, n: int, confidence: float, power: float
-) -> Effect:
-    """Return an effect from a test of scipy's; blocks that do not vary at all leave no interval."""
-    centre = float(np.mean(logs))
-    if spread == 0:
-        return Effect(n, _exp(centre), _exp(centre), _exp(centre), float(centre == 0), 1.0)
-    interval = test.confidence_interval(confidence)
-    return Effect(
-        n=n,
-        ratio=_exp(centre),
-        low=_exp(float(interval.low)),
-        high=_exp(float(interval.high)),
-        p=float(test.pvalue),
-        mde=_exp(detectable(spread, n, 1 - confidence, power)),
-    )
-
-
-def _exp(log_ratio: float) -> float:
-    """Return the ratio, one that no float holds cut off."""
-    return math.exp(min(max(log_ratio, -700), 700))
-
-
-def _logs(values: Sequence[float]) -> NDArray[np.float64]:
-    found = np.asarray(values, float)
-    if not len(found) or not np.isfinite(found).all() or (found <= 0).any():
-        raise ValueError(f"an effect needs positive finite values, not {list(values)[:3]}")
-    logs: NDArray[np.float64] = np.log(found)
-    return logs
-
-
-def paired_logs(base: Sequence[float], head: Sequence[float]) -> NDArray[np.float64]:
-    """Return log(head / base) block by block; raises as :func:`paired_effect`."""
-    if len(base) != len(head):
-        raise ValueError(f"{len(base)} blocks of the one, {len(head)} of the other: no pairs")
-    return _logs(head) - _logs(base)
-
-
 def t_bounds(centre: float, error: float, freedom: float, confidence: float) -> tuple[float, float]:
     """Return the two-sided interval of a mean by Student's t.
 
@@ -235,39 +124,13 @@ def t_bounds(centre: float, error: float, freedom: float, confidence: float) -> 
     return centre - half, centre + half
 
 
-def detectable(
-    spread: float, n: int, alpha: float = 0.05, power: float = 0.8, freedom: int | None = None
-) -> float:
-    """Return the smallest true log ratio that n blocks show to differ from zero.
-
-    Parameters
-    ----------
-    spread : standard deviation of the blocks' log ratios.
-    n : blocks, 2 or more.
-    alpha : two-sided level of the t test.
-    power : with which it is shown, 0 to 1.
-    freedom : degrees of freedom of the spread; None: n - 1.
-
-    Returns
-    -------
-    The shift at which the noncentral t distribution has that power (Cohen, *Statistical Power
-    Analysis*, 2.4); 0 where there is no spread.
-    """
-    from scipy.special import nctdtrinc, stdtrit
-
-    if spread <= 0:
-        return 0.0
-    freedom = n - 1 if freedom is None else freedom
-    critical = float(stdtrit(freedom, 1 - alpha / 2))
-    return float(nctdtrinc(freedom, 1 - power, critical)) * spread / math.sqrt(n)
-
-
 def block_spread(values: Sequence[Mapping[int, float]]) -> tuple[float, int]:
     """Return how far single values stray once treatments and blocks are accounted for.
 
     The residual standard deviation of an additive model of the logarithms, a term per treatment and
     one per block (Fisher's randomised blocks, *The Design of Experiments*, 1935), by least squares,
-    so that a treatment may miss a block.
+    so that a treatment may miss a block. The blocks' terms are eliminated first (Yates's intrablock
+    analysis; Searle, *Linear Models*, 7.1), which leaves as many equations as there are treatments.
 
     Parameters
     ----------
@@ -277,70 +140,28 @@ def block_spread(values: Sequence[Mapping[int, float]]) -> tuple[float, int]:
     -------
     Standard deviation of a logarithm, and its degrees of freedom: 0 where nothing is left over.
     """
-    cells = [(row, block, value) for row, own in enumerate(values) for block, value in own.items()]
-    blocks = sorted({block for _, block, _ in cells})
-    design = np.zeros((len(cells), len(values) + len(blocks)))
-    for place, (row, block, _) in enumerate(cells):
-        design[place, row] = design[place, len(values) + blocks.index(block)] = 1
-    logs = np.log([value for _, _, value in cells])
-    if not len(logs):
+    blocks = sorted({block for own in values for block in own})
+    logs = np.full((len(values), len(blocks)), np.nan)
+    places = {block: place for place, block in enumerate(blocks)}
+    for row, own in enumerate(values):
+        for block, value in own.items():
+            logs[row, places[block]] = math.log(value)
+    there = ~np.isnan(logs)
+    if not there.any():
         return 0.0, 0
-    fitted, _, rank, _ = np.linalg.lstsq(design, logs)
-    freedom = len(cells) - int(rank)
+    known = np.where(there, logs, 0.0)
+    in_block = there.sum(axis=0)
+    centred = np.where(there, known - known.sum(axis=0) / in_block, 0.0)
+    normal = np.diag(there.sum(axis=1).astype(float)) - (there / in_block) @ there.T
+    effects = np.linalg.pinv(normal, rcond=1e-9) @ centred.sum(axis=1)
+    rank = int(np.linalg.matrix_rank(normal, tol=1e-9))
+    freedom = int(there.sum()) - len(blocks) - rank
     if freedom < 1:
         return 0.0, 0
-    return math.sqrt(float(((logs - design @ fitted) ** 2).sum()) / freedom), freedom
-
-
-def blocks_needed(
-    spread: float, log_ratio: float, alpha: float = 0.05, power: float = 0.8, most: int = 1000
-) -> int | None:
-    """Return how many blocks show a log ratio of that size; None where `most` would not do."""
-    low, high = 2, most
-    if detectable(spread, most, alpha, power) > log_ratio:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (
-            (low, middle)
-            if detectable(spread, middle, alpha, power) <= log_ratio
-            else (middle + 1, high)
-        )
-    return low
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number, in the order given.
-
-    Holm (*Scandinavian Journal of Statistics* 6, 1979): the chance that any of them falls below
-    alpha where there is no effect at all is at most alpha, however they depend on each other.
-    """
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
-    adjusted = [0.0] * len(p_values)
-    running = 0.0
-    for rank, place in enumerate(order):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = running
-    return adjusted
-
-
-def noise_ratio(logs: Sequence[float], confidence: float = 0.95) -> float:
-    """Return the ratio that the mean of as many A/A blocks stays within.
-
-    Parameters
-    ----------
-    logs : shape (n,), log ratios of a thing against itself: the true one is known to be 0.
-    confidence : with which the mean stays within, 0 to 1.
-
-    Returns
-    -------
-    A ratio of 1 or more; by Student's t with n degrees of freedom, as the mean is not estimated.
-    """
-    from scipy.special import stdtrit
-
-    n = len(logs)
-    rms = math.sqrt(float(np.mean(np.square(np.asarray(logs, float)))))
-    return _exp(float(stdtrit(n, (1 + confidence) / 2)) * rms / math.sqrt(n))
+    fitted = np.where(there, effects[:, None], 0.0)
+    fitted = np.where(there, fitted - fitted.sum(axis=0) / in_block, 0.0)
+    squares = float(((centred - fitted) ** 2).sum())
+    return math.sqrt(squares / freedom), freedom
 
 
 def share_interval(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:

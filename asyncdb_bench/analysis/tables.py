@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from asyncdb_bench.analysis import statistics
-from asyncdb_bench.analysis.turns.values import OWN_ROLES
+from asyncdb_bench.analysis.accounts import OWN_ROLES
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.sentences import sentence
 from asyncdb_bench.records.step import Step, TrialEnd
@@ -36,14 +36,15 @@ def steps_table(steps: Sequence[Step], ends: Sequence[TrialEnd] = ()) -> pd.Data
     steps : the records.
     ends : of their trials: what makes a whole trial unsound makes its steps so.
     """
-    doubts = {end.trial: end.reasons for end in ends if end.reasons}
-    rows = [_step_row(step, doubts.get(step.trial, ())) for step in steps]
+    doubts = {(end.trial, end.scenario): end.reasons for end in ends if end.reasons}
+    rows = [_step_row(step, doubts.get((step.trial, step.scenario), ())) for step in steps]
     return pd.DataFrame(rows, columns=_STEP_COLUMNS)
 
 
 _STEP_COLUMNS = [
     *FIGURES,
     "block",
+    "kind",
     "scenario",
     "variant",
     "strategy",
@@ -74,6 +75,7 @@ def _step_row(step: Step, doubts: tuple[Doubt, ...]) -> dict[str, Any]:
     memory = [step.usage[role] for role in ("app", "workers") if role in step.usage]
     return {
         "block": step.block,
+        "kind": step.turn.kind,
         "scenario": step.scenario,
         "variant": step.variant,
         "strategy": step.strategy,

@@ -1,186 +1,202 @@
-"""Tables -> sentences: which way to go for which workload, why, and how sure it is. Pure.
-
-When the answer would change, and what the best costs, is in
-:mod:`asyncdb_bench.analysis.conditions`.
-"""
+"""Findings -> a verdict on each scenario: who is best, and of whom that is not known. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from asyncdb_bench.analysis.capacity import Capacity, amount
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.conditions import NOTABLE, conditions_of
-from asyncdb_bench.analysis.ranking import SINGLE_BLOCK_RATIO, leaders
-from asyncdb_bench.analysis.turn_verdict import turn_verdict
-from asyncdb_bench.analysis.verdict_parts import Badge, Verdict, nothing_verdict, short_of
+from asyncdb_bench.analysis.findings import Carried, ScenarioFindings
+from asyncdb_bench.analysis.inference import CONFIDENCE, HOLDS, Ratio, Said
+from asyncdb_bench.analysis.metric_table import Answer
+from asyncdb_bench.analysis.metrics import CAPACITY
 from asyncdb_bench.records.sentences import sentence
-from asyncdb_bench.text import listed, number, warranted
+from asyncdb_bench.text import counted, listed, number, warranted
+from asyncdb_bench.text import ratio as as_ratio
+
+OPEN_ENDED = "the ladder ended before it was saturated: ask for more load, or give it more time"
+DAY_S = 86_400.0
 
 
-def decide(comparison: Comparison, blocks: int) -> Verdict:
-    """Return the verdict on one scenario.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of one scenario.
 
     Parameters
     ----------
-    comparison : its tables.
-    blocks : how often it was repeated.
+    scenario : its label.
+    best : the leader and those that are known to be the same; empty where there is none.
+    sentence : who is best, by how much, and of whom that is not known.
+    sureness : how far it can be relied on.
+    sound : False where it rests on invalid turns or on nothing.
+    others : variants that are known to be worse.
+    open : variants of which it is not known whether they are.
+    alone : nothing was measured beside the one variant.
     """
-    if comparison.turns is not None:
-        return turn_verdict(comparison, comparison.turns)
-    carried = {name: each for name, each in comparison.capacities.items() if each.rps > 0}
-    if not carried:
-        return nothing_verdict(comparison)
-    best = leaders(comparison.standings)
-    others = [name for name in comparison.capacities if name not in best]
-    shaky = [name for name in carried if name in comparison.invalid]
+
+    scenario: str
+    best: tuple[str, ...]
+    sentence: str
+    sureness: str
+    sound: bool
+    others: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+    alone: bool = False
+
+
+def decide(comparison: Comparison) -> Verdict:
+    """Return the verdict on one scenario."""
+    found = comparison.findings
+    if not found.leader:
+        return _nothing(comparison)
+    beside = found.beside
+    same = [each.other for each in beside if each.said is Said.SAME]
+    shaky = [name for name in found.table.values if name in comparison.invalid]
+    turned = [each.other for each in beside if each.said is Said.UNSOUND]
     return Verdict(
         scenario=comparison.scenario,
-        best=best,
-        sentence=_sentence(best, others, comparison),
-        why=". ".join(filter(None, (_why(comparison), short_of(comparison)))),
-        sureness=_sureness(blocks, comparison, shaky),
-        sound=not shaky,
-        others=tuple(others),
-        conditions=conditions_of(comparison, best),
-        badges=_badges(blocks, comparison, shaky),
+        best=(found.leader, *same),
+        sentence=pace_sentence(found),
+        sureness=_sureness(comparison, shaky),
+        sound=not shaky and not turned,
+        others=tuple(each.other for each in beside if each.said is Said.WORSE),
+        open=tuple(e.other for e in beside if e.said in (Said.UNKNOWN, Said.UNSOUND)),
+        alone=len(comparison.capacities) == 1,
     )
 
 
-def _badges(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> tuple[Badge, ...]:
-    found = [Badge("not sound", warns=True) if shaky else Badge("measured soundly")]
-    found.append(
-        Badge("measured once, not replicated", warns=True)
-        if blocks < 2
-        else Badge(f"replicated: {blocks} blocks")
-    )
-    smallest = [each.smallest for each in comparison.standings.values() if each.smallest]
-    if smallest:
-        least = min(smallest)
-        size = f"{least - 1:.0%}" if least < SINGLE_BLOCK_RATIO else f"{least:.2g} x"
-        found.append(Badge(f"smallest difference that would show: {size}"))
-    return tuple(found)
+def _nothing(comparison: Comparison) -> Verdict:
+    """Return the verdict on a scenario of which nothing can be said."""
+    text = "nothing was measured"
+    if comparison.capacities:
+        text = (
+            "no variant carried even the lowest offered load; ask for less (a lower ladder) or look"
+            " at the logs"
+        )
+    if comparison.invalid and set(comparison.invalid) >= set(comparison.capacities):
+        first = next(iter(comparison.invalid.values()))[0]
+        text = f"nothing is ranked, since no variant was measured soundly: {sentence(first)}"
+    elif comparison.not_run and not comparison.capacities:
+        name, why = next(iter(comparison.not_run.items()))
+        text = f"nothing was measured: {name}: {why}"
+    return Verdict(comparison.scenario, (), text, "", sound=False)
 
 
-def _sentence(best: tuple[str, ...], others: Sequence[str], comparison: Comparison) -> str:
-    carried = comparison.capacities
-    if len(carried) == 1:
-        return f"{best[0]} carries {rate(carried[best[0]])}; there is nothing to compare it with"
-    ordered = sorted((carried[name] for name in best), key=lambda each: each.rps)
-    spread = [each.rps for each in ordered]
-    least, most = amount(ordered[0]), amount(ordered[-1])
-    carries = f"{least}/s" if least == most else f"{least} to {most}/s"
-    at_least = "at least " if any(carried[name].open_ended for name in best) else ""
-    level = (
-        "are level"
-        if spread[-1] <= SINGLE_BLOCK_RATIO * spread[0]
-        else "are not told apart by this run"
-    )
-    head = (
-        f"use {best[0]}: it carries {at_least}{carries}"
-        if len(best) == 1
-        else f"{listed(best)} {level}: they carry {at_least}{carries}{_among(best, comparison)}"
-    )
-    if not others:
-        return head
-    reference = max(carried[name].rps for name in best)
-    against = [f"{name} {_ratio(reference, name, comparison)}" for name in others]
-    return f"{head}, against {listed(against)}{_price(best, comparison)}"
+def pace_sentence(found: ScenarioFindings) -> str:
+    """Say who is best by the metric that ranks, by how much, and of whom that is not known."""
+    leader, beside = found.leader, found.beside
+    value = leader_value(found)
+    does = "carries" if found.main is CAPACITY else "does"
+    if not beside:
+        return f"{leader} {does} {value}; nothing was measured beside it"
+    slower = _nearest_first(each for each in beside if each.said in (Said.WORSE, Said.BETTER))
+    same = [each for each in beside if each.said is Said.SAME]
+    open_ = [each for each in beside if each.said in (Said.UNKNOWN, Said.UNSOUND)]
+    parts = []
+    if same:
+        names = listed([leader, *(each.other for each in same)])
+        within = max(each.ratio.within for each in same if each.ratio)
+        parts.append(f"{names} are the same within {percent(within)} ({value})")
+    if slower:
+        head = f"{leader} ({value})" if not same else leader
+        parts.append(f"{head} is faster {listed([_faster(each) for each in slower])}")
+    if open_:
+        head = "not known" if parts else f"{leader} ({value}) was ahead; not known"
+        parts.append(f"{head} {listed([unknown(each, found) for each in open_])}")
+    return "; ".join(parts)
 
 
-def _among(best: tuple[str, ...], comparison: Comparison) -> str:
-    """Say which of several level variants is cheapest and which keeps the loop freest."""
-    said = []
-    for figure, praise in (
-        ("cpu_ms_per_request", "takes the least CPU"),
-        ("loop_lag_p99_ms", "keeps the loop freest"),
-    ):
-        rows = comparison.rows.reindex(list(best))
-        known = rows[figure].dropna() if len(comparison.rows) else rows.iloc[:, :0].sum(axis=1)
-        if len(known) > 1 and known.max() >= NOTABLE * known.min():
-            said.append((str(known.idxmin()), praise))
-    if not said:
-        return ""
-    if len(said) == 2 and said[0][0] == said[1][0]:
-        return f" (of these {said[0][0]} {said[0][1]} and {said[1][1]})"
-    return f" (of these {listed([f'{name} {praise}' for name, praise in said])})"
+def _nearest_first(answers: Iterable[Answer]) -> list[Answer]:
+    return sorted(answers, key=lambda each: abs(each.ratio.centre) if each.ratio else math.inf)
 
 
-def _price(best: tuple[str, ...], comparison: Comparison) -> str:
-    """Say what the best costs in CPU where another that carries half as much is far cheaper."""
-    costs = comparison.rows["cpu_ms_per_request"].dropna().to_dict() if len(comparison.rows) else {}
-    top = comparison.capacities[best[0]].rps
-    rivals = [
-        name
-        for name, each in comparison.capacities.items()
-        if name not in best and name in costs and each.rps >= top / 2
+def _faster(each: Answer) -> str:
+    """Say by how much the leader exceeds another."""
+    assert each.ratio is not None
+    return f"than {each.other} by {ratio_words(each.ratio.inverse)}"
+
+
+def ratio_words(ratio: Ratio) -> str:
+    """Return a ratio with its interval as text, e.g. ``1.42 x (1.38 to 1.46)``."""
+    if ratio.bounds is None:
+        return f"{as_ratio(ratio.ratio)} x"
+    low, high = ratio.bounds
+    return f"{as_ratio(ratio.ratio)} x ({as_ratio(low)} to {as_ratio(high)})"
+
+
+def unknown(each: Answer, found: ScenarioFindings) -> str:
+    """Say between what a ratio lies that is not known, and how long it would take to tell."""
+    if found.capacities[each.other].open_ended:
+        return f"against {each.other}: {OPEN_ENDED}"
+    if each.ratio is None or each.ratio.bounds is None:
+        return f"against {each.other}: too few rounds"
+    if each.said is Said.UNSOUND:
+        return f"against {each.other}: what is doubtful could turn it"
+    low, high = each.ratio.inverse.bounds or (math.nan, math.nan)
+    text = f"against {each.other}: between {as_ratio(low)} and {as_ratio(high)} x"
+    more_s = more_seconds(each, found)
+    return f"{text}, {duration_words(more_s)} would tell" if more_s else text
+
+
+def more_seconds(each: Answer, found: ScenarioFindings) -> float:
+    """Return how many more seconds of measuring would probably tell what is open; 0: not known."""
+    if each.times_more is None or not found.table.rounds:
+        return 0.0
+    return max(0.0, each.times_more - 1) * found.spent_s * 1.3
+
+
+def duration_words(seconds: float) -> str:
+    """Return more measuring as text."""
+    if seconds > DAY_S:
+        return "more than a day"
+    whole = max(1, math.ceil(seconds / 60))
+    return f"{counted(whole, 'more minute')}" if whole < 120 else f"{whole / 60:.0f} more hours"
+
+
+def leader_value(found: ScenarioFindings) -> str:
+    """Return the leader's value by the metric that ranks, with its unit."""
+    if found.main is CAPACITY:
+        return rate(found.capacities[found.leader])
+    value, bounds = found.table.values[found.leader], found.table.bounds(found.leader)
+    return f"{warranted(value, *(bounds or (None, None)))}/s"
+
+
+def _sureness(comparison: Comparison, shaky: Sequence[str]) -> str:
+    found = comparison.findings
+    table = found.table
+    spread = table.spread_of(found.leader).round
+    parts = [
+        f"{counted(table.launches, 'launch', 'launches')}, {counted(table.rounds, 'round')},"
+        f" {found.turns:,} turns in random order, the others paused meanwhile"
     ]
-    if not rivals or best[0] not in costs:
-        return ""
-    cheapest = min(rivals, key=lambda name: costs[name])
-    if costs[best[0]] < NOTABLE * costs[cheapest]:
-        return ""
-    return f"; {best[0]} takes {costs[best[0]] / costs[cheapest]:.1f} x the CPU of {cheapest}"
-
-
-def _ratio(best: float, name: str, comparison: Comparison) -> str:
-    other, standing = comparison.capacities[name], comparison.standings[name]
-    if other.rps == 0:
-        return f"not even {number(other.high)}/s" if other.high else "nothing"
-    share = standing.ratio if standing.ratio is not None else other.rps / best
-    bounds = ""
-    if len(other.per_block) > 1 and standing.low is not None and standing.high is not None:
-        bounds = f", {standing.low:.0%} to {standing.high:.0%}"
-    return f"{amount(other)}/s ({share:.0%}{bounds})"
-
-
-def _why(comparison: Comparison) -> str:
-    """Compare at the common load: what a caller waits, what the loop feels, what it costs."""
-    rows = comparison.rows
-    if comparison.common_rps is None or len(rows) < 2:
-        return ""
-    parts = []
-    for name, label, unit in (
-        ("p99_ms", "p99", "ms"),
-        ("loop_lag_p99_ms", "loop lag p99", "ms"),
-        ("cpu_ms_per_request", "CPU per request", "ms"),
-    ):
-        known = rows[rows[name].notna()]
-        if len(known):
-            values = ", ".join(
-                f"{variant} {warranted(row[name], row.get(f'{name}_low'), row.get(f'{name}_high'))}"
-                for variant, row in known.iterrows()
-            )
-            parts.append(f"{label} ({unit}): {values}")
-    return f"At {number(comparison.common_rps)}/s, where all were measured: " + "; ".join(parts)
-
-
-def _sureness(blocks: int, comparison: Comparison, shaky: Sequence[str]) -> str:
-    parts = []
-    if blocks < 2:
+    if spread:
         parts.append(
-            "measured once, a first impression: there is no interval over repetitions, and"
-            f" capacities less than {SINGLE_BLOCK_RATIO:g} x or a step of the ladder apart are"
-            " called level"
+            f"intervals hold with {HOLDS:.0%} for all pairs at once (computed at {CONFIDENCE:.1%},"
+            f" since the run looks at them as it goes); a round strays by {spread:.1%}, a launch"
+            f" by {table.prior(found.leader).sd:.1%} before those of this run are looked at"
         )
-    else:
-        parts.append(
-            f"{blocks} blocks in random order; level means that the 95 % interval of the ratio of"
-            " two capacities, block by block, holds 1"
-        )
-    if any(each.open_ended for each in comparison.capacities.values()):
-        ended = [name for name, each in comparison.capacities.items() if each.open_ended]
-        parts.append(f"the ladder ended before {listed(ended)} was saturated")
+    for with_broker, whom in ((False, ""), (True, " of those with a broker")):
+        smallest = found.smallest(with_broker=with_broker)
+        if smallest is not None:
+            parts.append(f"smallest difference{whom} that would show: {percent(smallest)}")
     if shaky:
         reasons = "; ".join(f"{name}: {sentence(comparison.invalid[name][0])}" for name in shaky)
-        parts.append(f"NOT SOUND, it rests on invalid steps ({reasons})")
+        parts.append(f"NOT SOUND, it rests on invalid turns ({reasons})")
     if comparison.absent:
         parts.append(comparison.absent)
     return "; ".join(parts)
 
 
-def rate(capacity: Capacity) -> str:
+def rate(carried: Carried) -> str:
     """Return a capacity as text: ``≥ 400/s`` where the ladder ended first."""
-    if capacity.rps == 0:
-        return f"< {number(capacity.high)}/s" if capacity.high else "none"
-    return f"{'≥ ' if capacity.open_ended else ''}{amount(capacity)}/s"
+    if carried.rps == 0:
+        return f"< {number(carried.high)}/s" if carried.high else "none"
+    if carried.open_ended:
+        return f"≥ {number(carried.rps)}/s"
+    return f"{warranted(carried.rps, carried.low, carried.high)}/s"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage."""
+    return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"

@@ -26,7 +26,8 @@ from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.strategy import Context, Strategy
 from asyncdb_bench.errors import BenchError, ServiceError
 from asyncdb_bench.plan.faults import faulty_operations, faulty_strategy
-from asyncdb_bench.plan.registry import make_scenario, strategy_class
+from asyncdb_bench.plan.registry import strategy_class
+from asyncdb_bench.plan.sharing import served_operations
 from asyncdb_bench.records.messages import AppConfig, Failed, Ready, decoded_config, read_line, say
 
 BACKLOG = 4096
@@ -36,8 +37,7 @@ def make_strategy(config: AppConfig) -> Strategy[Any]:
     """Return the strategy with its knobs and its context."""
     timing.two_clocks = config.worker_clock_differs
     cls = strategy_class(config.strategy)
-    workload = make_scenario(config.scenario, config.scenario_knobs).workload()
-    operations = faulty_operations(workload.operations, config.fault)
+    operations = faulty_operations(served_operations(config), config.fault)
     context = Context(
         database_url=config.database_url,
         operations=operations,

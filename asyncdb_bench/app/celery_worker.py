@@ -54,7 +54,7 @@ def _run(config: WorkerConfig, options: WorkerOptions) -> int:
 
     from asyncdb_bench.contract.celery import celery_app as tasks
     from asyncdb_bench.plan.faults import faulty_operations
-    from asyncdb_bench.plan.registry import make_scenario
+    from asyncdb_bench.plan.sharing import served_operations
 
     if config.broker is None:
         say(Failed("a Celery worker needs a broker"))
@@ -69,8 +69,7 @@ def _run(config: WorkerConfig, options: WorkerOptions) -> int:
         timeout_s=config.timeout_s,
     )
     app = tasks.make_app(queue, backend=tasks.backend_url(queue, client=False))
-    workload = make_scenario(config.scenario, config.scenario_knobs).workload()
-    operations = faulty_operations(workload.operations, config.fault)
+    operations = faulty_operations(served_operations(config), config.fault)
     tasks.connect_when_ready(
         lambda: tasks.WorkerDatabase(
             config.database_url,

@@ -11,10 +11,9 @@ from asyncdb_bench.cli.options import FolderOptions
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from asyncdb_bench.regression.effects import FigureEffect
-    from asyncdb_bench.regression.sides import Contrast
+    from asyncdb_bench.regression.sides import Compared, Contrast
 
-STYLES = {"faster": "green", "slower": "red", "invalid": "red", "inconclusive": "yellow"}
+STYLES = {"better": "green", "worse": "red", "not sound": "red", "not known": "yellow"}
 
 
 def compare_verb(
@@ -46,36 +45,36 @@ def _print(contrast: Contrast) -> None:
         console.print(Text(f"WARNING: {warning}", "red"))
     for warning in contrast.warnings:
         console.print(Text(f"note: {warning}", "dim"))
-    for scenario, effects in contrast.effects.items():
-        console.print(_table(scenario, contrast, effects))
+    for scenario, compared in contrast.compared.items():
+        console.print(_table(scenario, contrast, compared))
     for line in contrast.left_out:
         console.print(Text(f"left out: {line}", "dim"))
 
 
-def _table(scenario: str, contrast: Contrast, effects: list[FigureEffect]) -> Table:
+def _table(scenario: str, contrast: Contrast, compared: list[Compared]) -> Table:
     from rich.text import Text
 
     from asyncdb_bench.cli.terminal import table
-    from asyncdb_bench.regression.wording import effect_words
-    from asyncdb_bench.text import number, percent, probability
+    from asyncdb_bench.regression.wording import compared_words
+    from asyncdb_bench.text import number
 
-    several = len({(each.base, each.head) for each in effects}) > 1
+    several = len({(each.base, each.head) for each in compared}) > 1
     rows = []
-    for each in effects:
+    for each in compared:
         at = f" at {each.offered_rps:g}/s" if each.offered_rps else ""
-        effect = each.effect
+        ratio = each.answer.ratio
+        bounds = ratio.bounds if ratio is not None else None
         rows.append(
             (
-                f"{each.head} · " * several + f"{each.figure.title}{at}",
-                number(each.base_mean),
-                number(each.head_mean),
-                number(effect.ratio if effect else None),
-                f"{number(effect.low)} to {number(effect.high)}" if effect and effect.low else "–",
-                percent(effect.mde - 1 if effect and effect.mde else None),
-                probability(each.p_adjusted),
-                Text(effect_words(each), STYLES.get(each.verdict, "")),
+                f"{each.head} · " * several + f"{each.answer.metric.title}{at}",
+                number(each.base_value),
+                number(each.head_value),
+                number(ratio.ratio if ratio is not None else None),
+                f"{number(bounds[0])} to {number(bounds[1])}" if bounds else "–",
+                f"{ratio.launches}, {ratio.rounds}" if ratio is not None else "–",
+                Text(compared_words(each), STYLES.get(each.answer.said, "")),
             )
         )
-    numbers = ("base>", "head>", "ratio>", "95 % interval>", "MDE>", "p (Holm)>")
+    numbers = ("base>", "head>", "ratio>", "95 % interval>", "launches, rounds>")
     title = f"{scenario}: {contrast.head} against {contrast.base}"
-    return table(title, ("figure", *numbers, "verdict…"), rows)
+    return table(title, ("figure", *numbers, "said…"), rows)

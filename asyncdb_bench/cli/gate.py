@@ -14,7 +14,7 @@ from asyncdb_bench.cli.options import FolderOptions, RequestOptions
 if TYPE_CHECKING:
     from asyncdb_bench.regression.gate import Gated
 
-STYLES = {"regress": "red", "invalid": "red", "inconclusive": "yellow", "improve": "green"}
+STYLES = {"worse": "red", "not sound": "red", "not known": "yellow", "better": "green"}
 
 
 def gate_verb(
@@ -40,18 +40,18 @@ def gate_verb(
 
     if bool(base) == bool(against):
         raise UsageError("give either --base REVISION (measures) or --against RUN (does not)")
-    blocks = 12 if request.blocks is None else request.blocks
-    if not 4 <= blocks <= 60:
-        raise UsageError(f"--blocks {blocks} is outside 4..60: a gate decides on several blocks")
+    rules = Rules(launches=4 if request.blocks is None else request.blocks)
+    if not 1 <= rules.launches <= 60:
+        raise UsageError(f"--blocks {rules.launches} is outside 1..60")
     if request.vary:
         raise UsageError("--vary goes with run: a gate compares two revisions, not knob values")
-    places, rules = folders.places(), Rules(most=blocks)
+    places = folders.places()
     outputs = gating.Outputs(junit, summary or _workflow_summary())
     if against:
         ended = gating.gate_against(against, run_id, rules, places, outputs)
     else:
         profile = request.profile or "gate"
-        choices = replace(request, profile=profile, blocks=blocks, deployment=False).choices()
+        choices = replace(request, profile=profile, deployment=False).choices()
         ended = gating.run_gate(
             choices,
             base,
@@ -86,19 +86,18 @@ def _print(ended: Gated) -> None:
         (
             each.scenario,
             each.strategy,
-            each.figure.title,
+            each.metric.title,
             "–" if each.change is None else f"{each.change:+.1%}",
-            f"{each.interim.noise - 1:.1%}" if each.interim.noise > 1 else "–",
-            str(each.interim.n),
-            Text(decision_words(each), STYLES.get(each.verdict, "")),
+            str(each.judged.rounds),
+            Text(decision_words(each), STYLES.get(each.said, "")),
         )
         for each in result.decisions
     ]
-    columns = ("scenario", "strategy", "figure", "change>", "A/A>", "blocks>", "verdict…")
+    columns = ("scenario", "strategy", "figure", "change>", "rounds>", "said…")
     console.print(table(f"{result.head} against {result.base}", columns, rows))
     for note in result.notes:
         console.print(Text(note, "dim"))
-    console.print(Text(f"gate: {result.verdict}", "bold"))
+    console.print(Text(f"gate: {result.said}", "bold"))
     if ended.folder is not None:
         print(f"results: {relative(ended.folder.path)}", flush=True)
     print(f"report: {relative(ended.page)}", flush=True)

@@ -10,7 +10,7 @@ import typer
 from asyncdb_bench.cli.options import FolderOptions
 
 if TYPE_CHECKING:
-    from asyncdb_bench.run import Places
+    from asyncdb_bench.whole_run import Places
 
 
 def history_verb(

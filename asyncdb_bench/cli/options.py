@@ -16,7 +16,7 @@ import typer
 
 if TYPE_CHECKING:
     from asyncdb_bench.plan.request import Choices
-    from asyncdb_bench.run import Places
+    from asyncdb_bench.whole_run import Places
 
 
 def completed(known: Iterable[str], incomplete: str) -> list[str]:
@@ -211,7 +211,7 @@ class FolderOptions:
 
     def places(self) -> Places:
         """Return the folders, absolute."""
-        from asyncdb_bench.run import Places
+        from asyncdb_bench.whole_run import Places
 
         return Places(self.results.resolve(), self.reports.resolve())
 

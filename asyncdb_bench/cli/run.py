@@ -26,8 +26,8 @@ def run_verb(
     from asyncdb_bench.cli.web_view import WebProgress
     from asyncdb_bench.plan.planner import make_plan
     from asyncdb_bench.plan.profiles import read_profiles
-    from asyncdb_bench.run import run_schedule
-    from asyncdb_bench.trial.turns.turn_schedule import TurnSchedule
+    from asyncdb_bench.trial.kernel import own_start_s
+    from asyncdb_bench.whole_run import measure_plan
 
     plan = make_plan(request.choices(), read_profiles())
     terminal.print_intention(plan)
@@ -35,11 +35,12 @@ def run_verb(
     display: Progress | WebProgress = terminals
     if web or web_port:
         display = WebProgress(terminals, web_port, show=sys.stdout.isatty())
-    finished = run_schedule(plan, folders.places(), display, TurnSchedule, sys.argv[1:])
+    finished = measure_plan(plan, folders.places(), display, sys.argv[1:], own_start_s())
     terminal.print_result(finished.report)
     if finished.failure:
         print(f"error: {finished.failure}", file=sys.stderr)
     sys.stdout.flush()
+    print(f"took: {finished.times.in_words()}")
     print(f"results: {terminal.relative(finished.folder.path)}")
     print(f"report: {terminal.relative(finished.report.path)}")
     raise typer.Exit(finished.exit_code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -11,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from asyncdb_bench.plan.climbs import climbs, rung_window_s
+from asyncdb_bench.plan.estimate import estimate_s
 from asyncdb_bench.plan.load_workers import count
 from asyncdb_bench.plan.reach import reach_of
-from asyncdb_bench.plan.schedule import estimate_s, takes_turns, window_of
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.report import Written
 from asyncdb_bench.text import counted, duration, listed
@@ -54,14 +54,13 @@ def relative(path: Path) -> Path:
 def print_intention(plan: Plan) -> None:
     """Print one line on what will run and how long it takes."""
     settings = plan.settings
-    turns = any(takes_turns(settings, each) for each in plan.scenarios)
-    up_to = "up to " if turns and settings.blocks > 1 else ""
     scenarios = sum(not each.aside for each in plan.scenarios) or len(plan.scenarios)
+    seconds = estimate_s(plan)
+    until = f"until every answer is known within {settings.half_width:.0%}"
     print(
         f"profile {settings.profile}: {counted(len(plan.variants), 'variant')} in"
-        f" {counted(scenarios, 'scenario')}, {up_to}{counted(settings.blocks, 'block')}"
-        f"{' of turns' if turns else ''}; at most about {duration(estimate_s(plan))};"
-        f" {distance_words(plan)}",
+        f" {counted(scenarios, 'scenario')}, {until}"
+        f"{f', at most about {duration(seconds)}' if seconds else ''}; {distance_words(plan)}",
         flush=True,
     )
 
@@ -115,33 +114,26 @@ def print_plan(plan: Plan) -> None:
         text = f"  {variant.label}: {variant.budget} connections{parts}; {knobs}"
         console.print(text, highlight=False, markup=False)
     for scenario in plan.scenarios:
-        if takes_turns(settings, scenario):
+        if not climbs(settings, scenario):
             text = f"  {scenario.label}: {scenario.objective}; in turns"
             console.print(text, highlight=False, markup=False)
             continue
         ladder = ", ".join(f"{load:g}" for load in scenario.ladder)
         windows = sorted(
-            {round(window_of(settings, scenario, load), 1) for load in scenario.ladder}
+            {round(rung_window_s(settings, scenario, load), 1) for load in scenario.ladder}
         )
         text = f"  {scenario.label}: {scenario.objective}; ladder {ladder} requests/s;"
         text += f" windows {windows[0]:g} to {windows[-1]:g} s"
         console.print(text, highlight=False, markup=False)
-    if any(takes_turns(settings, each) for each in plan.scenarios):
+    if not all(climbs(settings, each) for each in plan.scenarios):
+        rounds = f"{counted(settings.rounds, 'round')} at most" if settings.rounds else "rounds"
         console.print(
-            f"  turns of {settings.turn_s:g} s, {counted(settings.rounds, 'round')} in each block,"
-            f" pace with {counted(settings.connections, 'connection')}; blocks follow until every"
-            f" answer is known within {settings.half_width:.0%} or time is up",
+            f"  up to {counted(settings.blocks, 'launch', 'launches')} of all variants; in each"
+            f" {rounds} of turns of {settings.turn_s:g} s or more, in random order, the pace with"
+            f" {counted(settings.connections, 'connection')}",
             highlight=False,
             markup=False,
         )
-    counts = Counter((trial.scenario, trial.block) for trial in plan.trials)
-    for trial in plan.trials[: max(counts.values(), default=0)]:
-        console.print(
-            f"  {trial.id}: {trial.scenario} · {trial.variant}", highlight=False, markup=False
-        )
-    rest = len(plan.trials) - max(counts.values(), default=0)
-    if rest:
-        console.print(f"  … and {rest} more trials, each block in an order of its own")
 
 
 def print_result(written: Written) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from asyncdb_bench.cli.live_state import LiveState
 from asyncdb_bench.cli.progress import Progress
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.records.plan import Block, Trial
+from asyncdb_bench.measure.orders import LaunchOrder
 from asyncdb_bench.records.step import Step, TrialEnd
 
 LOOPBACK = "127.0.0.1"
@@ -45,7 +45,7 @@ class WebProgress:
             ) from error
         self.port: int = self._sockets[0].getsockname()[1]
         self._inner, self._show = inner, show
-        self.state = LiveState(inner.plan, inner.left)
+        self.state = LiveState(inner)
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
@@ -90,27 +90,20 @@ class WebProgress:
 
     def service(self, name: str) -> None:
         """Show which service is being started."""
-        self.state.now = f"starting {name}"
         self._inner.service(name)
 
-    def trial(self, trial: Trial) -> None:
-        """Show which trial begins."""
-        self.state.begin(trial.scenario, trial.block)
-        self._inner.trial(trial)
-
-    def block(self, block: Block) -> None:
-        """Show which block of turns begins."""
-        self.state.begin(block.scenario, block.number)
-        self._inner.block(block)
+    def launch(self, order: LaunchOrder) -> None:
+        """Show that variants are being launched."""
+        self._inner.launch(order)
 
     def step(self, step: Step) -> None:
-        """Show a turn or a step."""
-        self.state.add(step)
-        self._inner.step(step)
+        """Show a turn."""
+        with self.state.lock:
+            self._inner.step(step)
+            self.state.add(step)
 
     def end(self, end: TrialEnd) -> None:
         """Show how a trial ended."""
-        self.state.done += 1
         self._inner.end(end)
 
 

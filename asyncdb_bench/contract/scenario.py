@@ -86,12 +86,8 @@ class Scenario(ABC, Generic[K]):
     def __init__(self, knobs: K) -> None:
         self.knobs = knobs
 
-    def cell(self) -> tuple[float, int] | None:
-        """Return its place on a map: the query's time in milliseconds, and rows; None: no map."""
-        return None
-
     def place(self) -> Mapping[str, float]:
-        """Return its place on the map of round trips by axis (``queries``, ``ms``); empty: none."""
+        """Return its place on the map by axis (``queries``, ``ms``, ``rows``); empty: none."""
         return {}
 
     def work(self) -> str:

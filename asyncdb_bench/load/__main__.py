@@ -15,7 +15,7 @@ from locust import task
 from locust.env import Environment
 
 from asyncdb_bench.errors import BenchError
-from asyncdb_bench.load.process import Orders, cpu_s, reply_of, user_class
+from asyncdb_bench.load.process import Orders, reply_of, user_class
 from asyncdb_bench.load.recorder import save
 from asyncdb_bench.load.user import OpenModelUser
 from asyncdb_bench.records.messages import (
@@ -51,10 +51,13 @@ def serving_user(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
             # The client's own pauses would be taken for the server's.
             gc.collect()
             gc.disable()
-            used = cpu_s()
-            record, started_ns, probes = self.serve(order.step)
-            used = cpu_s() - used
-            gc.enable()
+            try:
+                record, started_ns, probes = self.serve(order.step)
+            except BenchError as error:
+                say(Failed(str(error)))
+                return
+            finally:
+                gc.enable()
             if order.file:
                 try:
                     columns = record.columns(started_ns) | record.extra
@@ -63,7 +66,7 @@ def serving_user(config: LoadConfig, orders: Orders) -> type[OpenModelUser]:
                     say(Failed(f"cannot write {order.file}: {error.strerror or error}"))
                     return
             counted = self.environment.stats.total.num_requests - counted
-            say(reply_of(record, started_ns, used, counted, self.opened))
+            say(reply_of(record, started_ns, counted, self.opened))
 
     return ServingUser
 

@@ -6,169 +6,158 @@ member of its room has it. Each member reads in a greenlet of its own.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import gevent
-import gevent.socket
 import msgspec
 import numpy as np
 from gevent.event import AsyncResult
 from gevent.pool import Pool
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import (
-    CloseConnection,
-    Ping,
-    Pong,
-    RejectConnection,
-    Request,
-    TextMessage,
-)
+from wsproto.events import TextMessage
 from wsproto.utilities import ProtocolError
 
 from asyncdb_bench.contract.data.chat import HISTORY
 from asyncdb_bench.contract.operation import Operation
-from asyncdb_bench.load.alarm import Alarm
-from asyncdb_bench.load.connection import BLOCK, ConnectionLostError
-from asyncdb_bench.load.user import TIMEOUT_STATUS, WHOLE, Asked, OpenModelUser, Part
+from asyncdb_bench.load.chat_member import Member
+from asyncdb_bench.load.connection import Address
+from asyncdb_bench.load.http_message import ConnectionLostError
+from asyncdb_bench.load.judging import TIMEOUT_STATUS, tell_locust
+from asyncdb_bench.load.recorder import Recorder
+from asyncdb_bench.load.step_plan import drawn
+from asyncdb_bench.load.user import WHOLE, Model, OpenModelUser, Part, same_clock
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.records.step import Outcome
 
 JOINING = 32
 """Members that join at once."""
-PING_EVERY_S = 0.1
+PING_NS = 100_000_000
+"""Between two pings of a member."""
 PINGING = 10
 """Every tenth member pings."""
+LOOK_NS = 5_000_000
+"""How often it is looked at the end whether all have come, which is no event of the loop."""
 
 
-class Member:
-    """One WebSocket connection, read by a greenlet of its own.
+class Message(NamedTuple):
+    """What a member will write.
 
     Parameters
     ----------
-    user : whose messages are received.
-    place : of this member, from 0.
+    place : in the record.
+    operation, params : what is asked.
+    text : of the frame.
     """
 
-    def __init__(self, user: ChatUser, place: int) -> None:
+    place: int
+    operation: Operation
+    params: dict[str, Any]
+    text: str
+
+
+class Messages:
+    """The arrivals of a step, each served by a greenlet of its own.
+
+    Parameters
+    ----------
+    user : whose members write.
+    messages : in the order of the arrivals.
+    limit : so many are under way at most; arrivals above it are skipped.
+    window_s : for so long before the end, members ping.
+    """
+
+    def __init__(
+        self, user: ChatUser, messages: Sequence[Message], limit: int, window_s: float
+    ) -> None:
         self.user = user
-        self.place = place
-        self.room = place // user.scenario.knobs.room + 1
-        self.sequence = 0
-        self.alive = False
-        self.pings: dict[bytes, int] = {}
+        self.record = user.record
+        self._coming = iter(messages)
+        self._left = len(messages)
+        self._pool = Pool(limit)
+        self._window_ns = int(window_s * 1e9)
+        self._started_ns = 0
 
-    def join(self) -> int:
-        """Connect and read the history; return how long it took, nanoseconds.
+    def begin(self) -> None:
+        """Nothing is to be done before: members are connected."""
 
-        Raises
-        ------
-        OSError, ProtocolError : not let in.
-        """
-        began = time.monotonic_ns()
-        self.connect()
-        past = next(self._texts(until_one=True), None)
-        said = msgspec.json.decode(past[0]) if past else {}
-        right = said.get("type") == "history"
-        if not right or not self.user.operations["history"].check({"room": self.room}, said):
-            raise ConnectionLostError(f"no history on joining: {said.get('error', 'wrong')}")
-        took = time.monotonic_ns() - began
-        self.socket.settimeout(None)
-        self.alive = True
-        gevent.spawn(self._read)
-        return took
+    def ask_from(self, started_ns: int, until_ns: int) -> None:
+        """Write at the intended arrivals, and ping within the window."""
+        self._started_ns = started_ns
+        loop = self.user.loop
+        loop.call_each((started_ns + each for each in self.record.intended_ns), self._arrive)
+        loop.call_each(range(until_ns - self._window_ns, until_ns, PING_NS), self.user.ping)
+        loop.call_at(until_ns, self._look)
 
-    def connect(self) -> None:
-        """Open the connection: TCP, then the WebSocket handshake (RFC 6455)."""
-        host, port = self.user.address
-        self.protocol = WSConnection(ConnectionType.CLIENT)
-        self.socket: Any = gevent.socket.create_connection(
-            (host, port), timeout=self.user.timeout_s
-        )
-        self.socket.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
-        asked = Request(host=f"{host}:{port}", target=f"/chat/{self.room}")
-        self.socket.sendall(self.protocol.send(asked))
-        self.held: list[str] = []
+    def is_idle(self) -> bool:
+        """Return whether all have arrived and none is under way."""
+        return not self._left and not self._pool
 
-    def send(self, event: Any) -> int:
-        """Send a frame and return how many bytes it took."""
-        frame = self.protocol.send(event)
-        self.socket.sendall(frame)
-        return len(frame)
+    def end(self) -> None:
+        """Wait no longer."""
+        self._pool.kill(block=True, timeout=2)
 
-    def _texts(self, *, until_one: bool = False) -> Iterator[tuple[str, int]]:
-        """Yield whole messages with when their last byte was read, until the connection ends."""
-        while True:
-            data = self.socket.recv(BLOCK)
-            # before anything is parsed: that is the client's time, not the server's
-            now = time.monotonic_ns()
-            self.user.bytes_received += len(data)
-            self.protocol.receive_data(data or None)
-            for event in self.protocol.events():
-                if isinstance(event, TextMessage):
-                    self.held.append(event.data)
-                    if event.message_finished:
-                        whole, self.held = "".join(self.held), []
-                        yield whole, now
-                        if until_one:
-                            return
-                elif isinstance(event, Pong):
-                    self._ponged(bytes(event.payload), now)
-                elif isinstance(event, CloseConnection | RejectConnection):
-                    return
+    def _arrive(self, _: int) -> None:
+        message = next(self._coming)
+        self._left -= 1
+        if self._pool.full():
+            why = "as many requests under way as permitted"
+            self.record.fail(message.place, Outcome.SKIPPED, why)
+        else:
+            self._pool.spawn(self.user.send, message, self._started_ns)
 
-    def _read(self) -> None:
-        with suppress(OSError, ProtocolError):
-            for text, now in self._texts():
-                self.user.received(self, msgspec.json.decode(text), now)
-        self.alive = False
-
-    def ping(self, due_ns: int) -> None:
-        """Send a ping that was due at `due_ns`."""
-        key = str(due_ns).encode()
-        self.pings[key] = due_ns
-        self.send(Ping(payload=key))
-
-    def _ponged(self, key: bytes, now: int) -> None:
-        due = self.pings.pop(key, None)
-        if due is not None:
-            self.user.ping_times.append((due, now - due))
+    def _look(self, _: int) -> None:
+        self.user.loop.call_at(time.monotonic_ns() + LOOK_NS, self._look)
 
 
 class ChatUser(OpenModelUser):
     """Serves steps over the members' connections."""
 
     abstract = True
+    operations: Mapping[str, Operation]
+    shares_loop = True
 
     def on_start(self) -> None:
         """Make the members; they join before the first step."""
         super().on_start()
+        self.record = Recorder()
+        self.receipts = np.zeros((0, 0), np.int64)
         self.members: list[Member] = []
         self.ping_times: list[tuple[int, int]] = []
         self.joins: dict[str, Any] = {"seconds": 0.0, "times_us": []}
         self.waiting: dict[str, tuple[int, AsyncResult[dict[str, Any]], int]] = {}
         self.steps = self.bytes_received = 0
 
-    def serve(self, order: LoadOrder, part: Part = WHOLE) -> tuple[Any, int, Any]:
+    def serve(self, order: LoadOrder, part: Part = WHOLE) -> tuple[Recorder, int, Any]:
         """Serve one step; members that are not connected join first."""
-        joined = self._join()
-        count = round(order.rate_rps * order.window_s)
-        size = self.scenario.knobs.room
+        joined = self._join(self.address_of(order))
         self.steps += 1
-        self.ping_times, self.receipts = [], np.zeros((count, size), np.int64)
+        self.ping_times = []
         self.disorder = self.duplicates = 0
-        pinging = gevent.spawn(self._ping_all, order.window_s)
         found = super().serve(order, part)
-        pinging.join()
         self.record.rows += joined * HISTORY
         self.record.bytes_received, self.bytes_received = self.bytes_received, 0
         self.record.extra = self._extra(joined)
         self.waiting.clear()
         return found
 
-    def _join(self) -> int:
+    def _open_model(self, order: LoadOrder, part: Part) -> Model:
+        plan = part.plan or drawn(order, self.scenario.mix())
+        self.record = Recorder(plan.intended_ns, plan.chosen, same_clock=same_clock(order))
+        self.receipts = np.zeros((len(plan.intended_ns), self.scenario.knobs.room), np.int64)
+        rng = np.random.default_rng((*order.seed, 2))
+        messages = []
+        for place, index in enumerate(plan.chosen.tolist()):
+            name = plan.names[index]
+            params = self.scenario.params(name, rng)
+            said = {"op": name, "id": f"{self.steps}.{place}", "params": params}
+            message = msgspec.json.encode(said).decode()
+            messages.append(Message(place, self.operations[name], params, message))
+        limit = max(1, self.outstanding // part.workers)
+        return Messages(self, messages, limit, order.window_s)
+
+    def _join(self, address: Address) -> int:
         wanted = self.scenario.knobs.connections
         if not self.members:
             self.members = [Member(self, place) for place in range(wanted)]
@@ -180,7 +169,7 @@ class ChatUser(OpenModelUser):
         def join(member: Member) -> None:
             # who is not let in stays away; what he was to write fails, and is counted
             try:
-                took.append(member.join() // 1000)
+                took.append(member.join(address) // 1000)
             except (OSError, ProtocolError, msgspec.DecodeError):
                 member.alive = False
 
@@ -190,35 +179,16 @@ class ChatUser(OpenModelUser):
         self.joins = {"seconds": time.monotonic() - began, "times_us": took}
         return len(took)
 
-    def _ping_all(self, window_s: float) -> None:
-        alarm = Alarm()
-        start = time.monotonic_ns()
-        every = int(PING_EVERY_S * 1e9)
-        try:
-            for number in range(int(window_s * 1e9) // every):
-                due = start + number * every
-                alarm.wait_until(due)
-                for member in self.members[::PINGING]:
-                    if member.alive:
-                        member.ping(due)
-        except OSError:
-            pass
-        finally:
-            alarm.close()
+    def ping(self, due_ns: int) -> None:
+        """Have every tenth member send a ping, which is due at `due_ns`."""
+        for member in self.members[::PINGING]:
+            if member.alive:
+                with contextlib.suppress(OSError, ProtocolError):
+                    member.ping(due_ns)
 
-    def _prepare(self, names: list[str], chosen: Any, seed: tuple[int, ...]) -> list[Any]:
-        rng = np.random.default_rng((*seed, 2))
-        prepared = []
-        for place, index in enumerate(chosen.tolist()):
-            params = self.scenario.params(names[index], rng)
-            key = f"{self.steps}.{place}"
-            said = {"op": names[index], "id": key, "params": params}
-            prepared.append((self.operations[names[index]], params, msgspec.json.encode(said)))
-        return prepared
-
-    def _serve_one(self, place: int, due_ns: int, asked: Asked | None) -> None:
-        assert asked is not None
-        operation, params, request = asked
+    def send(self, message: Message, started_ns: int) -> None:
+        """Send a message, and wait until those have it who should."""
+        place, operation, params, text = message
         record = self.record
         record.attempted += 1
         member = self._author(params)
@@ -230,11 +200,9 @@ class ChatUser(OpenModelUser):
             if member is None:
                 raise ConnectionLostError("its member is not connected")
             record.sent_ns[place] = time.monotonic_ns()
-            record.bytes_sent += member.send(TextMessage(data=request.decode()))
+            record.bytes_sent += member.send(TextMessage(data=text))
             found = answer.get(timeout=self.timeout_s)
             record.done_ns[place] = found["done_ns"]
-            if found.get("timing"):
-                record.told[place] = found["timing"]
             self._settle(place, operation, params, found)
         except gevent.Timeout:
             record.done_ns[place] = time.monotonic_ns()
@@ -244,7 +212,7 @@ class ChatUser(OpenModelUser):
         except (OSError, ProtocolError) as error:
             record.done_ns[place] = time.monotonic_ns()
             record.fail(place, Outcome.ERROR, f"{type(error).__name__}: {error}")
-        self._tell_locust(operation, record, place, due_ns)
+        tell_locust(self.environment, record, operation, place, started_ns)
 
     def _author(self, params: dict[str, Any]) -> Member | None:
         """Return who writes: the one named, or for a search the first of the room who is there."""
@@ -281,14 +249,14 @@ class ChatUser(OpenModelUser):
         if known is None:
             return
         place, answer, expected = known
+        if said.get("timing"):
+            self.record.told.note(place, said["timing"])
         if said["type"] == "message":
             slot = member.place % self.scenario.knobs.room
             if self.receipts[place, slot]:
                 self.duplicates += 1
                 return
             self.receipts[place, slot] = now
-            if "timing" in said:
-                self.record.told[place] = said["timing"]
             if np.count_nonzero(self.receipts[place]) < expected:
                 return
         if not answer.ready():
@@ -300,9 +268,10 @@ class ChatUser(OpenModelUser):
         missing = [(due, now - due) for each in self.members for due in each.pings.values()]
         for each in self.members:
             each.pings.clear()
+        post = list(self.scenario.mix()).index("post")
         return {
             "receipts_ns": self.receipts,
-            "is_post": self.record.operations == list(self.scenario.mix()).index("post"),
+            "is_post": np.asarray(self.record.operations) == post,
             "pings_ns": np.array(self.ping_times + missing, np.int64).reshape(-1, 2),
             "joins_us": np.array(self.joins["times_us"], np.int64),
             "join_s": np.array([self.joins["seconds"]]),

@@ -89,7 +89,7 @@ class LoadMaster:
         own = LoadWorkerConfig(host=near, port=self.port, token=config.token, place=HERE)
         self.own = OwnWorkers(encoded(own), config.processes, config.cores)
         self.config: LoadConfig | None = None
-        self.mix: dict[str, float] = {}
+        self.mixes: dict[str, dict[str, float]] = {}
         self.windows = 0
 
     def gathered(self) -> Gathered:
@@ -103,7 +103,12 @@ class LoadMaster:
     def configure(self, config: LoadConfig) -> str:
         """Have all ask a scenario's operations; return why not, or nothing."""
         self.config = config
-        self.mix = dict(make_scenario(config.scenario, config.scenario_knobs).mix())
+        first = dict(make_scenario(config.scenario, config.scenario_knobs).mix())
+        # an order that names no scenario means the first
+        self.mixes = {"": first, config.label: first} | {
+            each.label: dict(make_scenario(each.scenario, each.knobs).mix())
+            for each in config.further
+        }
         self.members.forget_lost()
         self.own.again()
         everyone = self.members.alive()
@@ -125,7 +130,9 @@ class LoadMaster:
         if not everyone:
             return nothing("no load worker is there")
         step, self.windows = order.step, self.windows + 1
-        plan = None if step.connections else drawn(step, self.mix)
+        if step.scenario not in self.mixes:
+            return nothing(f"the load was not started with {step.scenario!r}")
+        plan = None if step.connections else drawn(step, self.mixes[step.scenario])
         self._prepare(everyone, step, plan)
         self._until_all(everyone, lambda each: each.window.prepared, PREPARE_S)
         if late := [each for each in everyone if not each.window.prepared]:

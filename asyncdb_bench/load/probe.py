@@ -9,68 +9,61 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import gevent
 import numpy as np
-from gevent.pool import Pool
 
-from asyncdb_bench.load.alarm import Alarm
+from asyncdb_bench.load.asking import Asker
 from asyncdb_bench.load.connection import Connection, get_bytes
-from asyncdb_bench.records.step import PROBE_EVERY_S
+from asyncdb_bench.load.kept import Kept
+from asyncdb_bench.load.loop import Loop
+from asyncdb_bench.records.step import PROBE_EVERY_S, Outcome
 
-AT_ONCE = 400
+EVERY_NS = int(PROBE_EVERY_S * 1e9)
 
 
-class Probe:
+class Probe(Asker):
     """Asks for a path that does no work every 50 ms.
 
     Parameters
     ----------
-    address : host and port of the application.
-    timeout_s : after how long a probe is given up; it counts with that time.
+    loop, kept, timeout_s : see :class:`Asker`; the connections are its own. One that is given up
+        counts with the time until then.
     path : what it asks for, ``/healthz``.
     """
 
-    def __init__(self, address: tuple[str, int], timeout_s: float, path: str) -> None:
-        self.address = address
-        self.timeout_s = timeout_s
-        self.request = get_bytes(*address, path)
-        self.idle: list[Connection] = []
+    def __init__(self, loop: Loop, kept: Kept, timeout_s: float, path: str) -> None:
+        super().__init__(loop, kept, timeout_s)
+        self._request = get_bytes(kept.address, path)
+        self._found: list[tuple[int, int]] = []
+        self._left = 0
 
-    def start(self, started_ns: int, window_s: float) -> None:
-        """Begin to ask: from `started_ns` on CLOCK_MONOTONIC for `window_s`."""
-        self.found: list[tuple[int, int]] = []
-        self.pool = Pool(AT_ONCE)
-        every_ns = int(PROBE_EVERY_S * 1e9)
-        count = int(window_s * 1e9) // every_ns
-        self.due = [started_ns + every_ns // 2 + number * every_ns for number in range(count)]
-        self.scheduler = gevent.spawn(self._ask_all)
+    def ask_from(self, started_ns: int, until_ns: int) -> None:
+        """Ask within a window, CLOCK_MONOTONIC."""
+        self._left = (until_ns - started_ns) // EVERY_NS
+        first_ns = started_ns + EVERY_NS // 2
+        due_ns = (first_ns + number * EVERY_NS for number in range(self._left))
+        self.loop.call_each(due_ns, self._probe)
+
+    def is_idle(self) -> bool:
+        """Return whether all were asked and nothing is under way."""
+        return not self._left and super().is_idle()
 
     def end(self) -> np.ndarray[Any, Any]:
-        """Wait for what is under way and return intended start and latency, ns, shape (n, 2)."""
-        self.scheduler.join()
-        self.pool.join(timeout=self.timeout_s)
-        self.pool.kill(block=True, timeout=2)
-        return np.array(sorted(self.found), np.int64).reshape(-1, 2)
+        """Wait no longer; return intended start and latency of each, ns, shape (n, 2)."""
+        for due_ns, _ in self.abandon():
+            self._note(due_ns, time.monotonic_ns())
+        return np.array(sorted(self._found), np.int64).reshape(-1, 2)
 
-    def _ask_all(self) -> None:
-        alarm = Alarm()
-        try:
-            for due_ns in self.due:
-                alarm.wait_until(due_ns)
-                self.pool.spawn(self._ask, due_ns)
-        finally:
-            alarm.close()
+    def answered(self, key: int, connection: Connection, answer: bytes, status: int) -> None:
+        """Note how long it took, from when it was due; whatever the answer is."""
+        self._note(key, connection.done_ns)
 
-    def _ask(self, due_ns: int) -> None:
-        connection, done_ns = None, 0
-        try:
-            connection = self.idle.pop() if self.idle else Connection(*self.address, self.timeout_s)
-            connection.exchange(self.request)
-            done_ns = connection.done_ns
-        except OSError:
-            # refused or given up: the load's own ledger tells of it, here it is a long wait
-            pass
-        finally:
-            self.found.append((due_ns, (done_ns or time.monotonic_ns()) - due_ns))
-        if connection is not None and connection.reusable:
-            self.idle.append(connection)
+    def failed(self, key: int, connection: Connection | None, outcome: Outcome, why: str) -> None:
+        """Note it as a long wait: why, the load's own ledger tells."""
+        self._note(key, time.monotonic_ns())
+
+    def _probe(self, due_ns: int) -> None:
+        self._left -= 1
+        self.ask(due_ns, self._request, "GET")
+
+    def _note(self, due_ns: int, done_ns: int) -> None:
+        self._found.append((due_ns, done_ns - due_ns))

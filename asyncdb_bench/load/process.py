@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 from typing import Any
 
 import gevent
@@ -42,21 +41,17 @@ class Orders:
         return line
 
 
-def cpu_s() -> float:
-    """Return the CPU seconds that this process has used."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
 def user_class(config: LoadConfig) -> type[OpenModelUser]:
     """Return the Locust user of this scenario and target."""
     chosen = make_scenario(config.scenario, config.scenario_knobs)
-
+    others = {each.label: make_scenario(each.scenario, each.knobs) for each in config.further}
+    named = {config.label: chosen} | others
     base = ChatUser if chosen.websocket else OpenModelUser
 
     class HarnessUser(base):  # type: ignore[valid-type, misc]
         abstract = True
         scenario = chosen
+        scenarios = named
         operations = chosen.workload().operations
         address = (config.host, config.port)
         timeout_s = config.timeout_s
@@ -65,15 +60,12 @@ def user_class(config: LoadConfig) -> type[OpenModelUser]:
     return HarnessUser
 
 
-def reply_of(
-    record: Recorder, started_ns: int, used_s: float, counted: int, opened: int
-) -> StepReply:
+def reply_of(record: Recorder, started_ns: int, counted: int, opened: int) -> StepReply:
     """Return what a load process says of a step.
 
     Parameters
     ----------
     record, started_ns : of the step.
-    used_s : CPU seconds.
     counted : requests that Locust itself saw.
     opened : connections that it has opened so far.
     """
@@ -84,7 +76,7 @@ def reply_of(
         locust_count=counted,
         wrong_answers=record.wrong_answers,
         errors=dict(record.errors),
-        cpu_s=used_s,
+        cpu_s=record.cpu_s,
         connections=opened,
         rows=record.rows,
         transactions=record.transactions,

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from asyncdb_bench.contract.operation import Operation, Params
-from asyncdb_bench.contract.timing import parse
-from asyncdb_bench.records.step import PHASES, TASK_STAMPS, Ledger, Outcome
+from asyncdb_bench.load.told import Told
+from asyncdb_bench.records.step import Ledger, Outcome
 
 MOST_REASONS = 20
 """So many different ones are told in full."""
-LEGS = tuple(name for name in PHASES if name != "send_lag")
 
 
 class Recorder:
@@ -25,45 +24,53 @@ class Recorder:
 
     Parameters
     ----------
-    intended_ns : intended arrivals from the step's start, shape (n,).
-    operations : index of each arrival's operation, shape (n,).
+    intended_ns : intended arrivals from the step's start, where they are known beforehand.
+    operations : index of each one's operation.
     same_clock : whether the application reads the same clock.
+
+    Attributes
+    ----------
+    cpu_s : CPU seconds of the load in the window.
     """
 
     def __init__(
         self,
-        intended_ns: NDArray[np.int64],
-        operations: NDArray[np.int64],
+        intended_ns: ArrayLike = (),
+        operations: ArrayLike = (),
         *,
         same_clock: bool = True,
     ) -> None:
-        empty = bytes(8 * len(intended_ns))
-        self.intended_ns = intended_ns
-        self.operations = operations
-        self.same_clock = same_clock
-        self.sent_ns = array("q", empty)
-        self.done_ns = array("q", empty)
-        self.status = array("h", bytes(2 * len(intended_ns)))
-        self.outcome = array("b", bytes(len(intended_ns)))
+        self.intended_ns = array("q", np.asarray(intended_ns, np.int64).tobytes())
+        self.operations = array("b", np.asarray(operations, np.int8).tobytes())
+        count = len(self.intended_ns)
+        self.sent_ns = array("q", bytes(8 * count))
+        self.done_ns = array("q", bytes(8 * count))
+        self.status = array("h", bytes(2 * count))
+        self.outcome = array("b", bytes(count))
+        self.told = Told(same_clock=same_clock)
         self.errors: Counter[str] = Counter()
         self.attempted = 0
         self.wrong_answers = 0
-        self.told: dict[int, str] = {}
         self.rows = self.transactions = self.reads = 0
         self.bytes_sent = 0
         self.bytes_received = 0
+        self.cpu_s = 0.0
         self.extra: dict[str, Any] = {}
 
-    def keep(self, count: int) -> None:
-        """Forget all but the first `count` places: a closed loop does not know how many come."""
-        self.intended_ns = self.intended_ns[:count]
-        self.operations = self.operations[:count]
-        self.sent_ns, self.done_ns = self.sent_ns[:count], self.done_ns[:count]
-        self.status, self.outcome = self.status[:count], self.outcome[:count]
+    def add(self, intended_ns: int, operation: int) -> int:
+        """Make room for an arrival that was not known beforehand; return its place."""
+        place = len(self.intended_ns)
+        self.intended_ns.append(intended_ns)
+        self.operations.append(operation)
+        self.sent_ns.append(0)
+        self.done_ns.append(0)
+        self.status.append(0)
+        self.outcome.append(0)
+        return place
 
     def ledger(self) -> Ledger:
         """Count where every scheduled arrival went."""
-        counts = np.bincount(np.asarray(self.outcome, dtype=np.int64), minlength=len(Outcome))
+        counts = np.bincount(np.asarray(self.outcome), minlength=len(Outcome))
         return Ledger(
             scheduled=len(self.intended_ns),
             ok=int(counts[Outcome.OK]),
@@ -91,46 +98,11 @@ class Recorder:
         told = f": {why}" if why and len(self.errors) < MOST_REASONS else ""
         self.fail(place, Outcome.ERROR, f"wrong answer to {operation}{told}")
 
-    def phases(self) -> dict[str, NDArray[np.int64]]:
-        """Return a column for each phase but the send lag, microseconds; -1: not known.
-
-        Those beyond the phases are `held` and `run` of :class:`Phases`.
-        Where the server's clock is another machine's, the way there is not known and `back` is
-        both ways.
-        """
-        columns = {
-            name: np.full(len(self.intended_ns), -1, np.int64) for name in (*LEGS, "held", "run")
-        }
-        for place, header in self.told.items():
-            told = parse(header)
-            if told is None:
-                continue
-            sent, done = self.sent_ns[place], self.done_ns[place]
-            there, back = (told.began_ns - sent) / 1000, (done - told.began_ns) / 1000
-            if self.same_clock and there >= 0 and back >= told.handler_us:
-                columns["arrival"][place] = round(there)
-                columns["back"][place] = round(back - told.handler_us)
-            else:
-                columns["back"][place] = max(0, round((done - sent) / 1000 - told.handler_us))
-            columns["queue"][place] = round(told.queue_us)
-            columns["pool"][place] = round(told.pool_us)
-            columns["database"][place] = round(told.database_us)
-            columns["reply"][place] = round(told.reply_us)
-            elsewhere = told.queue_us + told.pool_us + told.database_us + told.reply_us
-            columns["python"][place] = max(0, round(told.handler_us - elsewhere))
-            columns["held"][place] = round(told.held_us)
-            columns["run"][place] = round(told.run_us)
-        return columns
-
-    def task_stamps(self) -> dict[str, NDArray[np.int64]]:
-        """Return a column for each of a task's stamps, CLOCK_MONOTONIC; 0: not known."""
-        columns = {name: np.zeros(len(self.intended_ns), np.int64) for name in TASK_STAMPS}
-        for place, header in self.told.items():
-            told = parse(header)
-            if self.same_clock and told is not None and told.task is not None:
-                for name, stamp in zip(TASK_STAMPS, told.task, strict=True):
-                    columns[name][place] = stamp
-        return columns
+    def send_lags_ns(self, started_ns: int) -> NDArray[np.int64]:
+        """Return by how much each request that was sent was late, nanoseconds."""
+        sent = np.asarray(self.sent_ns)
+        lags: NDArray[np.int64] = sent - started_ns - np.asarray(self.intended_ns)
+        return lags[sent > 0]
 
     def columns(self, started_ns: int) -> dict[str, NDArray[Any]]:
         """Return a column for each thing that is known of each arrival, CLOCK_MONOTONIC.
@@ -139,15 +111,16 @@ class Recorder:
         ----------
         started_ns : the step's start.
         """
+        sent, done = np.asarray(self.sent_ns), np.asarray(self.done_ns)
         return {
-            **{f"{name}_us": column for name, column in self.phases().items()},
-            **{f"{name}_ns": column for name, column in self.task_stamps().items()},
-            "intended_ns": self.intended_ns + started_ns,
-            "sent_ns": np.asarray(self.sent_ns),
-            "done_ns": np.asarray(self.done_ns),
+            **{f"{name}_us": column for name, column in self.told.phases(sent, done).items()},
+            **{f"{name}_ns": column for name, column in self.told.task_stamps(len(sent)).items()},
+            "intended_ns": np.asarray(self.intended_ns) + started_ns,
+            "sent_ns": sent,
+            "done_ns": done,
             "status": np.asarray(self.status),
             "outcome": np.asarray(self.outcome),
-            "operation": self.operations.astype(np.int8),
+            "operation": np.asarray(self.operations),
         }
 
 

@@ -24,7 +24,7 @@ from locust.env import Environment
 
 from asyncdb_bench.errors import BenchError
 from asyncdb_bench.load import set_messages as say_to
-from asyncdb_bench.load.process import Orders, cpu_s, reply_of, user_class
+from asyncdb_bench.load.process import Orders, reply_of, user_class
 from asyncdb_bench.load.record_batches import batches
 from asyncdb_bench.load.recorder import Recorder
 from asyncdb_bench.load.sealed import Session, answer, challenge
@@ -134,21 +134,19 @@ class LoadSetWorker:
         # the client's own pauses would be taken for the server's
         gc.collect()
         gc.disable()
-        counted, used = self.counted, cpu_s()
+        counted = self.counted
         beating = gevent.spawn(self._beat, asked.window)
         try:
             record, started_ns, probes = user.serve(order, part)
             served_ns = time.monotonic_ns() - started_ns
-            used = cpu_s() - used
-            reply = reply_of(record, started_ns, used, self.counted - counted, user.opened)
+            reply = reply_of(record, started_ns, self.counted - counted, user.opened)
             sent = self._hand_over(asked.window, record, places, started_ns)
         except AbandonedError:
             return
         finally:
             beating.kill()
             gc.enable()
-        lags = np.asarray(record.sent_ns)[: len(record.intended_ns)] - started_ns
-        lags = (lags - record.intended_ns)[lags > -started_ns]
+        lags = record.send_lags_ns(started_ns)
         probes = np.asarray(probes) - np.array([started_ns, 0])
         self._send(
             say_to.Done(

@@ -22,28 +22,6 @@ from asyncdb_bench.records.messages import SPOKEN, Describe, Description
 from asyncdb_bench.records.plan import Elsewhere, Variant
 
 DESCRIBE_S = 60.0
-BEFORE_THE_DOOR = """
-import json, sys
-from dataclasses import asdict
-from asyncdb_bench.knob import make_knobs, split_knobs, values_of
-from asyncdb_bench.machine import git, versions
-from asyncdb_bench.plan import make_variant
-from asyncdb_bench.plugins import CHECKOUT, Spec, strategy_class
-wanted = json.loads(sys.stdin.read())
-variant = make_variant(Spec(wanted["name"], wanted["knobs"]), wanted["budget"])
-cls = strategy_class(variant.strategy)
-knobs = make_knobs(cls.Knobs, variant.knobs, owner=cls.name, budget=0)
-shares = [
-    values_of(split_knobs(knobs, knobs.processes, place, owner=cls.name))
-    for place in range(knobs.processes)
-]
-parts = [asdict(part) for part in cls.parts(knobs)]
-print(json.dumps({
-    "variant": asdict(variant), "shares": shares, "parts": parts,
-    "git": git(CHECKOUT), "versions": versions(),
-}))
-"""
-"""For revisions before ``asyncdb_bench/describe.py`` (439087b and earlier)."""
 
 
 def environment(code: Path = CHECKOUT) -> dict[str, str]:
@@ -93,12 +71,10 @@ def make_variant_elsewhere(spec: Spec, budget: int) -> Variant:
         another protocol.
     """
     code, python = resolve(spec.at)
-    door = (code / "asyncdb_bench" / "describe.py").is_file()
-    command = ["-m", "asyncdb_bench.describe"] if door else ["-c", BEFORE_THE_DOOR]
     question = Describe(spec.name, dict(spec.knobs), budget)
     try:
         said = subprocess.run(
-            [str(python), "-P", *command],
+            [str(python), "-P", "-m", "asyncdb_bench.describe"],
             input=msgspec.json.encode(question),
             capture_output=True,
             env=environment(code),
@@ -106,8 +82,7 @@ def make_variant_elsewhere(spec: Spec, budget: int) -> Variant:
             timeout=DESCRIBE_S,
             check=True,
         )
-        line = said.stdout.splitlines()[-1]
-        answer = msgspec.json.decode(line, type=Description) if door else _before_the_door(line)
+        answer = msgspec.json.decode(said.stdout.splitlines()[-1], type=Description)
     except subprocess.CalledProcessError as error:
         lines = error.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
         raise UsageError(f"{spec.label}: {code} with {python}: {lines[-1][:300]}") from error
@@ -127,16 +102,3 @@ def make_variant_elsewhere(spec: Spec, budget: int) -> Variant:
         protocol=answer.protocol,
     )
     return replace(answer.variant, label=spec.label, request=spec.request, elsewhere=elsewhere)
-
-
-def _before_the_door(line: bytes) -> Description:
-    """Return what a revision before the door answers, in today's form."""
-    answer = msgspec.json.decode(line)
-    variant = answer["variant"] | {"parts": answer["parts"], "shares": answer["shares"]}
-    return Description(
-        version=0,
-        protocol=1,
-        variant=msgspec.convert(variant, Variant),
-        git=answer["git"],
-        versions=answer["versions"],
-    )

@@ -9,6 +9,7 @@ from typing import Any
 
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
+from asyncdb_bench.plan.climbs import climbs
 from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.hosts import misfits, read_hosts
 from asyncdb_bench.plan.load_workers import count, wrong_workers
@@ -16,12 +17,13 @@ from asyncdb_bench.plan.profiles import make_settings
 from asyncdb_bench.plan.refusals import refusals, refusing, without_tables
 from asyncdb_bench.plan.registry import names, scenario_class
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
-from asyncdb_bench.plan.schedule import order, takes_turns
 from asyncdb_bench.plan.targets import target_variants
 from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
-from asyncdb_bench.records.plan import Hosts, Plan, PlannedScenario, Reach, Settings, Trial, Variant
+from asyncdb_bench.records.plan import Hosts, Plan, PlannedScenario, Reach, Settings, Variant
 from asyncdb_bench.text import PROGRAM
 
+ALONE_S = 110.0
+"""Of a run of one variant, unless it was asked for otherwise."""
 ALL = "all"
 """Stands for every strategy, or every scenario, that discovery finds."""
 
@@ -102,12 +104,23 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     if targets or hosts.all:
         # nobody's application is killed to see how long it takes to come back
         settings = replace(settings, deployment=False)
-    if not any(takes_turns(settings, each) for each in wanted):
-        settings = replace(settings, blocks=settings.ladder_blocks)
-    plan = Plan(
-        seed, settings, labelled, wanted, trials_of(labelled, wanted, settings, seed), hosts
-    )
+    settings = bounded_alone(settings, choices, labelled, wanted)
+    plan = Plan(seed, settings, labelled, wanted, (), hosts)
     return refusing(plan, refusals(labelled, wanted))
+
+
+def bounded_alone(
+    settings: Settings,
+    choices: Choices,
+    variants: Sequence[Variant],
+    scenarios: Sequence[PlannedScenario],
+) -> Settings:
+    """Return the settings of a run, of one variant alone with less time: there is no ratio."""
+    given = (choices.overrides or {}).get("time_budget_s") is not None
+    climbed = all(climbs(settings, each) for each in scenarios)
+    if len(variants) > 1 or given or climbed or not settings.time_budget_s:
+        return settings
+    return replace(settings, time_budget_s=min(settings.time_budget_s, ALONE_S))
 
 
 def usual_reach(settings: Settings) -> Reach:
@@ -134,29 +147,13 @@ def with_companions(
         )
         for asked in scenarios
         for rtt_ms in settings.beside_rtt_ms
-        if takes_turns(settings, asked)
+        if not climbs(settings, asked)
         and not asked.pace_only
         and len(asked.mix) == 1
         and asked.reach.rtt_ms != rtt_ms
     ]
     known = {each.label for each in scenarios}
     return (*scenarios, *(each for each in beside if each.label not in known))
-
-
-def trials_of(
-    variants: Sequence[Variant],
-    scenarios: Sequence[PlannedScenario],
-    settings: Settings,
-    seed: int,
-) -> tuple[Trial, ...]:
-    """Return all trials that there may be: those that climb have blocks of their own number."""
-    climbs = {each.label for each in scenarios if not takes_turns(settings, each)}
-    most = max(settings.blocks, settings.ladder_blocks) if climbs else settings.blocks
-    return tuple(
-        trial
-        for trial in order(variants, scenarios, most, seed)
-        if trial.block < (settings.ladder_blocks if trial.scenario in climbs else settings.blocks)
-    )
 
 
 def usual_profile(scenarios: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,6 @@ from asyncdb_bench.plan.reach import FIELDS, made
 from asyncdb_bench.plan.registry import CHECKOUT, PACKAGE, in_checkout
 from asyncdb_bench.plan.request import Choices
 from asyncdb_bench.records.plan import Settings, Tolerance
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationChoices:
-    """What the load generator is calibrated with.
-
-    Parameters
-    ----------
-    strategy : that is held against itself for the noise floor.
-    scenario : that is asked for; the null server answers it.
-    budget : database connections.
-    """
-
-    strategy: str
-    scenario: str
-    budget: int
 
 
 def read_profiles(path: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -44,20 +28,17 @@ def read_profiles(path: Path | None = None) -> dict[str, dict[str, Any]]:
     return {name: defaults | each for name, each in content.get("profiles", {}).items()}
 
 
-def read_calibration_choices(path: Path | None = None) -> CalibrationChoices:
-    """Read what the load generator is calibrated with.
+def read_calibrated_scenario(path: Path | None = None) -> str:
+    """Read which scenario the load generator is calibrated with.
 
     Raises
     ------
     UsageError : no such file, it is not TOML, or it says no such thing.
     """
-    content = configuration(path)
     try:
-        return CalibrationChoices(**content["calibration"], budget=content["defaults"]["budget"])
+        return str(configuration(path)["calibration"]["scenario"])
     except (KeyError, TypeError) as error:
-        raise UsageError(
-            f"bench.toml lacks a strategy and a scenario to calibrate: {error}"
-        ) from None
+        raise UsageError(f"bench.toml lacks a scenario to calibrate with: {error}") from None
 
 
 def configuration(path: Path | None = None) -> dict[str, Any]:
@@ -129,8 +110,8 @@ def make_settings(name: str, choices: Choices, profile: Mapping[str, Any]) -> Se
         ("outstanding", 1, 60_000),
         ("time_budget_s", 0, 1e6),
         ("ladder_blocks", 1, 1000),
-        ("rounds", 1, 100),
-        ("turn_s", 0.2, 600),
+        ("rounds", 0, 10_000),
+        ("turn_s", 0.05, 600),
         ("connections", 1, 4096),
         ("half_width", 0.005, 1),
         ("equal", 0.005, 1),

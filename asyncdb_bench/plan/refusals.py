@@ -46,11 +46,9 @@ def without_tables(asked: PlannedScenario) -> bool:
 
 
 def refusing(plan: Plan, refused: Refused) -> Plan:
-    """Return a plan without the trials that are refused, with the reasons in its scenarios."""
+    """Return a plan whose scenarios say which variants they are not asked of, and why."""
     scenarios = tuple(
         replace(each, refused={**each.refused, **refused.get(each.label, {})})
         for each in plan.scenarios
     )
-    out = {(each.label, name) for each in scenarios for name in each.refused}
-    trials = tuple(each for each in plan.trials if (each.scenario, each.variant) not in out)
-    return replace(plan, scenarios=scenarios, trials=trials)
+    return replace(plan, scenarios=scenarios)

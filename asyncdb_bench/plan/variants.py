@@ -88,7 +88,6 @@ def plan_scenario(
         gallop=scenario.gallop,
         request=spec.request,
         counted=tuple(scenario.counted),
-        cell=scenario.cell(),
         reach=replace(usual or Reach(), **own_reach),
         pace_only=scenario.pace_only,
         place=scenario.place(),

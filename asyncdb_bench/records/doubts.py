@@ -20,15 +20,12 @@ class DoubtKind(StrEnum):
     WRONG_ANSWERS = "wrong_answers"
     BUDGET = "budget"
     OTHER_RUN = "other_run"
-    UNCALIBRATED_RATE = "uncalibrated_rate"
     TRANSACTIONS = "transactions"
     ROWS = "rows"
     CLIENT_BUSY = "client_busy"
     STARTS_APART = "starts_apart"
     ARRIVALS = "arrivals"
     SEND_LAG = "send_lag"
-    STEAL = "steal"
-    UNEVEN_STEAL = "uneven_steal"
     UNANSWERED = "unanswered"
     NO_SUCCESS = "no_success"
     BEHIND = "behind"
@@ -43,33 +40,15 @@ class DoubtKind(StrEnum):
     NOT_STOPPED = "not_stopped"
     OTHERS_RAN = "others_ran"
     GROUPED = "grouped"
+    CUT_SHORT = "cut_short"
     P99 = "p99"
     FAILED_SHARE = "failed_share"
     CLOCK_JUMP = "clock_jump"
-    STOLEN = "stolen"
     UNWATCHED = "unwatched"
-    NO_CAPACITY = "no_capacity"
-    NO_LOAD = "no_load"
-    NO_STEP = "no_step"
-    ZERO = "zero"
-    NO_BLOCK = "no_block"
+    NO_ROUND = "no_round"
     NOT_MEASURED = "not_measured"
     DIFFERENT_RUNS = "different_runs"
-    RECORDED = "recorded"
-    """A sentence from results of an earlier schema."""
 
-
-PASSING = frozenset(
-    {
-        DoubtKind.CLIENT_BUSY,
-        DoubtKind.ARRIVALS,
-        DoubtKind.SEND_LAG,
-        DoubtKind.STARTS_APART,
-        DoubtKind.STEAL,
-        DoubtKind.DELAY_BUSY,
-    }
-)
-"""Kinds that may be gone when the step is offered again."""
 
 BREAKING = frozenset(
     {
@@ -97,7 +76,6 @@ REMEDIES = {
     DoubtKind.WRONG_ANSWERS: f"run `{PROGRAM} check` on the strategy",
     DoubtKind.BUDGET: "declare the connections that the strategy opens, or lower its pool",
     DoubtKind.OTHER_RUN: "wait for the other run, then repeat this one",
-    DoubtKind.UNCALIBRATED_RATE: f"end the ladder earlier, or run `{PROGRAM} calibrate` again",
     DoubtKind.TRANSACTIONS: "leave the database to this run alone, or check the strategy",
     DoubtKind.ROWS: "leave the database to this run alone, or check the operation's `rows`",
     DoubtKind.DELAY_BUSY: "give the services more cores (--cpus), or ask for fewer connections",
@@ -106,15 +84,10 @@ REMEDIES = {
     DoubtKind.STARTS_APART: "take load workers on a nearer network, or repeat it when it is quiet",
     DoubtKind.ARRIVALS: "give the load generator a core of its own (--cpus), or ask for less",
     DoubtKind.SEND_LAG: "give the load generator a core of its own (--cpus), or ask for less",
-    DoubtKind.STEAL: "repeat it when the machine is quiet",
-    DoubtKind.UNEVEN_STEAL: "repeat it when the machine is quiet, or with more --blocks",
     DoubtKind.UNANSWERED: "look at the server's log",
     DoubtKind.GROUPED: "free memory, or ask for fewer variants at once",
     DoubtKind.NOT_STOPPED: "end the debugger, or run where processes may be stopped",
     DoubtKind.UNWATCHED: "grant pg_read_all_stats to the account of DATABASE_URL",
-    DoubtKind.NO_CAPACITY: "lower the ladder's first rung, or raise its last",
-    DoubtKind.NO_LOAD: "measure both at the same offered loads",
-    DoubtKind.NO_STEP: "repeat it when the machine is quiet",
 }
 
 
@@ -137,11 +110,6 @@ class Doubt:
     low: float | None = None
     high: float | None = None
     subject: str = ""
-
-    @property
-    def passing(self) -> bool:
-        """Whether it may be gone when the step is offered again."""
-        return self.kind in PASSING
 
     @property
     def breaking(self) -> bool:

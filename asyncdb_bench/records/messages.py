@@ -3,9 +3,7 @@
 The harness sends a configuration first, then orders; the process answers each with one line. The
 first answer is :class:`Ready` or :class:`Failed`. Every configuration and every :class:`Ready`
 carries :data:`PROTOCOL`; a process of another checkout may speak an earlier one.
-
-History: 1, before versions were said (revision 439087b and before); 2, the same lines with a
-version, wrong answers counted by the load, and workers that are not asked for counts.
+History: 2, the first that says its version; 3, one process serves several scenarios.
 """
 
 from __future__ import annotations
@@ -19,17 +17,29 @@ from asyncdb_bench.errors import SaidFailedError, ServiceError, UsageError
 from asyncdb_bench.records.plan import Broker, Fault, LoadOrder, Variant
 from asyncdb_bench.records.step import Ledger, LoadWorker
 
-PROTOCOL = 2
+PROTOCOL = 3
 DOOR = 1
 """Version of :class:`Describe` and :class:`Description`."""
-SPOKEN = (1, 2)
+SPOKEN = (2, 3)
 """Protocols of other checkouts that this one understands."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What every process of ours is started with: the version that the harness speaks."""
 
-    protocol: int = 1
+    protocol: int = 2
+
+
+SHARES = 3
+"""From this protocol on a process serves several scenarios."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A scenario with its knobs, by which `label` it is asked for."""
+
+    label: str
+    scenario: str
+    knobs: dict[str, Any]
 
 
 class WorkConfig(Config, frozen=True, kw_only=True):
@@ -38,6 +48,7 @@ class WorkConfig(Config, frozen=True, kw_only=True):
     Parameters
     ----------
     scenario, scenario_knobs : whose operations.
+    further : other scenarios on the same data, whose operations are served, too.
     database_url : ``postgresql://…`` without a driver.
     queue : name of the task queue, unique to the trial.
     timeout_s : after how long the application gives up a request.
@@ -48,6 +59,7 @@ class WorkConfig(Config, frozen=True, kw_only=True):
 
     scenario: str
     scenario_knobs: dict[str, Any]
+    further: tuple[Asked, ...] = ()
     database_url: str
     queue: str
     timeout_s: float
@@ -89,7 +101,8 @@ class LoadConfig(Config, frozen=True, kw_only=True):
     Parameters
     ----------
     host, port : of the application.
-    scenario, scenario_knobs : what to ask for.
+    scenario, scenario_knobs, label : what to ask for where an order does not say.
+    further : what else orders may name.
     timeout_s : after how long the client gives up an answer.
     outstanding : requests under way at most.
     """
@@ -98,6 +111,8 @@ class LoadConfig(Config, frozen=True, kw_only=True):
     port: int
     scenario: str
     scenario_knobs: dict[str, Any]
+    label: str = ""
+    further: tuple[Asked, ...] = ()
     timeout_s: float
     outstanding: int
 
@@ -183,7 +198,7 @@ class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
 
     pid: int = 0
     port: int = 0
-    protocol: int = 1
+    protocol: int = 2
 
 
 class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):

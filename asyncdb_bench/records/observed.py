@@ -22,7 +22,8 @@ class Work:
 class Observed:
     """What was seen during one step.
 
-    `stolen` is the share of the CPU time asked for that a hypervisor took; `work` is what the
+    `stolen` is the share of the CPU time asked for that a hypervisor took, `others_cores` how many
+    cores processes used that are not of the run; `work` is what the
     database counted meanwhile, None where it does not tell; `problem` says why it could not be
     watched, or not to the end; `broken` that it was restarted or ended sessions meanwhile.
     """
@@ -31,6 +32,7 @@ class Observed:
     threads: Threads | None = None
     loopback_bytes: int | None = None
     stolen: float = 0.0
+    others_cores: float = 0.0
     connections: list[tuple[int, int]] = field(default_factory=list)
     rows: list[tuple[int, str, float]] = field(default_factory=list)
     work: Work | None = None

@@ -200,11 +200,10 @@ class PlannedScenario:
     request : as it was asked for, to ask for it again.
     refused : why variants cannot run it, by their labels.
     counted : operations whose latency counts; empty: all.
-    cell : its place on a map: the query's time in milliseconds, and rows; None: it has none.
     reach : how the services are reached where a variant does not say otherwise.
     pace_only : its variants take turns at full speed alone.
     beside : the scenario that it is measured beside, at another round trip; empty: none.
-    place : its place on the map of round trips, by axis: ``queries``, ``ms``; empty: it has none.
+    place : its place on the map, by axis: ``queries``, ``ms``, ``rows``; empty: it has none.
     work : what a request looks like, in a few words; empty: written before that was said.
     asks : what each request asks of the database: ``queries``, ``ms`` and ``rows`` of each; empty:
         they are not all the same.
@@ -221,7 +220,6 @@ class PlannedScenario:
     gallop: bool = False
     request: str = ""
     counted: tuple[str, ...] = ()
-    cell: tuple[float, int] | None = None
     reach: Reach = Reach()
     pace_only: bool = False
     beside: str = ""
@@ -241,7 +239,7 @@ class PlannedScenario:
     @property
     def aside(self) -> bool:
         """Whether it has no section of its own in a report: a cell, or company of another."""
-        return bool(self.cell or self.place or self.beside)
+        return bool(self.place or self.beside)
 
     @property
     def mean_factor(self) -> float:
@@ -261,11 +259,7 @@ class Tolerance:
     client_busy : share of a core.
     arrivals : share by which the arrival rate may differ from the offered load.
     audit : share by which the database's own count may differ from the ledger's.
-    stolen : of the CPU time asked for, how much more a hypervisor may have taken from one variant
-        than from the best: a share, their difference.
     delay_busy : share of a core that the delay proxy may use: one that is busier throttles.
-    steal : share of the CPU time asked for from which on, where a hypervisor took it, a step is
-        offered once more, and that is taken as it is. 1: never.
     """
 
     send_lag_p50_share: float = 0.05
@@ -274,8 +268,6 @@ class Tolerance:
     client_busy: float = 0.90
     arrivals: float = 0.02
     audit: float = 0.015
-    stolen: float = 0.15
-    steal: float = 1.0
     delay_busy: float = 0.70
 
 
@@ -286,7 +278,7 @@ class Settings:
     Parameters
     ----------
     profile : its name.
-    blocks : rounds of trials over all variants.
+    blocks : launches of all variants, at most.
     warmup_s : load before the first step, not recorded.
     window_s, window_max_s : measured window of a step; the longer one is used where
         `min_arrivals` would not fit into the shorter.
@@ -299,15 +291,15 @@ class Settings:
     cpus : which role runs on which cores, see :func:`share_out`.
     tolerance : from where on a measurement is not sound.
     deployment : whether to measure what each variant takes to deploy, after the trials.
-    ladder : climb the scenario's offered loads, a trial at a time, instead of taking turns.
-    ladder_blocks : blocks of what climbs; `blocks` are those of turns at most.
-    rounds : of turns in each block.
-    turn_s : measured window of a turn.
+    ladder : climb the scenarios' offered loads instead of asking at full speed.
+    ladder_blocks : launches in which what climbs a ladder is asked.
+    rounds : of each scenario at full speed in each launch, at most; 0: as the time permits.
+    turn_s : least window of a turn at full speed; it is longer where a request takes long.
     connections : of the closed loop that measures the pace.
     shares : of its own pace at which each variant's latency is measured, one in each block.
     half_width, equal : ratios - 1: an answer is known where its interval is no wider than the one
         to either side, or lies within the other.
-    least_blocks : blocks of each scenario before an answer can be known.
+    least_blocks : launches before a run may end because all is sharp enough.
     rtt_ms, broker_rtt_ms, via, tls : how the services are reached where neither variant nor
         scenario says otherwise, see :class:`Reach`.
     beside_rtt_ms : round trips at which the pace of each scenario is measured, too.
@@ -335,13 +327,13 @@ class Settings:
     deployment: bool = False
     ladder: bool = False
     ladder_blocks: int = 1
-    rounds: int = 2
-    turn_s: float = 1.0
+    rounds: int = 0
+    turn_s: float = 0.2
     connections: int = 32
     shares: tuple[float, ...] = (0.9, 0.5, 0.75, 0.25)
     half_width: float = 0.05
     equal: float = 0.05
-    least_blocks: int = 2
+    least_blocks: int = 1
     rtt_ms: float = 0.0
     broker_rtt_ms: float = 0.0
     via: Via = "direct"
@@ -368,8 +360,8 @@ class LoadOrder:
     lead_s : load of the same kind before the window, which is in the ledger and in no figure.
     connections : of a closed loop, each of which asks again as soon as it has its answer; the rate
         does not count then. 0: an open model.
-    port : of the application to ask; 0: the one that the load was started with.
-    host : likewise; empty: the same.
+    scenario : label of the one to ask for; empty: the first that the load was started with.
+    port, host : of the application to ask; 0 and empty: those that the load was started with.
     health : path that the probe asks for.
     clock : that the application reads, see :mod:`asyncdb_bench.clock`; empty: the load's own.
     """
@@ -382,87 +374,41 @@ class LoadOrder:
     shape: tuple[Segment, ...] = ()
     lead_s: float = 0.0
     connections: int = 0
+    scenario: str = ""
     port: int = 0
     host: str = ""
     health: str = "/healthz"
     clock: str = ""
 
 
-Purpose = Literal["measure", "pilot", "confirm"]
-"""What a trial is for: what a run reports, what only finds the loads to offer, or fresh blocks that
-agree with a suspicion or do not."""
-PURPOSES: tuple[Purpose, ...] = ("measure", "pilot", "confirm")
+Purpose = Literal["measure", "confirm"]
+"""What a trial is for: what a run reports, or a fresh launch that agrees with a suspicion or does
+not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Fresh processes for one variant in one scenario.
+    """One variant in one scenario in one block.
 
     Parameters
     ----------
-    id : its place in the run.
-    block : from 0, counted for each purpose by itself.
+    id : of the processes that it was measured with; scenarios that share them have the same.
+    block : number of the launch, from 0, counted for each purpose by itself.
     variant, scenario : labels.
-    ladder : the offered loads of this trial alone; empty: the scenario's.
     purpose : what it is for; only those that measure are reported.
-    gallop : climb two rungs at a time, whatever the scenario says.
-    retry_missed : offer a rung that was missed once more: a pause of the machine then does not end
-        the climb.
-    limit_s : seconds that it may take; 0: no limit.
     """
 
     id: str
     block: int
     variant: str
     scenario: str
-    ladder: tuple[float, ...] = ()
     purpose: Purpose = "measure"
-    gallop: bool = False
-    retry_missed: bool = False
-    limit_s: float = 0.0
 
 
-TurnKind = Literal["idle", "pace", "common", "share", "limit"]
+TurnKind = Literal["idle", "pace", "common", "share", "limit", "rung"]
 """What a turn is for: what the variant uses at rest; its pace; its latency at the load common to
-all; its latency at a share of its own pace; whether the objective holds near the limit."""
-
-
-ALL_KINDS: tuple[TurnKind, ...] = ("pace", "common", "limit", "common", "share")
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One launch of several variants in one scenario, which take turns.
-
-    Parameters
-    ----------
-    trials : one for each variant, all of the same scenario, block and purpose.
-    kinds : of turns: the pace in each round, and of the others one in each, in this order.
-    rounds : how many.
-    common_rps : the load common to all; 0: it is found in the first round.
-    limit_s : seconds that it may take; 0: no limit.
-    """
-
-    trials: tuple[Trial, ...]
-    kinds: tuple[TurnKind, ...] = ALL_KINDS
-    rounds: int = 2
-    common_rps: float = 0.0
-    limit_s: float = 0.0
-
-    @property
-    def number(self) -> int:
-        """The block's number, from 0."""
-        return self.trials[0].block
-
-    @property
-    def scenario(self) -> str:
-        """The label of the scenario."""
-        return self.trials[0].scenario
-
-    @property
-    def purpose(self) -> Purpose:
-        """What its trials are for."""
-        return self.trials[0].purpose
+all; its latency at a share of its own pace; whether the objective holds near the limit; a rung of a
+ladder of offered loads."""
 
 
 HOST_ROLES = ("application", "workers", "load", "database", "broker")

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asyncdb_bench.records.launches import LaunchSpread
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.step import Percentiles
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,6 @@ class Calibration:
     max_rps : the highest rate that the client offers on schedule against a null handler.
     send_lag : by share of `max_rps` in percent.
     errors : one per delay distribution.
-    noise : by figure (``"p50_ms"``, ``"p99_ms"``, ``"cpu_ms_per_request"``): the 95th percentile
-        of the ratio that the same variant shows against itself, 1 or more.
-    pairs : how many such ratios each rests on.
     stolen : share of the CPU time asked for that a hypervisor took meanwhile.
     load_processes : that offered the load.
     workers : of several each one's highest rate on schedule, 1/s.
@@ -117,8 +115,6 @@ class Calibration:
     max_rps: float
     send_lag: Mapping[str, Percentiles]
     errors: tuple[RecordingError, ...]
-    noise: Mapping[str, float]
-    pairs: int
     stolen: float = 0.0
     load_processes: int = 1
     workers: Mapping[str, float] = field(default_factory=dict)
@@ -129,8 +125,8 @@ class Manifest:
     """What a run was: everything that is needed to read it and to repeat it.
 
     `canary` is the machine's own pace before the run, see :mod:`asyncdb_bench.trial.canary`;
-    `written_as` is the schema that lies on disk, where it is an earlier one; `hosts` are the other
-    machines that played a role, as `machine` is this one.
+    `hosts` are the other machines that played a role, as `machine` is this one; `launches` is how
+    launches strayed on it in earlier runs, which intervals start from.
     """
 
     schema_version: int
@@ -147,5 +143,5 @@ class Manifest:
     calibration: Calibration | None = None
     notes: tuple[str, ...] = ()
     canary: Mapping[str, float] = field(default_factory=dict)
-    written_as: int = SCHEMA_VERSION
     hosts: Mapping[str, Any] = field(default_factory=dict)
+    launches: Mapping[str, LaunchSpread] = field(default_factory=dict)

@@ -3,11 +3,10 @@
 A run's folder: ``manifest.json``, ``steps.jsonl`` (a line per step, appended as it ends),
 ``trials.jsonl``, ``deployment.jsonl``, ``requests.parquet``, ``series.parquet``, ``summary.json``,
 ``logs/``. While a run goes on, the Parquet tables lie in parts (``requests.parts/``): a run that
-was cut off keeps every step that had ended. Schema history: 1, the first; 2, phases, probes,
-audits, threads, pinning, calibration, backlog, task queue, chat, outages; 3, doubts as typed values
-instead of sentences, a trial's purpose, parts and shares of each variant, latency of each request;
-4, turns: a step says of which kind it is, and carries its distributions; 5, checksums: a check in
-each line, and ``SHA256SUMS``.
+was cut off keeps every step that had ended.
+
+Schema history: 7, turns of all scenarios within one launch, in place of trials by scenario; what
+was written before is read by the version that wrote it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,26 +25,16 @@ import msgspec
 from asyncdb_bench.errors import StoreError, WriteError
 from asyncdb_bench.records.atomic_files import replace, storing, sync
 from asyncdb_bench.records.json_lines import Appender, checked, read_lines
-from asyncdb_bench.records.run import Calibration, Deployment, Manifest
+from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Deployment, Manifest
 from asyncdb_bench.records.sealing import SUMS, altered, sums_of, with_files
 from asyncdb_bench.records.step import Step, TrialEnd
-from asyncdb_bench.records.upgrade import (
-    upgraded_end,
-    upgraded_gate,
-    upgraded_manifest,
-    upgraded_step,
-)
 
 T = TypeVar("T")
 
+FLUSH_S = 5.0
+"""How long rows of a table may lie in memory while a run goes on."""
 LEAST_FREE_BYTES = 300 * 1024 * 1024
 TABLES = ("requests", "series")
-READ = (2, 3, 4, 5, 6)
-"""Schemas that this version reads."""
-SENTENCES = 2
-"""The schema whose doubts were sentences; those after it read as they are."""
-CHECKED = tuple(version for version in READ if version >= 5)
-"""Schemas whose files carry checksums."""
 LINES = ("steps.jsonl", "trials.jsonl", "deployment.jsonl")
 APPENDED = {*LINES, *(f"{table}.parquet" for table in TABLES)}
 """Those that have their checksums once a run is over."""
@@ -55,8 +45,6 @@ FILES = (
     "gate.json",
     "summary.json",
 )
-
-Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class RunFolder:
@@ -71,6 +59,8 @@ class RunFolder:
         self.path = path
         self._appender = Appender()
         self._verified = False
+        self._rows: dict[str, list[Any]] = {}
+        self._flushed_s = time.monotonic()
 
     @property
     def run_id(self) -> str:
@@ -124,15 +114,14 @@ class RunFolder:
         path = self.path / "manifest.json"
         raw = self._raw_manifest()
         version = raw.get("schema_version")
-        if version not in READ:
+        if version != SCHEMA_VERSION:
             raise StoreError(
-                f"{path} has schema {version}, this version reads {READ[0]} to {READ[-1]};"
-                " read it with the version that wrote it (its git revision is in the manifest)"
+                f"{path} has schema {version}, this version reads {SCHEMA_VERSION}: read it with"
+                " the version that wrote it (its git revision is in the manifest)"
             )
         self.verify()
         try:
-            known = upgraded_manifest(raw) if version == SENTENCES else raw
-            return msgspec.convert(known, Manifest)
+            return msgspec.convert(raw, Manifest)
         except (msgspec.ValidationError, KeyError, TypeError) as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
@@ -163,22 +152,11 @@ class RunFolder:
 
     def steps(self) -> list[Step]:
         """Read ``steps.jsonl``; a last line that was cut off is left out."""
-        return self._read("steps.jsonl", Step, self._upgrade(upgraded_step))
+        return self._read("steps.jsonl", Step)
 
     def trials(self) -> list[TrialEnd]:
         """Read ``trials.jsonl``."""
-        return self._read("trials.jsonl", TrialEnd, self._upgrade(upgraded_end))
-
-    def _upgrade(self, upgraded: Upgrade) -> Upgrade | None:
-        """Return what makes lines of an earlier schema readable; None where none need it."""
-        if self.has_manifest and self._raw_manifest().get("schema_version") == SENTENCES:
-            return upgraded
-        return None
-
-    @property
-    def _has_checks(self) -> bool:
-        """Whether its lines carry checks; a run that got no manifest was begun by this version."""
-        return not self.has_manifest or self._raw_manifest().get("schema_version") in CHECKED
+        return self._read("trials.jsonl", TrialEnd)
 
     def verify(self) -> None:
         """See, once, that nothing was altered since it was written.
@@ -187,21 +165,17 @@ class RunFolder:
         ------
         StoreError : something was, or is missing; it is named.
         """
-        if self._verified or not self.has_manifest or not self._is_sealed:
+        if self._verified or not self.has_manifest:
             return
         for name in LINES:
             # before the file as a whole: it names the line
-            for _ in read_lines(self.path / name, with_checks=self._has_checks):
+            for _ in read_lines(self.path / name):
                 pass
         sums = sums_of(self.path)
         is_over = any(name in sums for name in APPENDED)
         if found := altered(self.path, FILES if is_over else FILES[:1]):
             raise StoreError(f"{'; '.join(found)}; restore it, or measure anew")
         self._verified = True
-
-    @property
-    def _is_sealed(self) -> bool:
-        return self._has_checks or (self.path / SUMS).is_file()
 
     def seal(self, *names: str) -> None:
         """Note the checksums of some files, of all where none is named."""
@@ -214,49 +188,61 @@ class RunFolder:
         with storing(self.path / name):
             encoded = msgspec.json.format(msgspec.json.encode(content))
             replace(self.path / name, encoded + b"\n")
-        if self._has_checks:
-            self.seal(name)
+        self.seal(name)
 
     def _append(self, name: str, row: Any) -> None:
         with storing(self.path / name):
             self._appender.append(self.path / name, row)
 
-    def _read(self, name: str, kind: type[T], upgraded: Upgrade | None = None) -> list[T]:
+    def _read(self, name: str, kind: type[T]) -> list[T]:
         """Return the records of a file of lines; a last line that was cut off is left out."""
         path, rows = self.path / name, []
-        for number, line in read_lines(path, with_checks=self._has_checks):
+        for number, line in read_lines(path):
             try:
-                if upgraded is None:
-                    rows.append(msgspec.json.decode(line, type=kind))
-                else:
-                    rows.append(msgspec.convert(upgraded(msgspec.json.decode(line)), kind))
-            except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-                if not self._has_checks and not path.read_bytes().endswith(b"\n"):
-                    break
+                rows.append(msgspec.json.decode(line, type=kind))
+            except (msgspec.DecodeError, ValueError) as error:
                 raise StoreError(f"{path}:{number} is damaged: {error}") from error
         return rows
 
-    def write_part(self, table: str, name: str, columns: Mapping[str, Any]) -> None:
-        """Write a part of a table.
+    def add_rows(self, table: str, columns: Mapping[str, Any]) -> None:
+        """Add rows to a table; they are on disk a few seconds later, see :meth:`flush_rows`.
 
         Parameters
         ----------
         table : ``"requests"`` or ``"series"``.
-        name : unique in the table; parts are merged in the order of their names.
         columns : by name, all of one length.
+        """
+        import pyarrow as pa
+
+        self._rows.setdefault(table, []).append(pa.table(dict(columns)))
+        if time.monotonic() - self._flushed_s > FLUSH_S:
+            self.flush_rows()
+
+    def flush_rows(self) -> None:
+        """Write the rows that were added as a part of each table.
+
+        A file for each turn would be hundreds, and each takes as long as what lies between two
+        turns may.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        folder = self.path / f"{table}.parts"
-        target = folder / f"{name}.parquet"
-        with storing(target):
-            folder.mkdir(exist_ok=True)
-            partial = target.with_suffix(".partial")
-            pq.write_table(
-                pa.table(dict(columns)), partial, compression="zstd", write_page_checksum=True
-            )
-            partial.rename(target)
+        rows, self._rows = self._rows, {}
+        self._flushed_s = time.monotonic()
+        for table, pieces in rows.items():
+            folder = self.path / f"{table}.parts"
+            number = len(list(folder.glob("*.parquet"))) if folder.is_dir() else 0
+            target = folder / f"{number:06d}.parquet"
+            with storing(target):
+                folder.mkdir(exist_ok=True)
+                partial = target.with_suffix(".partial")
+                pq.write_table(
+                    pa.concat_tables(pieces).combine_chunks(),
+                    partial,
+                    compression="zstd",
+                    write_page_checksum=True,
+                )
+                partial.rename(target)
 
     def merge_parts(self) -> None:
         """Make one Parquet file of each table's parts, a part at a time; end what was cut off.
@@ -293,8 +279,7 @@ class RunFolder:
                 sync(partial)
                 partial.rename(target)
                 shutil.rmtree(self.path / f"{table}.parts")
-        if self._has_checks:
-            self.seal()
+        self.seal()
 
     def _parts(self, table: str) -> list[Path]:
         return sorted((self.path / f"{table}.parts").glob("*.parquet"))
@@ -335,8 +320,23 @@ class RunFolder:
         if not path.is_file():
             return {}
         try:
-            return upgraded_gate(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         except (msgspec.DecodeError, ValueError) as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Read ``summary.json``.
+
+        Raises
+        ------
+        StoreError : there is none, or it is damaged.
+        """
+        path = self.path / "summary.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]])
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+        except msgspec.DecodeError as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
     def write_summary(self, summary: Any) -> None:
@@ -359,11 +359,11 @@ def read_calibration(root: Path) -> Calibration | None:
     """Read ``results/calibration.json``; None where there is none that this version reads."""
     path = root / "calibration.json"
     try:
-        ((_, line),) = read_lines(path, with_checks=True)
+        ((_, line),) = read_lines(path)
         found = msgspec.json.decode(line, type=Calibration)
     except (OSError, ValueError, msgspec.DecodeError, StoreError):
         return None
-    return found if found.schema_version in READ else None
+    return found if found.schema_version == SCHEMA_VERSION else None
 
 
 def make_run_folder(root: Path, run_id: str) -> RunFolder:

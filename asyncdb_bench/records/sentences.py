@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.text import PROGRAM
 
 
 def sentence(doubt: Doubt) -> str:
@@ -52,10 +51,6 @@ _WORDS: Mapping[DoubtKind, Callable[[Doubt], str]] = {
     DoubtKind.WRONG_ANSWERS: _of("{measured:.0f} wrong answers"),
     DoubtKind.BUDGET: _of("{measured:.0f} database connections, {limit:.0f} declared"),
     DoubtKind.OTHER_RUN: _of("another run held the machine: {subject}"),
-    DoubtKind.UNCALIBRATED_RATE: _of(
-        "{measured:,.0f}/s is beyond what the load generator offers on schedule here"
-        f" ({{limit:,.0f}}/s by `{PROGRAM} calibrate`)"
-    ),
     DoubtKind.TRANSACTIONS: _counted("transactions"),
     DoubtKind.ROWS: _counted("rows"),
     DoubtKind.CLIENT_BUSY: _of(
@@ -77,13 +72,6 @@ _WORDS: Mapping[DoubtKind, Callable[[Doubt], str]] = {
     DoubtKind.SEND_LAG: _of(
         "the load generator sent late: send lag {subject} {measured:.1f} ms (limit {limit:.1f} ms)"
     ),
-    DoubtKind.STEAL: _of(
-        "the hypervisor took {measured:.0%} of the CPU time asked for (limit {limit:.0%})"
-    ),
-    DoubtKind.UNEVEN_STEAL: _of(
-        "the hypervisor took {measured:.0%} of the CPU time while its capacity was measured,"
-        " {low:.0%} for {subject}: it may carry more"
-    ),
     DoubtKind.UNANSWERED: _of("{measured:.0f} not answered"),
     DoubtKind.NO_SUCCESS: _of("no request succeeded"),
     DoubtKind.P99: _of("p99 {measured:.0f} ms, objective < {limit:g} ms"),
@@ -100,27 +88,18 @@ _WORDS: Mapping[DoubtKind, Callable[[Doubt], str]] = {
         "memory does not hold all variants at once ({measured:,.0f} MB free, {limit:,.0f} MB"
         " wanted): it took turns with {subject} alone"
     ),
-    DoubtKind.OTHERS_RAN: _of(
-        "variants that were not on turn used more than {limit:.1%} of a core"
+    DoubtKind.CUT_SHORT: _of(
+        "its processes ended before its turns did, which were not held against the database's count"
+        " of the whole launch: {subject}"
     ),
+    DoubtKind.OTHERS_RAN: _of("it used {measured:.3f} s of CPU while it was paused"),
     DoubtKind.CLOCK_JUMP: _of(
         "the wall clock jumped by {measured:+.1f} s; latencies are on CLOCK_MONOTONIC and stand"
     ),
-    DoubtKind.STOLEN: _of(
-        "the hypervisor took more than {limit:.0%} of the CPU time asked for (steal)"
-    ),
     DoubtKind.UNWATCHED: _of("the database could not be watched: {subject}"),
-    DoubtKind.NO_CAPACITY: _of(
-        "no block has a sound capacity of both (invalid steps, the lowest load not carried, or a"
-        " ladder that ended first)"
-    ),
-    DoubtKind.NO_LOAD: _of("no offered load was measured soundly for both"),
-    DoubtKind.NO_STEP: _of("no block has a sound step of both at {measured:g}/s"),
-    DoubtKind.ZERO: _of("{subject} is zero in a block"),
-    DoubtKind.NO_BLOCK: _of("none of {measured:.0f} blocks has a sound {subject} of both"),
+    DoubtKind.NO_ROUND: _of("none of {measured:.0f} rounds has a sound {subject} of both"),
     DoubtKind.NOT_MEASURED: _of("{subject}"),
     DoubtKind.DIFFERENT_RUNS: _of("{subject}"),
-    DoubtKind.RECORDED: _of("{subject}"),
 }
 
 

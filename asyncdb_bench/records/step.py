@@ -242,17 +242,18 @@ OPEN_KINDS: tuple[TurnKind, ...] = ("common", "share", "limit")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What makes a step a turn: one of the many short ones of a variant in a block.
+    """What a step was for: one of the many short turns of a variant in a launch.
 
     Parameters
     ----------
     kind : what it is for.
-    round : of its block, from 0.
+    round : of its scenario in the launch, from 0.
     connections : of the closed loop; 0: it was an open model.
     share : offered load over the variant's own pace; None where that was not known.
     beats : of the applications' heartbeats: what they cost is taken off with the idle use.
-    others_busy : share of one core that the variants used that were not on turn.
-    awake : labels of those that could not be stopped.
+    used_while_paused : CPU seconds that the variant used since its turn before, which it should
+        not have.
+    awake : labels of other variants that could not be paused.
     """
 
     kind: TurnKind
@@ -260,13 +261,13 @@ class Turn:
     connections: int = 0
     share: float | None = None
     beats: int = 0
-    others_busy: float = 0.0
+    used_while_paused: float = 0.0
     awake: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A line of ``steps.jsonl``: one offered load inside a trial.
+    """A line of ``steps.jsonl``: one turn of a trial.
 
     Parameters
     ----------
@@ -286,8 +287,9 @@ class Step:
     probe : what a request without database work took from outside, from its intended start.
     phases : those of :data:`PHASES` over the right answers that were sampled, with `held` (a
         connection checked out) and `run` (a thread or worker occupied) beside them.
-    usage, threads, wire, stolen : what was used by role, who ran in the application, bytes, and
-        the share of the CPU time asked for that a hypervisor took.
+    usage, threads, wire : what was used by role, who ran in the application, and bytes.
+    stolen, others_cores : the share of the CPU time asked for that a hypervisor took, and how many
+        cores processes used that are not of the run.
     connections_peak, connections_active_peak, connections_active_mean : counted in the database.
     gauges : the highest value of each.
     audit : what the database counted beside the ledger.
@@ -297,12 +299,13 @@ class Step:
         and where several requests in a row failed.
     holds, misses : whether the objective held, and in what it was missed.
     valid, reasons : whether the measurement is sound, and why not.
-    notes : what a reader should know, and that does not make it unsound.
-    repeated : what made it invalid may pass, so it was offered again; this one counts for nothing.
-    turn : what makes it a turn; None: it is a rung of a ladder.
+    doubts : what its figures are uncertain for: each is carried into the intervals that it touches.
+    notes : what a reader should know, and that touches no figure.
+    turn : what it was for.
     load : what each of several load processes did; empty: there was one.
-    latency_counts, lag_counts : the distributions of latency and loop lag of a turn, to be merged
-        with other turns', see :mod:`asyncdb_bench.analysis.step.histogram`.
+    latency_counts, service_counts, lag_counts : the distributions of latency, service latency and
+        loop lag, to be merged with other turns', see
+        :mod:`asyncdb_bench.analysis.step.histogram`.
     """
 
     run_id: str
@@ -331,6 +334,7 @@ class Step:
     misses: tuple[Doubt, ...]
     valid: bool
     reasons: tuple[Doubt, ...]
+    turn: Turn
     arrivals_rps: float = 0.0
     probe: Percentiles = Percentiles(0)
     closed_loop: Percentiles = Percentiles(0)
@@ -340,19 +344,20 @@ class Step:
     threads: Threads | None = None
     wire: Mapping[str, int] = field(default_factory=dict)
     stolen: float = 0.0
+    others_cores: float = 0.0
     lasted_s: float = 0.0
     audit: Audit | None = None
     drift: float | None = None
     steady: bool = True
+    doubts: tuple[Doubt, ...] = ()
     notes: tuple[Doubt, ...] = ()
-    repeated: bool = False
     backlog: Backlog | None = None
     tasks: TaskQueue | None = None
     chat: Chat | None = None
     outages: tuple[Outage, ...] = ()
     purpose: Purpose = "measure"
-    turn: Turn | None = None
     latency_counts: tuple[tuple[int, int], ...] = ()
+    service_counts: tuple[tuple[int, int], ...] = ()
     lag_counts: tuple[tuple[int, int], ...] = ()
     load: tuple[LoadWorker, ...] = ()
 
@@ -382,17 +387,16 @@ class RoundTrip:
 
 @dataclass(frozen=True, slots=True)
 class TrialEnd:
-    """How a trial ended: `why` the ladder stopped, and `failure` where it broke.
+    """How a trial ended, and `failure` where it broke.
 
-    `audit` is the whole trial's, warm-up included, from ``pg_stat_database``; `reasons` are why
-    none of its steps is sound; `round_trips` are those to the services that it used.
+    `audit` is of all scenarios that the same processes were asked, from ``pg_stat_database``;
+    `reasons` are why none of its steps is sound; `round_trips` are those to the services.
     """
 
     trial: str
     block: int
     scenario: str
     variant: str
-    why: str
     seconds: float
     failure: str = ""
     audit: Audit | None = None
@@ -401,38 +405,37 @@ class TrialEnd:
     purpose: Purpose = "measure"
     round_trips: tuple[RoundTrip, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        trial: Trial,
+        seconds: float,
+        *,
+        failure: str = "",
+        audit: Audit | None = None,
+        reasons: tuple[Doubt, ...] = (),
+        notes: tuple[Doubt, ...] = (),
+        round_trips: tuple[RoundTrip, ...] = (),
+    ) -> TrialEnd:
+        """Return how a trial ended; parameters as of the class."""
+        return cls(
+            trial=trial.id,
+            block=trial.block,
+            scenario=trial.scenario,
+            variant=trial.variant,
+            seconds=seconds,
+            failure=failure,
+            audit=audit,
+            reasons=reasons,
+            notes=notes,
+            purpose=trial.purpose,
+            round_trips=round_trips,
+        )
+
     @property
     def lost(self) -> bool:
         """Whether a part of it was lost, so that nothing that it measured is used."""
         return any(doubt.breaking for doubt in self.reasons)
-
-
-def end_of(
-    trial: Trial,
-    why: str,
-    seconds: float,
-    *,
-    failure: str = "",
-    audit: Audit | None = None,
-    reasons: tuple[Doubt, ...] = (),
-    notes: tuple[Doubt, ...] = (),
-    round_trips: tuple[RoundTrip, ...] = (),
-) -> TrialEnd:
-    """Return how a trial ended; parameters as of :class:`TrialEnd`."""
-    return TrialEnd(
-        trial=trial.id,
-        block=trial.block,
-        scenario=trial.scenario,
-        variant=trial.variant,
-        why=why,
-        seconds=seconds,
-        failure=failure,
-        audit=audit,
-        reasons=reasons,
-        notes=notes,
-        purpose=trial.purpose,
-        round_trips=round_trips,
-    )
 
 
 PHASES = ("send_lag", "arrival", "queue", "pool", "database", "python", "reply", "back")

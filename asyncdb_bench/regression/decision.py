@@ -1,26 +1,29 @@
-"""The gate's decision on one figure, analysed while blocks come in. Pure.
+"""The gate's decision on one figure: a policy over the one inference, while rounds come in. Pure.
 
-The null hypothesis is that head is worse by no more than the threshold: 5 %, or what the A/A of the
-same run shows to be noise, whichever is more. It is tested at interim analyses after several
-numbers of blocks, whose errors together stay within alpha (Lan and DeMets, *Biometrika* 70, 1983).
+Head is worse where its interval lies beyond the threshold, at the level of the analysis that says
+so. Analyses follow rounds in a geometric sequence; what all of them may err together is shared out
+among them (Bonferroni's inequality, as of an alpha spending function that is linear in the
+analyses: Lan and DeMets, *Biometrika* 70, 1983). Base is measured twice: how it differs from itself
+is carried as a doubt with a size.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from asyncdb_bench.analysis import statistics
+from asyncdb_bench.analysis.inference import Ratio, Said, Slack, exp
+from asyncdb_bench.analysis.metrics import Metric
 from asyncdb_bench.records.doubts import Doubt
-from asyncdb_bench.regression.effects import Figure
 
-Values = Sequence[float] | NDArray[np.float64]
-VERDICTS = ("regress", "invalid", "inconclusive", "improve", "pass")
-"""Of a whole gate: the first of these that any decision says."""
+ORDER = (Said.WORSE, Said.UNSOUND, Said.UNKNOWN, Said.BETTER, Said.SAME)
+"""What a whole gate says: the first of these that any decision says."""
+SURE_BETTER = 0.01
+"""One-sided error of *better*: it is no alarm, and spends no alpha."""
+SURE_SAME = 0.05
+"""One-sided error of *the same*: how often something worse by the margin passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,224 +33,129 @@ class Rules:
     Parameters
     ----------
     least : ratio - 1 from which on a change matters.
-    alpha : one-sided false-alarm rate of a decision, over all interim analyses, at a change of just
-        `least`.
-    detect : ratio - 1 that the blocks must have been able to show, with `power`, to say *pass*.
-    power : of that.
-    first, every, most : interim analyses follow `first` blocks and then every so many, up to
-        `most`.
+    alpha : one-sided false-alarm rate of a decision, over all analyses, at a change of `least`.
+    detect : ratio - 1 that must be ruled out for *the same* where time is up.
+    first, growth, analyses : the first follows so many rounds, each further one `growth` times as
+        many, and there are so many at most.
+    launches : in which rounds are had, at most.
     """
 
     least: float = 0.05
     alpha: float = 0.05
     detect: float = 0.10
-    power: float = 0.8
-    first: int = 4
-    every: int = 2
-    most: int = 12
+    first: int = 12
+    growth: float = 1.6
+    analyses: int = 6
+    launches: int = 4
 
     @property
-    def analyses(self) -> tuple[int, ...]:
-        """The numbers of blocks after which an interim analysis is made."""
-        return (*range(self.first, self.most, self.every), self.most)
+    def rounds(self) -> tuple[int, ...]:
+        """The numbers of rounds after which there is an analysis."""
+        return tuple(round(self.first * self.growth**place) for place in range(self.analyses))
+
+    def alpha_at(self, analysis: int, *, final: bool = False) -> float:
+        """Return the one-sided level of an analysis, counted from 0; the final one has the rest."""
+        each = self.alpha / self.analyses
+        return self.alpha - min(analysis, self.analyses - 1) * each if final else each
 
 
 @dataclass(frozen=True, slots=True)
-class LogRatios:
-    """What a decision rests on, as log ratios; above 0 head is worse.
+class Judged:
+    """What an analysis says; ratios above 1 mean that head is worse, whatever the figure.
 
     Parameters
     ----------
-    worse : head against base, one per block.
-    noise : base against itself, one per block; empty: there is no A/A.
+    said : of head beside base; *not known* while rounds may be added, too.
+    rounds, launches : that it rests on; 0: there is no value.
+    ratio, low, high : with the interval at the levels of this analysis; None: it is not known.
+    slack : by how much base differs from itself, or the ratio is in doubt, as a ratio - 1.
+    settled : whether more rounds would change nothing.
     """
 
-    worse: tuple[float, ...]
-    noise: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Interim:
-    """What one interim analysis says; ratios above 1 mean that head is worse.
-
-    Parameters
-    ----------
-    verdict : ``regress`` (suspected, until confirmed), ``improve``, ``pass``, ``inconclusive``, or
-        ``open`` while blocks may be added.
-    n : blocks.
-    ratio, low, high : geometric mean and its interval, each side at the level of this analysis.
-    threshold : above which the whole interval must lie to be a regression.
-    noise : what the A/A's mean stays within; 1 where there is none.
-    mde : smallest ratio that this many blocks would have shown to differ from 1; None: one block.
-    needed : blocks that would show a change of `detect`; None: over 1,000, or not known.
-    """
-
-    verdict: str
-    n: int
-    ratio: float
+    said: Said
+    rounds: int = 0
+    launches: int = 0
+    ratio: float = math.nan
     low: float | None = None
     high: float | None = None
-    threshold: float = 1.05
-    noise: float = 1.0
-    mde: float | None = None
-    needed: int | None = None
+    slack: float = 0.0
+    settled: bool = False
 
 
-def spent(alpha: float, share: float) -> float:
-    """Return how much of alpha is spent when a share of the blocks has been measured.
-
-    The spending function of O'Brien and Fleming's type: little early on, the rest at the end.
-
-    Parameters
-    ----------
-    alpha : one-sided, over all interim analyses.
-    share : of the information, 0 to 1.
-    """
-    from scipy.special import ndtr, ndtri
-
-    return float(2 * ndtr(ndtri(alpha / 2) / math.sqrt(share))) if share > 0 else 0.0
+NOTHING = Judged(Said.UNKNOWN)
 
 
-def alpha_at(rules: Rules, blocks: int, *, final: bool = False) -> float:
-    """Return the alpha of the interim analysis after so many blocks.
-
-    What the spending function has added since the analysis before: by Bonferroni's inequality all
-    analyses together then err at most at `alpha`, whatever their dependence. The final one spends
-    all that is left: that the time was over does not depend on what was measured.
-    """
-    before = [each for each in rules.analyses if each < blocks]
-    already = spent(rules.alpha, before[-1] / rules.most) if before else 0.0
-    return spent(rules.alpha, 1.0 if final else min(1.0, blocks / rules.most)) - already
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean log ratio: its standard error, degrees of freedom, and the blocks' spread.
-
-    `spread` is the standard deviation of a (pair of) block's log ratio; NaN from one block.
-    """
-
-    n: int
-    centre: float
-    error: float
-    freedom: float
-    spread: float
-
-    def bounds(self, alpha: float) -> tuple[float, float]:
-        """Return the one-sided lower and upper bound at a level."""
-        return statistics.t_bounds(self.centre, self.error, self.freedom, 1 - 2 * alpha)
-
-
-def estimate(worse: Values) -> Estimate:
-    """Estimate from log ratios, one per block of at least one."""
-    n, centre = len(worse), float(np.mean(worse))
-    if n < 2:
-        return Estimate(n, centre, math.nan, 0, math.nan)
-    spread = float(np.std(worse, ddof=1))
-    return Estimate(n, centre, spread / math.sqrt(n), n - 1, spread)
-
-
-def interim(  # noqa: PLR0911 - one return for each verdict
-    ratios: LogRatios, rules: Rules, blocks: int, *, final: bool = False
-) -> Interim:
-    """Analyse what has been measured so far.
+def judge(
+    metric: Metric, ratio: Ratio | None, rules: Rules, alpha: float, *, final: bool
+) -> Judged:
+    """Say what a ratio of head to base means.
 
     Parameters
     ----------
-    ratios : of one figure; it may have fewer values than there were blocks (invalid steps).
+    metric : of the ratio.
+    ratio : None: there is none.
     rules : how to decide.
-    blocks : that were run so far, one of `rules.analyses`, or any number if `final`.
-    final : no more blocks will come.
-
-    Returns
-    -------
-    Interim : *regress* by the bound at this analysis's alpha; *improve* by the 99 % bound; *pass*
-        where the 95 % upper bound is below the threshold and below `rules.detect`, or where at the
-        end nothing was seen though `rules.detect` would have been.
+    alpha : one-sided level at which *worse* may be said.
+    final : no more rounds will come.
     """
-    noise = statistics.noise_ratio(ratios.noise) if ratios.noise else 1.0
-    threshold = max(1 + rules.least, noise)
-    if not ratios.worse:
-        return Interim("invalid", 0, math.nan, threshold=threshold, noise=noise)
-    found = estimate(ratios.worse)
-    if found.n < 2:
-        verdict = "inconclusive" if final else "open"
-        return Interim(verdict, found.n, math.exp(found.centre), threshold=threshold, noise=noise)
-    low, high = found.bounds(alpha_at(rules, blocks, final=final))
-    two_sided = 2 * rules.alpha
-    seen = Interim(
-        verdict="open",
-        n=found.n,
-        ratio=math.exp(found.centre),
-        low=math.exp(max(low, -700)),
-        high=math.exp(min(high, 700)),
-        threshold=threshold,
-        noise=noise,
-        mde=math.exp(
-            min(statistics.detectable(found.spread, found.n, two_sided, rules.power), 700)
-        ),
-        needed=statistics.blocks_needed(
-            found.spread, math.log(1 + rules.detect), two_sided, rules.power
-        ),
+    if ratio is None:
+        return NOTHING
+    worse = ratio.inverse if metric.more_is_better else ratio
+    seen = replace(
+        NOTHING,
+        rounds=ratio.rounds,
+        launches=ratio.launches,
+        ratio=worse.ratio,
+        slack=exp(max(worse.slack.down, worse.slack.up)) - 1,
+        settled=final,
     )
-    if low > math.log(threshold):
-        return replace(seen, verdict="regress")
-    # no alarm, so it spends no alpha
-    if found.bounds(0.01)[1] < -math.log(threshold):
-        return replace(seen, verdict="improve")
-    # noise beyond what the blocks must be able to show is no reason to call it quiet
-    if found.bounds(0.05)[1] < math.log(min(threshold, 1 + rules.detect)):
-        return replace(seen, verdict="pass")
-    if not final:
+    if not ratio.known:
         return seen
-    return replace(seen, verdict=at_the_end(seen, rules))
+    low, _ = _bounds(worse, alpha)
+    _, high = _bounds(worse, SURE_SAME)
+    seen = replace(seen, low=exp(low), high=exp(high))
+    said = _said(worse, rules, alpha, final=final)
+    if worse.slack.doubt:
+        without = _said(replace(worse, slack=Slack()), rules, alpha, final=final)
+        if without is not said and without is not Said.UNKNOWN and final:
+            # what is in doubt could turn it
+            return replace(seen, said=Said.UNSOUND)
+    return replace(seen, said=said, settled=final or said is not Said.UNKNOWN)
 
 
-def at_the_end(seen: Interim, rules: Rules) -> str:
-    """Return what an analysis says that decided nothing, when no more blocks will come."""
-    able = seen.mde is not None and max(seen.mde, seen.noise) <= 1 + rules.detect
-    return "pass" if able and seen.ratio < seen.threshold else "inconclusive"
+def _said(worse: Ratio, rules: Rules, alpha: float, *, final: bool) -> Said:
+    least = math.log1p(rules.least)
+    margin = math.log1p(rules.detect) if final else least
+    if _bounds(worse, alpha)[0] > least:
+        return Said.WORSE
+    if _bounds(worse, SURE_BETTER)[1] < -least:
+        return Said.BETTER
+    if _bounds(worse, SURE_SAME)[1] < margin:
+        return Said.SAME
+    return Said.UNKNOWN
 
 
-LEAST_FRESH = 2
-"""Fresh blocks below which nothing can be said of a spread."""
+def _bounds(ratio: Ratio, alpha: float) -> tuple[float, float]:
+    """Return the one-sided bounds at a level with the slack, as logarithms."""
+    low, high = statistics.t_bounds(ratio.centre, ratio.error, ratio.freedom, 1 - 2 * alpha)
+    return low - ratio.slack.down, high + ratio.slack.up
 
 
-def confirms(again: LogRatios, threshold: float) -> bool:
-    """Return whether fresh blocks agree with a suspected regression.
+def confirms(metric: Metric, again: Ratio | None, rules: Rules) -> bool:
+    """Return whether a fresh launch agrees with a suspected regression.
 
-    They do where their mean lies beyond the threshold and its one-sided 95 % bound above no change.
+    It does where its mean lies beyond the threshold and its one-sided 95 % bound above no change.
 
     Parameters
     ----------
-    again : of the fresh blocks alone.
-    threshold : of the analysis that suspected.
+    metric : of the ratio.
+    again : of the fresh launch alone; None: it has no value.
+    rules : for the threshold.
     """
-    if len(again.worse) < LEAST_FRESH:
+    if again is None or not again.known:
         return False
-    found = estimate(again.worse)
-    return found.centre > math.log(threshold) and found.bounds(0.05)[0] > 0
-
-
-def replay(ratios: LogRatios, rules: Rules, again: LogRatios) -> Interim:
-    """Decide as a gate would on blocks that were all measured before.
-
-    Parameters
-    ----------
-    ratios : at least `rules.most` blocks; no more are used than a gate would.
-    rules : how to decide.
-    again : fresh blocks, of which a confirmation takes as many as the decision took.
-    """
-    for blocks in rules.analyses:
-        part = LogRatios(ratios.worse[:blocks], ratios.noise[:blocks])
-        seen = interim(part, rules, blocks, final=blocks == rules.analyses[-1])
-        if seen.verdict != "open":
-            break
-    if seen.verdict == "regress" and not confirms(
-        LogRatios(again.worse[: seen.n], again.noise[: seen.n]), seen.threshold
-    ):
-        return replace(seen, verdict="inconclusive")
-    return seen
+    worse = again.inverse if metric.more_is_better else again
+    return worse.centre > math.log1p(rules.least) and _bounds(worse, SURE_SAME)[0] > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,89 +165,64 @@ class Decision:
     Parameters
     ----------
     scenario, strategy : labels.
-    figure : what was decided on.
-    offered_rps : at which load; None for a capacity.
-    base_mean, head_mean : medians over blocks, in the figure's unit.
-    interim : the last analysis; its verdict is final.
-    confirmed : whether fresh blocks agreed; None: it was not asked.
-    doubt : why it is invalid; None where it is not.
+    metric : what was decided on.
+    offered_rps : at which load; None for what is of none.
+    base_value, head_value : in the figure's unit; None: not measured.
+    judged : the last analysis.
+    confirmed : whether a fresh launch agreed; None: it was not asked.
+    doubt : why nothing could be measured soundly; None where it could.
     """
 
     scenario: str
     strategy: str
-    figure: Figure
+    metric: Metric
     offered_rps: float | None
-    base_mean: float | None
-    head_mean: float | None
-    interim: Interim
+    base_value: float | None
+    head_value: float | None
+    judged: Judged
     confirmed: bool | None = None
     doubt: Doubt | None = None
 
     @property
-    def verdict(self) -> str:
-        """One of :data:`VERDICTS`."""
-        return "invalid" if self.doubt else self.interim.verdict
+    def said(self) -> Said:
+        """What is said of head beside base."""
+        return Said.UNSOUND if self.doubt else self.judged.said
 
     @property
     def change(self) -> float | None:
         """Head / base - 1, in the figure's own direction; None where it is not known."""
-        if not self.interim.n:
+        if not self.judged.rounds:
             return None
-        ratio = self.interim.ratio
-        return (1 / ratio if self.figure.more_is_better else ratio) - 1
+        ratio = self.judged.ratio
+        return (1 / ratio if self.metric.more_is_better else ratio) - 1
 
     @property
     def change_interval(self) -> tuple[float, float] | None:
-        """The bounds of :attr:`change`; None from one block alone."""
-        low, high = self.interim.low, self.interim.high
+        """The bounds of :attr:`change`; None where there are none."""
+        low, high = self.judged.low, self.judged.high
         if low is None or high is None:
             return None
-        return (1 / high - 1, 1 / low - 1) if self.figure.more_is_better else (low - 1, high - 1)
+        return (1 / high - 1, 1 / low - 1) if self.metric.more_is_better else (low - 1, high - 1)
 
 
-def log_ratios(
-    figure: Figure, base: Sequence[dict[int, float]], head: dict[int, float]
-) -> tuple[LogRatios, list[float], list[float]]:
-    """Return what a decision rests on, from a figure's values by block.
-
-    Parameters
-    ----------
-    figure : whose floor is added and whose direction counts.
-    base : of each copy of the base: one, or two for an A/A.
-    head : of head.
-
-    Returns
-    -------
-    The log ratios, and the values of base (geometric mean of its copies) and head in the blocks
-    that
-    have both.
-    """
-    sign = -1.0 if figure.more_is_better else 1.0
-    logs = [_logs(each, figure.floor) for each in base]
-    ours = _logs(head, figure.floor)
-    both = [b for b in sorted(ours) if any(b in each for each in logs)]
-    middle = {b: float(np.mean([each[b] for each in logs if b in each])) for b in both}
-    noise = (
-        tuple(logs[1][b] - logs[0][b] for b in sorted(logs[0].keys() & logs[1].keys()))
-        if len(logs) > 1
-        else ()
-    )
-    worse = tuple(sign * (ours[b] - middle[b]) for b in both)
-    return (
-        LogRatios(worse, noise),
-        [math.exp(middle[b]) - figure.floor for b in both],
-        [head[b] for b in both],
-    )
+def confirmed(decision: Decision, again: Ratio | None, rules: Rules) -> Decision:
+    """Return a suspected regression as a fresh launch leaves it."""
+    if again is None or not again.known:
+        return unconfirmed(decision)
+    agreed = confirms(decision.metric, again, rules)
+    said = Said.WORSE if agreed else Said.UNKNOWN
+    return replace(decision, confirmed=agreed, judged=replace(decision.judged, said=said))
 
 
-def _logs(values: dict[int, float], floor: float) -> dict[int, float]:
-    return {b: math.log(value + floor) for b, value in values.items() if value + floor > 0}
+def unconfirmed(decision: Decision) -> Decision:
+    """Return a suspected regression for which there was no time to confirm it."""
+    return replace(decision, judged=replace(decision.judged, said=Said.UNKNOWN))
 
 
-def overall_verdict(verdicts: Iterable[str]) -> str:
-    """Return the verdict of a whole gate; *invalid* where nothing was decided."""
-    found = set(verdicts)
-    return next((each for each in VERDICTS if each in found), "invalid")
+def said_of_all(decisions: Iterable[Decision]) -> Said:
+    """Return what a whole gate says; *not sound* where nothing was decided."""
+    found = {each.said for each in decisions}
+    return next((each for each in ORDER if each in found), Said.UNSOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,19 +232,20 @@ class GateResult:
     Parameters
     ----------
     base, head : what was compared, in words.
-    verdict : of the whole, see :func:`overall_verdict`.
+    said : of the whole, see :func:`said_of_all`.
     decisions : one per scenario, strategy and figure.
-    blocks : that were run, those of confirmations aside.
-    confirmation_blocks : fresh blocks of what was under suspicion.
+    launches, rounds : that were had, those of confirmations aside; rounds of what had the most.
+    confirming : whether a fresh launch was had of what was under suspicion.
     notes : what a reader should know.
     rules : how it was decided.
     """
 
     base: str
     head: str
-    verdict: str
+    said: Said
     decisions: tuple[Decision, ...]
-    blocks: int
-    confirmation_blocks: int
+    launches: int
+    rounds: int
+    confirming: bool
     notes: tuple[str, ...]
     rules: Rules

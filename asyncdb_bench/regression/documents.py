@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.records.history_file import HistoryRun
 from asyncdb_bench.regression.change_points import FigureSeries, why
 from asyncdb_bench.regression.decision import Decision, GateResult
-from asyncdb_bench.regression.effects import FigureEffect
-from asyncdb_bench.regression.exports import SENTENCES
-from asyncdb_bench.regression.sides import Contrast
+from asyncdb_bench.regression.exports import SENTENCES, had
+from asyncdb_bench.regression.sides import Compared, Contrast
 from asyncdb_bench.regression.trend import Status, Suspect, overall, suspects
-from asyncdb_bench.regression.wording import decision_words, effect_words
+from asyncdb_bench.regression.wording import compared_words, decision_words
 from asyncdb_bench.report.document import (
     Block,
     Bullets,
@@ -30,33 +30,33 @@ from asyncdb_bench.report.drawing import Drawing
 from asyncdb_bench.text import counted, number, percent, probability, signed
 
 COMPARING = (
-    "Figures but capacity and pace are taken at one offered load in both. Blocks are the unit: the"
-    " logarithm of the ratio is taken per block, its mean and interval (Student's t) over blocks."
-    " Faster and slower need a p below 0.05 after Holm's correction for the size of the table; a"
-    " tie needs the whole interval within 5 %. Loop lags have 10 ms added to both sides, so that"
-    " tiny ones do not make great ratios. The p99 rests on the slowest few requests: look at its"
-    " interval."
+    "By the same inference as a report. In one run each ratio is taken within rounds in which both"
+    " had their turn; of two runs each side has rounds of its own. Percentiles and CPU of a ladder"
+    " are those at one offered load in both. Better and worse: the interval leaves out 1; the same:"
+    " within 5 %; not sound: what is doubtful could turn it. Loop freezes have 1 ms added to both"
+    " sides, so that tiny ones do not make great ratios."
 )
-EFFECTS = "Each ratio with its 95 % interval; within the band is a tie. To the right head is worse."
+RATIOS = (
+    "Each ratio with its 95 % interval; within the band is the same. To the right head is worse."
+)
 DECIDED = (
-    "Each ratio with its interval at the level of its last interim analysis; within the band a"
-    " change does not matter. Green: better; red: worse; blue: nothing worse; grey: not known."
+    "Each ratio with its interval at the level of its last analysis; within the band a change does"
+    " not matter. Green: better; red: worse; blue: the same; grey: not known."
 )
-TONES: dict[str, Tone] = {
-    "faster": "good", "improve": "good", "slower": "bad", "regress": "bad", "invalid": "bad",
-    "inconclusive": "soft",
+TONES: dict[Said, Tone] = {
+    Said.BETTER: "good", Said.WORSE: "bad", Said.UNSOUND: "bad", Said.UNKNOWN: "soft",
 }  # fmt: skip
-KNOWN = {"faster", "slower", "improve", "regress", "invalid"}
-"""Verdicts that are shown at first; the others lie behind a line that counts them."""
+KNOWN = (Said.BETTER, Said.WORSE, Said.UNSOUND)
+"""What is shown at first; the others lie behind a line that counts them."""
 
 
 def comparison_document(contrasts: Sequence[Contrast]) -> Document:
     """Return the document of a base with one head or more."""
     base, heads = contrasts[0].base, ", ".join(each.head for each in contrasts)
     lead = (
-        "Measured in the same blocks: each ratio is taken within a block, then over blocks."
+        "Measured in the same rounds."
         if contrasts[0].paired
-        else "Runs of their own, before and after: each has its own blocks."
+        else "Runs of their own, before and after."
     )
     sections: list[Section] = []
     for place, contrast in enumerate(contrasts, start=1):
@@ -73,8 +73,8 @@ def comparison_document(contrasts: Sequence[Contrast]) -> Document:
 
 def _contrast_sections(contrast: Contrast, place: int, *, several: bool) -> list[Section]:
     title = f"{contrast.head} against {contrast.base}" if several else ""
-    known = [row for rows in contrast.effects.values() for row in rows if row.verdict in KNOWN]
-    changed = sum(row.verdict in {"faster", "slower"} for row in known)
+    said = [row.answer.said for rows in contrast.compared.values() for row in rows]
+    changed = sum(each in (Said.BETTER, Said.WORSE) for each in said)
     first: list[Block] = [
         Text(
             text=f"{counted(changed, 'figure')} known to have changed."
@@ -86,12 +86,12 @@ def _contrast_sections(contrast: Contrast, place: int, *, several: bool) -> list
     if contrast.warnings:
         first += [Text(text="What else differs between them:"), Bullets(items=contrast.warnings)]
     sections = [Section(id=f"differs-{place}", title=title, blocks=tuple(first))]
-    for number_, (scenario, effects) in enumerate(contrast.effects.items(), start=1):
+    for number_, (scenario, rows) in enumerate(contrast.compared.items(), start=1):
         own = f"scenario-{place}-{number_}"
         blocks = _layers(
-            own, [(row.verdict, _effect_row(row)) for row in effects], EFFECT_COLUMNS,
+            own, [(row.answer.said, _compared_row(row)) for row in rows], COMPARED_COLUMNS,
             Figure(
-                id=f"{own}-figure", scenario=str(place), name=scenario, caption=EFFECTS,
+                id=f"{own}-figure", scenario=str(place), name=scenario, caption=RATIOS,
                 alt=f"ratios of head to base in {scenario}",
             ),
         )  # fmt: skip
@@ -103,11 +103,11 @@ def _contrast_sections(contrast: Contrast, place: int, *, several: bool) -> list
 
 
 def _layers(
-    own: str, rows: Sequence[tuple[str, Row]], columns: tuple[Column, ...], figure: Figure
+    own: str, rows: Sequence[tuple[Said, Row]], columns: tuple[Column, ...], figure: Figure
 ) -> tuple[Block, ...]:
     """Return what is known, and behind a line what is the same or not known, with the figure."""
-    known = tuple(row for verdict, row in rows if verdict in KNOWN)
-    others = tuple(row for verdict, row in rows if verdict not in KNOWN)
+    known = tuple(row for said, row in rows if said in KNOWN)
+    others = tuple(row for said, row in rows if said not in KNOWN)
     blocks: list[Block] = []
     if known:
         blocks.append(Table(id=f"{own}-known", columns=columns, rows=known))
@@ -115,11 +115,11 @@ def _layers(
         blocks.append(figure)
     if others:
         inside: list[Block] = [Table(id=f"{own}-others", columns=columns, rows=others)]
-        said = counted(len(others), "other")
+        count = counted(len(others), "other")
         blocks.append(
             Fold(
                 id=f"{own}-rest",
-                title=f"{said}: the same or not known",
+                title=f"{count}: the same or not known",
                 line="",
                 blocks=tuple(inside),
                 opened=False,
@@ -130,36 +130,33 @@ def _layers(
     return tuple(blocks)
 
 
-EFFECT_COLUMNS = (
+COMPARED_COLUMNS = (
     Column(title="figure", left=True),
     Column(title="base"),
     Column(title="head"),
     Column(title="ratio, 95 % interval"),
-    Column(title="could see from"),
-    Column(title="p, Holm; blocks"),
-    Column(title="verdict", left=True),
+    Column(title="launches, rounds"),
+    Column(title="said", left=True),
 )
 
 
-def _effect_row(row: FigureEffect) -> Row:
+def _compared_row(row: Compared) -> Row:
     who = row.head if row.head == row.base else f"{row.head} against {row.base}"
     at = f"at {number(row.offered_rps)}/s" if row.offered_rps else ""
-    effect = row.effect
-    ratio, bounds, seen, p = "–", "", "–", "–"
-    if effect is not None:
-        ratio, p = number(effect.ratio), f"{probability(row.p_adjusted)}; {effect.n}"
-        if effect.low is not None:
-            bounds = f"{number(effect.low)} to {number(effect.high)}"
-        seen = percent(effect.mde - 1 if effect.mde else None)
+    metric, ratio = row.answer.metric, row.answer.ratio
+    shown, bounds, had_ = "–", "", "–"
+    if ratio is not None:
+        shown, had_ = number(ratio.ratio), f"{ratio.launches}, {ratio.rounds}"
+        if ratio.bounds is not None:
+            bounds = f"{number(ratio.bounds[0])} to {number(ratio.bounds[1])}"
     return Row(
         cells=(
-            Cell(text=f"{who}: {row.figure.title}, {row.figure.unit}", note=at),
-            Cell(text=number(row.base_mean)),
-            Cell(text=number(row.head_mean)),
-            Cell(text=ratio, note=bounds),
-            Cell(text=seen),
-            Cell(text=p),
-            Cell(text=effect_words(row), tone=TONES.get(row.verdict, "")),
+            Cell(text=f"{who}: {metric.title}, {metric.unit}", note=at),
+            Cell(text=number(row.base_value)),
+            Cell(text=number(row.head_value)),
+            Cell(text=shown, note=bounds),
+            Cell(text=had_),
+            Cell(text=compared_words(row), tone=TONES.get(row.answer.said, "")),
         )
     )
 
@@ -173,15 +170,10 @@ def gate_document(result: GateResult, *, has_report: bool) -> Document:
     has_report : whether the run's own report lies beside it.
     """
     rules = result.rules
-    tone: Tone = "bad" if result.verdict in {"regress", "invalid"} else ""
-    more = f", {result.confirmation_blocks} more to confirm" if result.confirmation_blocks else ""
+    tone: Tone = "bad" if result.said in (Said.WORSE, Said.UNSOUND) else ""
     blocks: list[Block] = [
-        Text(text=SENTENCES[result.verdict], tone=tone),
-        Text(
-            text=f"{counted(result.blocks, 'block')}{more}; a change matters from"
-            f" {percent(rules.least)}.",
-            tone="soft",
-        ),
+        Text(text=SENTENCES[result.said], tone=tone),
+        Text(text=f"{had(result)}; a change matters from {percent(rules.least)}.", tone="soft"),
     ]
     if result.notes:
         blocks.append(Bullets(items=tuple(result.notes)))
@@ -192,7 +184,7 @@ def gate_document(result: GateResult, *, has_report: bool) -> Document:
     for place, scenario in enumerate(names, start=1):
         own = [each for each in result.decisions if each.scenario == scenario]
         layers = _layers(
-            f"scenario-{place}", [(each.verdict, _decision_row(each)) for each in own],
+            f"scenario-{place}", [(each.said, _decision_row(each)) for each in own],
             DECISION_COLUMNS,
             Figure(
                 id=f"scenario-{place}-figure", scenario="", name=scenario, caption=DECIDED,
@@ -201,22 +193,20 @@ def gate_document(result: GateResult, *, has_report: bool) -> Document:
         )  # fmt: skip
         sections.append(Section(id=f"scenario-{place}", title=scenario, blocks=layers))
     text = (
-        "Every block holds base twice and head once, in random order, each in fresh processes; base"
-        " against itself is the A/A of the same minutes. A figure regresses where its whole"
-        f" interval lies beyond {percent(rules.least)} and beyond the A/A's noise, and fresh blocks"
-        " of just that strategy and scenario agree. It passes where the 95 % upper bound stays"
-        f" below that, or where nothing was seen though a change of {percent(rules.detect)} would"
-        " have been. Else it is inconclusive. Interim analyses are made after"
-        f" {', '.join(str(each) for each in rules.analyses)} blocks; alpha is spent over them (Lan"
-        " and DeMets), so that analysing often does not raise the false-alarm rate (at a change of"
-        f" just the threshold, {percent(rules.alpha)} over all). Figures but capacity are taken at"
-        " half of the capacity that base showed in a pilot. Loop lags have 10 ms added to both"
-        " sides."
+        "Every round has base twice and head once, in random order; each launch starts all of them"
+        f" afresh. A figure is worse where its whole interval lies beyond {percent(rules.least)},"
+        " and a fresh launch of just that strategy and scenario agrees. It is the same where the"
+        f" 95 % upper bound stays below that, or below {percent(rules.detect)} where time is up."
+        f" Analyses follow {', '.join(map(str, rules.rounds))} rounds, and share alpha, so that"
+        " analysing often does not raise the false-alarm rate (at a change of just the threshold,"
+        f" {percent(rules.alpha)} over all). Where base is known to differ from itself, half of"
+        " that is added to the interval. Percentiles are those at the load common to base and head."
+        " Loop freezes have 1 ms added to both sides."
     )
     guide = Fold(id="reading", title="How it decides", line="", blocks=(Text(text=text),))
     sections.append(Section(id="reading-section", title="", blocks=(guide,)))
     return Document(
-        title=f"Gate: {result.verdict}",
+        title=f"Gate: {result.said}",
         lead=f"{result.head} against {result.base}",
         sections=tuple(sections),
     )
@@ -227,29 +217,25 @@ DECISION_COLUMNS = (
     Column(title="base"),
     Column(title="head"),
     Column(title="change, interval"),
-    Column(title="could see from; A/A noise"),
-    Column(title="blocks"),
-    Column(title="verdict", left=True),
+    Column(title="launches, rounds"),
+    Column(title="said", left=True),
 )
 
 
 def _decision_row(each: Decision) -> Row:
-    bounds, interim = each.change_interval, each.interim
+    bounds, judged = each.change_interval, each.judged
     at = f"at {number(each.offered_rps)}/s" if each.offered_rps else ""
-    seen = percent(interim.mde - 1 if interim.mde else None)
-    noise = percent(interim.noise - 1 if interim.noise > 1 else None)
     return Row(
         cells=(
-            Cell(text=f"{each.strategy} · {each.figure.title}, {each.figure.unit}", note=at),
-            Cell(text=number(each.base_mean)),
-            Cell(text=number(each.head_mean)),
+            Cell(text=f"{each.strategy} · {each.metric.title}, {each.metric.unit}", note=at),
+            Cell(text=number(each.base_value)),
+            Cell(text=number(each.head_value)),
             Cell(
                 text=signed(each.change),
                 note=f"{signed(bounds[0])} to {signed(bounds[1])}" if bounds else "",
             ),
-            Cell(text=f"{seen}; {noise}"),
-            Cell(text=str(interim.n)),
-            Cell(text=decision_words(each), tone=TONES.get(each.verdict, "")),
+            Cell(text=f"{judged.launches}, {judged.rounds}"),
+            Cell(text=decision_words(each), tone=TONES.get(each.said, "")),
         )
     )
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.regression.decision import Decision, GateResult
 from asyncdb_bench.regression.wording import decision_words
 from asyncdb_bench.text import counted, markdown_cell, number, xml_text
 
-MARKS = {"pass": "✅", "improve": "🎉", "regress": "❌", "inconclusive": "❔", "invalid": "⚠️"}
+MARKS = {
+    Said.SAME: "✅", Said.BETTER: "🎉", Said.WORSE: "❌", Said.UNKNOWN: "❔", Said.UNSOUND: "⚠️",
+}  # fmt: skip
 SENTENCES = {
-    "pass": "Nothing got worse.",
-    "improve": "Something got better, nothing worse.",
-    "regress": "Something got worse, and fresh blocks agree.",
-    "inconclusive": "It could not be told whether something got worse.",
-    "invalid": "Something could not be measured soundly.",
+    Said.SAME: "Nothing got worse.",
+    Said.BETTER: "Something got better, nothing worse.",
+    Said.WORSE: "Something got worse, and a fresh launch agrees.",
+    Said.UNKNOWN: "It could not be told whether something got worse.",
+    Said.UNSOUND: "Something could not be measured soundly.",
 }
 
 
@@ -22,15 +25,13 @@ def gate_markdown(result: GateResult) -> str:
     """Return the result as Markdown."""
     rules = result.rules
     lines = [
-        f"## {MARKS[result.verdict]} Performance gate: {result.verdict}",
+        f"## {MARKS[result.said]} Performance gate: {result.said}",
         "",
-        f"{SENTENCES[result.verdict]} {result.head} against {result.base};"
-        f" {counted(result.blocks, 'block')}"
-        + (f", {result.confirmation_blocks} to confirm" if result.confirmation_blocks else "")
-        + f". A change matters from {rules.least:.0%}, or from what the A/A shows to be noise.",
+        f"{SENTENCES[result.said]} {result.head} against {result.base}; {had(result)}. A change"
+        f" matters from {rules.least:.0%}.",
         "",
-        "| scenario | strategy | figure | base | head | change | interval | A/A noise | verdict |",
-        "|---|---|---|---:|---:|---:|---|---:|---|",
+        "| scenario | strategy | figure | base | head | change | interval | said |",
+        "|---|---|---|---:|---:|---:|---|---|",
         *(_row(decision) for decision in result.decisions),
         "",
         *(f"- {markdown_cell(note)}" for note in result.notes),
@@ -38,29 +39,35 @@ def gate_markdown(result: GateResult) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def had(result: GateResult) -> str:
+    """Say how much was measured."""
+    more = ", and one more launch to confirm" if result.confirming else ""
+    launches = counted(result.launches, "launch", "launches")
+    return f"{counted(result.rounds, 'round')} in {launches}{more}"
+
+
 def _row(decision: Decision) -> str:
     at = f" at {decision.offered_rps:g}/s" if decision.offered_rps else ""
     interval = decision.change_interval
     return (
         f"| {markdown_cell(decision.scenario)} | {markdown_cell(decision.strategy)} |"
-        f" {decision.figure.title}{at} |"
-        f" {number(decision.base_mean)} | {number(decision.head_mean)} |"
+        f" {decision.metric.title}{at} |"
+        f" {number(decision.base_value)} | {number(decision.head_value)} |"
         f" {_percent(decision.change)} |"
         f" {f'{_percent(interval[0])} to {_percent(interval[1])}' if interval else '–'} |"
-        f" {_percent(decision.interim.noise - 1 if decision.interim.noise > 1 else None)} |"
-        f" {MARKS[decision.verdict]} {markdown_cell(decision_words(decision))} |"
+        f" {MARKS[decision.said]} {markdown_cell(decision_words(decision))} |"
     )
 
 
 def gate_junit(result: GateResult) -> str:
     """Return the result as JUnit XML: a case per decision.
 
-    *Regress* is a failure; *inconclusive* and *invalid* are skipped, with the reason: they do not
-    make a run red.
+    *Worse* is a failure; *not known* and *not sound* are skipped, with the reason: they do not make
+    a run red.
     """
-    failed = [decision for decision in result.decisions if decision.verdict == "regress"]
+    failed = [decision for decision in result.decisions if decision.said is Said.WORSE]
     skipped = [
-        decision for decision in result.decisions if decision.verdict in {"inconclusive", "invalid"}
+        decision for decision in result.decisions if decision.said in (Said.UNKNOWN, Said.UNSOUND)
     ]
     suite = ET.Element(
         "testsuite",
@@ -75,12 +82,10 @@ def gate_junit(result: GateResult) -> str:
             suite,
             "testcase",
             classname=xml_text(f"{decision.scenario}.{decision.strategy}"),
-            name=decision.figure.title,
+            name=decision.metric.title,
         )
-        if decision.verdict == "regress":
-            ET.SubElement(
-                case, "failure", message=xml_text(decision_words(decision)), type="regress"
-            )
+        if decision.said is Said.WORSE:
+            ET.SubElement(case, "failure", message=xml_text(decision_words(decision)), type="worse")
         elif decision in skipped:
             ET.SubElement(case, "skipped", message=xml_text(decision_words(decision)))
         else:

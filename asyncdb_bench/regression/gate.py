@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
@@ -16,12 +17,12 @@ from asyncdb_bench.errors import (
     BenchError,
     UsageError,
 )
+from asyncdb_bench.measure.loop import Display
 from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.planner import make_plan, wanted_specs
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.plan.request import Choices, Spec
-from asyncdb_bench.plan.schedule import order, takes_turns
 from asyncdb_bench.plan.targets import at_checkout, repository
 from asyncdb_bench.plan.variants import make_variant
 from asyncdb_bench.records.atomic_files import append_text, write_text
@@ -30,40 +31,20 @@ from asyncdb_bench.records.plan import Plan, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder
 from asyncdb_bench.regression.base_checkout import checked_out, revision_of
-from asyncdb_bench.regression.decision import (
-    Decision,
-    GateResult,
-    Interim,
-    Rules,
-    at_the_end,
-    overall_verdict,
-)
-from asyncdb_bench.regression.effects import (
-    CAPACITY,
-    GATED,
-    TURN_GATED,
-    Figure,
-    FigureEffect,
-)
+from asyncdb_bench.regression.decision import Decision, GateResult, Rules, judge, said_of_all
 from asyncdb_bench.regression.exports import gate_junit, gate_markdown
-from asyncdb_bench.regression.gate_schedule import (
-    GateSchedule,
-    blocks_that_fit,
-    decisions_of,
-    turn_blocks_that_fit,
-)
+from asyncdb_bench.regression.gate_schedule import GateSchedule
 from asyncdb_bench.regression.pages import render_gate
-from asyncdb_bench.regression.pairs import Pair, pairs_of
-from asyncdb_bench.regression.sides import contrasts
-from asyncdb_bench.run import Finished, Places, note_schedule, run_schedule
-from asyncdb_bench.trial.schedule_loop import Display
+from asyncdb_bench.regression.pairs import CLIMBED, GATED, Pair, pairs_of
+from asyncdb_bench.regression.sides import Compared, contrasts
+from asyncdb_bench.whole_run import Finished, Places, note_schedule, run_schedule
 
 CODES = {
-    "pass": EXIT_DONE,
-    "improve": EXIT_DONE,
-    "regress": EXIT_REGRESSED,
-    "inconclusive": EXIT_INVALID,
-    "invalid": EXIT_INVALID,
+    Said.SAME: EXIT_DONE,
+    Said.BETTER: EXIT_DONE,
+    Said.WORSE: EXIT_REGRESSED,
+    Said.UNKNOWN: EXIT_INVALID,
+    Said.UNSOUND: EXIT_INVALID,
 }
 TAIL = 8
 
@@ -121,18 +102,15 @@ def run_gate(
     full = revision_of(base, root)
     say(f"base {base} is {full[:12]}; head is {whose}")
     with checked_out(base, say, root) as folder:
-        prepared = prepare(plan, choices, folder, rules)
-        figures = fitted(plan, len(prepared.heads), rules, say)
+        prepared = prepare(plan, choices, folder)
         finished = run_schedule(
             prepared.plan,
             places,
             make_display(prepared.plan),
-            lambda plan: GateSchedule(plan, prepared.pairs, rules, figures),
+            lambda plan, manifest: GateSchedule(plan, prepared.pairs, rules, manifest.launches),
             command,
         )
-    schedule = finished.schedule
-    schedule.conclude(finished.results)
-    note_schedule(finished.folder, schedule)
+    note_schedule(finished.folder, finished.schedule)
     result = result_of(finished, f"{base} ({full[:12]})", choices.inject, prepared.problem)
     interrupted = finished.exit_code == EXIT_INTERRUPTED
     return finish(result, finished.folder, places, outputs, interrupted=interrupted)
@@ -166,19 +144,17 @@ class Prepared:
 
     Parameters
     ----------
-    plan : base twice and head of each strategy, and what would run at most, for the estimate.
+    plan : base twice and head of each strategy.
     pairs : what to decide.
-    heads : the heads by strategy.
     problem : why base cannot be measured; empty where it can.
     """
 
     plan: Plan
     pairs: list[Pair]
-    heads: list[tuple[str, Variant]]
     problem: str
 
 
-def prepare(plan: Plan, choices: Choices, folder: Path, rules: Rules) -> Prepared:
+def prepare(plan: Plan, choices: Choices, folder: Path) -> Prepared:
     """Return what a gate measures.
 
     Parameters
@@ -186,7 +162,6 @@ def prepare(plan: Plan, choices: Choices, folder: Path, rules: Rules) -> Prepare
     plan : of the choices, without their fault.
     choices : for the requests, and the fault to inject into head.
     folder : where base is checked out.
-    rules : for the blocks at most.
     """
     injected = parse_fault(choices.inject) if choices.inject else None
     budget = plan.settings.budget
@@ -214,53 +189,13 @@ def prepare(plan: Plan, choices: Choices, folder: Path, rules: Rules) -> Prepare
     for pair in pairs:
         pair.doubt = "" if pair.base else f"base cannot be made: {problem}"
     variants = tuple(each for group in bases for each in group) + tuple(v for _, v in heads)
-    settings = replace(plan.settings, blocks=rules.most)
-    trials = order(variants, plan.scenarios, rules.most, plan.seed)
-    whole = replace(plan, variants=variants, settings=settings, trials=trials)
-    return Prepared(whole, pairs, heads, problem)
-
-
-def fitted(
-    plan: Plan, strategies: int, rules: Rules, say: Callable[[str], None]
-) -> tuple[Figure, ...]:
-    """Return the figures that climbing pairs have time for, and say what was left out.
-
-    Pairs that take turns have all of theirs.
-    """
-    scenarios, settings = len(plan.scenarios), plan.settings
-    turning = [each for each in plan.scenarios if takes_turns(settings, each)]
-    if turning:
-        fits = turn_blocks_that_fit(settings, len(turning), strategies)
-        if fits < rules.first:
-            say(
-                f"note: {settings.time_budget_s / 60:.0f} min hold about {fits} blocks, and nothing"
-                f" is decided before {rules.first}: give it more time, or fewer strategies or"
-                " scenarios"
-            )
-        if len(turning) == scenarios:
-            return GATED
-    fits = blocks_that_fit(settings, scenarios, strategies, with_capacity=True)
-    if fits >= rules.first:
-        return GATED
-    short = blocks_that_fit(settings, scenarios, strategies, with_capacity=False)
-    budget = f"{settings.time_budget_s / 60:.0f} min hold about"
-    if short < rules.first:
-        say(
-            f"note: {budget} {fits} blocks, and nothing is decided before {rules.first}: give it"
-            " more time, or fewer strategies or scenarios"
-        )
-        return GATED
-    say(
-        f"note: {budget} {fits} blocks with capacities, {short} without: capacities are left out;"
-        " more time, or fewer strategies or scenarios, bring them back"
-    )
-    return tuple(figure for figure in GATED if figure is not CAPACITY)
+    return Prepared(replace(plan, variants=variants), pairs, problem)
 
 
 def result_of(finished: Finished[GateSchedule], base: str, fault: str, problem: str) -> GateResult:
     """Return what a gate decided."""
     schedule = finished.schedule
-    decisions = decisions_of(schedule, problem)
+    decisions = schedule.conclude(finished.results.ends, problem)
     manifest = finished.folder.manifest()
     own = head_git(manifest)
     dirty = " with changes that are not committed" if own.get("dirty") else ""
@@ -268,10 +203,11 @@ def result_of(finished: Finished[GateSchedule], base: str, fault: str, problem: 
     return GateResult(
         base=base,
         head=f"{head}, with {fault} injected" if fault else head,
-        verdict=overall_verdict(each.verdict for each in decisions),
+        said=said_of_all(decisions),
         decisions=tuple(decisions),
-        blocks=schedule.blocks,
-        confirmation_blocks=schedule.confirming,
+        launches=schedule.launches,
+        rounds=max((pair.rounds for pair in schedule.pairs), default=0),
+        confirming=schedule.confirming,
         notes=tuple(notes_of(finished, manifest)),
         rules=schedule.rules,
     )
@@ -307,7 +243,7 @@ def notes_of(finished: Finished[GateSchedule], manifest: Manifest) -> Iterator[s
 def gate_against(base: str, head: str, rules: Rules, places: Places, outputs: Outputs) -> Gated:
     """Decide on two stored runs of one machine by their comparison; measures nothing.
 
-    Their blocks were not interleaved, so this is the weaker gate: what the machine did between
+    They were not interleaved, so this is the weaker gate: what the machine did between
     the runs looks like a change, and nothing is confirmed.
 
     Parameters
@@ -326,21 +262,22 @@ def gate_against(base: str, head: str, rules: Rules, places: Places, outputs: Ou
         doubt = Doubt(DoubtKind.DIFFERENT_RUNS, subject="; ".join(contrast.invalidating))
     decisions = [
         stored_decision(row, rules, doubt)
-        for effects in contrast.effects.values()
-        for row in effects
-        if row.figure in (*GATED, *TURN_GATED)
+        for rows in contrast.compared.values()
+        for row in rows
+        if row.answer.metric in (*GATED, *CLIMBED)
     ]
     result = GateResult(
         base=contrast.base,
         head=contrast.head,
-        verdict=overall_verdict(each.verdict for each in decisions),
+        said=said_of_all(decisions),
         decisions=tuple(decisions),
-        blocks=min((each.interim.n for each in decisions if each.interim.n), default=0),
-        confirmation_blocks=0,
+        launches=min((e.judged.launches for e in decisions if e.judged.rounds), default=0),
+        rounds=max((each.judged.rounds for each in decisions), default=0),
+        confirming=False,
         notes=(
             *contrast.invalidating,
             *contrast.warnings,
-            "`gate --base` measures both in the same blocks and confirms",
+            "`gate --base` measures both in the same rounds and confirms",
             *contrast.left_out,
         ),
         rules=rules,
@@ -348,45 +285,29 @@ def gate_against(base: str, head: str, rules: Rules, places: Places, outputs: Ou
     return finish(result, None, places, outputs, interrupted=False)
 
 
-def stored_decision(row: FigureEffect, rules: Rules, doubt: Doubt | None) -> Decision:
-    """Return the decision that an effect between two stored runs stands for.
+def stored_decision(row: Compared, rules: Rules, doubt: Doubt | None) -> Decision:
+    """Return the decision that two stored runs lead to, by the same rules.
 
     Parameters
     ----------
-    row : the effect, with its 95 % interval.
-    rules : for the threshold.
+    row : one figure of both.
+    rules : how to decide.
     doubt : why the runs cannot be compared at all; None where they can.
     """
+    metric = row.answer.metric
+    judged = judge(metric, row.answer.ratio, rules, rules.alpha, final=True)
+    if doubt is None and not judged.rounds:
+        doubt = Doubt(DoubtKind.NOT_MEASURED, subject="not measured in both at one load")
     return Decision(
         scenario=row.scenario,
         strategy=row.head,
-        figure=row.figure,
+        metric=metric,
         offered_rps=row.offered_rps,
-        base_mean=row.base_mean,
-        head_mean=row.head_mean,
-        interim=_of_effect(row, rules),
-        doubt=doubt or row.doubt,
+        base_value=row.base_value,
+        head_value=row.head_value,
+        judged=judged,
+        doubt=doubt,
     )
-
-
-def _of_effect(row: FigureEffect, rules: Rules) -> Interim:
-    threshold, effect = 1 + rules.least, row.effect
-    if effect is None:
-        return Interim("invalid", 0, 1.0, threshold=threshold)
-    ratio, low, high = effect.ratio, effect.low, effect.high
-    if row.figure.more_is_better:
-        ratio = 1 / ratio
-        low, high = (1 / high, 1 / low) if low and high else (None, None)
-    seen = Interim("inconclusive", effect.n, ratio, low, high, threshold, 1.0, effect.mde)
-    if low is None or high is None:
-        return seen
-    if low > threshold:
-        return replace(seen, verdict="regress")
-    if high < 1 / threshold:
-        return replace(seen, verdict="improve")
-    if high < min(threshold, 1 + rules.detect):
-        return replace(seen, verdict="pass")
-    return replace(seen, verdict=at_the_end(seen, rules))
 
 
 def finish(
@@ -408,5 +329,5 @@ def finish(
         write_text(outputs.junit, gate_junit(result))
     if outputs.summary is not None:
         append_text(outputs.summary, gate_markdown(result))
-    code = EXIT_INTERRUPTED if interrupted else CODES[result.verdict]
+    code = EXIT_INTERRUPTED if interrupted else CODES[result.said]
     return Gated(result, page, code, folder)

@@ -8,23 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from asyncdb_bench.analysis import statistics
+from asyncdb_bench.analysis.findings import ScenarioFindings
+from asyncdb_bench.analysis.metrics import CAPACITY, CPU, METRICS, PACE, Metric
 from asyncdb_bench.errors import BenchError, StoreError, UsageError
 from asyncdb_bench.records import run_folder as store
 from asyncdb_bench.records.history_file import History, HistoryPoint, HistoryRun
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.regression.change_points import CANARY, FigureSeries, all_series, backwards
-from asyncdb_bench.regression.effects import (
-    LOADLESS,
-    Figure,
-    by_block,
-    figures_of,
-    reference_load,
-    took_turns,
-)
-from asyncdb_bench.regression.sides import measured_steps
+from asyncdb_bench.report.write import analysed
 from asyncdb_bench.trial.host import fingerprint_of
 
 
@@ -48,9 +39,10 @@ def append(history: History, folder: store.RunFolder) -> int:
     if history.has(manifest.run_id):
         raise StoreError(f"{manifest.run_id} is in the history already")
     machine = fingerprint_of(manifest)
-    points = points_of(manifest, measured_steps(folder), folder.gate(), history, machine)
+    found = {each.scenario: each.findings for each in analysed(folder).comparisons}
+    points = points_of(manifest, found, folder.gate())
     if not any(point.scenario for point in points):
-        raise StoreError(f"{manifest.run_id} has no sound step of this checkout as it is")
+        raise StoreError(f"{manifest.run_id} has no sound turn of this checkout as it is")
     revision = str(manifest.git.get("revision", "unknown"))
     dirty = bool(manifest.git.get("dirty"))
     run = HistoryRun(0, manifest.run_id, manifest.started_at, revision, dirty, machine)
@@ -71,16 +63,17 @@ def keep_run(root: Path, folder: store.RunFolder) -> str:
 
 
 def points_of(
-    manifest: Manifest,
-    steps: pd.DataFrame,
-    gate: Mapping[str, Any],
-    history: History,
-    machine: str,
+    manifest: Manifest, found: Mapping[str, ScenarioFindings], gate: Mapping[str, Any]
 ) -> list[HistoryPoint]:
-    """Return a run's points: its capacities, its figures at one load, and its canary.
+    """Return a run's points: each figure of each variant, and the machine's canary.
 
-    The load is the one of the run before where it was measured again, else about half of the
-    capacity. Of a gate only head counts: base is another revision's.
+    Of a gate only head counts: base is another revision's.
+
+    Parameters
+    ----------
+    manifest : of the run.
+    found : by scenario.
+    gate : its decisions, where it was a gate: by how much base differed from itself.
     """
     points = [
         HistoryPoint("", "", f"{CANARY}{name}", value)
@@ -88,42 +81,38 @@ def points_of(
         if math.isfinite(value) and value > 0
     ]
     noises = {
-        (each["scenario"], each["strategy"], each["figure"]["name"]): each["interim"]["noise"]
+        (each["scenario"], each["strategy"], each["metric"]["name"]): 1 + each["judged"]["slack"]
         for each in gate.get("decisions", ())
-        if each["interim"]["noise"] > 1
+        if each["judged"]["slack"] > 0
     }
+    own = [v for v in manifest.plan.variants if v.elsewhere is None and v.fault is None]
     for scenario in manifest.plan.scenarios:
-        for variant in manifest.plan.variants:
-            if variant.elsewhere is not None or variant.fault is not None:
-                continue
-            rows = steps[(steps.scenario == scenario.label) & (steps.variant == variant.label)]
-            if rows.empty:
-                continue
-            before = history.last_load(machine, scenario.series, variant.label)
-            measured = set(rows[rows.valid].offered_rps)
-            load = before if before in measured else reference_load(rows, rows)
-            for figure in figures_of(rows):
-                values = by_block(rows, figure, load, scenario.objective.p99_ms)
-                positive = [value for value in values.values() if value > 0]
-                if positive:
+        findings = found[scenario.label]
+        for variant in own:
+            for metric in METRICS:
+                if metric is CAPACITY and findings.main is PACE:
+                    continue
+                value = findings.tables[metric.name].values.get(variant.label)
+                if value is not None and value > 0:
+                    of_load = bool(metric.quantile) or (metric is CPU and findings.main is CAPACITY)
                     points.append(
                         HistoryPoint(
                             scenario.series,
                             variant.label,
-                            series_name(figure, rows),
-                            statistics.geometric_mean(positive),
-                            None if figure in LOADLESS else load,
-                            noises.get((scenario.label, variant.label, figure.name)),
+                            series_name(metric, findings),
+                            value,
+                            findings.common_rps if of_load else None,
+                            noises.get((scenario.label, variant.label, metric.name)),
                         )
                     )
     return points
 
 
-def series_name(figure: Figure, rows: pd.DataFrame) -> str:
-    """Return the series that a figure belongs to: a percentile of turns is not one of a ladder."""
-    if took_turns(rows) and figure not in LOADLESS:
-        return f"{figure.name} in turns"
-    return figure.name
+def series_name(metric: Metric, found: ScenarioFindings) -> str:
+    """Return the series that a figure belongs to: turns and ladders have their own."""
+    if found.main is CAPACITY or metric is PACE:
+        return metric.name
+    return "cpu_ms_net" if metric is CPU else f"{metric.name} in turns"
 
 
 def import_folder(path: Path, root: Path) -> tuple[int, list[str]]:

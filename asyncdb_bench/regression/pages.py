@@ -16,15 +16,16 @@ from asyncdb_bench.regression.documents import (
     gate_document,
     history_document,
 )
-from asyncdb_bench.regression.effects import TIE
 from asyncdb_bench.regression.sides import Contrast
 from asyncdb_bench.regression.trend import badge, trend_rows, weekly
-from asyncdb_bench.regression.wording import decision_rows, effect_rows
+from asyncdb_bench.regression.wording import compared_rows, decision_rows
 from asyncdb_bench.report.drawing import Drawing
 from asyncdb_bench.report.figures.forest import forest_figure
 from asyncdb_bench.report.figures.series_line import history_line
 from asyncdb_bench.report.renderers.html import render_html
 
+SAME = 0.05
+"""Of the band of a comparison: within it two are the same."""
 UNITS = {
     "capacity_rps": "1/s",
     "pace_rps": "1/s",
@@ -57,8 +58,8 @@ def render_comparison(contrasts: Sequence[Contrast]) -> str:
     drawings = {
         str(place): _known(
             {
-                scenario: forest_figure(effect_rows(effects), f"{scenario}-{place}", 1 + TIE)
-                for scenario, effects in each.effects.items()
+                scenario: forest_figure(compared_rows(rows), f"{scenario}-{place}", 1 + SAME)
+                for scenario, rows in each.compared.items()
             }
         )
         for place, each in enumerate(contrasts, start=1)

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import pandas as pd
-
-from asyncdb_bench.analysis.capacity import capacity_of
+from asyncdb_bench.analysis.findings import ScenarioFindings, findings_of
+from asyncdb_bench.analysis.inference import Prior, Ratio, Slack, combined_cells, ratio_of
+from asyncdb_bench.analysis.metric_table import Table
+from asyncdb_bench.analysis.metrics import CAPACITY, CPU, FREEZE, P50, P95, PACE, Metric
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.plan import PlannedScenario, Variant
-from asyncdb_bench.regression.decision import (
-    LEAST_FRESH,
-    Decision,
-    LogRatios,
-    Rules,
-    confirms,
-    interim,
-    log_ratios,
-)
-from asyncdb_bench.regression.effects import CAPACITY, LOADLESS, Figure, by_block
+from asyncdb_bench.records.launches import Seen
+from asyncdb_bench.records.plan import PlannedScenario, Settings, Variant
+from asyncdb_bench.records.step import Step
+from asyncdb_bench.regression.decision import NOTHING, Decision, Judged, Rules, judge
 
-HALF, TIMES = 0.5, 3
-"""Half of the capacity that the pilot found is offered so often in each trial, and the median of
-those steps taken: a machine that others slow down for a second does not decide a block."""
-FACTORS = (0.8, 1.0, 1.2, 1.45, 1.75, 2.1)
-"""The rungs above it, up to saturation, from which the block's capacity comes."""
+GATED = (PACE, P50, P95, FREEZE, CPU)
+"""What is decided of scenarios in turns; the p99 is shown by reports, and decides nothing: it rests
+on the slowest few requests."""
+CLIMBED = (CAPACITY, P50, P95, FREEZE, CPU)
+"""What is decided of scenarios that climb a ladder."""
+OF_NO_LOAD = (PACE, CAPACITY)
 
 
 @dataclass(slots=True)
@@ -39,10 +34,10 @@ class Pair:
     scenario : to ask.
     base : labels of base's copies; empty where base could not be made.
     head : label of head.
-    ladder : of every block, once the pilot has found it.
-    turns : whether its variants take turns; they have no ladder then.
-    common_rps : the load at which they are compared, once the first block has found it.
-    decisions : what was decided last, by figure; those that are not `open` are not analysed again.
+    climbs : whether it climbs a ladder instead of taking turns at full speed.
+    rounds : that it has had.
+    analysed : how many analyses there were.
+    decisions : what was decided last, by metric name.
     doubt : why nothing can be decided.
     """
 
@@ -50,139 +45,168 @@ class Pair:
     scenario: PlannedScenario
     base: tuple[str, ...]
     head: str
-    ladder: tuple[float, ...] = ()
-    turns: bool = False
-    common_rps: float = 0.0
+    climbs: bool = False
+    rounds: int = 0
+    analysed: int = 0
     decisions: dict[str, Decision] = field(default_factory=dict)
     doubt: str = ""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Of all that runs in a block."""
+        """Of all that has a turn in a round."""
         return (*self.base, self.head)
 
     @property
-    def load(self) -> float:
-        """The load at which they are compared, 1/s."""
-        return self.common_rps if self.turns else self.ladder[0]
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is decided."""
+        return CLIMBED if self.climbs else GATED
 
     @property
     def is_open(self) -> bool:
-        """Whether more blocks could decide something."""
-        undecided = any(each.interim.verdict == "open" for each in self.decisions.values())
-        ready = self.turns or bool(self.ladder)
-        return not self.doubt and ready and (undecided or not self.decisions)
-
-    @property
-    def is_orphan(self) -> bool:
-        """Whether only head can be measured, since base does not start."""
-        return (self.turns or bool(self.ladder)) and not self.base
+        """Whether more rounds could decide something."""
+        settled = [each.judged.settled for each in self.decisions.values()]
+        return not self.doubt and bool(self.base) and not (settled and all(settled))
 
     @property
     def suspected(self) -> bool:
         """Whether a figure of it looks worse."""
-        return any(each.verdict == "regress" for each in self.decisions.values())
+        return any(each.judged.said == "worse" for each in self.decisions.values())
 
 
-def focus(carried: float) -> tuple[float, ...]:
-    """Return a block's ladder around a capacity, half of it first, 1/s.
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a pair's turns come to.
 
-    The capacity is rounded to a tenth of a decade (the Renard series R10, ISO 3): pilots differ a
-    little from run to run, and figures compare over runs at the same load only.
+    Parameters
+    ----------
+    found : of its variants alone.
+    pair : whose.
     """
-    preferred = 10 ** (round(10 * math.log10(carried)) / 10)
-    digits = 0 if carried >= 40 else 1
-    half, *above = (max(round(preferred * each, digits), 0.1) for each in (HALF, *FACTORS))
-    return (half,) * TIMES + tuple(above)
+
+    found: ScenarioFindings
+    pair: Pair
+
+    @classmethod
+    def of(
+        cls,
+        pair: Pair,
+        steps: Sequence[Step],
+        variants: Mapping[str, Variant],
+        settings: Settings,
+        seen: Seen,
+    ) -> Measured:
+        """Return what a pair's turns come to.
+
+        Parameters
+        ----------
+        pair : which.
+        steps : of any scenario and variant.
+        variants : of the run, by label.
+        settings, seen : as :func:`findings_of`.
+        """
+        label = pair.scenario.label
+        own = [each for each in steps if each.scenario == label and each.variant in pair.labels]
+        known = [variants[each] for each in pair.labels]
+        return cls(findings_of(own, known, settings, pair.scenario.objective.p99_ms, seen), pair)
+
+    def ratio(self, metric: Metric) -> Ratio | None:
+        """Return the ratio of head to base, its copies taken together; None: there is none.
+
+        Where base is known to differ from itself, half of that may be in the ratio.
+        """
+        table = self.found.tables[metric.name]
+        copies = [label for label in self.pair.base if label in table.cells]
+        if not copies or self.pair.head not in table.cells:
+            return None
+        prior = table.prior(copies[0])
+        both = (
+            Prior(prior.sd / math.sqrt(len(copies)), prior.freedom),
+            table.prior(self.pair.head),
+        )
+        base = combined_cells([table.cells[label] for label in copies])
+        slack = self._slack(table, copies)
+        spread = table.spread_of(*self.pair.labels)
+        found = ratio_of(base, table.cells[self.pair.head], spread, 2, both, slack)
+        if found is None or not metric.grain:
+            return found
+        return replace(found, error=math.hypot(found.error, math.sqrt(1.5) * metric.grain))
+
+    def _slack(self, table: Table, copies: Sequence[str]) -> Slack:
+        mine = table.slack.get(self.pair.head, Slack())
+        theirs = [table.slack.get(label, Slack()) for label in copies]
+        most = Slack(
+            max(each.down for each in theirs),
+            max(each.up for each in theirs),
+            any(each.doubt for each in theirs),
+        )
+        found, differs = mine.over(most), 0.0
+        if len(copies) > 1:
+            itself = table.ratio(copies[0], copies[1])
+            if itself is not None and itself.known:
+                low, high = itself.log_bounds
+                differs = abs(itself.centre) / 2 if low > 0 or high < 0 else 0.0
+        return Slack(found.down + differs, found.up + differs, found.doubt or differs > 0)
+
+    def values(self, metric: Metric) -> tuple[float | None, float | None]:
+        """Return the figures of base, the geometric mean of its copies, and of head."""
+        values = self.found.tables[metric.name].values
+        base = [values[label] for label in self.pair.base if values.get(label, 0) > 0]
+        mean = math.exp(sum(map(math.log, base)) / len(base)) if base else None
+        return mean, values.get(self.pair.head)
+
+    def load(self, metric: Metric) -> float | None:
+        """Return the load that a figure is of, 1/s; None: of none."""
+        of_none = metric in OF_NO_LOAD or (metric is CPU and not self.pair.climbs)
+        return None if of_none else self.found.common_rps
 
 
-def pilot_capacity(steps: pd.DataFrame) -> float:
-    """Return what a pilot carried, 1/s: where an interval says nothing, the middle of its rungs."""
-    found = capacity_of(steps)
-    if found.rps <= 0:
-        return 0.0
-    return (found.rps * found.high) ** 0.5 if found.high else found.rps
-
-
-def decide_pair(
-    pair: Pair,
-    steps: pd.DataFrame,
-    rules: Rules,
-    blocks: int,
-    *,
-    final: bool,
-    figures: Sequence[Figure],
-) -> None:
-    """Analyse every figure of a pair that is still open, and note what the analysis says.
+def decide_pair(pair: Pair, measured: Measured, rules: Rules, *, final: bool) -> None:
+    """Analyse every figure of a pair that is not settled, and note what the analysis says.
 
     Parameters
     ----------
     pair : its decisions are replaced.
-    steps : rows of :func:`steps_table` of the blocks so far, confirming ones aside.
-    rules, blocks, final : as :func:`interim`.
-    figures : to decide on.
+    measured : what its turns come to so far, those of confirmations aside.
+    rules : how to decide.
+    final : no more rounds will come.
     """
-    for figure in figures:
-        before = pair.decisions.get(figure.name)
-        if before is not None and before.interim.verdict != "open":
+    alpha = rules.alpha_at(pair.analysed, final=final)
+    pair.analysed += 1
+    for metric in pair.metrics:
+        before = pair.decisions.get(metric.name)
+        if before is not None and before.judged.settled:
             continue
-        ratios, base, head = figure_values(pair, steps, figure)
-        seen = interim(ratios, rules, blocks, final=final)
-        lacking = None if ratios.worse or not final else _lacking(pair, figure, blocks)
-        if seen.verdict == "invalid" and not final:
-            seen = replace(seen, verdict="open")
-        pair.decisions[figure.name] = Decision(
-            scenario=pair.scenario.label,
-            strategy=pair.strategy,
-            figure=figure,
-            offered_rps=None if figure in LOADLESS else pair.load,
-            base_mean=_middle(base),
-            head_mean=_middle(head),
-            interim=seen,
+        judged = judge(metric, measured.ratio(metric), rules, alpha, final=final)
+        base, head = measured.values(metric)
+        lacking = _lacking(pair, metric) if final and not judged.rounds else None
+        pair.decisions[metric.name] = Decision(
+            pair.scenario.label,
+            pair.strategy,
+            metric,
+            measured.load(metric),
+            base,
+            head,
+            judged if judged.rounds else replace(NOTHING, settled=final),
             doubt=lacking,
         )
 
 
-def figure_values(
-    pair: Pair, steps: pd.DataFrame, figure: Figure
-) -> tuple[LogRatios, list[float], list[float]]:
-    """Return a figure's log ratios and the values of base and head by block."""
-    own = steps[steps.scenario == pair.scenario.label]
-
-    def of(label: str) -> dict[int, float]:
-        rows = own[own.variant == label]
-        return by_block(rows, figure, pair.load, pair.scenario.objective.p99_ms)
-
-    head = of(pair.head)
-    if not pair.base:
-        return LogRatios(()), [], list(head.values())
-    return log_ratios(figure, [of(label) for label in pair.base], head)
-
-
-def _middle(values: Sequence[float]) -> float | None:
-    return float(pd.Series(values).median()) if values else None
-
-
-def _lacking(pair: Pair, figure: Figure, blocks: int) -> Doubt:
+def _lacking(pair: Pair, metric: Metric) -> Doubt:
     if pair.doubt:
         return Doubt(DoubtKind.NOT_MEASURED, subject=pair.doubt)
-    if pair.turns:
-        what = "turn at full speed" if figure in LOADLESS else "turn at the common load"
-    else:
-        what = "capacity" if figure is CAPACITY else "step at half of the capacity"
-    return Doubt(DoubtKind.NO_BLOCK, blocks, subject=what)
+    what = "capacity" if metric is CAPACITY else "turn at the common load"
+    if metric is PACE or (metric is CPU and not pair.climbs):
+        what = "turn at full speed"
+    return Doubt(DoubtKind.NO_ROUND, pair.rounds, subject=what)
 
 
-def confirmed(decision: Decision, again: LogRatios) -> Decision:
-    """Return a suspected regression as fresh blocks leave it.
-
-    One block, for which alone there was time, neither agrees nor does not.
-    """
-    if len(again.worse) < LEAST_FRESH:
-        return replace(decision, interim=replace(decision.interim, verdict="inconclusive"))
-    agreed = confirms(again, decision.interim.threshold)
-    verdict = "regress" if agreed else "inconclusive"
-    return replace(decision, confirmed=agreed, interim=replace(decision.interim, verdict=verdict))
+def undecided(pair: Pair, metric: Metric, why: str) -> Decision:
+    """Return the decision on a figure of which nothing was measured."""
+    doubt = Doubt(DoubtKind.NOT_MEASURED, subject=why)
+    nothing = Judged(NOTHING.said, settled=True)
+    return Decision(
+        pair.scenario.label, pair.strategy, metric, None, None, None, nothing, doubt=doubt
+    )
 
 
 def pairs_of(

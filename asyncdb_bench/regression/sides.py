@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
-
+from asyncdb_bench.analysis.findings import ScenarioFindings
+from asyncdb_bench.analysis.inference import Slack, unpaired_ratio
+from asyncdb_bench.analysis.metric_table import Answer, answer_of
+from asyncdb_bench.analysis.metrics import CAPACITY, METRICS, PACE, Metric
 from asyncdb_bench.errors import StoreError, UsageError
-from asyncdb_bench.records.plan import PlannedScenario, Variant
+from asyncdb_bench.records.plan import PlannedScenario, Settings, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder, open_run
-from asyncdb_bench.regression.effects import (
-    Figure,
-    FigureEffect,
-    adjusted,
-    compare_variants,
-    took_turns,
-)
-from asyncdb_bench.regression.rows import comparison_rows
+from asyncdb_bench.report.write import analysed
 
 MACHINE = ("cpu", "cores", "usable_cores", "memory_mb", "kernel")
 
@@ -30,12 +25,13 @@ class Side:
 
     Parameters
     ----------
-    manifest, steps : of the run; `steps` are rows of :func:`steps_table`.
+    manifest : of the run.
+    found : what was found of each scenario, by label.
     variant : its label; empty: all of the run's.
     """
 
     manifest: Manifest
-    steps: pd.DataFrame
+    found: Mapping[str, ScenarioFindings]
     variant: str = ""
 
     @property
@@ -45,16 +41,37 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """One figure of two variants in one scenario.
+
+    Parameters
+    ----------
+    scenario, base, head : labels.
+    answer : what is said of head beside base.
+    offered_rps : the load at which; None for what is of none.
+    base_value, head_value : in the figure's unit; None: not measured.
+    """
+
+    scenario: str
+    base: str
+    head: str
+    answer: Answer
+    offered_rps: float | None = None
+    base_value: float | None = None
+    head_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Contrast:
     """What came of comparing two sides.
 
     Parameters
     ----------
     base, head : titles; head is judged against base.
-    paired : whether both were measured in the same blocks.
+    paired : whether both were measured in the same rounds.
     invalidating : what makes the comparison doubtful as a whole.
     warnings : what else differs.
-    effects : by scenario; p-values adjusted over each table.
+    compared : by scenario.
     left_out : what could not be compared, with the reason.
     """
 
@@ -63,25 +80,20 @@ class Contrast:
     paired: bool
     invalidating: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    effects: dict[str, list[FigureEffect]] = field(default_factory=dict)
+    compared: dict[str, list[Compared]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
 
-def compare_sides(base: Side, head: Side, figures: Sequence[Figure] | None = None) -> Contrast:
+def compare_sides(base: Side, head: Side) -> Contrast:
     """Compare two sides, scenario by scenario and variant by variant.
-
-    Parameters
-    ----------
-    base, head : to compare.
-    figures : what of; None: all that was measured.
 
     Returns
     -------
-    Contrast : without effects where they have nothing in common.
+    Contrast : with nothing compared where they have nothing in common.
     """
     paired = base.manifest.run_id == head.manifest.run_id
     invalidating, warnings = ([], []) if paired else differences(base.manifest, head.manifest)
-    effects: dict[str, list[FigureEffect]] = {}
+    compared: dict[str, list[Compared]] = {}
     left_out: list[str] = []
     theirs = {each.label: each for each in head.manifest.plan.scenarios}
     for scenario in base.manifest.plan.scenarios:
@@ -92,16 +104,31 @@ def compare_sides(base: Side, head: Side, figures: Sequence[Figure] | None = Non
         if why := unlike(scenario, other):
             left_out.append(f"{scenario.label}: {why}")
             continue
-        table, missing = _table(base, head, scenario, paired, figures)
-        left_out += missing
-        if table:
-            effects[scenario.label] = adjusted(table)
+        rows: list[Compared] = []
+        for one, two in _pairs(base, head):
+            mine, its = base.found[scenario.label], head.found[scenario.label]
+            if mine.main is not its.main:
+                climbed = (base if mine.main is CAPACITY else head).title
+                left_out.append(
+                    f"{scenario.label} · {one}: {climbed} climbed a ladder, the other took turns"
+                )
+                continue
+            empty = [
+                name for name, found in ((one, mine), (two, its)) if name not in found.capacities
+            ]
+            if empty:
+                names = " and ".join(dict.fromkeys(empty))
+                left_out.append(f"{scenario.label}: no turn of {names}")
+                continue
+            rows += _rows(base, head, scenario.label, one, two, paired=paired)
+        if rows:
+            compared[scenario.label] = rows
     left_out += [f"{label}: only in {head.title}" for label in theirs]
     if not paired:
         warnings.insert(
             0,
-            "two runs, not one: their blocks were not interleaved, so what changed on the machine"
-            " between them is in the ratios and not in the intervals",
+            "two runs, not one: they were not interleaved, so what changed on the machine between"
+            " them is in the ratios and not in the intervals",
         )
     return Contrast(
         base=base.title,
@@ -109,44 +136,70 @@ def compare_sides(base: Side, head: Side, figures: Sequence[Figure] | None = Non
         paired=paired,
         invalidating=tuple(invalidating),
         warnings=tuple(warnings),
-        effects=effects,
+        compared=compared,
         left_out=tuple(left_out),
     )
 
 
-def _table(
-    base: Side,
-    head: Side,
-    scenario: PlannedScenario,
-    paired: bool,
-    figures: Sequence[Figure] | None,
-) -> tuple[list[FigureEffect], list[str]]:
-    table: list[FigureEffect] = []
-    missing: list[str] = []
-    for one, other in _pairs(base, head):
-        sides = [
-            side.steps[(side.steps.scenario == scenario.label) & (side.steps.variant == label)]
-            for side, label in ((base, one), (head, other))
-        ]
-        empty = [label for rows, label in zip(sides, (one, other), strict=True) if rows.empty]
-        if empty:
-            missing.append(f"{scenario.label}: no step of {' and '.join(dict.fromkeys(empty))}")
+def _rows(
+    base: Side, head: Side, scenario: str, one: str, two: str, *, paired: bool
+) -> Iterator[Compared]:
+    """Yield each figure that either has."""
+    mine, its = base.found[scenario], head.found[scenario]
+    settings = base.manifest.plan.settings
+    for metric in METRICS:
+        values = [_value(mine, one, metric), _value(its, two, metric)]
+        if values == [None, None]:
             continue
-        if took_turns(sides[0]) != took_turns(sides[1]):
-            climbed = (base if took_turns(sides[1]) else head).title
-            missing.append(
-                f"{scenario.label} · {one}: {climbed} climbed a ladder, the other took turns;"
-                " measure the older one anew, or the newer one with --ladder"
-            )
+        of_load = bool(metric.quantile) or mine.main is CAPACITY
+        load = mine.common_rps if of_load and metric is not CAPACITY else None
+        if paired:
+            answer = mine.compare(metric, one, two, settings)
+        elif metric is CAPACITY and mine.main is PACE:
             continue
-        table += compare_variants(
-            sides[0],
-            sides[1],
-            objective_ms=scenario.objective.p99_ms,
-            paired=paired,
-            figures=figures,
+        else:
+            same_load = load == (its.common_rps if load is not None else None)
+            answer = compare_runs(mine, its, metric, (one, two), settings, same_load=same_load)
+        yield Compared(scenario, one, two, answer, load, *values)
+
+
+def _value(found: ScenarioFindings, name: str, metric: Metric) -> float | None:
+    if metric is CAPACITY:
+        return found.capacities[name].rps or None
+    return found.tables[metric.name].values.get(name)
+
+
+def compare_runs(
+    base: ScenarioFindings,
+    head: ScenarioFindings,
+    metric: Metric,
+    names: tuple[str, str],
+    settings: Settings,
+    *,
+    same_load: bool = True,
+) -> Answer:
+    """Return what is said of a variant of one run beside one of another.
+
+    Parameters
+    ----------
+    base, head : of the same scenario in each run.
+    metric : which figure.
+    names : of both variants.
+    settings : for what counts as the same.
+    same_load : False: they were asked at other loads, so that nothing can be said.
+    """
+    one, two = base.tables[metric.name], head.tables[metric.name]
+    ratio = None
+    if same_load and names[0] in one.cells and names[1] in two.cells:
+        mine, its = one.slack.get(names[0], Slack()), two.slack.get(names[1], Slack())
+        ratio = unpaired_ratio(
+            one.cells[names[0]],
+            two.cells[names[1]],
+            2,
+            (one.prior(names[0]), two.prior(names[1])),
+            its.over(mine),
         )
-    return table, missing
+    return answer_of(metric, *names, ratio, settings.equal, settings.half_width)
 
 
 def _pairs(base: Side, head: Side) -> list[tuple[str, str]]:
@@ -195,7 +248,7 @@ def differences(base: Manifest, head: Manifest) -> tuple[list[str], list[str]]:
         others.append(f"different seeds: {base.seed} against {head.seed}, so other arrivals")
     others += [
         f"different settings: {name} {getattr(one, name):g} against {getattr(other, name):g}"
-        for name in ("warmup_s", "window_s", "window_max_s", "timeout_s", "blocks")
+        for name in ("warmup_s", "turn_s", "connections", "timeout_s")
         if getattr(one, name) != getattr(other, name)
     ]
     others += [
@@ -270,13 +323,8 @@ def _side(folder: RunFolder, variant: str) -> Side:
     known = [each.label for each in manifest.plan.variants]
     if variant and variant not in known:
         raise UsageError(f"{folder.run_id} has no variant {variant!r}; it has {', '.join(known)}")
-    return Side(manifest, measured_steps(folder), variant)
-
-
-def measured_steps(folder: RunFolder) -> pd.DataFrame:
-    """Return a run's table of steps: those that count, of trials that measured."""
-    records = [step for step in folder.steps() if not step.repeated and step.purpose == "measure"]
-    return comparison_rows(records, folder.trials())
+    found = {each.scenario: each.findings for each in analysed(folder).comparisons}
+    return Side(manifest, found, variant)
 
 
 def contrasts(base: str, heads: Sequence[str], run: str, results: Path) -> tuple[Contrast, ...]:
@@ -299,7 +347,7 @@ def contrasts(base: str, heads: Sequence[str], run: str, results: Path) -> tuple
         if one.title == other.title:
             raise UsageError(f"{one.title} is compared with itself; name two runs or variants")
         contrast = compare_sides(one, other)
-        if not contrast.effects:
+        if not contrast.compared:
             why = "; ".join(contrast.left_out) or "no scenario and variant is in both"
             raise UsageError(f"{contrast.base} and {contrast.head} have nothing to compare: {why}")
         found.append(contrast)

@@ -1,71 +1,72 @@
-"""Effects and decisions as people read them: words, and the lines of a forest figure."""
+"""Decisions and comparisons as people read them: words, and the lines of a forest figure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.analysis.verdict import percent
 from asyncdb_bench.records.sentences import sentence
 from asyncdb_bench.regression.decision import Decision
-from asyncdb_bench.regression.effects import TIE, FigureEffect
+from asyncdb_bench.regression.sides import Compared
+from asyncdb_bench.report.answer_words import said_text
 from asyncdb_bench.report.figures.forest import ForestRow
 
 
-def effect_words(row: FigureEffect) -> str:
-    """Return the verdict of an effect with what it takes to understand it."""
-    if row.doubt is not None:
-        return f"invalid: {sentence(row.doubt)}"
-    effect = row.effect
-    if effect is None or effect.low is None:
-        return "inconclusive: one block, so there is no interval; ask for more --blocks"
-    if row.verdict == "tie":
-        return f"tie within {TIE:.0%}"
-    if row.verdict == "inconclusive" and effect.mde is not None:
-        return f"inconclusive: nothing below {effect.mde - 1:.0%} could have been seen"
-    return row.verdict
+def compared_words(row: Compared) -> str:
+    """Return what is said of a figure with what it takes to understand it."""
+    ratio = row.answer.ratio
+    if ratio is None:
+        return "not known: not measured in both at one load"
+    if ratio.bounds is None:
+        return "not known: one round, so there is no interval"
+    if row.answer.said is Said.UNKNOWN and ratio.smallest is not None:
+        return f"not known: nothing below {percent(ratio.smallest - 1)} could have been seen"
+    return said_text(row.answer)
 
 
 def decision_words(decision: Decision) -> str:
-    """Return the verdict of a decision with its figures."""
+    """Return what a decision says with its figures."""
+    judged = decision.judged
     if decision.doubt is not None:
-        return f"invalid: {sentence(decision.doubt)}"
-    if decision.verdict == "inconclusive":
-        return f"inconclusive: {_why_open(decision)}"
-    beyond = f"{decision.change or 0:+.0%}, beyond {decision.interim.threshold - 1:.0%}"
-    if decision.verdict == "regress":
-        sure = "; fresh blocks agree" if decision.confirmed else "; not confirmed by fresh blocks"
-        return f"regress: {beyond}{sure}"
-    if decision.verdict == "improve":
-        return f"improve: {beyond}"
-    return "pass"
+        return f"not sound: {sentence(decision.doubt)}"
+    if judged.said is Said.UNSOUND:
+        return f"not sound: base differs from itself, or is in doubt, by {percent(judged.slack)}"
+    if judged.said is Said.UNKNOWN:
+        return f"not known: {_why_open(decision)}"
+    if judged.said is Said.SAME:
+        assert judged.high is not None
+        return f"the same: worse by {percent(max(0.0, judged.high - 1))} at most"
+    change = f"{decision.change or 0:+.0%}"
+    if judged.said is Said.WORSE:
+        return f"worse: {change}; a fresh launch agrees"
+    return f"better: {change}"
 
 
 def _why_open(decision: Decision) -> str:
-    interim = decision.interim
+    judged = decision.judged
+    change = f"{judged.ratio - 1:+.0%}"
     if decision.confirmed is False:
-        return f"{interim.ratio - 1:+.0%} was suspected, fresh blocks did not agree"
-    if interim.low is not None and interim.low > interim.threshold:
-        return f"{interim.ratio - 1:+.0%} is suspected, and there was no time to confirm it"
-    if interim.mde is None:
-        return "one block tells nothing; give it more time"
-    if max(interim.noise, 1.0) > interim.mde:
-        return f"base differs from itself by up to {interim.noise - 1:.0%} in this run"
-    needed = f"{interim.needed} blocks" if interim.needed else "no number of blocks"
-    return f"nothing below {interim.mde - 1:.0%} could have been seen; {needed} would do"
+        return f"{change} was suspected, a fresh launch did not agree"
+    if judged.low is None or judged.high is None:
+        return "too few rounds; give it more time"
+    if judged.low > 1:
+        return f"{change} is suspected; there was no time for more, or to confirm it"
+    return f"between {judged.low - 1:+.0%} and {judged.high - 1:+.0%}; give it more time"
 
 
-def effect_rows(effects: Sequence[FigureEffect]) -> list[ForestRow]:
-    """Return the lines of the effects that were measured."""
-    several = len({each.head for each in effects}) > 1
+def compared_rows(compared: Sequence[Compared]) -> list[ForestRow]:
+    """Return the lines of the figures that were measured."""
+    several = len({each.head for each in compared}) > 1
     rows = []
-    for each in effects:
-        effect = each.effect
-        if effect is None:
+    for each in compared:
+        ratio = each.answer.ratio
+        if ratio is None:
             continue
-        low, ratio, high = effect.low or effect.ratio, effect.ratio, effect.high or effect.ratio
-        if each.figure.more_is_better:
-            low, ratio, high = 1 / high, 1 / ratio, 1 / low
-        label = f"{each.head} · " * several + each.figure.title
-        rows.append(ForestRow(label, low, ratio, high, each.verdict))
+        worse = ratio.inverse if each.answer.metric.more_is_better else ratio
+        low, high = worse.bounds or (worse.ratio, worse.ratio)
+        label = f"{each.head} · " * several + each.answer.metric.title
+        rows.append(ForestRow(label, low, worse.ratio, high, each.answer.said))
     return rows
 
 
@@ -74,12 +75,12 @@ def decision_rows(decisions: Sequence[Decision]) -> list[ForestRow]:
     several = len({each.strategy for each in decisions}) > 1
     return [
         ForestRow(
-            f"{each.strategy} · " * several + each.figure.title,
-            each.interim.low or each.interim.ratio,
-            each.interim.ratio,
-            each.interim.high or each.interim.ratio,
-            each.verdict,
+            f"{each.strategy} · " * several + each.metric.title,
+            each.judged.low or each.judged.ratio,
+            each.judged.ratio,
+            each.judged.high or each.judged.ratio,
+            each.said,
         )
         for each in decisions
-        if each.interim.n
+        if each.judged.rounds
     ]

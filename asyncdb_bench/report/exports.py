@@ -11,17 +11,16 @@ import pandas as pd
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.distance import measured_ms
+from asyncdb_bench.analysis.findings import ScenarioFindings
 from asyncdb_bench.analysis.limits import Limit
-from asyncdb_bench.analysis.ranking import Standing, leaders
-from asyncdb_bench.analysis.turns.answers import Answer
-from asyncdb_bench.analysis.turns.findings import TurnFindings
-from asyncdb_bench.analysis.turns.values import CPU, PACE
+from asyncdb_bench.analysis.metric_table import Answer
+from asyncdb_bench.analysis.metrics import CAPACITY, CPU, PACE
 from asyncdb_bench.analysis.verdict import rate
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.run import SCHEMA_VERSION, Manifest
 from asyncdb_bench.records.sentences import sentence, sentences
 from asyncdb_bench.records.step import RoundTrip
-from asyncdb_bench.report.turn_words import beside_leader
+from asyncdb_bench.report.answer_words import beside_text
 from asyncdb_bench.text import number, xml_text
 
 
@@ -40,7 +39,6 @@ def _rows_of(comparison: Comparison) -> list[dict[str, Any]]:
     rows = []
     for row in comparison.by_load.to_dict("records"):
         carried = comparison.capacities[row["variant"]]
-        standing = comparison.standings[row["variant"]]
         rows.append(
             {"schema_version": SCHEMA_VERSION}
             | {str(key): _plain(value) for key, value in row.items()}
@@ -51,13 +49,9 @@ def _rows_of(comparison: Comparison) -> list[dict[str, Any]]:
                 "capacity_rps_high": carried.high,
                 "capacity_open_ended": carried.open_ended,
                 "capacity_sound": row["variant"] not in comparison.invalid,
-                "ratio_to_best": standing.ratio,
-                "ratio_to_best_low": standing.low,
-                "ratio_to_best_high": standing.high,
-                "level_with_best": standing.level,
             }
             | _trip_row(comparison.round_trips)
-            | _turn_row(comparison.turns, row["variant"])
+            | _findings_row(comparison.findings, row["variant"])
             | _limit_row(comparison.limits.get(row["variant"]))
         )
     return rows
@@ -73,21 +67,18 @@ def _trip_row(found: Sequence[RoundTrip]) -> dict[str, Any]:
     }
 
 
-def _turn_row(found: TurnFindings | None, variant: str) -> dict[str, Any]:
-    """Return what the turns say of a variant; nulls where it climbed a ladder."""
-    if found is None:
-        nothing = dict.fromkeys(("pace_rps", "cpu_ms_net", "cpu_ms_gross", "rest_cores"))
-        return {"measured": "ladder", **nothing, "beside_leader": {}}
+def _findings_row(found: ScenarioFindings, variant: str) -> dict[str, Any]:
+    """Return a variant's figures by metric, and what they say of it beside the leader."""
     rest = found.rest.get(variant)
     return {
-        "measured": "turns",
+        "measured": "ladder" if found.main is CAPACITY else "turns",
         "pace_rps": found.tables[PACE.name].values.get(variant),
         "cpu_ms_net": found.tables[CPU.name].values.get(variant),
         "cpu_ms_gross": found.gross_ms.get(variant),
         "rest_cores": rest.busy if rest else None,
         "beside_leader": {
-            axis: _answer_row(each)
-            for axis, answers in found.answers.items()
+            metric: _answer_row(each)
+            for metric, answers in found.answers.items()
             for each in answers
             if each.other == variant and each.ratio is not None
         },
@@ -140,7 +131,7 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, dict):
         value = "; ".join(
-            f"{axis} {each['ratio']:.3g} {each['said']}" for axis, each in value.items()
+            f"{metric} {each['ratio']:.3g} {each['said']}" for metric, each in value.items()
         )
     if isinstance(value, list | tuple):
         value = "; ".join(map(str, value))
@@ -149,27 +140,16 @@ def _csv_cell(value: Any) -> Any:
     return value
 
 
-def _pace(found: TurnFindings | None, name: str) -> str:
-    return f"{number(found.tables[PACE.name].values[name])}/s" if found else ""
-
-
-def against_best(comparison: Comparison, variant: str) -> str:
-    """Return a variant's capacity beside the best's: ``best``, ``level``, or a percentage."""
-    standing = comparison.standings[variant]
-    if standing.ratio is None:
-        return "none"
-    if standing.level:
-        return "best" if leaders(comparison.standings) == (variant,) else "level"
-    return f"{standing.ratio:.0%}"
-
-
-def ratio_bounds(standing: Standing) -> str:
-    """Return the bounds of a ratio as text, ``: 41% to 83%``; empty where they are not known."""
-    if standing.low is None or standing.high is None:
-        return ""
-    low = f"{standing.low:.0%}" if standing.low >= 0.01 else "under 1%"
-    high = f"{standing.high:.0%}" if standing.high <= 10 else "over 10 x"
-    return f": {low} to {high}"
+def _in_words(comparison: Comparison, name: str) -> str:
+    """Return a variant's figure by the metric that ranks, and how it stands beside the leader."""
+    found = comparison.findings
+    if found.main is CAPACITY:
+        value = rate(comparison.capacities[name])
+    else:
+        value = f"{number(found.table.values[name])}/s"
+    if name == found.leader:
+        return f"{value}, the best" if found.beside else f"{value}, nothing beside it"
+    return f"{value}, {beside_text(found.said(found.main.name, name))}"
 
 
 def as_junit(manifest: Manifest, comparisons: Sequence[Comparison]) -> str:
@@ -180,15 +160,12 @@ def as_junit(manifest: Manifest, comparisons: Sequence[Comparison]) -> str:
     """
     suite = ET.Element("testsuite", name=xml_text(f"asyncdb-bench {manifest.run_id}"))
     for comparison in comparisons:
-        for name, carried in comparison.capacities.items():
+        for name in comparison.capacities:
             case = _case(suite, comparison.scenario, name)
             if reasons := comparison.invalid.get(name):
                 ET.SubElement(case, "error", message=xml_text(sentences(reasons)), type="invalid")
             else:
-                found = comparison.turns
-                text = f"{rate(carried)}, {against_best(comparison, name)}"
-                if found:
-                    text = f"{_pace(found, name)}, {beside_leader(found, name)}"
+                text = _in_words(comparison, name)
                 ET.SubElement(case, "system-out").text = xml_text(text)
         for name, reason in comparison.not_run.items():
             case = _case(suite, comparison.scenario, name)

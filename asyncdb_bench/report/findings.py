@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.crossover_map import CrossoverMap
 from asyncdb_bench.analysis.knob_curve import KnobCurve
-from asyncdb_bench.analysis.round_trip_map import RoundTripMap
+from asyncdb_bench.analysis.pace_map import PaceMap
 from asyncdb_bench.analysis.standing import standing
-from asyncdb_bench.analysis.verdict_parts import Verdict
+from asyncdb_bench.analysis.verdict import Verdict
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.records.run import Deployment, Manifest
 from asyncdb_bench.records.step import Step, TrialEnd
+from asyncdb_bench.report.earlier import Earlier
 
 if TYPE_CHECKING:
     from asyncdb_bench.report.drawing import Drawing
@@ -31,13 +31,13 @@ class Findings:
     Parameters
     ----------
     manifest, steps, ends : of the run.
-    offered : its steps, those that were offered again included.
+    offered : its steps.
     comparisons, verdicts : one per scenario, in the same order.
     curves_over : by scenario, the curves over one knob.
-    found_map : where the run was a sweep.
     deployments : what each variant takes to deploy, where that was measured.
+    earlier : what other runs know of other variants, where one alone was measured.
     damage : files of the run that could not be read, in words.
-    trips_map : where the run was the map of round trips.
+    pace_map : where the run was a map.
     figures : by scenario and name.
     """
 
@@ -48,10 +48,10 @@ class Findings:
     comparisons: Sequence[Comparison]
     verdicts: Sequence[Verdict]
     curves_over: Mapping[str, Sequence[KnobCurve]] = field(default_factory=dict)
-    found_map: CrossoverMap | None = None
     deployments: Sequence[Deployment] = ()
+    earlier: Sequence[Earlier] = ()
     damage: Sequence[str] = ()
-    trips_map: RoundTripMap | None = None
+    pace_map: PaceMap | None = None
     figures: Figures = field(default_factory=dict)
 
     @property
@@ -67,7 +67,7 @@ class Findings:
     @property
     def records(self) -> list[Step]:
         """The steps that stand."""
-        return standing((step for step in self.offered if not step.repeated), self.ends)
+        return standing(self.offered, self.ends)
 
     @property
     def shown(self) -> list[tuple[Comparison, Verdict]]:

@@ -5,14 +5,13 @@ Each is rounded to what its interval warrants, see :func:`asyncdb_bench.text.war
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pandas as pd
 
-from asyncdb_bench.analysis.capacity import Capacity
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.turns.values import CPU, PACE
+from asyncdb_bench.analysis.findings import Carried
+from asyncdb_bench.analysis.metrics import CAPACITY, CPU
 from asyncdb_bench.analysis.verdict import rate
 from asyncdb_bench.report.document import Cell
 from asyncdb_bench.text import number, warranted
@@ -48,45 +47,39 @@ def of_row(comparison: Comparison, name: str, figure: str) -> Cell:
     return Cell(text=text, note=bounds, key=key_of(comparison, name, figure))
 
 
-def of_turns(comparison: Comparison, name: str, axis: str) -> Cell:
-    """Return a variant's figure over turns at full speed, with its interval."""
-    found = comparison.turns
-    table = found.tables[axis] if found is not None else None
-    if table is None or name not in table.values:
+def of_table(comparison: Comparison, name: str, metric: str) -> Cell:
+    """Return a variant's figure by a metric, with its interval."""
+    table = comparison.findings.tables[metric]
+    if name not in table.values:
         return NONE
     low, high = table.bounds(name) or (None, None)
     text, bounds = with_bounds(table.values[name], low, high)
-    return Cell(text=text, note=bounds, key=key_of(comparison, name, axis))
+    return Cell(text=text, note=bounds, key=key_of(comparison, name, metric))
 
 
 def pace(comparison: Comparison, name: str) -> Cell:
-    """Return a variant's pace where turns were taken, else its capacity."""
-    if comparison.turns is not None:
-        return of_turns(comparison, name, PACE.name)
-    return capacity(comparison, name)
+    """Return a variant's figure by the metric that ranks: its pace, or its capacity."""
+    main = comparison.findings.main
+    return capacity(comparison, name) if main is CAPACITY else of_table(comparison, name, main.name)
 
 
 def cpu(comparison: Comparison, name: str) -> Cell:
-    """Return the CPU time of a request: at full speed where turns were taken."""
-    if comparison.turns is not None:
-        return of_turns(comparison, name, CPU.name)
-    return of_row(comparison, name, "cpu_ms_per_request")
+    """Return the CPU time of a request: at full speed, or at the common load of a ladder."""
+    return of_table(comparison, name, CPU.name)
 
 
 def capacity(comparison: Comparison, name: str) -> Cell:
     """Return a variant's capacity with its interval."""
-    carried = comparison.capacities.get(name)
+    carried = comparison.findings.capacities.get(name)
     if carried is None:
-        return NONE
-    if comparison.turns is not None and name not in comparison.turns.capacities:
         return NONE
     return Cell(
         text=rate(carried), note=_bounds(carried), key=key_of(comparison, name, "capacity_rps")
     )
 
 
-def _bounds(carried: Capacity) -> str:
-    if not carried.high or math.isinf(carried.high):
+def _bounds(carried: Carried) -> str:
+    if not carried.rps or carried.open_ended:
         return ""
     return f"{number(carried.low)} to {number(carried.high)}"
 

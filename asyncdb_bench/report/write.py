@@ -12,17 +12,15 @@ import pandas as pd
 
 from asyncdb_bench.analysis.advising import Advising, make_advising
 from asyncdb_bench.analysis.comparison import Comparison, command_of, compare_scenarios
-from asyncdb_bench.analysis.crossover_map import CrossoverMap, make_map, map_markdown
 from asyncdb_bench.analysis.curves import COLUMNS, SERIES, Wanted, courses, percentile_curves
-from asyncdb_bench.analysis.distance import beside, placed
+from asyncdb_bench.analysis.distance import placed
 from asyncdb_bench.analysis.knob_curve import knob_curves
+from asyncdb_bench.analysis.pace_map import PaceMap, make_pace_map
+from asyncdb_bench.analysis.pace_map_words import map_page
 from asyncdb_bench.analysis.resources import steps_compared
-from asyncdb_bench.analysis.round_trip_map import RoundTripMap, make_round_trip_map
-from asyncdb_bench.analysis.round_trip_words import map_page
 from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.tables import steps_table
-from asyncdb_bench.analysis.verdict import decide
-from asyncdb_bench.analysis.verdict_parts import Verdict
+from asyncdb_bench.analysis.verdict import Verdict, decide
 from asyncdb_bench.errors import StoreError
 from asyncdb_bench.records.atomic_files import write_bytes, write_text
 from asyncdb_bench.records.run import Manifest
@@ -30,6 +28,7 @@ from asyncdb_bench.records.run_folder import RunFolder, point_latest
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.report import exports as summaries
 from asyncdb_bench.report.document import Document
+from asyncdb_bench.report.earlier import earlier_paces
 from asyncdb_bench.report.findings import Figures, Findings
 
 T = TypeVar("T")
@@ -44,16 +43,14 @@ class Written:
     comparisons: tuple[Comparison, ...]
     verdicts: tuple[Verdict, ...]
     document: Document
-    found_map: CrossoverMap | None = None
-    trips_map: RoundTripMap | None = None
+    pace_map: PaceMap | None = None
 
     @property
     def sound(self) -> bool:
-        """Whether every verdict is, and of a map at least one cell."""
+        """Whether every verdict is, and whether there is any, or a map."""
         cells = {each.label for each in self.manifest.plan.scenarios if each.aside}
         others = [each.sound for each in self.verdicts if each.scenario not in cells]
-        maps = self.found_map is None or self.found_map.sound
-        return all(others) and maps and bool(others or self.found_map or self.trips_map)
+        return all(others) and bool(others or self.pace_map)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +60,8 @@ class Analysed:
     Parameters
     ----------
     manifest, ends : of the run; of the trials that measured.
-    offered : their steps, those that were offered again included.
-    records : those that stand.
+    offered : their steps.
+    records : those of them that stand.
     steps : the same as a table.
     comparisons : one per scenario, in the plan's order.
     """
@@ -87,10 +84,9 @@ def analysed(folder: RunFolder) -> Analysed:
     manifest = folder.manifest()
     ends = [end for end in folder.trials() if end.purpose == "measure"]
     offered = [step for step in folder.steps() if step.purpose == "measure"]
-    records = standing((step for step in offered if not step.repeated), ends)
-    steps = steps_table(records, ends)
-    comparisons = tuple(compare_scenarios(manifest, steps, ends, records))
-    return Analysed(manifest, ends, offered, records, steps, comparisons)
+    records = standing(offered, ends)
+    comparisons = tuple(compare_scenarios(manifest, ends, records))
+    return Analysed(manifest, ends, offered, records, steps_table(records, ends), comparisons)
 
 
 def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Written:
@@ -117,7 +113,6 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
 
     found = analysed(folder)
     manifest, records, comparisons = found.manifest, found.records, found.comparisons
-    steps = found.steps
     verdicts = tuple(decided(manifest, comparisons))
     cells = {each.label for each in manifest.plan.scenarios if each.aside}
     counted = {each.label: each.counted for each in manifest.plan.scenarios}
@@ -140,23 +135,20 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     curves_over = {
         each.scenario: knob_curves(plan.variants, each, connections) for each in comparisons
     }
-    found_map = make_map(plan.scenarios, comparisons, steps, plan.variants)
-    trips_map = make_round_trip_map(plan.scenarios, comparisons, plan.variants, plan.settings)
-    figures = draw_figures(
-        manifest, steps, comparisons, curves, curves_over, felt, found_map, trips_map
-    )
+    pace_map = make_pace_map(plan.scenarios, comparisons, plan.variants, plan.settings)
+    figures = draw_figures(manifest, comparisons, curves, curves_over, felt, pace_map)
     findings = Findings(
         manifest=manifest,
-        steps=steps,
+        steps=found.steps,
         ends=found.ends,
         offered=found.offered,
         comparisons=comparisons,
         verdicts=verdicts,
         curves_over=curves_over,
-        found_map=found_map,
         deployments=folder.deployments(),
+        earlier=earlier_paces(folder, manifest),
         damage=tuple(damage),
-        trips_map=trips_map,
+        pace_map=pace_map,
         figures=figures,
     )
     document = make_document(findings)
@@ -164,16 +156,14 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     write_text(target, render_html(document, figures))
     write_text(target.with_name("document.json"), render_json(document))
     write_text(target.with_name("summary.md"), render_summary(document, "index.html"))
-    if found_map is not None:
-        write_text(target.with_name("map.md"), map_markdown(found_map, manifest))
-    if trips_map is not None:
-        text = map_page(trips_map, manifest, command_of(manifest))
+    if pace_map is not None:
+        text = map_page(pace_map, manifest, command_of(manifest))
         write_text(target.with_name("map.md"), text)
     write_summaries(folder, target, manifest, comparisons)
     if figure_files:
         write_figures(target.with_name("figures"), figures)
     point_latest(reports, folder.run_id)
-    return Written(target, manifest, comparisons, verdicts, document, found_map, trips_map)
+    return Written(target, manifest, comparisons, verdicts, document, pace_map)
 
 
 def known_cases(folder: RunFolder) -> Advising:
@@ -188,19 +178,9 @@ def known_cases(folder: RunFolder) -> Advising:
 
 
 def decided(manifest: Manifest, comparisons: Sequence[Comparison]) -> list[Verdict]:
-    """Return the verdicts: with how far away the database was, and what differs elsewhere."""
+    """Return the verdicts, which say how far away the database was."""
     asked = {each.label: each for each in manifest.plan.scenarios}
-    own = {each.scenario: each for each in comparisons}
-    verdicts = []
-    for comparison in comparisons:
-        scenario = asked[comparison.scenario]
-        verdict = decide(comparison, manifest.plan.settings.blocks)
-        verdict = placed(verdict, scenario, comparison)
-        for other in asked.values():
-            if other.beside == scenario.label and other.label in own:
-                verdict = beside(other, own[other.label], verdict)
-        verdicts.append(verdict)
-    return verdicts
+    return [placed(decide(each), asked[each.scenario], each) for each in comparisons]
 
 
 def _readable(damage: list[str], read: Callable[[], dict[Any, T]]) -> dict[Any, T]:

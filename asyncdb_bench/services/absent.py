@@ -12,7 +12,7 @@ from asyncdb_bench.services.part import Part
 
 
 class NoServices:
-    """What a run asks of its services, where it has none; see :mod:`asyncdb_bench.trial.launch`."""
+    """What a run asks of its services, where it has none: :mod:`asyncdb_bench.measure.launch`."""
 
     url = ""
     broker: Broker | None = None
@@ -37,17 +37,20 @@ class NoServices:
         """Make no database; its URL is empty."""
         return ""
 
-    def reached(self, url: str, reach: Reach) -> str:
+    def reached(self, url: str, reach: Reach, *, through: bool) -> str:
         """Return the URL as it is."""
         return url
 
-    def broker_reached(self, broker: Broker | None, reach: Reach) -> Broker | None:
+    def broker_reached(self, broker: Broker | None, *, through: bool) -> Broker | None:
         """Return the broker as it is."""
         return broker
 
-    def round_trips(self, reach: Reach, *, with_broker: bool) -> Mapping[str, float]:
+    def round_trips(self, reach: Reach, *, with_broker: bool, through: bool) -> Mapping[str, float]:
         """Measure none."""
         return {}
+
+    def set_reach(self, reach: Reach) -> None:
+        """Leave the services where they are."""
 
     def drop(self, url: str) -> None:
         """Drop nothing."""

@@ -52,21 +52,24 @@ class AttachedServices:
             engine.dispose()
         return self.database_url
 
+    def set_reach(self, reach: Reach) -> None:
+        """Leave the services where they are."""
+
     def drop(self, url: str) -> None:
         """Leave the database."""
 
     def clean(self, queue: str) -> None:
         """Leave the queue."""
 
-    def reached(self, url: str, reach: Reach) -> str:
+    def reached(self, url: str, reach: Reach, *, through: bool) -> str:
         """Return the database as it is: nothing is put between."""
         return url
 
-    def broker_reached(self, broker: Broker | None, reach: Reach) -> Broker | None:
+    def broker_reached(self, broker: Broker | None, *, through: bool) -> Broker | None:
         """Return the broker as it is."""
         return broker
 
-    def round_trips(self, reach: Reach, *, with_broker: bool) -> dict[str, float]:
+    def round_trips(self, reach: Reach, *, with_broker: bool, through: bool) -> dict[str, float]:
         """Nothing is measured here."""
         return {}
 

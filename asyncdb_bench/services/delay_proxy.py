@@ -5,10 +5,10 @@ for Linux: its timer is a timerfd, since those of epoll round to a millisecond. 
 not throttle: what was read at once is written at once, in order, however much is under way.
 
 SETTINGS is a JSON file: ``control`` (path of a datagram socket to make) and ``lanes``, a list of
-objects with ``port`` (of loopback, to listen on), ``host`` and ``target`` (a port: where connections
-go on to). Nothing is delayed until a datagram says so: a JSON object of the delay of each direction
-in nanoseconds by the listening port. It holds for open connections, too, from the next bytes on, and
-is answered by ``ok``.
+objects with ``port`` (of loopback, to listen on), ``host`` and ``target`` (a port: where
+connections go on to). Nothing is delayed until a datagram says so: a JSON object of the delay of
+each direction in nanoseconds by the listening port. It holds for open connections, too, from the
+next bytes on, and is answered by ``ok``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The delay between us and the services: a proxy's process, its ports, the delays that it is given."""
+"""The delay between us and the services: a proxy's process, its ports, and its delays."""
 
 from __future__ import annotations
 

@@ -1,16 +1,14 @@
-"""`calibrate`: what the client and this machine can do, measured in about a minute.
+"""`calibrate`: what the client can do on this machine, measured in less than a minute.
 
-Three questions: how fast can the client offer on schedule, by how much is what it reports wrong,
-and how much does the same thing differ from itself.
+Two questions: how fast can it offer on schedule, and by how much is what it reports wrong.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,28 +21,25 @@ from asyncdb_bench.analysis.step.record import busiest_s
 from asyncdb_bench.analysis.step.validity import STOLEN, Evidence, client_doubts
 from asyncdb_bench.app.null_server import draw
 from asyncdb_bench.errors import MeasurementError
-from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
-from asyncdb_bench.plan.load_workers import Workers
-from asyncdb_bench.plan.profiles import read_calibration_choices
-from asyncdb_bench.plan.request import Spec
-from asyncdb_bench.plan.variants import make_variant, plan_scenario
-from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.messages import Anew, Mark, NullConfig, Ready, StepReply
-from asyncdb_bench.records.plan import LoadOrder, Pinning, Tolerance
-from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, RecordingError
-from asyncdb_bench.records.sentences import sentence
-from asyncdb_bench.records.step import Percentiles
-from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial import kernel
-from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.host import describe_machine, fingerprint
-from asyncdb_bench.trial.launch import (
+from asyncdb_bench.measure.launch import (
     READY_S,
-    Launch,
     load_config,
     offer,
 )
-from asyncdb_bench.trial.launched import launched
+from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
+from asyncdb_bench.plan.load_workers import Workers
+from asyncdb_bench.plan.profiles import read_calibrated_scenario
+from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.plan.variants import plan_scenario
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.messages import Anew, Mark, NullConfig, Ready, StepReply
+from asyncdb_bench.records.plan import LoadOrder, Pinning, PlannedScenario, Tolerance
+from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, RecordingError
+from asyncdb_bench.records.sentences import sentence
+from asyncdb_bench.records.step import Percentiles
+from asyncdb_bench.trial import kernel
+from asyncdb_bench.trial.child import Child
+from asyncdb_bench.trial.host import describe_machine, fingerprint
 from asyncdb_bench.trial.load_set import LoadSet, run_token
 from asyncdb_bench.trial.lock import MachineLock
 
@@ -54,11 +49,7 @@ GROWTH = 1.3
 MOST_RPS = 20_000.0
 LEVELS = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 RECORDED = 2500
-PAIRS = 6
 JUMP = 0.001
-AA_RPS = 100.0
-NOISE = ("p50_ms", "p95_ms", "p99_ms")
-NOWHERE = Pinning()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +59,6 @@ class Sizes:
     climb_s: float = 1.2
     lag_s: float = 2.5
     recorded: int = RECORDED
-    pair_s: float = 1.0
-    pairs: int = PAIRS
 
 
 def measure_client(
@@ -107,7 +96,6 @@ def measure_client(
         most, workers = max_rate(client, sizes, say)
         lags = send_lags(client, most, sizes, say)
         errors = tuple(recording_errors(client, most, sizes, say))
-        noise = noise_floor(folder, pinning, sizes, say)
         stolen = kernel.stolen_share(before)
         if stolen > STOLEN:
             say(
@@ -124,8 +112,6 @@ def measure_client(
         max_rps=most,
         send_lag=lags,
         errors=errors,
-        noise=noise,
-        pairs=sizes.pairs,
         stolen=stolen,
         load_processes=processes,
         workers=workers,
@@ -191,26 +177,16 @@ def null_bench(delay: NullConfig, client: Client) -> Iterator[NullBench]:
         stack.callback(server.stop)
         load = stack.enter_context(client.started())
         port = server.receive(Ready, READY_S).port
-        launch = null_launch()
-        load.send(load_config(launch, port))
+        load.send(load_config([calibrated_scenario()], 5.0, 4000, port))
         load.receive(Ready, READY_S)
         bench = NullBench(server, load, port, client.folder)
         bench.offer(200, 0.5)
         yield bench
 
 
-def null_launch(name: str = "null", pinning: Pinning = NOWHERE) -> Launch:
-    """Return the strategy and the scenario of ``bench.toml`` that a calibration takes."""
-    wanted = read_calibration_choices()
-    return Launch(
-        variant=make_variant(Spec(wanted.strategy, {}), wanted.budget),
-        scenario=plan_scenario(Spec(wanted.scenario, {}), {}),
-        name=name,
-        queue="none",
-        timeout_s=5.0,
-        outstanding=4000,
-        pinning=pinning,
-    )
+def calibrated_scenario() -> PlannedScenario:
+    """Return the scenario of ``bench.toml`` that a calibration asks for."""
+    return plan_scenario(Spec(read_calibrated_scenario(), {}), {})
 
 
 def on_schedule(rate: float, window_s: float, reply: StepReply, times: Times) -> list[Doubt]:
@@ -345,47 +321,3 @@ def errors_of(measured_ms: Any, known_ms: Any) -> dict[str, float]:
         low, high = np.quantile(known_ms, around, method="inverted_cdf")
         errors[name] = value - min(max(value, float(low)), float(high))
     return errors
-
-
-def noise_floor(
-    folder: Path, pinning: Pinning, sizes: Sizes, say: Callable[[str], None]
-) -> dict[str, float]:
-    """Return by what ratio the same variant differs from itself, by figure.
-
-    Two applications of one strategy, started alike, are offered the same in turn, the one, then
-    the other. 95 % of the pairs stay below the ratio, taking its logarithm as normal around zero.
-    """
-    ratios: dict[str, list[float]] = {}
-    with RunningServices(folder, "asyncdb_bench_calibrate", with_broker=False) as services:
-        launches = [null_launch(f"aa{place}", pinning) for place in (0, 1)]
-        with (
-            launched(launches[0], services, folder) as one,
-            launched(launches[1], services, folder) as other,
-        ):
-            for number in range(-1, sizes.pairs):
-                pair = (one, other) if number % 2 else (other, one)
-                found = {}
-                for each in pair:
-                    assert each.load is not None
-                    file = folder / "aa.npz"
-                    before = kernel.cpu_s([each.apps[0].pid])
-                    order = LoadOrder(AA_RPS, sizes.pair_s, 2.0, (2, number + 1))
-                    reply = offer(each.load, order, str(file))
-                    used = kernel.cpu_s([each.apps[0].pid]) - before
-                    seen = statistics.percentiles(
-                        Times(file, reply.started_ns, sizes.pair_s, 2.0).latency_us
-                    )
-                    found[each.port] = {
-                        **{name: value for name, value in asdict(seen).items() if name in NOISE},
-                        "cpu_ms_per_request": used * 1000 / max(seen.n, 1),
-                    }
-                if number >= 0:
-                    for name, value in found[one.port].items():
-                        ratios.setdefault(name, []).append(value / found[other.port][name])
-    noise = {
-        name: math.exp(1.96 * math.sqrt(float(np.mean(np.log(each) ** 2))))
-        for name, each in ratios.items()
-    }
-    listed = ", ".join(f"{name} {value:.2f} x" for name, value in noise.items())
-    say(f"the same variant against itself, {sizes.pairs} pairs: within {listed}")
-    return noise

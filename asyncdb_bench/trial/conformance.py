@@ -16,6 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asyncdb_bench.errors import UnsupportedError, UsageError
+from asyncdb_bench.measure.family import Family
+from asyncdb_bench.measure.launch import (
+    Launch,
+)
 from asyncdb_bench.plan.reach import told
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import Spec
@@ -23,10 +27,6 @@ from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.conformance_checks import CHECKS, TIMEOUT_S, WORK, Finding, Subject, opened
-from asyncdb_bench.trial.family import Family
-from asyncdb_bench.trial.launch import (
-    Launch,
-)
 
 
 def check_strategy(spec: Spec, budget: int = 4) -> Iterator[Finding]:
@@ -78,7 +78,7 @@ def findings_of(variant: Variant, services: RunningServices) -> Iterator[Finding
     bench = Subject(variant, services, database)
     asked = plan_scenario(Spec(WORK, {}), {})
     with tempfile.TemporaryDirectory(prefix="asyncdb-bench-check-") as logs:
-        family = Family(Launch(variant, asked, "check", queue, TIMEOUT_S), Path(logs))
+        family = Family(Launch(variant, (asked,), "check", queue, TIMEOUT_S), Path(logs))
         try:
             family.start_workers(services, database)
             threads = set(threading.enumerate())

@@ -16,12 +16,12 @@ from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.operation import drive
 from asyncdb_bench.contract.strategy import LIMITS, Context, Strategy
 from asyncdb_bench.contract.timing import Phases, current
+from asyncdb_bench.measure.monitor import Monitor
 from asyncdb_bench.plan.registry import make_scenario, strategy_class
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.conformance_work import Conformance
 from asyncdb_bench.trial.failing_proxy import FailingProxy, tcp_target
-from asyncdb_bench.trial.monitor import Monitor
 
 WORK = f"{Path(__file__).with_name('conformance_work.py')}:{Conformance.__name__}"
 TIMEOUT_S = 5.0

@@ -17,17 +17,17 @@ import psutil
 from asyncdb_bench.contract.route import Request
 from asyncdb_bench.contract.scenario import example_params
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.plan.registry import CHECKOUT, make_scenario, strategy_class
-from asyncdb_bench.records.plan import Pinning, PlannedScenario, Settings, Variant
-from asyncdb_bench.records.run import Deployment, Killed
-from asyncdb_bench.trial import kernel
-from asyncdb_bench.trial.family import Family
-from asyncdb_bench.trial.launch import (
+from asyncdb_bench.measure.family import Family
+from asyncdb_bench.measure.launch import (
     READY_S,
     Launch,
     Processes,
     Services,
 )
+from asyncdb_bench.plan.registry import CHECKOUT, make_scenario, strategy_class
+from asyncdb_bench.records.plan import Pinning, PlannedScenario, Settings, Variant
+from asyncdb_bench.records.run import Deployment, Killed
+from asyncdb_bench.trial import kernel
 from asyncdb_bench.trial.packages import weigh
 from asyncdb_bench.trial.prober import ProbeAnswer, Prober, back_after_s
 
@@ -63,7 +63,7 @@ def measure_deployment(
     name = "deployment-" + re.sub(r"[^A-Za-z0-9_=-]+", "_", variant.label)[:60]
     launch = Launch(
         variant=variant,
-        scenario=scenario,
+        scenarios=(scenario,),
         name=name,
         queue=f"asyncdb-bench-{name}-{time.time_ns()}",
         timeout_s=min(settings.timeout_s, 2.0),
@@ -89,7 +89,7 @@ def running(
     began = time.monotonic()
     try:
         processes = family.start(services, database)
-        prober = make_prober(launch.scenario, processes.port, launch.timeout_s)
+        prober = make_prober(launch.scenarios[0], processes.port, launch.timeout_s)
         while prober.ask().status != 200:
             if time.monotonic() - began > READY_S:
                 raise ServiceError(f"{launch.variant.label} gave no right answer in {READY_S:g} s")

@@ -14,12 +14,18 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from pathlib import Path
 
 from asyncdb_bench.errors import ServiceError, UsageError
+from asyncdb_bench.measure.launch import READY_S
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.plan.load_workers import Workers
-from asyncdb_bench.records.messages import Gather, Gathered, LoadSetConfig, Ready
+from asyncdb_bench.records.messages import (
+    Gather,
+    Gathered,
+    LoadConfig,
+    LoadSetConfig,
+    Ready,
+)
 from asyncdb_bench.text import PROGRAM
 from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.launch import READY_S
 
 TOKEN = "ASYNCDB_BENCH_TOKEN"  # noqa: S105 - its name
 WAIT_S = 60.0
@@ -93,6 +99,17 @@ class LoadSet:
         """The master, which is a load like any other."""
         assert self._child is not None
         return self._child
+
+    def configure(self, config: LoadConfig) -> Child:
+        """Tell the master, and by it the workers, what they will ask for; return the master.
+
+        Raises
+        ------
+        ServiceError : they do not get ready.
+        """
+        self.child.send(config)
+        self.child.receive(Ready, READY_S)
+        return self.child
 
     @property
     def expected(self) -> int:

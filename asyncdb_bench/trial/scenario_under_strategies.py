@@ -12,6 +12,10 @@ from typing import Any
 from asyncdb_bench.contract.route import decoded
 from asyncdb_bench.contract.scenario import Scenario, Workload
 from asyncdb_bench.errors import ServiceError, described
+from asyncdb_bench.measure.family import launched
+from asyncdb_bench.measure.launch import (
+    Launch,
+)
 from asyncdb_bench.plan.refusals import refusals
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import plan_scenario
@@ -23,10 +27,6 @@ from asyncdb_bench.trial.conformance_checks import (
     NonconformityError,
     require,
 )
-from asyncdb_bench.trial.launch import (
-    Launch,
-)
-from asyncdb_bench.trial.launched import launched
 from asyncdb_bench.trial.scenario_asking import ask_all, asked_directly
 
 OF_DRIVERS = r"pg_(stat|catalog|type|range|enum)|current_schema\(\)"
@@ -87,7 +87,7 @@ def _under(
 ) -> Finding:
     title = f"{variant.label}: right answers over HTTP, as many statements as a plain session sends"
     name = f"check_{variant.strategy.rpartition(':')[2]}_{time.time_ns()}"
-    launch = Launch(variant, asked, name, f"asyncdb-bench-{name}", TIMEOUT_S)
+    launch = Launch(variant, (asked,), name, f"asyncdb-bench-{name}", TIMEOUT_S)
     workload = scenario.workload()
     try:
         with (

@@ -19,6 +19,11 @@ import numpy as np
 from asyncdb_bench.contract.route import Request
 from asyncdb_bench.contract.scenario import example_params
 from asyncdb_bench.errors import UnsupportedError, UsageError
+from asyncdb_bench.measure.family import launched
+from asyncdb_bench.measure.launch import (
+    Launch,
+    Services,
+)
 from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.refusals import refusals
 from asyncdb_bench.plan.registry import make_scenario
@@ -28,11 +33,6 @@ from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.services.attached import attached_services
 from asyncdb_bench.services.reaching import NOTHING_BETWEEN, Between
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import (
-    Launch,
-    Services,
-)
-from asyncdb_bench.trial.launched import launched
 
 TIMEOUT_S = 10.0
 LOCUST = Path(sys.prefix) / "bin" / "locust"
@@ -80,7 +80,7 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
         raise UnsupportedError(f"{variant.label} cannot serve {scenario.label}: {refused}")
     launch = Launch(
         variant=variant,
-        scenario=scenario,
+        scenarios=(scenario,),
         name="serve",
         queue=serving.attached or f"asyncdb-bench-serve-{secrets.token_hex(6)}",
         timeout_s=serving.timeout_s,

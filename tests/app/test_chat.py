@@ -15,10 +15,10 @@ import websocket
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import (
+from asyncdb_bench.measure.launch import (
     Launch,
 )
-from asyncdb_bench.trial.launched import launched
+from asyncdb_bench.measure.family import launched
 from tests.measure import lasting, measure
 from tests.waiting import eventually
 

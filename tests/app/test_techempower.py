@@ -13,10 +13,10 @@ from asyncdb_bench.plan.registry import names
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import (
+from asyncdb_bench.measure.launch import (
     Launch,
 )
-from asyncdb_bench.trial.launched import launched
+from asyncdb_bench.measure.family import launched
 from tests.app import techempower as theirs
 from tests.command_line import Bench
 

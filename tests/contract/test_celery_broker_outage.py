@@ -23,8 +23,8 @@ from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services.postgres import scratch_folder
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.conformance_checks import WORK, Subject
-from asyncdb_bench.trial.family import Family
-from asyncdb_bench.trial.launch import (
+from asyncdb_bench.measure.family import Family
+from asyncdb_bench.measure.launch import (
     Launch,
 )
 

@@ -18,11 +18,11 @@ from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import (
+from asyncdb_bench.measure.launch import (
     Launch,
     offer,
 )
-from asyncdb_bench.trial.launched import launched
+from asyncdb_bench.measure.family import launched
 from tests.measure import PINNING
 
 pytestmark = pytest.mark.services

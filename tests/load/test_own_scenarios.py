@@ -12,8 +12,8 @@ from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.launch import Launch, offer
-from asyncdb_bench.trial.launched import launched
+from asyncdb_bench.measure.launch import Launch, offer
+from asyncdb_bench.measure.family import launched
 
 pytestmark = [pytest.mark.services, pytest.mark.patient]
 OWN = Path(__file__).parents[1] / "plugins" / "own.py"

@@ -13,7 +13,7 @@ from asyncdb_bench.plan.reach import is_far, made, reach_of, reaches_of
 from asyncdb_bench.plan.request import Choices, parse_specs
 from asyncdb_bench.plan.variants import make_variant
 from asyncdb_bench.records.plan import Plan, Reach
-from asyncdb_bench.run import without_missing
+from asyncdb_bench.whole_run import without_missing
 
 
 def planned(profile: str = "smoke", far: bool = False, **given: Any) -> Plan:
@@ -114,7 +114,7 @@ def test_what_needs_a_session_is_not_run_without_one() -> None:
 
 def test_without_the_pooler_the_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = planned(strategies="native,native:via=pgbouncer", scenarios="read")
-    monkeypatch.setattr("asyncdb_bench.run.find_pooler", lambda: None)
+    monkeypatch.setattr("asyncdb_bench.whole_run.find_pooler", lambda: None)
     left = without_missing(plan)
     assert "apt-get install pgbouncer" in left.scenarios[0].refused["native:via=pgbouncer"]
     assert {trial.variant for trial in left.trials} == {"native"}

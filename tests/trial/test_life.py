@@ -17,7 +17,7 @@ from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.services.part import Part, last_lines, telling_lines
 from asyncdb_bench.services.program import Program
 from asyncdb_bench.trial.life import LifeWatch, ending, status
-from asyncdb_bench.trial.monitor import life_words
+from asyncdb_bench.measure.monitor import life_words
 from tests.waiting import eventually
 
 SLEEPER = "import time; time.sleep(60)"

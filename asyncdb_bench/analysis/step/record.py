@@ -16,13 +16,14 @@ from asyncdb_bench.analysis.step.durations import Times
 from asyncdb_bench.analysis.step.histogram import counts_of
 from asyncdb_bench.analysis.step.validity import (
     Evidence,
+    account_doubts,
     behind,
     circumstances,
-    company,
+    client_doubts,
     dead,
-    doubts,
     misses,
-    steal_doubts,
+    turn_notes,
+    undecided,
 )
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.messages import StepReply
@@ -37,18 +38,17 @@ class Measured:
 
     Parameters
     ----------
-    number : of the step in its trial.
+    number, turn : of the step in its trial, and what it was for.
     rate, window_s : what was offered.
     started_at, jump_s : wall clock at the start, and how far it left the monotonic one.
     times, reply, observed, lag_us, gauges, waiting, tasks : what was recorded.
-    attempt : how often the step was offered.
     lead_s : load before the window.
-    turn : what makes it a turn; None: it is a rung.
     broken : what was lost meanwhile: the step is void.
     lowest : whether no lower load is offered.
     """
 
     number: int
+    turn: Turn
     rate: float
     window_s: float
     started_at: str
@@ -60,9 +60,7 @@ class Measured:
     gauges: dict[str, float]
     waiting: WaitingCurve | None = None
     tasks: TaskQueue | None = None
-    attempt: int = 1
     lead_s: float = 0.0
-    turn: Turn | None = None
     broken: tuple[Doubt, ...] = ()
     lowest: bool = False
 
@@ -74,7 +72,6 @@ class TrialContext:
     Parameters
     ----------
     run_id, trial, variant, objective, tolerance : of the run.
-    calibrated_rps : the highest rate that the client offers on schedule; None: not calibrated.
     counts_rows : whether every operation of the scenario declares its rows.
     shape, mean_factor : how the arrival rate changes during a step, and its mean over the base.
     autocommit : what only reads runs without COMMIT.
@@ -85,16 +82,13 @@ class TrialContext:
     variant: Variant
     objective: Objective
     tolerance: Tolerance
-    calibrated_rps: float | None
     counts_rows: bool
     shape: tuple[Segment, ...] = ()
     mean_factor: float = 1.0
     autocommit: bool = False
 
 
-def judged_step(
-    context: TrialContext, measured: Measured, other_run: str, *, may_repeat: bool = False
-) -> Step:
+def judged_step(context: TrialContext, measured: Measured, other_run: str) -> Step:
     """Return a step with its figures and what they are worth.
 
     Parameters
@@ -102,19 +96,20 @@ def judged_step(
     context : of the trial.
     measured : the records.
     other_run : who else held the machine meanwhile; empty: no one.
-    may_repeat : whether there is time to offer it again where what made it invalid may pass.
     """
-    times, reply, observed = measured.times, measured.reply, measured.observed
+    times, reply, observed, turn = measured.times, measured.reply, measured.observed, measured.turn
     latency = statistics.percentiles(times.latency_us)
+    service = statistics.percentiles(times.service_us)
     missed = misses(context.objective, reply.ledger, latency)
-    if measured.turn is not None and not measured.turn.connections:
+    if turn.kind not in ("pace", "rung"):
         missed += behind(measured.rate, times.achieved_rps)
-    broken = measured.broken or dead(reply, measured.turn, lowest=measured.lowest)
-    found = (*broken, *doubts(evidence_of(context, measured, other_run), context.tolerance))
-    # a hypervisor's share is no reason to doubt a step, only to prefer another attempt; where it is
-    # taken all the time there is nothing to prefer
-    if may_repeat and measured.attempt == 1:
-        found += tuple(steal_doubts(observed.stolen, context.tolerance))
+    evidence = evidence_of(context, measured, other_run)
+    uncertain = tuple(client_doubts(evidence, context.tolerance))
+    found = (
+        *(measured.broken or dead(reply, turn, lowest=measured.lowest)),
+        *account_doubts(evidence, context.tolerance),
+        *(undecided(context.objective, latency, service, uncertain) if turn.kind != "pace" else ()),
+    )
     trial = context.trial
     return Step(
         run_id=context.run_id,
@@ -134,8 +129,8 @@ def judged_step(
         ledger=reply.ledger,
         errors=reply.errors,
         latency=latency,
-        latency_bounds={} if measured.turn else statistics.bounds(times.latency_us),
-        service=statistics.percentiles(times.service_us),
+        latency_bounds=statistics.bounds(times.latency_us) if turn.kind == "rung" else {},
+        service=service,
         send_lag=statistics.percentiles(times.send_lag_us),
         closed_loop=statistics.percentiles(times.closed_loop_us),
         closed_loop_users=times.closed_loop_users,
@@ -148,6 +143,7 @@ def judged_step(
         threads=observed.threads,
         wire=_wire(reply, observed),
         stolen=observed.stolen,
+        others_cores=observed.others_cores,
         connections_peak=observed.connections_peak,
         connections_active_peak=observed.connections_active_peak,
         connections_active_mean=observed.connections_active_mean,
@@ -163,14 +159,15 @@ def judged_step(
         misses=missed,
         valid=not found,
         reasons=found,
+        doubts=uncertain,
         notes=(
-            *circumstances(measured.jump_s, observed.stolen, observed.problem),
-            *(company(measured.turn) if measured.turn else ()),
+            *circumstances(measured.jump_s, observed.problem),
+            *turn_notes(turn, measured.window_s),
         ),
-        repeated=may_repeat and bool(found) and all(each.passing for each in found),
-        turn=measured.turn,
-        latency_counts=counts_of(times.latency_us) if measured.turn else (),
-        lag_counts=counts_of(measured.lag_us) if measured.turn else (),
+        turn=turn,
+        latency_counts=counts_of(times.latency_us),
+        service_counts=counts_of(times.service_us) if uncertain else (),
+        lag_counts=counts_of(measured.lag_us),
         load=reply.workers,
     )
 
@@ -192,7 +189,6 @@ def evidence_of(context: TrialContext, measured: Measured, other_run: str) -> Ev
         offered_rps=measured.rate * context.mean_factor,
         arrivals_rps=times.arrivals_rps,
         audit=step_audit(context, measured),
-        calibrated_rps=context.calibrated_rps,
         other_run=other_run,
         window_s=measured.window_s,
         delay_busy=delay_busy(measured),

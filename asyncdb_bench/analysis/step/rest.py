@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncdb_bench.analysis.step.record import TrialContext
-from asyncdb_bench.analysis.step.validity import company
+from asyncdb_bench.analysis.step.validity import turn_notes
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.observed import Observed
 from asyncdb_bench.records.step import Ledger, Percentiles, Step, Turn
@@ -60,7 +60,8 @@ def resting_step(
         reasons=(Doubt(DoubtKind.OTHER_RUN, subject=other_run),) if other_run else (),
         threads=observed.threads,
         stolen=observed.stolen,
-        notes=tuple(company(turn)),
+        others_cores=observed.others_cores,
+        notes=tuple(turn_notes(turn, window_s)),
         purpose=trial.purpose,
         turn=turn,
     )

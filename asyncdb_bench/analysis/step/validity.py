@@ -7,6 +7,7 @@ client is none.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
@@ -19,8 +20,10 @@ STOLEN = 0.05
 AUDIT_SLACK = 3
 """Transactions or rows that do not matter, whatever their share: a reconnection's own."""
 CLOCK_JUMP_S = 0.1
-OTHERS_BUSY = 0.005
-"""Share of a core that those who are not on turn may use; stopped processes use none."""
+USED_PAUSED_S = 0.002
+USED_PAUSED_SHARE = 0.005
+"""CPU time that a variant may use while it is paused, seconds or a share of its window: paused
+processes use none."""
 START_MS = 5.0
 """By how much several load processes may begin a window apart."""
 BEHIND = 0.03
@@ -54,7 +57,6 @@ class Evidence:
     budget, connections_peak : declared and observed database connections; None: not observed.
     offered_rps, arrivals_rps : asked for, and really sent within the window.
     audit : what the database counted; None: it was not asked or does not tell.
-    calibrated_rps : the highest rate that the client offers on schedule here; None: not known.
     other_run : who else held the machine; empty: no one.
     window_s : of the step: a rate times it is rounded to whole arrivals; 0: not considered.
     delay_busy : share of a core that the delay proxy used; None: there is none.
@@ -73,7 +75,6 @@ class Evidence:
     offered_rps: float
     arrivals_rps: float
     audit: Audit | None = None
-    calibrated_rps: float | None = None
     other_run: str = ""
     window_s: float = 0.0
     delay_busy: float | None = None
@@ -92,13 +93,13 @@ def misses(objective: Objective, ledger: Ledger, latency: Percentiles) -> tuple[
     return tuple(missed)
 
 
-def dead(reply: StepReply, turn: Turn | None, *, lowest: bool) -> tuple[Doubt, ...]:
+def dead(reply: StepReply, turn: Turn, *, lowest: bool) -> tuple[Doubt, ...]:
     """Return that a variant or a service is broken, by what was answered.
 
     Parameters
     ----------
     reply : of the load.
-    turn : what makes it a turn; None: it is a rung.
+    turn : what it was for.
     lowest : whether no lower load is offered.
     """
     ledger = reply.ledger
@@ -111,10 +112,10 @@ def dead(reply: StepReply, turn: Turn | None, *, lowest: bool) -> tuple[Doubt, .
     # a wrong answer is an answer, and what was not answered yet may have to wait its turn
     failed = ledger.error + ledger.timeout - reply.wrong_answers
     unanswered = failed + ledger.undrained
-    if not ledger.ok and unanswered >= FEW_FAILED and (lowest or turn is not None):
+    if not ledger.ok and unanswered >= FEW_FAILED and (lowest or turn.kind != "rung"):
         subject = f"it answered none of {ledger.scheduled} requests: {most}"
         return (Doubt(DoubtKind.SILENT, 1.0, subject=subject),)
-    within = turn is not None and turn.kind in ("pace", "common")
+    within = turn.kind in ("pace", "common")
     if within and failed >= FEW_FAILED and failed > FAILING * ledger.scheduled:
         share = failed / ledger.scheduled
         subject = (
@@ -135,13 +136,8 @@ def behind(offered_rps: float, achieved_rps: float) -> tuple[Doubt, ...]:
     return (Doubt(DoubtKind.BEHIND, achieved_rps, offered_rps),)
 
 
-def doubts(evidence: Evidence, tolerance: Tolerance) -> tuple[Doubt, ...]:
-    """Return why the measurement is not sound; empty where it is."""
-    return (*_of_the_record(evidence, tolerance), *client_doubts(evidence, tolerance))
-
-
-def _of_the_record(evidence: Evidence, tolerance: Tolerance) -> list[Doubt]:
-    """Return where the accounts of a step contradict one another, or it was not alone."""
+def account_doubts(evidence: Evidence, tolerance: Tolerance) -> list[Doubt]:
+    """Return where a step's accounts contradict one another, or it was not alone: it is void."""
     ledger = evidence.ledger
     found = [] if ledger.adds_up else [Doubt(DoubtKind.LEDGER, subject=str(ledger))]
     if evidence.counted + ledger.undrained + ledger.skipped != ledger.scheduled:
@@ -154,14 +150,15 @@ def _of_the_record(evidence: Evidence, tolerance: Tolerance) -> list[Doubt]:
         found.append(Doubt(DoubtKind.BUDGET, evidence.connections_peak, evidence.budget))
     if evidence.other_run:
         found.append(Doubt(DoubtKind.OTHER_RUN, subject=evidence.other_run))
-    calibrated = evidence.calibrated_rps
-    if calibrated is not None and evidence.offered_rps > calibrated:
-        found.append(Doubt(DoubtKind.UNCALIBRATED_RATE, evidence.offered_rps, calibrated))
     return found + audit_doubts(evidence.audit, tolerance.audit)
 
 
 def client_doubts(evidence: Evidence, tolerance: Tolerance) -> list[Doubt]:
-    """Return where the load generator was held up or near its limits, which may pass."""
+    """Return where the load generator, or the delay proxy, was late or near its limits.
+
+    Each has a size, which is carried into the intervals of the figures that it touches; see
+    :mod:`asyncdb_bench.analysis.values`.
+    """
     found = []
     if evidence.client_busy > tolerance.client_busy:
         found.append(Doubt(DoubtKind.CLIENT_BUSY, evidence.client_busy, tolerance.client_busy))
@@ -223,37 +220,54 @@ def audit_doubts(audit: Audit | None, share: float) -> list[Doubt]:
     return found
 
 
-def steal_doubts(stolen: float, tolerance: Tolerance) -> list[Doubt]:
-    """Return that a hypervisor took so much that another attempt is preferred."""
-    if stolen <= tolerance.steal:
-        return []
-    return [Doubt(DoubtKind.STEAL, stolen, tolerance.steal)]
+def undecided(
+    objective: Objective, latency: Percentiles, service: Percentiles, doubts: Sequence[Doubt]
+) -> tuple[Doubt, ...]:
+    """Return the doubts that leave open whether the objective held.
+
+    What the client sent late it waited itself: the true p99 lies between that from the actual send
+    and that from the intended arrival.
+
+    Parameters
+    ----------
+    objective : of the scenario.
+    latency, service : from the intended arrival, and from the actual send.
+    doubts : of the client.
+    """
+    high, low = latency.p99_ms, service.p99_ms
+    late = tuple(each for each in doubts if each.kind is DoubtKind.SEND_LAG)
+    if not late or high is None or low is None or not low < objective.p99_ms <= high:
+        return ()
+    return late
 
 
-def circumstances(jump_s: float, stolen: float = 0.0, unwatched: str = "") -> list[Doubt]:
+def circumstances(jump_s: float, unwatched: str = "") -> list[Doubt]:
     """Return what a reader should know of a step that is sound nevertheless.
 
     Parameters
     ----------
     jump_s : by how much the wall clock ran away from the monotonic one, seconds.
-    stolen : share of the CPU time asked for that a hypervisor took.
     unwatched : why the database could not be watched; empty: it could.
     """
     found = []
     if abs(jump_s) > CLOCK_JUMP_S:
         found.append(Doubt(DoubtKind.CLOCK_JUMP, jump_s, CLOCK_JUMP_S))
-    if stolen > STOLEN:
-        found.append(Doubt(DoubtKind.STOLEN, stolen, STOLEN))
     if unwatched:
         found.append(Doubt(DoubtKind.UNWATCHED, subject=unwatched))
     return found
 
 
-def company(turn: Turn) -> list[Doubt]:
-    """Return that variants ran which were not on turn."""
-    if turn.others_busy <= OTHERS_BUSY:
+def turn_notes(turn: Turn, window_s: float) -> list[Doubt]:
+    """Return that a variant used CPU time while it was paused, more than signals take.
+
+    Parameters
+    ----------
+    turn : of the variant.
+    window_s : length of its window, for the share that it makes.
+    """
+    if turn.used_while_paused <= max(USED_PAUSED_S, USED_PAUSED_SHARE * window_s):
         return []
-    return [Doubt(DoubtKind.OTHERS_RAN, turn.others_busy, OTHERS_BUSY)]
+    return [Doubt(DoubtKind.OTHERS_RAN, turn.used_while_paused, USED_PAUSED_S)]
 
 
 def is_saturated(

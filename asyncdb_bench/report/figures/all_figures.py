@@ -5,23 +5,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
 from matplotlib import rc_context
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.crossover_map import CrossoverMap
 from asyncdb_bench.analysis.curves import Course, PercentileCurve
 from asyncdb_bench.analysis.knob_curve import KnobCurve
-from asyncdb_bench.analysis.round_trip_map import RoundTripMap
+from asyncdb_bench.analysis.pace_map import PaceMap
 from asyncdb_bench.records.plan import PlannedScenario
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.report.axes import Looks
 from asyncdb_bench.report.drawing import STYLE, Drawing
+from asyncdb_bench.report.figures.knob_curve import knob_curve
 from asyncdb_bench.report.figures.latency import latency_figure
-from asyncdb_bench.report.figures.maps import crossover, knob_curve
 from asyncdb_bench.report.figures.over_time import course
+from asyncdb_bench.report.figures.pace_map import draw_map
 from asyncdb_bench.report.figures.ratios import ratios
-from asyncdb_bench.report.figures.round_trips import round_trips
 from asyncdb_bench.report.figures.tail import percentile_figure
 from asyncdb_bench.report.figures.where import where
 
@@ -34,31 +32,27 @@ Courses = Mapping[tuple[str, str], Mapping[str, Course]]
 
 def draw_figures(
     manifest: Manifest,
-    steps: pd.DataFrame,
     comparisons: Sequence[Comparison],
     curves: Curves,
     curves_over: Mapping[str, Sequence[KnobCurve]],
     courses: Courses,
-    found_map: CrossoverMap | None,
-    trips_map: RoundTripMap | None = None,
+    pace_map: PaceMap | None = None,
 ) -> dict[str, dict[str, Drawing]]:
     """Draw every figure.
 
     Parameters
     ----------
     manifest : for the variants' colours and the objectives.
-    steps : rows of :func:`steps_table`.
     comparisons : one per scenario.
     curves : percentile curves by scenario and variant.
     curves_over : by scenario, the curves over one knob.
     courses : what was felt and what waited over time, by scenario and variant.
-    found_map : the map, where there is one; its figure is ``map`` of the scenario :data:`MAP`.
-    trips_map : likewise that of round trips, ``round_trips``.
+    pace_map : the map, where there is one; its figure is ``map`` of the scenario :data:`MAP`.
 
     Returns
     -------
     By scenario: ``latency``, ``percentiles``, ``course``, ``where``, ``knob0`` and so on, those for
-    which there is data; of no scenario: ``ratios``, and those of the maps.
+    which there is data; of no scenario: ``ratios``, and the map.
     """
     looks = Looks([each.label for each in manifest.plan.variants])
     asked = {each.label: each for each in manifest.plan.scenarios}
@@ -67,22 +61,19 @@ def draw_figures(
         # the font that measures the labels has no glyph for every script; the reader's has
         warnings.filterwarnings("ignore", message="Glyph")
         for each in comparisons:
-            own = steps[steps.scenario == each.scenario]
-            if own.empty or asked[each.scenario].aside:
+            if each.points.empty or asked[each.scenario].aside:
                 continue
             of = each.scenario
             mine = {name: curves[of, name] for name in each.capacities if (of, name) in curves}
             felt = {name: courses[of, name] for name in each.capacities if (of, name) in courses}
-            found = _of_one(each, own, asked[of], mine, felt, looks)
+            found = _of_one(each, asked[of], mine, felt, looks)
             for place, curve in enumerate(curves_over[of]):
                 found[f"knob{place}"] = knob_curve(curve, of)
             drawn[of] = found
         whole = ratios([each for each in comparisons if not asked[each.scenario].aside], looks)
         of_all = {"ratios": whole} if whole is not None else {}
-        if found_map is not None:
-            of_all["map"] = crossover(found_map, looks)
-        if trips_map is not None:
-            of_all["round_trips"] = round_trips(trips_map, looks)
+        if pace_map is not None:
+            of_all["map"] = draw_map(pace_map, looks)
         if of_all:
             drawn[MAP] = of_all
     return drawn
@@ -90,7 +81,6 @@ def draw_figures(
 
 def _of_one(
     each: Comparison,
-    steps: pd.DataFrame,
     asked: PlannedScenario,
     curves: Mapping[str, PercentileCurve],
     felt: Mapping[str, Mapping[str, Course]],
@@ -103,5 +93,5 @@ def _of_one(
     if felt:
         found["course"] = course(felt, each.scenario, each.common_rps or 0, looks)
     if each.capacities:
-        found["where"] = where(each, steps, looks)
+        found["where"] = where(each, looks)
     return {name: drawing for name, drawing in found.items() if drawing is not None}

@@ -9,17 +9,15 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.report.drawing import STYLE, Drawing, drawing
 
 TICKS = (0.25, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 4)
 GOOD, BAD, EVEN, OTHER = ("#009E73", "o"), ("#D55E00", "s"), ("#0072B2", "D"), ("#7F7F7F", "^")
 LOOKS = {
-    "faster": GOOD,
-    "improve": GOOD,
-    "slower": BAD,
-    "regress": BAD,
-    "tie": EVEN,
-    "pass": EVEN,
+    Said.BETTER: GOOD,
+    Said.WORSE: BAD,
+    Said.SAME: EVEN,
 }
 
 
@@ -31,7 +29,7 @@ class ForestRow:
     low: float
     ratio: float
     high: float
-    verdict: str
+    said: Said
 
 
 def forest_figure(rows: Sequence[ForestRow], scenario: str, band: float) -> Drawing | None:
@@ -55,7 +53,7 @@ def forest_figure(rows: Sequence[ForestRow], scenario: str, band: float) -> Draw
         axes.axvspan(1 / band, band, color="#0072B2", alpha=0.10, linewidth=0)
         axes.axvline(1, color="#444444", linewidth=1)
         for place, row in enumerate(rows):
-            colour, marker = LOOKS.get(row.verdict, OTHER)
+            colour, marker = LOOKS.get(row.said, OTHER)
             axes.plot((row.low, row.high), (place, place), color=colour, linewidth=2)
             axes.plot(row.ratio, place, marker, color=colour, markersize=7)
         axes.set_yticks(range(len(rows)), [row.label for row in rows])
@@ -70,7 +68,7 @@ def forest_figure(rows: Sequence[ForestRow], scenario: str, band: float) -> Draw
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel(
-            "ratio (log scale): head is better to the left, worse to the right; capacity inverted"
+            "ratio (log scale): head is better to the left, worse to the right; paces inverted"
         )
-        words = f"Ratios of head to base in {scenario}, each with its interval over blocks"
+        words = f"Ratios of head to base in {scenario}, each with its interval"
         return drawing(figure, f"forest-{scenario}", words)

@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.turns.answers import Said
-from asyncdb_bench.analysis.turns.values import PACE
 from asyncdb_bench.report.axes import Looks, plain
 from asyncdb_bench.report.drawing import INK, Drawing, FigureData, drawing
+from asyncdb_bench.text import listed
 from asyncdb_bench.text import ratio as as_ratio
 
 ROW, WIDE = 0.225, 5.2
@@ -25,7 +24,7 @@ TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 @dataclass(frozen=True, slots=True)
 class RatioLine:
-    """One ratio to draw; `said` is one of three answers, in a word."""
+    """One ratio to draw; `said` is what is said of it, in a word."""
 
     variant: str
     ratio: float
@@ -36,22 +35,15 @@ class RatioLine:
 
 def ratio_lines(comparison: Comparison) -> list[RatioLine]:
     """Return each variant's ratio to the best, the nearest first; the best itself is 1."""
-    turns, lines = comparison.turns, []
-    for name, standing in comparison.standings.items():
-        said = "the same" if standing.level else "worse"
-        if turns is not None and name != turns.leader:
-            each = turns.said(PACE.name, name)
-            said = _word(each.said) if each is not None else "not known"
-        if standing.ratio == 1 and (turns is None or name == turns.leader):
-            said = "best"
-        if standing.ratio:
-            lines.append(RatioLine(name, standing.ratio, standing.low, standing.high, said))
+    found = comparison.findings
+    if not found.leader:
+        return []
+    lines = [RatioLine(found.leader, 1.0, 1.0, 1.0, "best")]
+    for each in found.beside:
+        if each.ratio is not None:
+            low, high = each.ratio.bounds or (None, None)
+            lines.append(RatioLine(each.other, each.ratio.ratio, low, high, str(each.said)))
     return sorted(lines, key=lambda line: -line.ratio)
-
-
-def _word(said: Said) -> str:
-    words = {Said.SAME: "the same", Said.UNKNOWN: "not known"}
-    return words.get(said, str(said))
 
 
 def ratios(comparisons: Sequence[Comparison], looks: Looks) -> Drawing | None:
@@ -81,7 +73,7 @@ def ratios(comparisons: Sequence[Comparison], looks: Looks) -> Drawing | None:
         label.set_fontweight("bold" if head else "normal")
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    what = "pace" if any(each.turns is not None for each in comparisons) else "capacity"
+    what = listed(sorted({each.findings.main.title for each in comparisons}))
     axes.set_xlabel(f"{what} beside the best (log scale)", fontsize=9)
     text = f"{what} beside the best, by scenario: " + "; ".join(" ".join(row[:3]) for row in rows)
     columns = ("variant", "scenario", "ratio", "from", "to", "said")
@@ -93,8 +85,8 @@ def _draw(axes: Any, at: float, line: RatioLine, looks: Looks, gid: str) -> None
     look = looks.of(line.variant)
     low, high = line.low or line.ratio, line.high or line.ratio
     axes.plot([low, high], [at, at], color=look["color"], linewidth=2)
-    shape = {"the same": "D", "not known": "o"}.get(line.said, "o")
-    face = "none" if line.said == "not known" else look["color"]
+    shape = "D" if line.said == "the same" else "o"
+    face = "none" if line.said in ("not known", "not sound") else look["color"]
     axes.plot([line.ratio], [at], shape, color=look["color"], mfc=face, markersize=6, gid=gid)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,13 +29,12 @@ WIDE_SCALE = 20
 """From such a ratio of the greatest to the least on an axis is logarithmic."""
 
 
-def where(comparison: Comparison, steps: pd.DataFrame, looks: Looks) -> Drawing:
-    """Draw each variant's phases, capacity with its ceiling, and p99, block by block.
+def where(comparison: Comparison, looks: Looks) -> Drawing:
+    """Draw each variant's phases, capacity with its ceiling, and p99, launch by launch.
 
     Parameters
     ----------
     comparison : phases, intervals and ceilings.
-    steps : the scenario's rows of :func:`steps_table`.
     looks : of the variants.
     """
     names = list(comparison.capacities)[::-1]
@@ -43,7 +43,8 @@ def where(comparison: Comparison, steps: pd.DataFrame, looks: Looks) -> Drawing:
     hover: dict[str, list[str]] = {}
     _phases(panels[0], comparison, names, looks, hover)
     _capacities(panels[1], comparison, names, looks, hover)
-    at_load = steps[steps.offered_rps == comparison.common_rps]
+    points = comparison.points
+    at_load = points[points.offered_rps == comparison.common_rps]
     _p99s(panels[2], comparison, at_load, names, looks, hover)
     panels[0].set_yticks(range(len(names)), [plain(name, 22) for name in names])
     panels[0].set_ylim(-0.6, len(names) - 0.4)
@@ -55,10 +56,10 @@ def where(comparison: Comparison, steps: pd.DataFrame, looks: Looks) -> Drawing:
     )  # fmt: skip
     text = (
         f"{comparison.scenario}: where the time went at {number(comparison.common_rps or 0)}"
-        f" requests/s ({_told(comparison)}); every block's capacity as a dot, with its interval and"
-        " its ceiling by theory; every block's p99"
+        f" requests/s ({_told(comparison)}); every launch's capacity as a dot, with its interval"
+        " and its ceiling by theory; every launch's p99"
     )
-    columns = ("variant", "block", "capacity, 1/s", "ceiling, 1/s", "p99, ms", *_PHASES, "doubts")
+    columns = ("variant", "launch", "capacity, 1/s", "ceiling, 1/s", "p99, ms", *_PHASES, "doubts")
     rows = tuple(row for name in names[::-1] for row in _rows(comparison, at_load, name))
     return drawing(figure, f"where-{comparison.scenario}", text, FigureData(columns, rows), hover)
 
@@ -99,11 +100,12 @@ def _capacities(
         _interval(axes, place, each.low, each.high)
         look = looks.of(name) | {"linestyle": "none", "markersize": 6, "alpha": 0.75}
         gid = looks.gid(name, "capacities")
+        own = comparison.findings.by_launch(name) if each.rps else {}
         if name in comparison.invalid:
-            hatched(axes, each.per_block, [place] * len(each.per_block), look, gid)
+            hatched(axes, list(own.values()), [place] * len(own), look, gid)
         else:
-            axes.plot(each.per_block, [place] * len(each.per_block), gid=gid, **look)
-        hover[gid] = [f"{name}, block {n + 1}: {number(v)}/s" for n, v in enumerate(each.per_block)]
+            axes.plot(list(own.values()), [place] * len(own), gid=gid, **look)
+        hover[gid] = [f"{name}, launch {n + 1}: {number(v)}/s" for n, v in own.items()]
         if limit is not None and limit.ceiling is not None:
             axes.plot([limit.ceiling.rps], [place], "D", markersize=7, color="none", mec=INK)
     axes.plot([], [], "D", markersize=7, color="none", mec=INK, label="ceiling by theory")
@@ -136,7 +138,7 @@ def _p99s(
         gid = looks.gid(name, "p99s")
         axes.plot(sound.p99_ms, [place] * len(sound), gid=gid, **look)
         hover[gid] = [
-            f"{name}, block {block + 1}: p99 {number(p99)} ms"
+            f"{name}, launch {block + 1}: p99 {number(p99)} ms"
             for block, p99 in zip(sound.block.tolist(), sound.p99_ms.tolist(), strict=True)
         ]
         if len(bad):
@@ -152,7 +154,7 @@ def _p99s(
 
 
 def _interval(axes: Any, place: int, low: Any, high: Any) -> None:
-    if low is not None and high is not None and pd.notna(low) and pd.notna(high):
+    if low is not None and high is not None and pd.notna(low) and math.isfinite(high):
         axes.plot([low, high], [place, place], color=INK, alpha=0.45, linewidth=5, zorder=1)
 
 
@@ -177,8 +179,12 @@ def _rows(comparison: Comparison, at_load: pd.DataFrame, name: str) -> list[tupl
             *(number(phases.get(phase)) for phase in PHASE_LOOKS),
             doubts,
         )
-        for block, value in enumerate(comparison.capacities[name].per_block)
+        for block, value in _by_launch(comparison, name).items()
     ]
+
+
+def _by_launch(comparison: Comparison, name: str) -> dict[int, float]:
+    return comparison.findings.by_launch(name) if comparison.capacities[name].rps else {0: 0.0}
 
 
 def _p99(own: pd.DataFrame, block: int) -> str:

@@ -54,15 +54,17 @@ GUIDE = (
     (
         "interval",
         "Ratio, interval, the same, not known",
-        "Ratios are taken within rounds, then over blocks. An interval covers the true value in 95"
-        " of 100 such runs, for all pairs of a scenario at once. Better or worse: it leaves out 1."
-        " The same within 4 %: two differ by no more. Not known: neither is shown.",
+        "Ratios are taken within rounds; rounds and launches stray, and the interval holds both. It"
+        " covers the true value in 95 of 100 such runs, for all pairs of a scenario at once. Better"
+        " or worse: it leaves out 1. The same within 4 %: two differ by no more. Not known: neither"
+        " is shown. Not sound: what is doubtful could turn the answer.",
     ),
     (
-        "blocks",
-        "Block, round, turn",
-        "A block launches all afresh. In each round every variant has its turn of about a second,"
-        " in random order, while the others are stopped.",
+        "launch",
+        "Launch, round, turn",
+        "A launch starts all variants afresh. In each round of a scenario every variant has its"
+        " turn, in random order, while the others are stopped: 0.2 s, or longer where a request"
+        " takes long.",
     ),
     (
         "lag",
@@ -144,7 +146,7 @@ def environment_section(found: Findings) -> Section:
     items.append(
         (
             "plan",
-            f"seed {manifest.seed}; {counted(settings.blocks, 'block')}; warm-up"
+            f"seed {manifest.seed}; {counted(settings.blocks, 'launch', 'launches')}; warm-up"
             f" {settings.warmup_s} s; turns of {number(settings.turn_s)} s; windows"
             f" {settings.window_s} to {settings.window_max_s} s; drain {settings.drain_s} s;"
             f" timeout {settings.timeout_s} s",
@@ -223,13 +225,6 @@ def _calibration(found: Calibration) -> Table:
         for each in found.errors
         for level, value in each.error_ms.items()
     ]
-    rows += [
-        (
-            f"{name.replace('_ms', '').replace('_', ' ')} against itself, {found.pairs} pairs, x",
-            number(x),
-        )
-        for name, x in found.noise.items()
-    ]
     return Table(
         id="calibration",
         columns=(Column(title="load generator", left=True), Column(title="measured")),
@@ -260,7 +255,7 @@ def raw_section(manifest: Manifest) -> Section:
     facts = Facts(
         items=(
             ("manifest.json", "plan, seed, machine, versions, services, knobs"),
-            ("steps.jsonl", "a line per step, written as it ended; all here follows from it"),
+            ("steps.jsonl", "a line per turn, written as it ended; all here follows from it"),
             ("requests.parquet", "a row per request: intended, sent, done, status, phases, µs"),
             ("series.parquet", "loop lag, probe, queues, pool, CPU, memory over time"),
             ("summary.json", "these tables as data (docs/summary.schema.json)"),
@@ -273,7 +268,7 @@ def raw_section(manifest: Manifest) -> Section:
     fold = Fold(
         id="raw",
         title="Raw data",
-        line=f"schema {manifest.written_as}",
+        line=f"schema {manifest.schema_version}",
         blocks=(where, facts, figures),
     )
     return Section(id="raw-section", title="", blocks=(fold,), nav="Raw data")
@@ -290,8 +285,7 @@ def repeat_command(manifest: Manifest) -> str:
         targets = " ".join(f"--target {each.request}" for each in plan.variants)
         return (
             f"{PROGRAM} run --profile {settings.profile} {targets} --scenario {scenarios}"
-            f" --seed {manifest.seed} --blocks {settings.blocks}"
-            f" --time-budget {settings.time_budget_s:g}"
+            f" --seed {manifest.seed} --time-budget {settings.time_budget_s:g}"
         )
     reach = f" --rtt {settings.rtt_ms:g}"
     if settings.broker_rtt_ms:
@@ -308,6 +302,6 @@ def repeat_command(manifest: Manifest) -> str:
     more += " --hosts YOUR-FILE" if plan.hosts.all else ""
     return (
         f"{PROGRAM} run --profile {settings.profile} --strategy {strategies}"
-        f" --scenario {scenarios} --seed {manifest.seed} --blocks {settings.blocks}"
+        f" --scenario {scenarios} --seed {manifest.seed}"
         f" --budget {settings.budget} --time-budget {settings.time_budget_s:g}{reach}{more}"
     )

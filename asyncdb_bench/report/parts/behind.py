@@ -8,24 +8,24 @@ from typing import Any
 from asyncdb_bench.analysis import resources as accounts
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.limits import Limit
+from asyncdb_bench.analysis.metrics import METRICS
 from asyncdb_bench.analysis.sizing import Need
-from asyncdb_bench.analysis.turns.values import PACE
 from asyncdb_bench.report import quantities
+from asyncdb_bench.report.answer_words import ratio_text, said_text
 from asyncdb_bench.report.document import Block, Cell, Column, Data, Fold, Row, Table, row_of
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.report.parts.figures import figure_of
-from asyncdb_bench.report.turn_words import AXES_SHOWN, ratio_text, said_text
 from asyncdb_bench.text import listed, number
 
 NEEDED_AT = (100, 300, 1000)
-TIMES = "Share of the mean latency by phase; capacity and p99 of each block, grey their interval."
+TIMES = "Share of the mean latency by phase; capacity and p99 of each launch, grey their interval."
 TAILS = (
     "Solid: from the intended arrival. Dotted: what a closed loop would have believed, whose users"
     " wait for an answer before they ask again."
 )
 COURSE = (
-    "One step at the common load, first block: greatest of each stretch of time. Waiting: due and"
-    " not yet answered, wherever it waits."
+    "One window at the common load, of the first launch: greatest of each stretch of time. Waiting:"
+    " due and not yet answered, wherever it waits."
 )
 
 
@@ -41,7 +41,7 @@ def behind(found: Findings, own: str, comparison: Comparison) -> list[Block]:
     scenario = comparison.scenario
     folds: list[Block] = []
     for name, title, line, caption in (
-        ("where", "Where the time went, spread and limits", "by phase, block by block", TIMES),
+        ("where", "Where the time went, spread and limits", "by phase, launch by launch", TIMES),
         ("percentiles", "Percentiles", "corrected and raw", TAILS),
         ("course", "Over time", "lag, queue, age of the oldest", COURSE),
     ):
@@ -72,15 +72,15 @@ def behind(found: Findings, own: str, comparison: Comparison) -> list[Block]:
 
 def axes_data(found: Findings, own: str, comparison: Comparison) -> list[Data]:
     """Return every variant beside the best on every axis, with how far it can be relied on."""
-    turns = comparison.turns
-    if turns is None or not turns.answers[PACE.name]:
+    findings = comparison.findings
+    if not findings.beside:
         return []
     verdict = next(each for each in found.verdicts if each.scenario == comparison.scenario)
     rows = []
-    for name in (each for each in comparison.capacities if each != turns.leader):
+    for name in (each for each in comparison.capacities if each != findings.leader):
         cells = [Cell(text=name)]
-        for axis, _ in AXES_SHOWN:
-            each = turns.said(axis, name)
+        for metric in METRICS:
+            each = findings.said(metric.name, name)
             known = each is not None and each.ratio is not None
             cells.append(
                 Cell(text=ratio_text(each), note=said_text(each))
@@ -88,17 +88,16 @@ def axes_data(found: Findings, own: str, comparison: Comparison) -> list[Data]:
                 else Cell(text="–")
             )
         rows.append(Row(cells=tuple(cells), variant=name))
-    sure = "; ".join((*(badge.text for badge in verdict.badges), verdict.sureness))
     table = Table(
         id=f"{own}-axes",
         columns=(
-            Column(title=f"over {turns.leader}", left=True),
-            *(Column(title=title) for _, title in AXES_SHOWN),
+            Column(title=f"over {findings.leader}", left=True),
+            *(Column(title=metric.title) for metric in METRICS),
         ),
         rows=tuple(rows),
-        note=f"{sure}.",
+        note=f"{verdict.sureness}.",
     )
-    return [Data(title="ratios on every axis, and how sure", table=table)]
+    return [Data(title="ratios by every metric, and how sure", table=table)]
 
 
 def all_figures(found: Findings, own: str, comparison: Comparison) -> Table:
@@ -137,9 +136,8 @@ def _all_cells(comparison: Comparison, name: str, memory: Mapping[str, float]) -
         pair = [quantities.of_row(comparison, name, each).text for each in (one, other)]
         return Cell(text=", ".join(pair))
 
-    turns = comparison.turns
-    rest = turns.rest.get(name) if turns is not None else None
-    gross = number(turns.gross_ms.get(name)) if turns is not None else "–"
+    rest = comparison.findings.rest.get(name)
+    gross = number(comparison.findings.gross_ms.get(name))
     limit = comparison.limits.get(name)
     return (
         Cell(text=name),
@@ -314,6 +312,6 @@ def _chat_table(own: str, felt: Sequence[Mapping[str, Any]]) -> Table:
         rows.append(row_of(row["variant"], *texts, variant=row["variant"]))
     note = (
         "Delivery: from the intended post to each member's receipt. Frozen: nobody received"
-        " anything although messages were due. Of several blocks the worst."
+        " anything although messages were due. Of several windows the worst."
     )
     return Table(id=f"{own}-chat", columns=columns, rows=tuple(rows), note=note)

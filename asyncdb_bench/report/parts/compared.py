@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.turns.answers import answer
-from asyncdb_bench.analysis.turns.values import CPU, FREEZE, P50, P95, P99, PACE
+from asyncdb_bench.analysis.metric_table import Answer
+from asyncdb_bench.analysis.metrics import METRICS
 from asyncdb_bench.records.plan import Settings
 from asyncdb_bench.report import quantities
 from asyncdb_bench.report.document import Compared, Curve, Pair
@@ -12,7 +12,6 @@ from asyncdb_bench.report.findings import Findings
 
 MOST = 12
 """Variants of which all pairs are told; of more their number would make the page heavy."""
-AXES = (PACE, P50, P95, P99, FREEZE, CPU)
 LEVELS = ("p50", "p95", "p99")
 
 
@@ -26,10 +25,9 @@ def compared_scenarios(found: Findings) -> tuple[Compared, ...]:
 
 
 def _compared(comparison: Comparison, objective_ms: float, settings: Settings) -> Compared:
-    turns = comparison.turns
     return Compared(
         scenario=comparison.scenario,
-        base=turns.leader if turns is not None else "",
+        base=comparison.findings.leader,
         pairs=_pairs(comparison, settings),
         curves=tuple(_curve(comparison, name) for name in list(comparison.capacities)[:MOST]),
         levels={level: _level(comparison, level) for level in LEVELS},
@@ -47,31 +45,35 @@ def _level(comparison: Comparison, level: str) -> dict[str, tuple[str, str]]:
 
 
 def _pairs(comparison: Comparison, settings: Settings) -> dict[str, tuple[Pair, ...]]:
-    turns = comparison.turns
-    if turns is None or not 1 < len(turns.tables[PACE.name].values) <= MOST:
+    findings = comparison.findings
+    names = list(findings.table.values)
+    if not 1 < len(names) <= MOST:
         return {}
     found = {}
-    for axis in AXES:
-        table = turns.tables[axis.name]
+    for metric in METRICS:
         answers = [
-            answer(table, base, other, settings.equal, settings.half_width)
-            for base in table.values
-            for other in table.values
+            findings.compare(metric, base, other, settings)
+            for base in names
+            for other in names
             if base != other
         ]
-        found[axis.name] = tuple(
-            Pair(
-                base=each.one,
-                other=each.other,
-                ratio=_short(each.ratio.ratio),
-                low=_short(each.ratio.bounds[0]) if each.ratio.bounds else None,
-                high=_short(each.ratio.bounds[1]) if each.ratio.bounds else None,
-                said=str(each.said),
-            )
-            for each in answers
-            if each.ratio is not None
-        )
+        known = [each for each in answers if each.ratio is not None]
+        if known:
+            found[metric.name] = tuple(map(_pair, known))
     return found
+
+
+def _pair(each: Answer) -> Pair:
+    assert each.ratio is not None
+    bounds = each.ratio.bounds
+    return Pair(
+        base=each.one,
+        other=each.other,
+        ratio=_short(each.ratio.ratio),
+        low=_short(bounds[0]) if bounds else None,
+        high=_short(bounds[1]) if bounds else None,
+        said=str(each.said),
+    )
 
 
 def _short(value: float) -> float:

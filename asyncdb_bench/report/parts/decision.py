@@ -37,10 +37,8 @@ def decision_section(found: Findings) -> Section:
                 figure=figure,
             )
         )
-    if found.trips_map is not None:
-        blocks += [Text(text=f"{_capital(each)}.") for each in found.trips_map.sentences[:6]]
-    if found.found_map is not None:
-        blocks += [Text(text=f"{_capital(each)}.") for each in found.found_map.sentences[:6]]
+    if found.pace_map is not None:
+        blocks += [Text(text=f"{_capital(each)}.") for each in found.pace_map.sentences[:6]]
     if not blocks:
         blocks.append(Text(text="Nothing was measured.", tone="bad"))
     return Section(id="decision", title="What to use", blocks=tuple(blocks), nav="Decision")

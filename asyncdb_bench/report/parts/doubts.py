@@ -33,29 +33,33 @@ def doubts_section(found: Findings) -> Section:
     invalid = [row for row in found.steps.itertuples() if not row.valid]
     failures = [end for end in found.ends if end.failure]
     notes = accounts.notes(found.manifest, found.ends, found.records)
-    repeated = [step for step in found.offered if step.repeated]
+    sized = _sized(found)
     blocks: list[Block] = []
     _add(
         blocks,
-        "Failed trials are measured afresh, once, and nothing of them is used:",
+        "What failed is launched afresh, once, and nothing of it is used:",
         failures,
         _failure,
     )
     if invalid:
         blocks += [
-            Text(text="Invalid steps:"),
+            Text(text="Invalid turns, which are in no figure:"),
             Bullets(items=tuple(_by_doubt(invalid)), more="reasons"),
-            Data(title="invalid steps", table=_invalid_table(invalid)),
+            Data(title="invalid turns", table=_invalid_table(invalid)),
         ]
     if remedies := remedies_of(found.records, found.ends):
         blocks += [Text(text="What to do:"), Bullets(items=tuple(remedies))]
-    _add(blocks, "Offered again, since what made them invalid may pass:", repeated, _repeated)
+    if sized:
+        blocks += [
+            Text(text="Doubts with a size: the figures that they touch are as much wider."),
+            Bullets(items=tuple(sized), more="doubts"),
+        ]
     outages = [step for step in found.records if step.outages]
     _add(blocks, "Five or more requests in a row without a right answer:", outages, _outage)
     if notes:
         blocks += [Text(text="To know:"), Bullets(items=tuple(_note(*each) for each in notes))]
     blocks += _drifting(found)
-    line = _line(len(invalid), len(found.steps), failures, notes, repeated)
+    line = _line(len(invalid), len(found.steps), failures, notes, sized)
     fold = Fold(
         id="doubts",
         title="What to doubt",
@@ -68,15 +72,15 @@ def doubts_section(found: Findings) -> Section:
 
 
 def _line(
-    invalid: int, of: int, failures: Sequence[Any], notes: Sequence[Any], repeated: Sequence[Any]
+    invalid: int, of: int, failures: Sequence[Any], notes: Sequence[Any], sized: Sequence[Any]
 ) -> str:
-    parts = [f"{counted(of, 'step')} sound, no trial failed"]
+    parts = [f"{counted(of, 'turn')} sound, none failed"]
     if invalid or failures:
-        parts = [f"{invalid:,} of {counted(of, 'step')} invalid"]
+        parts = [f"{invalid:,} of {counted(of, 'turn')} invalid"]
         if failures:
-            parts.append(f"{counted(len(failures), 'trial')} failed")
-    if repeated:
-        parts.append(f"{len(repeated)} offered again")
+            parts.append(f"{counted(len(failures), 'launch', 'launches')} failed")
+    if sized:
+        parts.append(f"{counted(len(sized), 'doubt')} with a size")
     if notes:
         parts.append(counted(len(notes), "note"))
     return "; ".join(parts)
@@ -96,21 +100,39 @@ def _add(blocks: list[Block], title: str, items: Iterable[Any], said: Callable[[
 
 
 def _failure(end: TrialEnd) -> str:
-    return f"{end.scenario} · {end.variant} · block {end.block + 1}: {end.failure}"
+    return f"{end.scenario} · {end.variant} · launch {end.block + 1}: {end.failure}"
 
 
 def _by_doubt(rows: Sequence[Any]) -> list[str]:
-    """Say each kind of doubt once, by its worst figure, and where it arose."""
+    """Say each kind of what made turns invalid once, by its worst figure, and where it arose."""
+    return _by_kind(
+        (doubt, f"{row.scenario} · {row.variant} at {number(row.offered_rps)}/s")
+        for row in rows
+        for doubt in row.reasons
+    )
+
+
+def _sized(found: Findings) -> list[str]:
+    """Say each kind of sized doubt once, by its worst figure, and where it arose."""
+    return _by_kind(
+        (doubt, f"{step.scenario} · {step.variant}")
+        for step in found.records
+        if step.valid
+        for doubt in step.doubts
+    )
+
+
+def _by_kind(told: Iterable[tuple[Doubt, str]]) -> list[str]:
     found: dict[DoubtKind, list[tuple[Doubt, str]]] = {}
-    for row in rows:
-        for doubt in row.reasons:
-            where = f"{row.scenario} · {row.variant} at {number(row.offered_rps)}/s"
-            found.setdefault(doubt.kind, []).append((doubt, where))
+    for doubt, where in told:
+        found.setdefault(doubt.kind, []).append((doubt, where))
     said = []
     for own in found.values():
         worst = max((doubt for doubt, _ in own), key=lambda doubt: doubt.measured or 0.0)
         at_worst = "" if len(own) == 1 else "at worst, "
-        said.append(f"{at_worst}{_note(sentence(worst), [where for _, where in own])}")
+        said.append(
+            f"{at_worst}{_note(sentence(worst), list(dict.fromkeys(where for _, where in own)))}"
+        )
     return said
 
 
@@ -136,11 +158,6 @@ def _invalid_table(rows: Sequence[Any]) -> Table:
             for row in rows
         ),
     )
-
-
-def _repeated(step: Step) -> str:
-    at = f"{number(step.offered_rps)}/s"
-    return f"{step.scenario} · {step.variant} at {at}: {sentences(step.reasons)}"
 
 
 def _outage(step: Step) -> str:

@@ -63,7 +63,7 @@ def _kept(found: Findings) -> tuple[int, int]:
     steps, variants = found.steps, found.variants
     if not len(steps):
         return 0, 0
-    asked = {name for name, each in found.asked.items() if not each.aside}
+    asked = {name for name, each in found.asked.items() if not each.aside} or set(found.asked)
     own = steps[steps.scenario.isin(asked)]
     peaks = own.groupby(["scenario", "variant"]).connections_peak.max().dropna()
     labels = peaks.index.get_level_values("variant")

@@ -1,12 +1,11 @@
-"""The maps: round trip x queries x time of a query, and query time x rows."""
+"""The map: paces by round trip, queries of a request, their time, and rows returned."""
 
 from __future__ import annotations
 
-from asyncdb_bench.analysis.crossover_map import CrossoverMap, MapCell
-from asyncdb_bench.analysis.round_trip_map import Cell as TripCell
-from asyncdb_bench.analysis.round_trip_map import RoundTripMap
-from asyncdb_bench.analysis.round_trip_words import best_words, how_sure, told
-from asyncdb_bench.analysis.verdict import rate
+from asyncdb_bench.analysis.pace_map import Cell as MapCell
+from asyncdb_bench.analysis.pace_map import PaceMap
+from asyncdb_bench.analysis.pace_map_words import best_words, how_sure, told
+from asyncdb_bench.report.answer_words import ratio_text
 from asyncdb_bench.report.document import (
     Block,
     Bullets,
@@ -20,17 +19,12 @@ from asyncdb_bench.report.document import (
 )
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.report.parts.figures import figure_of
-from asyncdb_bench.report.turn_words import ratio_text
 from asyncdb_bench.text import counted, number
 
-TRIPS = (
-    "For each time of a query one panel; in each cell the way with the best pace, in its colour;"
+CELLS = (
+    "In each cell the way with the best pace, in its colour;"
     " hatched: others are the same, or not told from it; then its pace, and how far off the ratios"
     " beside it may be."
-)
-ROWS = (
-    "For each query time and size of answer the variant with the highest capacity, in its colour;"
-    " hatched: a tie; then its capacity and the loop lag p99 that it costs there."
 )
 MODEL = (
     "A closed network of one station (the application's core) and one delay (round trips and"
@@ -41,23 +35,19 @@ MODEL = (
 
 def map_section(found: Findings) -> Section | None:
     """Return the map's section; None: the run was no map."""
-    blocks: list[Block] = []
-    if found.trips_map is not None:
-        blocks += _trips(found, found.trips_map)
-    if found.found_map is not None:
-        blocks += _rows(found, found.found_map)
-    if not blocks:
+    if found.pace_map is None:
         return None
-    return Section(id="map", title="The map", blocks=tuple(blocks), nav="Map")
+    blocks = tuple(_map(found, found.pace_map))
+    return Section(id="map", title="The map", blocks=blocks, nav="Map")
 
 
-def _trips(found: Findings, trips: RoundTripMap) -> list[Block]:
-    figure = figure_of(found, "", "round_trips", "map-trips", TRIPS)
+def _map(found: Findings, trips: PaceMap) -> list[Block]:
+    figure = figure_of(found, "", "map", "map-figure", CELLS)
     blocks: list[Block] = [figure] if figure is not None else []
     blocks.append(
         Text(
             text=f"{counted(len(trips.cells), 'cell')},"
-            f" {counted(found.manifest.plan.settings.blocks, 'block')} at most"
+            f" {counted(found.manifest.plan.settings.blocks, 'launch', 'launches')}"
             + (f"; {trips.missing} not reached" if trips.missing else "")
             + ".",
             tone="soft",
@@ -87,11 +77,12 @@ def _trips(found: Findings, trips: RoundTripMap) -> list[Block]:
     return blocks
 
 
-def _trip_row(trips: RoundTripMap, cell: TripCell) -> Row:
+def _trip_row(trips: PaceMap, cell: MapCell) -> Row:
     case = cell.case
     measured = f" ({cell.measured_ms:.2f})" if cell.measured_ms else ""
     what = counted(int(case.queries), "query", "queries")
-    where = f"{number(case.rtt_ms)} ms away{measured}, {what} of {number(case.ms)} ms"
+    rows = f", {counted(int(case.rows), 'row')}" if case.rows != 1 else ""
+    where = f"{number(case.rtt_ms)} ms away{measured}, {what} of {number(case.ms)} ms{rows}"
     cells = [Cell(text=where), Cell(text=best_words(cell))]
     for name in trips.names:
         each = cell.beside_base.get(name)
@@ -100,7 +91,7 @@ def _trip_row(trips: RoundTripMap, cell: TripCell) -> Row:
     return Row(cells=(*cells, Cell(text=how_sure(cell))))
 
 
-def _model(trips: RoundTripMap) -> Fold:
+def _model(trips: PaceMap) -> Fold:
     model = trips.model
     assert model is not None
     ways = Table(
@@ -158,34 +149,3 @@ def _model(trips: RoundTripMap) -> Fold:
         note="With the worst error of the cells about the place; not told: it is beyond 15 %.",
     )
     return Fold(id="model", title="A model for what lies between", line="", blocks=(ways, between))
-
-
-def _rows(found: Findings, cells: CrossoverMap) -> list[Block]:
-    figure = figure_of(found, "", "map", "map-rows", ROWS)
-    blocks: list[Block] = [figure] if figure is not None else []
-    names = [each.label for each in found.manifest.plan.variants]
-    blocks.append(
-        Table(
-            id="map-cells",
-            columns=(
-                Column(title="cell", left=True),
-                Column(title="best", left=True),
-                *(Column(title=name, unit="requests/s, loop lag p99 ms") for name in names),
-            ),
-            rows=tuple(_sweep_row(cell, names) for cell in cells.cells),
-            note="Each cell's objective: p99 below five times the query's time, and never under"
-            " 100 ms. Within 1.5 x, or where intervals overlap, it is a tie.",
-        )
-    )
-    return blocks
-
-
-def _sweep_row(cell: MapCell, names: list[str]) -> Row:
-    where = f"{number(cell.ms)} ms, {counted(cell.rows, 'row')}"
-    first = Cell(text=where, note=f"not sound: {cell.why_not}" if cell.why_not else "")
-    cells = [first, Cell(text=" = ".join(cell.best) or "none")]
-    for name in names:
-        carried = cell.capacities.get(name)
-        lag = number(cell.loop_lag_ms.get(name))
-        cells.append(Cell(text=f"{rate(carried)}, {lag}") if carried else Cell(text="–"))
-    return Row(cells=tuple(cells), tone="" if cell.sound else "bad")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.turns.answers import Answer, Said
-from asyncdb_bench.analysis.turns.values import PACE
-from asyncdb_bench.analysis.verdict_parts import Verdict
+from asyncdb_bench.analysis.decision import choice_of
+from asyncdb_bench.analysis.distance import away
+from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.analysis.metric_table import Answer
+from asyncdb_bench.analysis.metrics import CAPACITY
+from asyncdb_bench.analysis.verdict import Verdict
 from asyncdb_bench.records.sentences import sentence
 from asyncdb_bench.report import quantities
+from asyncdb_bench.report.answer_words import ratio_text, said_text
 from asyncdb_bench.report.document import (
     Block,
     Bullets,
@@ -20,13 +24,11 @@ from asyncdb_bench.report.document import (
     Text,
     Tone,
 )
-from asyncdb_bench.report.exports import against_best, ratio_bounds
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.report.parts.behind import behind
 from asyncdb_bench.report.parts.figures import figure_of
 from asyncdb_bench.report.parts.knobs import knob_blocks
-from asyncdb_bench.report.turn_words import ratio_text, said_text
-from asyncdb_bench.text import counted, listed, number
+from asyncdb_bench.text import counted, number
 
 MAIN = (
     "p99 (solid, with 95 % bounds) and p50 (dotted) by offered load; below, the loop's lag (solid)"
@@ -57,14 +59,15 @@ def scenario_section(
         blocks.append(figure)
     blocks.append(main_table(own, comparison, verdict))
     blocks += _beside(found, comparison)
+    blocks += _earlier(found, comparison)
     blocks += knob_blocks(found, own, comparison.scenario)
     blocks += behind(found, own, comparison)
-    use = " or ".join(verdict.best) if verdict.best else "no answer"
-    work = f", {asked.work}" if asked.work and asked.work != comparison.scenario else ""
+    answer = choice_of(asked, comparison, verdict, found.variants).answer
+    work = f"{asked.work}: " if asked.work and asked.work != comparison.scenario else ""
     fold = Fold(
         id=own,
         title=comparison.scenario,
-        line=f"{work.removeprefix(', ')}: {use}" if work else use,
+        line=f"{work}{answer}",
         blocks=tuple(blocks),
         opened=not verdict.sound,
         tone="" if verdict.sound else "bad",
@@ -75,32 +78,27 @@ def scenario_section(
 
 
 def _how(found: Findings, comparison: Comparison) -> str:
-    settings, turns = found.manifest.plan.settings, comparison.turns
+    settings, findings = found.manifest.plan.settings, comparison.findings
     objective = found.asked[comparison.scenario].objective
-    load = comparison.common_rps
-    if turns is None:
+    load, table = comparison.common_rps, findings.table
+    launches = counted(table.launches, "launch", "launches")
+    if findings.main is CAPACITY:
         at = f" Figures at {number(load)}/s, where all were measured." if load else ""
-        return f"Objective: {objective}. {counted(settings.blocks, 'block')}.{at}"
+        return f"Objective: {objective}. {launches}.{at}"
     at = f" Latency and lag at {number(load)}/s; pace and CPU" if load else " Pace and CPU"
     return (
-        f"Objective: {objective}. {counted(turns.blocks, 'block')} of"
-        f" {counted(turns.rounds, 'round')}.{at} with"
+        f"Objective: {objective}. {launches}, {counted(table.rounds, 'round')}.{at} with"
         f" {counted(settings.connections, 'connection')} that ask again at once."
     )
 
 
 def main_table(own: str, comparison: Comparison, verdict: Verdict) -> Table:
     """Return the one table of a scenario: six columns at most."""
-    turned = comparison.turns is not None
-    base = comparison.turns.leader if comparison.turns else ""
-    beside = f"beside {base}" if base else "beside the best"
+    metric, leader = comparison.findings.main, comparison.findings.leader
+    beside = f"beside {leader}" if leader else "beside the best"
     columns = (
         Column(title="variant", left=True),
-        Column(
-            title="pace" if turned else "capacity",
-            unit="requests/s",
-            term="pace" if turned else "capacity",
-        ),
+        Column(title=metric.title, unit="requests/s", term=metric.title),
         Column(title=beside, term="interval"),
         Column(title="p99", unit="ms", term="percentile"),
         Column(title="loop lag p99", unit="ms", term="lag"),
@@ -118,7 +116,7 @@ def main_table(own: str, comparison: Comparison, verdict: Verdict) -> Table:
         id=f"{own}-table",
         columns=columns,
         rows=tuple(rows),
-        role="ratios" if base else "",
+        role="ratios" if leader else "",
     )
 
 
@@ -146,22 +144,19 @@ def _row(comparison: Comparison, verdict: Verdict, name: str) -> Row:
 def missing_note(comparison: Comparison, name: str) -> str:
     """Say why a variant has no latency at the common load: it cannot carry it, or no turn stood."""
     load = f"{number(comparison.common_rps)}/s"
-    turns = comparison.turns
-    most = turns.tables[PACE.name].values.get(name) if turns else comparison.capacities[name].rps
+    most = comparison.findings.table.values.get(name)
     if most is not None and comparison.common_rps and most > comparison.common_rps:
-        return f"no sound turn at {load}" if turns else f"no sound step at {load}"
+        return f"no sound turn at {load}"
     return f"{load} is beyond it"
 
 
 def _beside_cell(comparison: Comparison, name: str) -> Cell:
-    if comparison.turns is None:
-        standing = comparison.standings[name]
-        note = ratio_bounds(standing).removeprefix(": ") if standing.ratio != 1 else ""
-        tone: Tone = "good" if standing.level else ""
-        return Cell(text=against_best(comparison, name), note=note, tone=tone)
-    if name == comparison.turns.leader:
-        return Cell(text="1", note="best pace", tone="good")
-    each = comparison.turns.said(PACE.name, name)
+    found = comparison.findings
+    if name == found.leader:
+        if not found.beside:
+            return Cell(text="–", note="nothing beside it", tone="soft")
+        return Cell(text="1", note=f"best {found.main.title}", tone="good")
+    each = found.said(found.main.name, name)
     if each is None or each.ratio is None:
         return Cell(text="not compared")
     return Cell(text=ratio_text(each), note=said_text(each), tone=tone_of(each))
@@ -171,26 +166,31 @@ def tone_of(each: Answer) -> Tone:
     """Return how an answer is to be seen."""
     tones: dict[Said, Tone] = {
         Said.WORSE: "bad", Said.BETTER: "good", Said.SAME: "good", Said.UNKNOWN: "soft",
+        Said.UNSOUND: "bad",
     }  # fmt: skip
     return tones[each.said]
 
 
 def _beside(found: Findings, comparison: Comparison) -> list[Block]:
-    """Return the pace at other distances, and who differs on other axes."""
+    """Return the paces at other distances."""
     told = []
-    own = {each.scenario: each for each in found.comparisons}
-    for asked in found.asked.values():
-        other = own.get(asked.label)
-        if asked.beside != comparison.scenario or other is None or other.turns is None:
+    for other in found.comparisons:
+        asked, findings = found.asked[other.scenario], other.findings
+        if asked.beside != comparison.scenario or not findings.leader:
             continue
-        if not other.turns.leader:
-            continue
-        answers = [each for each in other.turns.answers[PACE.name] if each.ratio is not None]
-        said = listed([f"{each.other} {ratio_text(each)}" for each in answers])
-        pace = quantities.pace(other, other.turns.leader).text
-        told.append(
-            f"At {asked.reach.rtt_ms:g} ms instead: {other.turns.leader} {pace}/s; {said}."
-            if asked.reach.rtt_ms
-            else f"On loopback instead: {other.turns.leader} {pace}/s; {said}."
-        )
+        where = away(asked.reach, other.round_trips) or "at another distance"
+        pace = quantities.pace(other, findings.leader).text
+        said = [f"{e.other} {ratio_text(e)}, {said_text(e)}" for e in findings.beside if e.ratio]
+        line = "; ".join([f"{findings.leader} {pace}/s", *said])
+        told.append(f"{where[:1].upper()}{where[1:]} instead: {line}.")
     return [Bullets(items=tuple(told))] if told else []
+
+
+def _earlier(found: Findings, comparison: Comparison) -> list[Block]:
+    """Return what other runs on this machine know, which is not of this run."""
+    own = [each for each in found.earlier if each.scenario == comparison.scenario]
+    if not own:
+        return []
+    told = "; ".join(f"{e.variant} {number(e.pace_rps)}/s ({e.run_id})" for e in own)
+    text = f"Not of this run, but of earlier ones on this machine: {told}."
+    return [Text(text=f"{text} They were other minutes: measure them together.", tone="soft")]

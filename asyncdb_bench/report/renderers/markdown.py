@@ -105,7 +105,7 @@ def _decision(block: Decision) -> Iterator[str]:
         yield _row(
             (
                 each.work,
-                " or ".join(each.use) or "–",
+                each.answer,
                 each.because,
                 each.costs,
                 f"{each.sure}{then}",

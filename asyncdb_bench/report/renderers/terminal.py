@@ -68,7 +68,7 @@ def _decision(block: Decision) -> Iterator[RenderableType]:
         then = f"; {each.what_then}" if each.what_then else ""
         made.add_row(
             RichText(each.work),
-            RichText(" or ".join(each.use) or "–", style="bold"),
+            RichText(each.answer, style="bold"),
             RichText(each.because),
             RichText(each.costs),
             RichText(f"{each.sure}{then}", style=SURE[each.sure]),

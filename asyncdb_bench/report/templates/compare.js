@@ -1,5 +1,4 @@
 // Comparing: another base, another percentile, other axes, fewer variants, one of them highlighted.
-const SAID = { better: "better", worse: "worse", same: "the same", unknown: "not known", base: "the base" };
 const asRatio = (value) => (value < 10 ? value.toFixed(2) : number(value));
 const ratioWords = (pair) => {
   const bounds = pair.low === null ? "" : ` (${asRatio(pair.low)} to ${asRatio(pair.high)})`;
@@ -42,15 +41,15 @@ const applyBase = (base) => {
       }
       const pair = nameOf(row) === base ? { ratio: 1, low: null, said: "base" } : pairOf(compared, base, nameOf(row));
       if (!pair) cellText(cell, "not compared", "");
-      else if (pair.said === "base") cellText(cell, "1", SAID.base);
-      else cellText(cell, ratioWords(pair), SAID[pair.said]);
-      cell.className = { better: "good", same: "good", worse: "bad" }[pair?.said] ?? "";
+      else if (pair.said === "base") cellText(cell, "1", "the base");
+      else cellText(cell, ratioWords(pair), pair.said);
+      cell.className = { better: "good", "the same": "good", worse: "bad", "not sound": "bad" }[pair?.said] ?? "";
     }
     const because = document.querySelectorAll(".choices tbody tr")[at]?.querySelector(".because");
     if (!because) return;
     remember(because);
     const pair = base && base !== compared.base ? pairOf(compared, base, compared.base) : null;
-    if (pair) because.textContent = `${compared.base} does ${ratioWords(pair)} beside ${base}, ${SAID[pair.said]}`;
+    if (pair) because.textContent = `${compared.base} does ${ratioWords(pair)} beside ${base}, ${pair.said}`;
     else giveBack(because);
   });
   const holder = document.querySelector("figure[data-role=ratios] .wide");

@@ -169,7 +169,7 @@ const ratiosPlot = (base) => {
       const own = draw(svg, "g", { "data-variant": variant });
       draw(own, "text", { x: left - 8, y: at + 4, "text-anchor": "end" }, line.other.length > 16 ? `${line.other.slice(0, 15)}…` : line.other);
       if (line.low !== null && line.high !== null) draw(own, "line", { x1: x.place(line.low), x2: x.place(line.high), y1: at, y2: at, stroke: colour, "stroke-width": 2.5 });
-      const mark = draw(own, "circle", { cx: x.place(line.ratio), cy: at, r: 4.5, fill: line.said === "unknown" ? "none" : colour, stroke: colour, "stroke-width": 1.5 });
+      const mark = draw(own, "circle", { cx: x.place(line.ratio), cy: at, r: 4.5, fill: ["not known", "not sound"].includes(line.said) ? "none" : colour, stroke: colour, "stroke-width": 1.5 });
       draw(mark, "title", {}, `${group.scenario}: ${line.other} ${ratioWords(line)}`);
       at += row;
     }

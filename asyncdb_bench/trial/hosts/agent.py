@@ -18,14 +18,14 @@ import msgspec
 import psutil
 
 from asyncdb_bench import clock
+from asyncdb_bench.measure.monitor import Monitor
+from asyncdb_bench.measure.pausing import Stoppable
 from asyncdb_bench.plan.cores import usable_cores
 from asyncdb_bench.services.round_trip import broker_round_trips, database_round_trips, median_ms
 from asyncdb_bench.trial import kernel
 from asyncdb_bench.trial.host import describe_machine
 from asyncdb_bench.trial.hosts import agent_messages as m
 from asyncdb_bench.trial.hosts.tcp_losses import losses
-from asyncdb_bench.trial.monitor import Monitor
-from asyncdb_bench.trial.turns.stopping import Stoppable
 from asyncdb_bench.version import VERSION
 
 BEAT_S = 0.25

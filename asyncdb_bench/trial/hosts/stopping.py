@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.measure.launch import Processes
+from asyncdb_bench.measure.pausing import Stoppable
 from asyncdb_bench.trial.hosts import agent_messages as m
 from asyncdb_bench.trial.hosts.reached import ReachedHost
-from asyncdb_bench.trial.launch import Processes
-from asyncdb_bench.trial.turns.stopping import Stoppable
 
 
 class CanStop(Protocol):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.measure.launch import Processes
 from asyncdb_bench.records.observed import Observed
 from asyncdb_bench.trial.hosts import agent_messages as m
 from asyncdb_bench.trial.hosts.reached import USAGE_ROLES, ReachedHost
 from asyncdb_bench.trial.hosts.reached_hosts import ReachedHosts
-from asyncdb_bench.trial.launch import Processes
 
 SILENT_S = 1.5
 """An agent says four times a second that it is there."""

@@ -18,10 +18,10 @@ from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.plan import Block, Plan, Trial
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.run_context import RunContext
+from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.trial.turns.one_block import BlockRunner
-from asyncdb_bench.trial.turns.stopping import Stoppable
-from asyncdb_bench.trial.turns.warden import Warden
+from asyncdb_bench.measure.pausing import Stoppable
+from asyncdb_bench.trial.cleanup import Warden
 from tests.factories import settings
 
 pytestmark = pytest.mark.services

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from asyncdb_bench.trial.turns.stopping import Stoppable
-from asyncdb_bench.trial.turns.warden import Warden, with_children
+from asyncdb_bench.measure.pausing import Stoppable
+from asyncdb_bench.trial.cleanup import Warden, with_children
 from tests.waiting import eventually
 
 BUSY = "import os\nif os.fork() == 0: os.setsid()\nprint('up', flush=True)\nwhile True: pass"
@@ -104,8 +104,8 @@ def test_one_that_has_ended_is_no_trouble() -> None:
 
 HARNESS = """
 import sys, time
-from asyncdb_bench.trial.turns.stopping import Stoppable
-from asyncdb_bench.trial.turns.warden import Warden
+from asyncdb_bench.measure.pausing import Stoppable
+from asyncdb_bench.trial.cleanup import Warden
 pid = int(sys.argv[1])
 with Warden() as warden:
     warden.watch([pid])

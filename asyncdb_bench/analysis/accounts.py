@@ -1,0 +1,72 @@
+"""What a turn cost in CPU time, with and without what a variant uses at rest. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from asyncdb_bench.records.plan import TurnKind
+from asyncdb_bench.records.step import Step
+
+OWN_ROLES = ("app", "workers", "broker")
+"""Roles whose CPU time a variant is charged with: what it needs beside the database."""
+ANSWERED_S = 0.05
+"""A turn's accounts begin so much before its load, and end after its last answer."""
+
+
+def sound(steps: Iterable[Step], kind: TurnKind) -> list[Step]:
+    """Return the turns of one kind that were measured soundly."""
+    return [step for step in steps if step.turn.kind == kind and step.valid]
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What a variant uses with nothing to do.
+
+    Parameters
+    ----------
+    beat_s : CPU seconds of the application for each heartbeat: a busy loop has fewer.
+    other : of workers and broker, CPU seconds a second.
+    app : of the application, CPU seconds a second.
+    """
+
+    beat_s: float = 0.0
+    other: float = 0.0
+    app: float = 0.0
+
+    @classmethod
+    def of(cls, steps: Iterable[Step]) -> Rest:
+        """Return the use of one variant's turns at rest; nothing where there are none."""
+        idle = sound(steps, "idle")
+        seconds = sum(step.lasted_s for step in idle)
+        if not seconds:
+            return cls()
+        app = sum(step.usage["app"].cpu_s for step in idle if "app" in step.usage)
+        beats = sum(step.turn.beats for step in idle)
+        other = sum(
+            step.usage[role].cpu_s for step in idle for role in OWN_ROLES[1:] if role in step.usage
+        )
+        return cls(app / beats if beats else 0.0, other / seconds, app / seconds)
+
+    @property
+    def busy(self) -> float:
+        """Share of a core that is used at rest, by all of its processes."""
+        return self.app + self.other
+
+
+def gross_ms(step: Step) -> float | None:
+    """Return the CPU time per right answer of application, workers and broker, milliseconds."""
+    if not step.ledger.ok:
+        return None
+    used = sum(step.usage[role].cpu_s for role in OWN_ROLES if role in step.usage)
+    return used * 1000 / step.ledger.ok
+
+
+def net_ms(step: Step, rest: Rest) -> float | None:
+    """Return the same without what the variant uses at rest."""
+    gross = gross_ms(step)
+    if gross is None:
+        return None
+    seconds = step.lasted_s + ANSWERED_S
+    idle_s = rest.beat_s * step.turn.beats + rest.other * seconds
+    return gross - idle_s * 1000 / step.ledger.ok

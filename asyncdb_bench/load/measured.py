@@ -1,0 +1,224 @@
+"""Requests that are recorded and judged, as an open model or a closed loop asks them.
+
+In the window a request is sent and its answer received, two clocks are read, and the status is
+noted. All else has time until the window is over, but for sessions: what their users ask next comes
+of the answer.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from typing import Any
+
+from asyncdb_bench.contract.session import Users
+from asyncdb_bench.load.asking import Asker
+from asyncdb_bench.load.connection import Connection
+from asyncdb_bench.load.judging import Judge
+from asyncdb_bench.load.kept import Kept
+from asyncdb_bench.load.loop import Loop
+from asyncdb_bench.load.recorder import Recorder
+from asyncdb_bench.load.requests import Asked, Requests
+from asyncdb_bench.records.step import Outcome
+
+MOMENT_NS = 200_000
+"""Where nothing is due for so long, a request can be prepared or an answer judged: some 10 us."""
+PAUSE_NS = 10_000_000
+"""How long a connection of the closed loop waits after a failure: a refusal costs no time."""
+
+
+class Measured(Asker):
+    """Asks, and records what comes.
+
+    Parameters
+    ----------
+    loop, kept, timeout_s : see :class:`Asker`.
+    record : of the step, in which a request's place is its key.
+    requests : what to ask.
+    judge : of the answers.
+    users : of the sessions that the requests belong to; None: they stand for themselves.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        kept: Kept,
+        timeout_s: float,
+        record: Recorder,
+        requests: Requests,
+        judge: Judge,
+        users: Users | None = None,
+    ) -> None:
+        super().__init__(loop, kept, timeout_s)
+        self.record = record
+        self.requests = requests
+        self.judge = judge
+        self.users = users
+        self._asked: dict[int, Asked] = {}
+
+    def begin(self) -> None:
+        """Begin a window."""
+        super().begin()
+        self.loop.idle = self._use_moment
+
+    @abstractmethod
+    def ask_from(self, started_ns: int, until_ns: int) -> None:
+        """Ask within a window.
+
+        Parameters
+        ----------
+        started_ns, until_ns : from when until when, CLOCK_MONOTONIC.
+        """
+
+    def answered(self, key: int, connection: Connection, answer: bytes, status: int) -> None:
+        """Note an answer's times and its status, and keep it."""
+        record = self.record
+        record.done_ns[key] = connection.done_ns
+        record.sent_ns[key] = connection.sent_ns
+        record.status[key] = status
+        record.bytes_sent += len(connection.request)
+        record.bytes_received += len(answer)
+        asked = self._asked.pop(key)
+        if asked.user is None:
+            self.judge.keep(key, asked, answer)
+        else:
+            self._give_back(asked, self.judge.judge(key, asked, answer), key)
+
+    def failed(self, key: int, connection: Connection | None, outcome: Outcome, why: str) -> None:
+        """Note that there was no answer, and why."""
+        self.record.done_ns[key] = time.monotonic_ns()
+        self._note_sent(key, connection)
+        self.record.fail(key, outcome, why)
+        asked = self._asked.pop(key)
+        self.judge.keep(key, asked, b"")
+        self._give_back(asked, None, key)
+
+    def end(self) -> None:
+        """Close the connections of what is still under way, and judge what is kept."""
+        for key, connection in self.abandon():
+            self._note_sent(key, connection)
+            self._give_back(self._asked.pop(key), None, key)
+        self.judge.judge_all()
+
+    def _next(self) -> Asked | None:
+        """Return the next request; None: the session that should begin raises."""
+        try:
+            return self.requests.next()
+        except Exception as error:
+            if self.users is None:
+                raise
+            self._note_broken(error)
+            return None
+
+    def _ask(self, place: int, asked: Asked) -> None:
+        self.record.attempted += 1
+        self._asked[place] = asked
+        self.ask(place, asked.request, asked.operation.route.method)
+
+    def _note_sent(self, key: int, connection: Connection | None) -> None:
+        if connection is None:
+            return
+        record = self.record
+        record.sent_ns[key] = connection.sent_ns
+        if connection.sent_ns:
+            record.bytes_sent += len(connection.request) - len(connection.unsent)
+        if connection.incoming is not None:
+            record.bytes_received += connection.incoming.received
+
+    def _give_back(self, asked: Asked, answer: object, place: int) -> None:
+        if self.users is None or asked.user is None:
+            return
+        right = self.record.outcome[place] == Outcome.OK
+        try:
+            self.users.give_back(asked.user, answer, right=right)
+        except Exception as error:
+            self._note_broken(error)
+
+    def _note_broken(self, error: Exception) -> None:
+        """Note that a session, which is somebody's code, raised: its user leaves."""
+        self.record.errors[f"a session raised {type(error).__name__}: {error}"[:200]] += 1
+
+    def _use_moment(self, left_ns: int) -> bool:
+        """Prepare a request or judge an answer while nothing else is to be done."""
+        return left_ns > MOMENT_NS and (self.requests.prepare_one() or self.judge.judge_one())
+
+
+class OpenModel(Measured):
+    """Asks when an arrival is due, whatever became of those before.
+
+    Parameters
+    ----------
+    limit : so many requests are under way at most; arrivals above it are skipped.
+    """
+
+    def __init__(self, *asks: Any, limit: int) -> None:
+        super().__init__(*asks)
+        self._limit = limit
+        self._arrivals = 0
+
+    def ask_from(self, started_ns: int, until_ns: int) -> None:
+        """Ask at the intended arrivals of the record."""
+        self.judge.started_ns = started_ns
+        due_ns = (started_ns + each for each in self.record.intended_ns)
+        self.loop.call_each(due_ns, self._arrive)
+
+    def is_idle(self) -> bool:
+        """Return whether all have arrived and nothing is under way."""
+        return self._arrivals == len(self.record.intended_ns) and super().is_idle()
+
+    def _arrive(self, _: int) -> None:
+        place, self._arrivals = self._arrivals, self._arrivals + 1
+        if len(self.under_way) >= self._limit:
+            if self.users is None:
+                # its request is not asked in place of the next one's
+                self.requests.next()
+            self.record.fail(place, Outcome.SKIPPED, "as many requests under way as permitted")
+        elif (asked := self._next()) is not None:
+            self.record.operations[place] = asked.number
+            self._ask(place, asked)
+
+
+class ClosedLoop(Measured):
+    """Asks again as soon as an answer is there: what a request intended is when that was.
+
+    Parameters
+    ----------
+    connections : so many requests are under way.
+    """
+
+    def __init__(self, *asks: Any, connections: int) -> None:
+        super().__init__(*asks)
+        self._connections = connections
+        self._until_ns = 0
+
+    def ask_from(self, started_ns: int, until_ns: int) -> None:
+        """Ask on each connection."""
+        self.judge.started_ns, self._until_ns = started_ns, until_ns
+        for _ in range(self._connections):
+            self.loop.call_at(started_ns, self._ask_next)
+
+    def answered(self, key: int, connection: Connection, answer: bytes, status: int) -> None:
+        """Ask again, after a pause where it was a failure."""
+        super().answered(key, connection, answer, status)
+        if 200 <= status < 300:
+            self._ask_next(0)
+        else:
+            self._pause()
+
+    def failed(self, key: int, connection: Connection | None, outcome: Outcome, why: str) -> None:
+        """Ask again after a pause."""
+        super().failed(key, connection, outcome, why)
+        self._pause()
+
+    def _pause(self) -> None:
+        self.loop.call_at(time.monotonic_ns() + PAUSE_NS, self._ask_next)
+
+    def _ask_next(self, _: int) -> None:
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._until_ns:
+            return
+        if (asked := self._next()) is None:
+            self._pause()
+            return
+        place = self.record.add(now_ns - self.judge.started_ns, asked.number)
+        self._ask(place, asked)

@@ -1,0 +1,1 @@
+"""How a run is measured: launches, turns, what each asks for, and what is recorded of it."""

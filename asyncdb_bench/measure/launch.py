@@ -1,0 +1,278 @@
+"""What is started for one variant, and the processes that run then."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.plan.cores import on_cores
+from asyncdb_bench.plan.reach import reach_of
+from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.records.messages import Asked, Heartbeats, LoadConfig, Offer, Ready, StepReply
+from asyncdb_bench.records.plan import Broker, LoadOrder, Pinning, PlannedScenario, Reach, Variant
+from asyncdb_bench.services.part import Part
+from asyncdb_bench.trial.child import Child
+from asyncdb_bench.trial.hosts.reached import ReachedHost
+from asyncdb_bench.trial.hosts.reached_hosts import ReachedHosts
+
+READY_S = 120.0
+"""On a slow machine a launch may take a minute; what ends meanwhile is noticed at once."""
+STOP_S = 5.0
+GRACE_S = 1.0
+"""The client waits this much longer than the application, whose own answer tells more."""
+
+
+class Services(Protocol):
+    """What a trial needs of the services; see :mod:`asyncdb_bench.services`."""
+
+    @property
+    def broker(self) -> Broker | None:
+        """The broker, where one runs."""
+
+    @property
+    def store(self) -> Broker | None:
+        """The Redis for results, where one is needed."""
+
+    @property
+    def url(self) -> str:
+        """The database server."""
+
+    def clone(self, data: Any, name: str) -> str:
+        """Make a fresh database and return its URL."""
+
+    def set_reach(self, reach: Reach) -> None:
+        """Set how far away the services are, for connections that are open, too."""
+
+    def reached(self, url: str, reach: Reach, *, through: bool) -> str:
+        """Return the URL by which application and workers reach a database."""
+
+    def broker_reached(self, broker: Broker | None, *, through: bool) -> Broker | None:
+        """Return the broker as they reach it."""
+
+    def round_trips(self, reach: Reach, *, with_broker: bool, through: bool) -> Mapping[str, float]:
+        """Return the round trips that there really are, milliseconds, by what they lead to."""
+
+    def drop(self, url: str) -> None:
+        """Drop it."""
+
+    def clean(self, queue: str) -> None:
+        """Remove a trial's queues."""
+
+    def parts(self, *, with_broker: bool) -> list[Part]:
+        """Those that are ours, as parts whose life is watched."""
+
+    def sweep(self, queues: str, events: Path) -> Any:
+        """Return what must be removed from servers of others if this process is killed."""
+
+    def check(self, *, with_broker: bool) -> None:
+        """See that all answer."""
+
+    def recover(self) -> None:
+        """Start those that are ours anew, and wait for others."""
+
+    def can_restart(self, role: str) -> bool:
+        """Return whether a service is ours to kill."""
+
+    def restart(self, role: str) -> None:
+        """Kill a service and start it again."""
+
+    def roles(self) -> dict[str, list[int]]:
+        """Process ids of the services that are ours, by role."""
+
+    def statistics(self, url: str) -> Any:
+        """Open the statistics of a database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to start.
+
+    Parameters
+    ----------
+    variant : what is compared.
+    scenarios : what it is asked, one after another; on the same data.
+    name : start of the names of logs and of the database.
+    queue : name of the task queue, unique on the broker.
+    timeout_s : after how long the application gives up a request.
+    host, port : where the application listens; port 0 takes a free one.
+    with_workers : False where the strategy's extra processes run elsewhere.
+    pinning : which of them run on which cores.
+    hosts : that play a role; None: all is started on this machine.
+    """
+
+    variant: Variant
+    scenarios: tuple[PlannedScenario, ...]
+    name: str
+    queue: str
+    timeout_s: float
+    host: str = "127.0.0.1"
+    port: int = 0
+    with_workers: bool = True
+    pinning: Pinning = field(default_factory=Pinning)
+    hosts: ReachedHosts | None = None
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """How the services are reached in each scenario."""
+        return tuple(reach_of(each, self.variant) for each in self.scenarios)
+
+    @property
+    def through(self) -> bool:
+        """Whether they are reached through the delay proxy: in one scenario, so in all."""
+        return any(each.rtt_ms or each.broker_rtt_ms for each in self.reaches)
+
+    @property
+    def data(self) -> Any:
+        """The tables and their content, the same for all scenarios."""
+        first = self.scenarios[0]
+        return make_scenario(first.scenario, first.knobs).workload().data
+
+    def host_of(self, role: str) -> ReachedHost | None:
+        """Return where a role is played; None: on this machine."""
+        return self.hosts.one(role) if self.hosts is not None else None
+
+
+class Application(Protocol):
+    """A process of an application, ours or somebody else's; `pid` is 0 where it is not known."""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+
+    def part(self, *, shared: bool = False) -> Part:
+        """Return it as a part whose life is watched."""
+
+    def beats(self, timeout_s: float) -> Heartbeats:
+        """Return what its heartbeat noted since the last call."""
+
+
+def host_of(process: Application) -> ReachedHost | None:
+    """Return where a process runs; None: on this machine."""
+    return process.host if isinstance(process, Child) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The running processes: `port` is the application's, `database` a URL, `queue` the tasks'.
+
+    `end` ends them all before their time; `host` is where the application listens, `health` the
+    path that answers without work, empty where there is none, and `clock` the one that the
+    application reads, empty where it is this process's.
+    """
+
+    apps: tuple[Application, ...]
+    workers: tuple[Child, ...]
+    port: int
+    database: str
+    queue: str
+    end: Callable[[], None] = lambda: None
+    host: str = "127.0.0.1"
+    health: str = "/healthz"
+    clock: str = ""
+
+    @property
+    def app_pids(self) -> list[int]:
+        """Process ids of the application that are known, and of this machine."""
+        return [each.pid for each in self.apps if each.pid and host_of(each) is None]
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers on this machine."""
+        return [each.pid for each in self.workers if each.host is None]
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of application and workers that are known, and of this machine."""
+        return [*self.app_pids, *self.worker_pids]
+
+    def away(self) -> list[tuple[ReachedHost, dict[str, list[int]]]]:
+        """Return the processes on other hosts, by host and role."""
+        found: dict[str, tuple[ReachedHost, dict[str, list[int]]]] = {}
+        for role, children in (("app", self.apps), ("workers", self.workers)):
+            for child in children:
+                host = host_of(child)
+                if host is not None and isinstance(child, Child):
+                    _, roles = found.setdefault(host.name, (host, {}))
+                    roles.setdefault(role, []).append(child.pid_there)
+        return list(found.values())
+
+
+def offer(load: Child, order: LoadOrder, file: str = "") -> StepReply:
+    """Have the load offer a step and return what it says of it.
+
+    Parameters
+    ----------
+    load : the process of :mod:`asyncdb_bench.load`.
+    order : what to offer.
+    file : where it writes the requests' columns; empty: nowhere.
+
+    Raises
+    ------
+    ServiceError : it has ended, or answered something else.
+    """
+    return load.ask(Offer(order, file), StepReply, order.window_s + order.drain_s + load.patience_s)
+
+
+def dropped(services: Services, database: str) -> None:
+    """Drop a database; one that cannot be reached any more is left."""
+    with contextlib.suppress(ServiceError):
+        services.drop(database)
+
+
+def load_config(
+    scenarios: Sequence[PlannedScenario], timeout_s: float, outstanding: int, port: int = 0
+) -> LoadConfig:
+    """Return what a load is started with.
+
+    Parameters
+    ----------
+    scenarios : that it will ask for, by their labels.
+    timeout_s : after how long the application gives up a request.
+    outstanding : requests that it keeps under way at most.
+    port : of an application on loopback; 0: each order says whom to ask.
+    """
+    first, *rest = scenarios
+    return LoadConfig(
+        host="127.0.0.1",
+        port=port,
+        label=first.label,
+        scenario=first.scenario,
+        scenario_knobs=dict(first.knobs),
+        further=tuple(Asked(each.label, each.scenario, dict(each.knobs)) for each in rest),
+        timeout_s=timeout_s + GRACE_S,
+        outstanding=outstanding,
+    )
+
+
+def load_for(
+    scenarios: Sequence[PlannedScenario],
+    timeout_s: float,
+    outstanding: int,
+    log: Path,
+    cores: Sequence[int] = (),
+    port: int = 0,
+) -> Child:
+    """Start a load process and wait until it is ready; parameters as :func:`load_config`.
+
+    Parameters
+    ----------
+    log : file for what it prints.
+    cores : that it runs on; none: any.
+
+    Raises
+    ------
+    ServiceError : it does not get ready.
+    """
+    with on_cores(cores):
+        load = Child("asyncdb_bench.load", None, log, "the load generator")
+    try:
+        load.send(load_config(scenarios, timeout_s, outstanding, port))
+        load.receive(Ready, READY_S)
+    except BaseException:
+        load.stop(0)
+        raise
+    return load

@@ -1,0 +1,54 @@
+"""Which rung of a ladder is offered next. Pure: it is told what came of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import NamedTuple
+
+
+class Rung(NamedTuple):
+    """A rung to offer: its place in the ladder, and whether the application must settle first."""
+
+    place: int
+    settle: bool = False
+
+
+class Offered(NamedTuple):
+    """What came of a rung: whether the objective held, and whether more load adds nothing."""
+
+    holds: bool
+    saturated: bool
+
+
+Rungs = Generator[Rung, Offered | None, str]
+
+
+def climb(ladder: Sequence[float], *, gallop: bool = False) -> Rungs:
+    """Climb until the variant saturates, the ladder ends or time is up.
+
+    Parameters
+    ----------
+    ladder : offered loads, 1/s.
+    gallop : climb two rungs at a time, then fill in the one below the first miss.
+
+    Returns
+    -------
+    A generator that yields the next rung and is sent what came of it, None where there was no time;
+    it returns why the climb ended.
+    """
+    missed_before = False
+    done: set[int] = set()
+    last = len(ladder) - 1
+    for place in dict.fromkeys([*range(0, last + 1, 2 if gallop else 1), last]):
+        found = yield Rung(place)
+        if found is None:
+            return "time"
+        done.add(place)
+        if not found.holds and place and place - 1 not in done:
+            # the rung that was leapt over, once what this one left has been worked off
+            yield Rung(place - 1, settle=True)
+            return "saturated"
+        if found.saturated or (missed_before and not found.holds):
+            return "saturated"
+        missed_before = not found.holds
+    return "top of the ladder"

@@ -1,0 +1,370 @@
+"""Which turn comes next in a run: first an answer to every scenario, then what is open. Pure.
+
+Each round takes one scenario, and has every variant take one turn at full speed, in random order,
+so that what is compared lies within seconds. Once each scenario has a first answer, rounds go where
+an answer that matters is still open, by how far its interval is from what is asked for. A variant
+that is known well enough takes part now and then only (a race: Maron and Moore, *Hoeffding races*,
+NIPS 1994; Even-Dar, Mannor and Mansour, *Action elimination*, JMLR 7, 2006). Between them lie turns
+at a load, which are for latency and capacity, and rounds of what stands beside the scenarios:
+other round trips, cells of the model.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.analysis.metric_table import Table, brokers_of
+from asyncdb_bench.analysis.metrics import PACE
+from asyncdb_bench.measure.climbing import Climbing
+from asyncdb_bench.measure.orders import Key, LaunchOrder, Now
+from asyncdb_bench.measure.turn_orders import LOADS, TurnOrders
+from asyncdb_bench.measure.turns import IDLE_S, TurnOrder
+from asyncdb_bench.plan.climbs import climbs
+from asyncdb_bench.records.doubts import Doubt
+from asyncdb_bench.records.launches import Seen
+from asyncdb_bench.records.plan import Plan, PlannedScenario, Purpose, Trial, TurnKind
+from asyncdb_bench.records.step import Step
+
+FIRST_ROUNDS = 4
+"""Rounds of each scenario before any has more."""
+LOAD_SHARE = 0.3
+"""Of a scenario's time that turns at a load take, where its paces are open, too."""
+FEWEST_COMMON = 8
+"""Rounds at the common load after which latency has had enough where all paces are known."""
+ASIDE_SHARE = 0.12
+"""Of the time for what stands beside the scenarios, while any answer of theirs is open."""
+ASIDE_ROUNDS = 12
+"""Rounds after which what stands beside has had enough: it has no answer of its own."""
+MOST_EMPTY = 8
+"""Rounds in which nobody has a turn, one after another, before a launch ends."""
+NOW_AND_THEN = 6
+"""A variant that is known well enough takes part in every so many rounds of its scenario."""
+NEARLY = 0.3
+"""Of the widest answer's openness: whose is less waits until that is narrower."""
+KNOWN_WIDTH = {False: 2.0, True: 3.3}
+"""How much wider an interval may be of a variant that is known to be worse, without and with a
+broker, whose launches stray more: it decides nothing any more."""
+LONG_S, LONGER_S = 75.0, 200.0
+"""A run that measures for so long is launched twice, and three times."""
+
+
+class RunSchedule:
+    """The turns of a run; see :class:`asyncdb_bench.measure.loop.Schedule`.
+
+    Parameters
+    ----------
+    plan : variants, scenarios and settings.
+    seen : spreads of launches on this machine before.
+    fitting : labels of the variants that fit into memory at once, one set after another.
+    notes : what a reader should know of all that is measured.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        seen: Seen,
+        fitting: Sequence[frozenset[str]] = (),
+        notes: tuple[Doubt, ...] = (),
+    ) -> None:
+        self._given = plan
+        self._seen = seen
+        everyone = frozenset(each.label for each in plan.variants)
+        self._fitting = list(fitting) or [everyone]
+        self._notes = notes
+        self._random = random.Random(plan.seed)
+        self._scenarios = {each.label: each for each in plan.scenarios}
+        self._labels = [each.label for each in plan.variants]
+        self._brokers = brokers_of(plan.variants)
+        self._begun: list[Trial] = []
+        self._news: list[str] = []
+        self._now = Now(0.0, math.inf)
+        self._alive: set[Key] = set()
+        self._launch = -1
+        self._turns = TurnOrders(plan, self._random)
+        self._cells: dict[str, dict[str, dict[int, dict[int, float]]]] = defaultdict(dict)
+        self._rounds: Counter[str] = Counter()
+        self._in_launch: Counter[str] = Counter()
+        self._loads: Counter[str] = Counter()
+        self._spent: dict[tuple[str, bool], float] = defaultdict(float)
+        self._settled: set[str] = set()
+        self._tables: dict[str, Table] = {}
+        self.climbing = Climbing(plan)
+        self._orders = self._stages()
+
+    @property
+    def plan(self) -> Plan:
+        """The plan with the trials that were begun."""
+        settings = replace(self._given.settings, blocks=max(self._launch + 1, 1))
+        return replace(self._given, trials=tuple(self._begun), settings=settings)
+
+    def next(self, now: Now) -> LaunchOrder | TurnOrder | None:
+        """Return what is done next; None: all is sharp enough, or time is up."""
+        self._now = now
+        return next(self._orders, None)
+
+    def note_launch(self, order: LaunchOrder, trials: Sequence[Trial]) -> None:
+        """Take note of what can be asked now."""
+        self._begun += trials
+        self._alive = {(each.variant, each.scenario) for each in trials}
+        self._in_launch.clear()
+        self._turns.begin_launch()
+
+    def note_step(self, order: TurnOrder, step: Step | None) -> None:
+        """Take note of what a turn showed."""
+        if step is None or not step.valid:
+            return
+        self._turns.note(order, step)
+        if order.kind == "pace" and step.achieved_rps > 0:
+            cells = self._cells[order.scenario].setdefault(order.variant, {})
+            cells.setdefault(self._launch, {})[order.round] = step.achieved_rps
+            self._tables.pop(order.scenario, None)
+        elif order.kind == "rung":
+            self.climbing.note(step)
+
+    def note_out(self, variant: str, scenario: str, purpose: Purpose) -> None:
+        """Take note that a variant cannot be asked a scenario any more in this launch."""
+        self._alive.discard((variant, scenario))
+
+    def news(self) -> list[str]:
+        """Return which scenarios need no more rounds since the last call."""
+        news, self._news = self._news, []
+        return news
+
+    # stages
+
+    def _stages(self) -> Iterator[LaunchOrder | TurnOrder]:
+        total = self._launches()
+        for number in range(total):
+            self._launch = number
+            until_s = self._now.spent_s + self._now.left_s / (total - number)
+            yield self._launch_order(number)
+            yield from self._in_one_launch(until_s)
+            if self._is_over() or self._now.left_s <= 0:
+                return
+
+    def _launches(self) -> int:
+        """Return how often all is launched, at most."""
+        settings, left_s = self._given.settings, self._now.left_s
+        climbing = all(climbs(settings, each) for each in self._given.scenarios)
+        most = settings.ladder_blocks if climbing else settings.blocks
+        if math.isfinite(left_s) and not climbing:
+            most = min(most, 1 + (left_s >= LONG_S) + (left_s >= LONGER_S))
+        return max(most, len(self._fitting))
+
+    def _launch_order(self, number: int) -> LaunchOrder:
+        together = self._fitting[number % len(self._fitting)]
+        settings = self._given.settings
+        asked = frozenset(
+            (variant.label, scenario.label)
+            for scenario in self._given.scenarios
+            for variant in self._given.variants
+            if variant.label in together
+            and not variant.not_run
+            and variant.label not in scenario.refused
+            and not (climbs(settings, scenario) and number >= settings.ladder_blocks)
+        )
+        return LaunchOrder(number, asked, notes=self._notes)
+
+    def _in_one_launch(self, until_s: float) -> Iterator[TurnOrder]:
+        yield from self._climb(until_s)
+        yield from self._rest()
+        empty = 0
+        while self._now.spent_s < until_s and empty < MOST_EMPTY:
+            unit = self._choose()
+            if unit is None:
+                return
+            scenario, kind = unit
+            began_s, had = self._now.spent_s, 0
+            for order in self._round(scenario, kind, until_s):
+                had += 1
+                yield order
+            self._spent[scenario, kind != "pace"] += self._now.spent_s - began_s
+            # no window fits into what is left, or nobody carries the load: time would stand still
+            empty = 0 if had else empty + 1
+
+    def _climb(self, until_s: float) -> Iterator[TurnOrder]:
+        """Have the ladders climbed, within the share of the time that their scenarios have."""
+        climbing = [each for each in self._turning(climbed=True) if self._variants(each.label)]
+        if not climbing:
+            return
+        share = len(climbing) / len({scenario for _, scenario in self._alive})
+        end_s = self._now.spent_s + (until_s - self._now.spent_s) * share
+        jobs = [
+            (each, label)
+            for each in self._random.sample(climbing, len(climbing))
+            for label in self._shuffled(self._variants(each.label))
+        ]
+        for place, (asked, label) in enumerate(jobs):
+            left_s = end_s - self._now.spent_s
+            limit_s = self._now.spent_s + left_s / (len(jobs) - place) * 1.5
+            orders = self.climbing.climb(asked, label, self._in_launch[asked.label])
+            for order in orders:
+                if (label, asked.label) not in self._alive or (
+                    self.climbing.began and self._now.spent_s + order.window_s > limit_s
+                ):
+                    break
+                yield order
+            self._in_launch[asked.label] += 1
+
+    def _rest(self) -> Iterator[TurnOrder]:
+        """Have each variant rest once in a launch: what it uses with nothing to do."""
+        resting: dict[str, str] = {}
+        for variant, scenario in sorted(self._alive):
+            if not climbs(self._given.settings, self._scenarios[scenario]):
+                resting.setdefault(variant, scenario)
+        for variant in self._shuffled(list(resting)):
+            yield TurnOrder(variant, resting[variant], "idle", 0, IDLE_S)
+
+    def _round(self, scenario: str, kind: TurnKind, until_s: float) -> Iterator[TurnOrder]:
+        """Have a turn of each variant that takes part."""
+        number = self._in_launch[scenario]
+        self._in_launch[scenario] += 1
+        if kind == "pace":
+            self._rounds[scenario] += 1
+        else:
+            self._loads[scenario] += 1
+        for label in self._shuffled(self._taking_part(scenario, kind)):
+            if (label, scenario) not in self._alive:
+                continue
+            order = self._turns.make(
+                (label, scenario),
+                kind,
+                number,
+                group=scenario,
+                compared=self._variants(scenario),
+                place=self._loads[scenario] // len(LOADS),
+            )
+            if order is not None and not (
+                self._now.spent_s + order.window_s > until_s and self._rounds[scenario] > 1
+            ):
+                yield order
+
+    # choices
+
+    def _turning(self, *, climbed: bool = False) -> list[PlannedScenario]:
+        settings = self._given.settings
+        return [each for each in self._given.scenarios if climbs(settings, each) == climbed]
+
+    def _variants(self, scenario: str) -> list[str]:
+        return [label for label in self._labels if (label, scenario) in self._alive]
+
+    def _shuffled(self, labels: Sequence[str]) -> list[str]:
+        return self._random.sample(list(labels), len(labels))
+
+    def _choose(self) -> tuple[str, TurnKind] | None:
+        """Return which scenario has the next round, and of which kind; None: all had enough."""
+        there = [each for each in self._turning() if self._variants(each.label)]
+        main = [each.label for each in there if not each.aside]
+        aside = [each.label for each in there if each.aside]
+        if not main:
+            return self._choose_alone(aside)
+        first = [name for name in main if self._rounds[name] < self._most_rounds(FIRST_ROUNDS)]
+        if first:
+            fewest = min(self._rounds[name] for name in first)
+            return self._random.choice([n for n in first if self._rounds[n] == fewest]), "pace"
+        wanting = [name for name in aside if self._rounds[name] < self._most_rounds(ASIDE_ROUNDS)]
+        needs = {name: self._need(name) for name in main}
+        open_ = {name: need for name, need in needs.items() if need > 1}
+        for name in needs.keys() - open_.keys() - self._settled:
+            self._settled.add(name)
+            self._news.append(f"{name}: sharp enough after {self._rounds[name]} rounds")
+        spent = sum(self._spent.values())
+        beside = sum(self._spent[name, False] for name in aside)
+        if wanting and (not open_ or beside < ASIDE_SHARE * spent):
+            return min(wanting, key=lambda name: self._spent[name, False]), "pace"
+        latency = [name for name in main if self._wants_load(name, open_=name in open_)]
+        if latency:
+            name = min(latency, key=lambda name: self._loads[name])
+            return name, LOADS[self._loads[name] % len(LOADS)]
+        if not open_:
+            return None
+        names, weights = list(open_), [min(need, 25.0) for need in open_.values()]
+        return self._random.choices(names, weights)[0], "pace"
+
+    def _choose_alone(self, aside: list[str]) -> tuple[str, TurnKind] | None:
+        """Return the cell of a map that has the next round."""
+        needs = {name: self._need(name) for name in aside}
+        few = [name for name in aside if self._rounds[name] < FIRST_ROUNDS]
+        left = few or [name for name, need in needs.items() if need > 1]
+        return (min(left, key=lambda name: self._rounds[name]), "pace") if left else None
+
+    def _most_rounds(self, wanted: int) -> int:
+        most = self._given.settings.rounds
+        return min(wanted, most) if most else wanted
+
+    def _need(self, scenario: str) -> float:
+        """Return how open a scenario's answers are: the widest interval over what is asked for."""
+        settings = self._given.settings
+        most = settings.rounds * max(self._launch + 1, 1)
+        if settings.rounds and self._rounds[scenario] >= most:
+            return 0.0
+        return max(
+            (self._openness(scenario, label) for label in self._variants(scenario)), default=0
+        )
+
+    def _openness(self, scenario: str, label: str) -> float:
+        """Return the square of a variant's interval over the one that is asked for."""
+        table, settings = self._table(scenario), self._given.settings
+        wanted = math.log1p(settings.half_width)
+        if len(table.cells) < 2:
+            return self._own_openness(table, label, wanted)
+        best = table.best
+        if label == best or label not in table.cells:
+            return 1.5 if label not in table.cells else 0.0
+        answer = table.answer(best, label, settings.equal, settings.half_width)
+        if answer.ratio is None or not answer.ratio.known:
+            return 25.0
+        if answer.said is Said.SAME:
+            return 0.0
+        if answer.said is not Said.UNKNOWN:
+            wanted *= KNOWN_WIDTH[self._brokers[label]]
+        return (answer.ratio.half_width / wanted) ** 2
+
+    def _own_openness(self, table: Table, label: str, wanted: float) -> float:
+        """Return the same for a variant with nothing beside it: by its own interval."""
+        bounds = table.bounds(label)
+        if bounds is None:
+            return 25.0
+        return (math.log(bounds[1] / bounds[0]) / 2 / wanted) ** 2
+
+    def _table(self, scenario: str) -> Table:
+        if scenario not in self._tables:
+            cells = self._cells[scenario]
+            self._tables[scenario] = Table(PACE, cells, {}, self._brokers, self._seen)
+        return self._tables[scenario]
+
+    def _taking_part(self, scenario: str, kind: TurnKind) -> list[str]:
+        """Return who takes part in a round: all that are open, the others now and then."""
+        there = self._variants(scenario)
+        if kind != "pace" or self._rounds[scenario] % NOW_AND_THEN == 1:
+            return there
+        if self._rounds[scenario] <= FIRST_ROUNDS + 1:
+            return there
+        best = self._table(scenario).best
+        openness = {name: self._openness(scenario, name) for name in there if name != best}
+        enough = max(1.0, NEARLY * max(openness.values(), default=0.0))
+        open_ = [label for label, each in openness.items() if each > enough]
+        if best in there and open_:
+            return [best, *open_]
+        return there
+
+    def _wants_load(self, scenario: str, *, open_: bool) -> bool:
+        if self._scenarios[scenario].pace_only:
+            return False
+        load, pace = self._spent[scenario, True], self._spent[scenario, False]
+        if open_:
+            return load < LOAD_SHARE * (load + pace)
+        return self._loads[scenario] < self._most_rounds(2 * FEWEST_COMMON)
+
+    def _is_over(self) -> bool:
+        """Return whether more launches would add little."""
+        there = {scenario for _, scenario in self._alive}
+        if any(climbs(self._given.settings, self._scenarios[name]) for name in there):
+            return False
+        least = self._given.settings.least_blocks
+        return self._launch + 1 >= least and self._choose() is None

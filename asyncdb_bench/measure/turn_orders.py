@@ -1,0 +1,134 @@
+"""What a turn asks for: how long, at which load, by what is known of the variant. Pure."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict, deque
+from collections.abc import Hashable, Sequence
+
+from asyncdb_bench.analysis.findings import tried_by
+from asyncdb_bench.analysis.limit_load import limit_load
+from asyncdb_bench.measure.orders import Key
+from asyncdb_bench.measure.turns import (
+    CARRIES,
+    LEAD_S,
+    LIMIT_LEAD_S,
+    TurnOrder,
+    common_load,
+    load_window_s,
+    pace_lead_s,
+    pace_window_s,
+)
+from asyncdb_bench.records.plan import Plan, TurnKind
+from asyncdb_bench.records.step import Step
+
+LOADS: tuple[TurnKind, ...] = ("common", "limit", "common", "share")
+"""Kinds of turns at a load, one after another."""
+USUAL_AT_ONCE = 8
+"""Requests that an application serves at once of which that is not known."""
+LATEST = 8
+"""Windows at full speed that say what a variant's pace is now."""
+
+
+class TurnOrders:
+    """Makes orders of turns.
+
+    Parameters
+    ----------
+    plan : for settings and budgets.
+    chance : draws how long the load before a window is.
+
+    Attributes
+    ----------
+    commons : by group of variants that are compared, the load common to them, 1/s.
+    """
+
+    def __init__(self, plan: Plan, chance: random.Random) -> None:
+        self._settings = plan.settings
+        self._at_once = {
+            each.label: min(each.limits.values(), default=each.budget or USUAL_AT_ONCE)
+            for each in plan.variants
+        }
+        self._chance = chance
+        self._paces: dict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=LATEST))
+        self._tried: dict[Key, list[Step]] = defaultdict(list)
+        self._warm: set[Key] = set()
+        self.commons: dict[Hashable, float] = {}
+
+    def begin_launch(self) -> None:
+        """Take note that all were launched afresh: the first window of each is warmed up for."""
+        self._warm.clear()
+
+    def note(self, order: TurnOrder, step: Step) -> None:
+        """Take note of what a sound turn showed."""
+        key = (order.variant, order.scenario)
+        if order.kind == "pace" and step.achieved_rps > 0:
+            self._paces[key].append(step.achieved_rps)
+        elif order.kind in LOADS:
+            self._tried[key].append(step)
+
+    def pace(self, key: Key) -> float:
+        """Return what a variant does at full speed now, 1/s; 0: not known."""
+        known = self._paces[key]
+        return math.exp(sum(map(math.log, known)) / len(known)) if known else 0.0
+
+    def make(
+        self,
+        key: Key,
+        kind: TurnKind,
+        number: int,
+        *,
+        group: Hashable,
+        compared: Sequence[str],
+        place: int = 0,
+    ) -> TurnOrder | None:
+        """Return a variant's turn; None: it cannot have one of that kind.
+
+        Parameters
+        ----------
+        key : labels of variant and scenario.
+        kind : ``"pace"`` or one of :data:`LOADS`.
+        number : of the round.
+        group, compared : which variants the common load is common to, and their labels.
+        place : of turns at a share of the own pace, which share.
+        """
+        label, scenario = key
+        pace, at_once = self.pace(key), self._at_once[label]
+        if kind == "pace":
+            lead_s = pace_lead_s(pace, at_once, self._chance.random())
+            if key not in self._warm:
+                lead_s += self._settings.warmup_s
+                self._warm.add(key)
+            window_s = pace_window_s(self._settings.turn_s, pace, at_once)
+            return TurnOrder(label, scenario, kind, number, window_s, lead_s)
+        load, share = self._load(key, kind, pace, group, compared, place)
+        if not load:
+            return None
+        lead_s = LIMIT_LEAD_S if kind == "limit" else 2 * LEAD_S
+        window_s = load_window_s(kind, load)
+        return TurnOrder(label, scenario, kind, number, window_s, lead_s, load, share)
+
+    def _load(
+        self,
+        key: Key,
+        kind: TurnKind,
+        pace: float,
+        group: Hashable,
+        compared: Sequence[str],
+        place: int,
+    ) -> tuple[float, float | None]:
+        """Return a turn's load, 1/s, and its share of the variant's pace; 0: none."""
+        if not pace:
+            return 0.0, None
+        if kind == "common":
+            if group not in self.commons:
+                self.commons[group] = common_load([self.pace((e, key[1])) for e in compared])
+            load = self.commons[group]
+            return (load, load / pace) if load <= CARRIES * pace else (0.0, None)
+        if kind == "share":
+            shares = self._settings.shares
+            share = shares[place % len(shares)]
+        else:
+            share = limit_load(tried_by(self._tried[key])).share
+        return share * pace, share

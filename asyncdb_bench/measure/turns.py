@@ -1,0 +1,118 @@
+"""A turn: what one variant does in a window while the others are paused, and how long. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asyncdb_bench.records.plan import TurnKind
+
+COMMON_SHARE = 0.5
+"""Of the slowest variant's pace: the load common to all."""
+FAR_SLOWER = 0.25
+"""A variant with less of the best pace does not set the common load: the others would idle."""
+CARRIES = 0.9
+"""Of its pace up to which a variant is asked for the common load."""
+
+CYCLES = 6
+"""Batches of requests that a window at full speed should hold: those that are let in together end
+together, so that a window of fewer holds one batch more or less."""
+LONGEST_PACE_S = 2.0
+LEAD_S, LEAD_CYCLES = 0.04, 1.0
+"""Load before a window: until as many requests as are served at once have been answered, so that
+the queue that it measures under is there."""
+LONGEST_LEAD_S = 0.5
+JITTER = 0.5
+"""Share of the lead by which it is longer at random: answers that come in bunches, one for each
+connection of the pool, are then cut at any place."""
+
+ARRIVALS = 80
+"""Arrivals that a window at a load should have: fewer say little of a p99."""
+LOAD_S, LONGEST_LOAD_S = 0.5, 2.0
+"""Bounds of a window at a load. A queue builds up over many arrivals, so that a window of 0.2 s
+would show less of it than a server that runs on has."""
+LIMIT_S, LIMIT_LEAD_S = 1.0, 0.3
+"""Least window, and load before it, near the limit: there a queue takes longest to fill."""
+IDLE_S = 0.5
+"""Length of a turn at rest: at 1,000 heartbeats a second, whose cost is what it finds."""
+DRAIN_S = 3.0
+"""How long a turn waits for what is under way at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOrder:
+    """A turn to take.
+
+    Parameters
+    ----------
+    variant, scenario, kind : whose, asked for what, and what for.
+    round : of the scenario in the launch, from 0.
+    window_s, lead_s : measured, and loaded before it.
+    load_rps : arrivals a second; 0: at rest, or a closed loop.
+    share : of the variant's own pace; None where that is not known.
+    drain_s : how long it waits for what is under way at its end.
+    """
+
+    variant: str
+    scenario: str
+    kind: TurnKind
+    round: int
+    window_s: float
+    lead_s: float = 0.0
+    load_rps: float = 0.0
+    share: float | None = None
+    drain_s: float = DRAIN_S
+
+
+def pace_window_s(least_s: float, pace_rps: float, at_once: int) -> float:
+    """Return the length of a window at full speed, seconds.
+
+    Parameters
+    ----------
+    least_s : of the settings.
+    pace_rps : of the variant, 1/s; 0: not known yet.
+    at_once : requests that it serves at once at most.
+    """
+    if not pace_rps:
+        return least_s
+    return min(max(least_s, CYCLES * at_once / pace_rps), LONGEST_PACE_S)
+
+
+def pace_lead_s(pace_rps: float, at_once: int, random: float) -> float:
+    """Return the load before a window at full speed, seconds.
+
+    Parameters
+    ----------
+    pace_rps, at_once : as :func:`pace_window_s`.
+    random : uniform from 0 to 1.
+    """
+    cycle = LEAD_CYCLES * at_once / pace_rps if pace_rps else 0.0
+    return min(max(LEAD_S, cycle), LONGEST_LEAD_S) * (1 + JITTER * random)
+
+
+def load_window_s(kind: TurnKind, load_rps: float, least_s: float = 0.0) -> float:
+    """Return the length of a window at a load, seconds.
+
+    Parameters
+    ----------
+    kind : of the turn.
+    load_rps : offered, 1/s.
+    least_s : of the settings, where they ask for longer windows.
+    """
+    shortest = max(LIMIT_S if kind == "limit" else LOAD_S, least_s)
+    return min(max(shortest, ARRIVALS / load_rps), max(LONGEST_LOAD_S, least_s))
+
+
+def common_load(paces: Sequence[float]) -> float:
+    """Return the load common to all variants, 1/s; 0: none has a pace.
+
+    Half of the slowest pace, those far slower than the best left out, rounded down to a tenth of a
+    decade (the Renard series R10, ISO 3): runs on the same machine then mostly share it.
+    """
+    known = [each for each in paces if each > 0]
+    if not known:
+        return 0.0
+    slowest = min(each for each in known if each >= FAR_SLOWER * max(known))
+    load = math.pow(10, math.floor(10 * math.log10(COMMON_SHARE * slowest)) / 10)
+    return max(round(load, 0 if load >= 40 else 1), 0.1)

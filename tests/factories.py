@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.plan import Objective, Plan, PlannedScenario, Settings, Trial, Variant
+from asyncdb_bench.records.plan import (
+    Objective,
+    Plan,
+    PlannedScenario,
+    Settings,
+    Trial,
+    TurnKind,
+    Variant,
+)
 from asyncdb_bench.records.run import SCHEMA_VERSION, Manifest, ServiceInfo
-from asyncdb_bench.records.step import Ledger, Percentiles, Step, TrialEnd, Usage
+from asyncdb_bench.records.step import Ledger, Percentiles, Step, TrialEnd, Turn, Usage
 
 LATE = Doubt(DoubtKind.SEND_LAG, 9, 2, subject="p50")
-"""A load generator that sent late: an invalid step's usual reason."""
+"""A load generator that sent late."""
 
 
 def settings(**changes: Any) -> Settings:
@@ -30,6 +38,7 @@ def settings(**changes: Any) -> Settings:
 
 
 def step(variant: str = "native", offered: float = 100, **changes: Any) -> Step:
+    """Return a rung of a ladder, or another turn; what is not said is sound and usual."""
     p99 = float(changes.pop("p99", 20))
     failed = changes.pop("failed", 0)
     count = round(offered * 2)
@@ -37,7 +46,7 @@ def step(variant: str = "native", offered: float = 100, **changes: Any) -> Step:
     block = changes.get("block", 0)
     values: dict[str, Any] = {
         "run_id": "r",
-        "trial": f"{variant}-{changes.get('scenario', 'read')}-{block}",
+        "trial": f"{variant}-{block}",
         "block": block,
         "scenario": "read",
         "variant": variant,
@@ -62,8 +71,33 @@ def step(variant: str = "native", offered: float = 100, **changes: Any) -> Step:
         "misses": () if holds else (Doubt(DoubtKind.P99, p99, 100),),
         "valid": True,
         "reasons": (),
+        "turn": Turn("rung", 0),
     }
     return Step(**(values | changes))
+
+
+def turn(
+    variant: str = "native",
+    rps: float = 100,
+    kind: TurnKind = "pace",
+    *,
+    launch: int = 0,
+    number: int = 0,
+    cpu_ms: float = 2.0,
+    **changes: Any,
+) -> Step:
+    """Return a turn of 1 s: what was completed, or what was offered, and its CPU per request."""
+    count = 0 if kind == "idle" else round(rps)
+    values: dict[str, Any] = {
+        "block": launch,
+        "achieved_rps": float(rps),
+        "ledger": Ledger(count, count, 0, 0, 0, 0),
+        "usage": {"app": Usage(cpu_ms / 1000 * count, 60.0, 50.0, 1)},
+        "window_s": 1.0,
+        "lasted_s": 1.0,
+        "turn": Turn(kind, number, connections=32 if kind == "pace" else 0),
+    }
+    return step(variant, rps, **(values | changes))
 
 
 def end(variant: str = "native", **changes: Any) -> TrialEnd:
@@ -72,7 +106,6 @@ def end(variant: str = "native", **changes: Any) -> TrialEnd:
         "block": 0,
         "scenario": "read",
         "variant": variant,
-        "why": "saturated",
         "seconds": 10.0,
     }
     return TrialEnd(**(values | changes))
@@ -88,10 +121,7 @@ def manifest(
         PlannedScenario(name, "read", {"rows": 10}, Objective(100), (100.0, 200.0), {"read": 1.0})
         for name in scenarios
     )
-    trials = tuple(
-        Trial(f"t{n}", 0, v.label, a.label)
-        for n, (v, a) in enumerate((v, a) for v in made for a in asked)
-    )
+    trials = tuple(Trial(f"t{n}", 0, v.label, a.label) for n, v in enumerate(made) for a in asked)
     values: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "run_id": "20260101-000000-quick-abc",

@@ -35,10 +35,7 @@ from typing import NamedTuple
 from asyncdb_bench.analysis.statistics import percentiles
 from asyncdb_bench.analysis.step.durations import Times
 from asyncdb_bench.measure.family import launched
-from asyncdb_bench.measure.launch import (
-    Launch,
-    offer,
-)
+from asyncdb_bench.measure.launch import Launch, load_for, offer
 from asyncdb_bench.plan.cores import on_cores, share_out, usable_cores
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
@@ -167,18 +164,15 @@ def find_autocannon(folder: Path) -> Path | None:
 @contextlib.contextmanager
 def application(name: str, services: RunningServices, folder: Path) -> Iterator[Target]:
     """Run an application and our load, warmed up."""
-    launch = Launch(
-        make_variant(Spec(name, {}), 8),
-        plan_scenario(Spec("read", {"rows": "1"}), {}),
-        f"others_{name}",
-        "none",
-        10.0,
-        outstanding=4000,
-        pinning=PINNING,
-    )
-    with launched(launch, services, folder) as processes:
-        assert processes.load is not None
-        target = Target(processes.port, processes.load, folder)
+    asked = plan_scenario(Spec("read", {"rows": "1"}), {})
+    variant = make_variant(Spec(name, {}), 8)
+    launch = Launch(variant, (asked,), f"others_{name}", "none", 10.0, pinning=PINNING)
+    with launched(launch, services, folder) as processes, contextlib.ExitStack() as stack:
+        load = load_for(
+            [asked], 10.0, 4000, folder / "load.log", PINNING.of("load"), processes.port
+        )
+        stack.callback(load.stop, 0)
+        target = Target(processes.port, load, folder)
         ours(target, 50, 1, 0)
         yield target
 

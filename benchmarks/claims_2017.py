@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asyncdb_bench.analysis.capacity import Capacity
-
 from asyncdb_bench.analysis.comparison import Comparison, command_of, compare_scenarios
-from asyncdb_bench.analysis.tables import steps_table
+from asyncdb_bench.analysis.findings import Carried
+from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.records.run import Deployment, Manifest
@@ -29,7 +28,7 @@ DEPENDS = "depends"
 OPEN = "not measured"
 
 APART = 1.5
-"""Figures less than this ratio apart are called alike, as capacities measured once are."""
+"""Figures less than this ratio apart are called alike, as capacities of one launch are."""
 NOTICEABLE_MS = 100
 """A pause that a person notices."""
 
@@ -103,7 +102,7 @@ def claims(
     Parameters
     ----------
     manifest, comparisons : of the run.
-    records : its steps, those that were offered again left out.
+    records : its steps that stand and are sound.
     deployments : what each variant takes to deploy.
     """
     then = who(manifest.plan.variants)
@@ -207,12 +206,11 @@ def _queue(then: Then, burst: Comparison | None, records: Sequence[Step]) -> Cla
     present = [each for each in wanted if each is not None]
     if burst is None:
         return Claim(claim, (), OPEN, "the run has no burst")
-    sound = [each for each in records if each.valid]
-    load = _common(sound, burst.scenario, [each.label for each in present])
+    load = _common(records, burst.scenario, [each.label for each in present])
     waits = {
         each.label: step.backlog
         for each in present
-        for step in sound
+        for step in records
         if (step.scenario, step.variant, step.offered_rps) == (burst.scenario, each.label, load)
         and step.backlog is not None
     }
@@ -315,7 +313,7 @@ def _today(then: Then, comparisons: Sequence[Comparison]) -> Claim:
 
 def _pairs(
     first: Variant, second: Variant, comparisons: Sequence[Comparison]
-) -> list[tuple[str, Capacity, Capacity]]:
+) -> list[tuple[str, Carried, Carried]]:
     """Return scenario and both capacities wherever both were measured soundly."""
     return [
         (each.scenario, each.capacities[first.label], each.capacities[second.label])
@@ -326,14 +324,14 @@ def _pairs(
 
 
 def _carried(
-    first: str, second: str, pairs: Sequence[tuple[str, Capacity, Capacity]]
+    first: str, second: str, pairs: Sequence[tuple[str, Carried, Carried]]
 ) -> tuple[str, ...]:
     return tuple(
         f"{scenario}: {first} carries {_rate(a)}, {second} {_rate(b)}" for scenario, a, b in pairs
     )
 
 
-def _rate(carried: Capacity) -> str:
+def _rate(carried: Carried) -> str:
     if not carried.rps:
         return "nothing of what was offered"
     return f"{'at least ' if carried.open_ended else ''}{carried.rps:,.0f}/s"
@@ -381,9 +379,10 @@ def page_of(folder: RunFolder) -> str:
     UsageError : the run does not have both of his variants.
     """
     manifest, ends = folder.manifest(), folder.trials()
-    records = [step for step in folder.steps() if not step.repeated]
-    comparisons = compare_scenarios(manifest, steps_table(records, ends), ends, records)
-    found = claims(manifest, comparisons, records, folder.deployments())
+    stands = standing(folder.steps(), ends)
+    sound = [step for step in stands if step.valid]
+    comparisons = compare_scenarios(manifest, ends, stands)
+    found = claims(manifest, comparisons, sound, folder.deployments())
     if not found:
         raise UsageError(f"{folder.run_id} lacks his variants; run `bench.py run --profile blog`")
     return markdown(found, manifest)

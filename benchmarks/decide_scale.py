@@ -47,7 +47,8 @@ def write_run(root: Path, run_id: str, slower: float) -> None:
         "done_us": intended + latency,
     }
     size = min(len(each) for each in columns.values())
-    folder.write_part("requests", "all", {name: each[:size] for name, each in columns.items()})
+    folder.add_rows("requests", {name: each[:size] for name, each in columns.items()})
+    folder.flush_rows()
     folder.merge_parts()
 
 

@@ -71,7 +71,9 @@ def main() -> None:
         script.write_text("SELECT 1;\n")
         for messages in (0, given.messages):
             for rtt_ms in TRIPS_MS:
-                url = services.reached(services.postgres.url, Reach(rtt_ms=rtt_ms))
+                reach = Reach(rtt_ms=rtt_ms)
+                services.set_reach(reach)
+                url = services.reached(services.postgres.url, reach, through=True)
                 with on_cores(near):
                     other = loaded(url, script, messages, given.seconds)
                     time.sleep(0.7 if other else 0)

@@ -22,9 +22,7 @@ from typing import NamedTuple
 import psutil
 
 from asyncdb_bench.measure.family import launched
-from asyncdb_bench.measure.launch import (
-    Launch,
-)
+from asyncdb_bench.measure.launch import Launch
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
@@ -95,7 +93,7 @@ def ours(name: str, services: RunningServices, logs: Path) -> Iterator[Target]:
     """Run our application; yield where it is."""
     launch = Launch(
         make_variant(Spec(name, {"gc_freeze": "false", "timing": "0"}), 8),
-        plan_scenario(Spec("read", {}), {}),
+        (plan_scenario(Spec("read", {}), {}),),
         f"ours_{name}",
         "none",
         10,

@@ -14,9 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asyncdb_bench.measure.family import launched
-from asyncdb_bench.measure.launch import (
-    Launch,
-)
+from asyncdb_bench.measure.launch import Launch
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
@@ -28,7 +26,7 @@ def serving(name: str, timing: float, services: RunningServices, logs: Path) -> 
     """Run an application; yield where it is."""
     launch = Launch(
         make_variant(Spec(name, {"timing": str(timing)}), 8),
-        plan_scenario(Spec("read", {}), {}),
+        (plan_scenario(Spec("read", {}), {}),),
         f"cost_{name}_{timing:g}".replace(".", "_"),
         "none",
         10,

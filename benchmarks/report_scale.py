@@ -1,7 +1,7 @@
 """How long the report of a large run takes, and how much memory.
 
 ``.venv/bin/python benchmarks/report_scale.py --requests 1000000`` writes a run of that size with
-made-up figures into a temporary folder, in a part for each step as a run does, then has
+made-up figures into a temporary folder, in parts as a run does, then has
 `bench.py report` merge and read it in a process of its own.
 """
 
@@ -36,15 +36,14 @@ def make_run(root: Path, requests: int) -> store.RunFolder:
         for block in range(BLOCKS):
             for number, load in enumerate(LOADS):
                 trial = f"{variant}-read-{block}"
-                folder.write_part("series", f"{trial}-{number}", _series(trial, number, rng))
+                folder.add_rows("series", _series(trial, number, rng))
                 step = factories.step(
                     variant, load, block=block, step=number, p99=20 if load < 800 else 300
                 )
                 folder.append_step(step)
                 intended = np.sort(rng.integers(0, 10_000_000, count))
-                folder.write_part(
+                folder.add_rows(
                     "requests",
-                    f"{trial}-{number}",
                     {
                         "trial": [trial] * count,
                         "step": np.full(count, number, np.int16),
@@ -56,6 +55,7 @@ def make_run(root: Path, requests: int) -> store.RunFolder:
                         "outcome": np.ones(count, np.int8),
                     },
                 )
+    folder.flush_rows()
     return folder
 
 

@@ -1,9 +1,10 @@
-"""Whether the length of a window moves a ratio: our closed loop in windows of many lengths, and wrk.
+"""Whether the length of a window moves a ratio: our closed loop in many lengths, and wrk.
 
 ``PYTHONPATH=. .venv/bin/python benchmarks/window_length.py`` (15 minutes) keeps `native` twice,
-`executor` and `blocking` running, all but one of them paused, and asks each of them in random order
-in windows of each length, as many of each as take as long together, and for a second by wrk. It
-prints each length's ratios to `native`, their standard errors, and paces beside wrk's. It needs wrk.
+`executor` and `blocking` running, all but one of them paused, and asks each of them in random
+order in windows of each length, as many of each as take as long together, and for a second by wrk.
+It prints each length's ratios to `native`, their standard errors, and paces beside wrk's. Needs
+wrk.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ def measure(lengths: list[float], launches: int, rounds: int) -> Paces:
             script.write_text(SCRIPT)
             load = load_for([SCENARIO], 5.0, 4000, folder / "load.log", PINNING.of("load"))
             stack.callback(load.stop, 0)
-            ports, paused = {}, {}
+            ports: dict[str, int] = {}
+            paused: dict[str, Stoppable] = {}
             for label, strategy in NAMES.items():
                 variant = make_variant(Spec(strategy, {}), 8)
                 what = Launch(
@@ -144,9 +146,7 @@ def report(found: Paces) -> None:
         )
     print("| pace, 1/s | " + " | ".join(f"{each}" for each in lengths) + " |")
     for label in NAMES:
-        told = [
-            math.exp(np.log(list(found[length, label].values())).mean()) for length in lengths
-        ]
+        told = [math.exp(np.log(list(found[length, label].values())).mean()) for length in lengths]
         print(f"| {label} | " + " | ".join(f"{each:.0f}" for each in told) + " |")
 
 

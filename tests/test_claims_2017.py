@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.analysis.comparison import compare_scenarios
-from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.records.plan import Objective, PlannedScenario, Segment, Variant
 from asyncdb_bench.records.run import Deployment, Manifest
 from asyncdb_bench.records.run_folder import make_run_folder
@@ -48,7 +47,7 @@ def blog(capacities: dict[str, float], peaks: dict[str, int], pings: dict[str, f
 
 
 def found(made: Manifest, steps: list[Any], deployments: list[Deployment]) -> Any:
-    return claims(made, compare_scenarios(made, steps_table(steps), []), steps, deployments)
+    return claims(made, compare_scenarios(made, [], steps), steps, deployments)
 
 
 CAPACITIES = {THEN: 200.0, QUEUED: 50.0, "blocking": 50.0, "celery": 100.0, "native": 800.0}

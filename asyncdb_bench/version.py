@@ -1,3 +1,3 @@
 """The version, which the changelog's newest entry has."""
 
-VERSION = "0.8.0"
+VERSION = "0.9.0"

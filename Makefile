@@ -10,7 +10,7 @@ PROFILE ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench nightly smoke test lint types contracts check-all calibrate doctor list format lock \
+.PHONY: help setup bench nightly smoke test test-long test-unit lint types contracts check-all calibrate doctor list format lock \
         audit licences site tutorials faults reference examples up down bench-compose browser clean
 
 help: ## print this list
@@ -54,9 +54,8 @@ BESIDE := ($(PURE)) or patient
 test-long: $(STAMP) ## all tests, and those that take longest
 	@ASYNCDB_BENCH_LONG=1 $(MAKE) --no-print-directory test
 
-test: $(STAMP) ## all tests: those that mind no busy machine first, on two cores
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "$(BESIDE)" $(ARGS) || [ $$? = 5 ]
-	@$(BIN)/python -m pytest -q -m "not ($(BESIDE)) $(SHORT)" $(ARGS) || [ $$? = 5 ]
+test: $(STAMP) ## all tests in two parts, whatever fails: those that mind no busy machine on two cores
+	@sh scripts/tests.sh $(BIN)/python "$(BESIDE)" "not ($(BESIDE)) $(SHORT)" $(ARGS)
 
 test-unit: $(STAMP) ## the tests that need no service, in seconds
 	@$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS)

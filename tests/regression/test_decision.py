@@ -4,171 +4,197 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
-from hypothesis import strategies as st
 
+from asyncdb_bench.analysis.inference import Prior, Ratio, Said, Slack, Spread, ratio_of
+from asyncdb_bench.analysis.metrics import P50, PACE
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.regression.decision import (
+    NOTHING,
     Decision,
     GateResult,
-    Interim,
-    LogRatios,
+    Judged,
     Rules,
-    alpha_at,
+    confirmed,
     confirms,
-    estimate,
-    interim,
-    log_ratios,
-    overall_verdict,
-    replay,
-    spent,
+    judge,
+    said_of_all,
 )
-from asyncdb_bench.regression.effects import CAPACITY, GATED
 from asyncdb_bench.regression.exports import gate_junit, gate_markdown
 
 RULES = Rules()
-P50 = GATED[1]
-GATES = 600
+LAUNCH = Prior(0.01, 20.0)
+GATES = 300
+CERTAIN = Slack()
 
 
-def gates(effect: float, spread: float, count: int = GATES) -> list[Interim]:
-    """Decide so many simulated gates, each with fresh blocks to confirm."""
+def gate(effect: float, spread: float, rng: np.random.Generator) -> Judged:
+    """Return what is said of a head whose latency is base's times an effect, at the last analysis.
+
+    Launches stray as their prior says, rounds by a spread; base is the mean of two copies. What is
+    suspected is confirmed in a fresh launch.
+    """
+    analyses = RULES.rounds
+    judged = NOTHING
+    base, head = cells(effect, spread, analyses[-1], RULES.launches, rng)
+    for place, rounds in enumerate(analyses):
+        final = place == len(analyses) - 1
+        judged = judge(
+            P50,
+            ratio(first(base, rounds), first(head, rounds)),
+            RULES,
+            RULES.alpha_at(place, final=final),
+            final=final,
+        )
+        if judged.settled:
+            break
+    if judged.said is not Said.WORSE:
+        return judged
+    again = ratio(*cells(effect, spread, judged.rounds, 1, rng))
+    decision = Decision("read", "native", P50, None, 1.0, 1.0, judged)
+    return confirmed(decision, again, RULES).judged
+
+
+Made = dict[int, dict[int, float]]
+
+
+def cells(
+    effect: float, spread: float, rounds: int, launches: int, rng: np.random.Generator
+) -> tuple[Made, Made]:
+    """Return values of base's mean and of head by launch and round."""
+    base: Made = {}
+    head: Made = {}
+    for number in range(rounds):
+        launch = number * launches // rounds
+        for one, by, divisor in ((base, 1.0, math.sqrt(2)), (head, effect, 1.0)):
+            if launch not in one:
+                one[launch] = {-1: by * math.exp(rng.normal(0, LAUNCH.sd / divisor))}
+            here = one[launch]
+            here[number] = here[-1] * math.exp(rng.normal(0, spread / divisor))
+    for one in (base, head):
+        for each in one.values():
+            del each[-1]
+    return base, head
+
+
+def first(values: Made, rounds: int) -> Made:
+    """Return the values of the first rounds."""
+    kept = {
+        launch: {number: value for number, value in own.items() if number < rounds}
+        for launch, own in values.items()
+    }
+    return {launch: own for launch, own in kept.items() if own}
+
+
+def ratio(base: Made, head: Made) -> Ratio | None:
+    both = (replace(LAUNCH, sd=LAUNCH.sd / math.sqrt(2)), LAUNCH)
+    return ratio_of(base, head, Spread(), 2, both)
+
+
+def said_by(effect: float, spread: float, count: int = GATES) -> dict[Said, float]:
+    """Return how often each is said, as a share of so many gates."""
     rng = np.random.default_rng(5)
-    found = []
-    for _ in range(count):
-        noise = rng.normal(0, spread * math.sqrt(2 / 1.5), RULES.most)
-        worse, again = rng.normal(math.log(effect), spread, (2, RULES.most))
-        series = LogRatios(tuple(worse), tuple(noise))
-        found.append(replay(series, RULES, LogRatios(tuple(again))))
-    return found
+    found = [gate(effect, spread, rng).said for _ in range(count)]
+    return {said: found.count(said) / count for said in Said}
 
 
-def share(found: list[Interim], verdict: str) -> float:
-    return sum(each.verdict == verdict for each in found) / len(found)
-
-
-@pytest.mark.parametrize("spread", [0.01, 0.04, 0.10])
+@pytest.mark.parametrize("spread", [0.02, 0.10])
 def test_a_gate_without_a_change_is_never_red(spread: float) -> None:
-    assert share(gates(1, spread), "regress") == 0
+    said = said_by(1, spread)
+    assert said[Said.WORSE] == 0
+    assert said[Said.SAME] > 0.9
 
 
 def test_at_a_change_of_just_the_threshold_red_gates_keep_to_alpha() -> None:
-    red = sum(each.verdict == "regress" for each in gates(1 + RULES.least, 0.02, 2000))
-    assert red <= scipy.stats.binom.ppf(0.999, 2000, RULES.alpha)
+    red = said_by(1 + RULES.least, 0.04, 600)[Said.WORSE]
+    assert red * 600 <= scipy.stats.binom.ppf(0.999, 600, RULES.alpha)
 
 
-def test_a_change_of_ten_percent_is_found_where_blocks_vary_by_three() -> None:
-    assert share(gates(1.10, 0.025), "regress") >= 0.95
+def test_a_change_that_matters_is_found_whichever_way_it_goes() -> None:
+    assert said_by(1.12, 0.04)[Said.WORSE] > 0.95
+    assert said_by(1 / 1.15, 0.04)[Said.BETTER] > 0.95
 
 
-def test_a_change_for_the_better_is_told() -> None:
-    assert share(gates(1 / 1.2, 0.03), "improve") >= 0.95
+def test_noise_makes_a_gate_unknown_not_green() -> None:
+    said = said_by(1.10, 1.0)
+    assert said[Said.WORSE] < 0.1
+    assert said[Said.UNKNOWN] > 0.6
 
 
-def test_noise_makes_a_gate_inconclusive_not_green() -> None:
-    found = gates(1.10, 0.25)
-    assert share(found, "regress") < 0.1
-    assert share(found, "inconclusive") > 0.6
-    told = next(each for each in found if each.verdict == "inconclusive")
-    assert told.needed is None or told.needed > RULES.most
+def test_all_analyses_together_spend_alpha() -> None:
+    levels = [RULES.alpha_at(place) for place in range(RULES.analyses)]
+    assert sum(levels) == pytest.approx(RULES.alpha)
+    cut_short = [*levels[:2], RULES.alpha_at(2, final=True)]
+    assert sum(cut_short) == pytest.approx(RULES.alpha)
 
 
-def test_quiet_gates_end_early() -> None:
-    assert {each.n for each in gates(1, 0.01)} == {RULES.first}
+def exact(centre: float, error: float = 0.01, slack: Slack = CERTAIN) -> Ratio:
+    return Ratio(centre, error, 100, 2, 2, 40, slack)
 
 
-@given(st.integers(4, 40), st.integers(1, 6))
-def test_all_interim_analyses_together_spend_alpha(most: int, every: int) -> None:
-    rules = Rules(most=most, every=every)
-    assert sum(alpha_at(rules, blocks) for blocks in rules.analyses) == pytest.approx(rules.alpha)
-    assert rules.analyses[-1] == most
+def test_what_is_in_doubt_is_no_regression_and_is_told_where_it_could_turn_the_answer() -> None:
+    assert judge(P50, exact(0.2), RULES, 0.05, final=True).said is Said.WORSE
+    doubted = judge(P50, exact(0.2, slack=Slack(0.18, 0.18, doubt=True)), RULES, 0.05, final=True)
+    assert doubted.said is Said.UNSOUND
+    assert doubted.slack == pytest.approx(math.expm1(0.18))
+    small = judge(P50, exact(0.2, slack=Slack(0.02, 0.02, doubt=True)), RULES, 0.05, final=True)
+    assert small.said is Said.WORSE
 
 
-def test_a_gate_cut_short_spends_what_is_left_at_its_last_analysis() -> None:
-    analyses = [alpha_at(RULES, 4), alpha_at(RULES, 6), alpha_at(RULES, 7, final=True)]
-    assert sum(analyses) == pytest.approx(RULES.alpha)
-    assert alpha_at(RULES, 4, final=True) == pytest.approx(RULES.alpha)
+def test_a_pace_is_worse_where_it_is_less() -> None:
+    worse = judge(PACE, exact(math.log(0.8)), RULES, 0.05, final=True)
+    assert worse.said is Said.WORSE
+    assert Decision("read", "native", PACE, None, 10, 8, worse).change == pytest.approx(-0.2)
+    assert judge(PACE, exact(math.log(1.25)), RULES, 0.05, final=True).said is Said.BETTER
 
 
-def test_little_alpha_is_spent_early() -> None:
-    assert spent(0.05, 0) == 0
-    assert spent(0.05, 1) == pytest.approx(0.05)
-    assert spent(0.05, 1 / 3) < 0.001
+def test_without_an_interval_nothing_is_decided() -> None:
+    assert judge(P50, None, RULES, 0.05, final=True) is NOTHING
+    one = judge(P50, ratio({0: {0: 1.0}}, {0: {0: 2.0}}), RULES, 0.05, final=True)
+    assert (one.said, one.low, one.rounds, one.settled) == (Said.UNKNOWN, None, 1, True)
 
 
-def test_what_the_a_a_shows_to_be_noise_is_no_regression() -> None:
-    worse = (0.15, 0.16, 0.14, 0.15)
-    assert interim(LogRatios(worse), RULES, 12).verdict == "regress"
-    wild = interim(LogRatios(worse, (0.2, -0.25, 0.3, -0.2)), RULES, 12)
-    assert wild.noise > 1.2
-    assert wild.verdict != "regress"
+def test_a_fresh_launch_agrees_where_it_lies_beyond_the_threshold_too() -> None:
+    assert confirms(P50, exact(0.2), RULES)
+    assert not confirms(P50, exact(0.03), RULES)
+    assert not confirms(P50, exact(0.2, error=0.3), RULES), "no bound above no change"
+    assert not confirms(P50, None, RULES)
+    assert confirms(PACE, exact(-0.2), RULES)
 
 
-def test_one_block_decides_nothing() -> None:
-    seen = interim(LogRatios((0.5,)), RULES, 1, final=True)
-    assert (seen.verdict, seen.low, seen.mde) == ("inconclusive", None, None)
-    assert interim(LogRatios(()), RULES, 4).verdict == "invalid"
+def test_the_worst_is_the_whole_gates() -> None:
+    def whole(*said: Said) -> Said:
+        return said_of_all(cell(each) for each in said)
+
+    assert whole(Said.SAME, Said.BETTER) is Said.BETTER
+    assert whole(Said.SAME, Said.UNKNOWN, Said.BETTER) is Said.UNKNOWN
+    assert whole(Said.UNSOUND, Said.WORSE, Said.UNKNOWN) is Said.WORSE
+    assert whole() is Said.UNSOUND
 
 
-def test_a_suspicion_that_fresh_blocks_do_not_share_is_dropped() -> None:
-    suspect = LogRatios((0.2,) * 3 + (0.21,) * 9)
-    assert replay(suspect, RULES, LogRatios((0.19, 0.2, 0.21, 0.2) * 3)).verdict == "regress"
-    assert replay(suspect, RULES, LogRatios((0.01, -0.02, 0.0, 0.01) * 3)).verdict == "inconclusive"
-    assert not confirms(LogRatios((0.2,)), 1.05)
-    assert not confirms(LogRatios((0.5, -0.3, 0.4, -0.2)), 1.05), "no bound above no change"
-
-
-def test_the_estimate_is_the_blocks_mean_and_standard_error() -> None:
-    logs = np.random.default_rng(1).normal(0.3, 0.02, 5)
-    found = estimate(logs)
-    known = scipy.stats.ttest_1samp(logs, 0)
-    assert (found.freedom, found.centre / found.error) == pytest.approx((4, known.statistic))
-    assert estimate([0.1]).n == 1
-
-
-def test_capacity_is_worse_where_it_is_less() -> None:
-    base, head = {1: 100.0, 2: 110.0, 9: 5.0}, {1: 80.0, 2: 88.0}
-    series, ours, theirs = log_ratios(CAPACITY, [base, {1: 100.0}], head)
-    assert series.worse == pytest.approx([math.log(1.25)] * 2)
-    assert series.noise == pytest.approx([0.0])
-    assert ours == pytest.approx([100, 110])
-    assert theirs == [80, 88]
-
-
-def test_the_worst_verdict_is_the_whole_gates() -> None:
-    assert overall_verdict(["pass", "improve"]) == "improve"
-    assert overall_verdict(["pass", "inconclusive", "improve"]) == "inconclusive"
-    assert overall_verdict(["invalid", "regress", "inconclusive"]) == "regress"
-    assert overall_verdict([]) == "invalid"
-
-
-def cell(verdict: str, **changes: object) -> Decision:
-    seen = Interim(verdict, 6, 1.2, 1.1, 1.3, 1.05, 1.02, 1.04, 5)
-    made = Decision("read", "native", P50, 200.0, 3.0, 3.6, seen)
-    return replace(made, **changes)  # type: ignore[arg-type]
+def cell(said: Said, **changes: Any) -> Decision:
+    judged = Judged(said, 40, 2, 1.2, 1.1, 1.3, 0.05, settled=True)
+    return replace(Decision("read", "native", P50, 200.0, 3.0, 3.6, judged), **changes)
 
 
 def result(*cells: Decision) -> GateResult:
-    verdict = overall_verdict(each.verdict for each in cells)
-    return GateResult("abc", "def", verdict, cells, 6, 6, ("a note | <with> signs",), RULES)
+    notes = ("a note | <with> signs",)
+    return GateResult("abc", "def", said_of_all(cells), cells, 2, 40, True, notes, RULES)
 
 
 def test_a_red_gate_is_a_failed_case_and_an_unsure_one_is_skipped() -> None:
-    unsure = cell("inconclusive", strategy="celery")
     odd = cell(
-        "invalid",
+        Said.UNSOUND,
         strategy='<odd> & \x01"name"',
-        doubt=Doubt(DoubtKind.NOT_MEASURED, subject="no step\nat all"),
+        doubt=Doubt(DoubtKind.NOT_MEASURED, subject="no turn\nat all"),
     )
-    root = ET.fromstring(
-        gate_junit(result(cell("regress", confirmed=True), unsure, odd, cell("pass")))
-    )
-    suite = root.find("testsuite")
+    cells = (cell(Said.WORSE, confirmed=True), cell(Said.UNKNOWN), odd, cell(Said.SAME))
+    suite = ET.fromstring(gate_junit(result(*cells))).find("testsuite")
     assert suite is not None
     assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
         "tests": "4",
@@ -178,16 +204,12 @@ def test_a_red_gate_is_a_failed_case_and_an_unsure_one_is_skipped() -> None:
     }
     failure = suite.find("testcase/failure")
     assert failure is not None
-    assert "fresh blocks agree" in str(failure.get("message"))
+    assert failure.get("message") == "worse: +20%; a fresh launch agrees"
 
 
 def test_markdown_says_verdict_change_and_note() -> None:
-    text = gate_markdown(result(cell("regress", confirmed=True)))
-    assert text.startswith("## ❌ Performance gate: regress")
+    text = gate_markdown(result(cell(Said.WORSE, confirmed=True)))
+    assert text.startswith("## ❌ Performance gate: worse")
     assert "+20.0%" in text
+    assert "40 rounds in 2 launches, and one more launch to confirm" in text
     assert "a note \\| &lt;with> signs" in text
-
-
-def test_a_capacitys_change_is_told_in_its_own_direction() -> None:
-    assert cell("regress", figure=CAPACITY).change == pytest.approx(1 / 1.2 - 1)
-    assert cell("pass").change == pytest.approx(0.2)

@@ -18,7 +18,7 @@ from asyncdb_bench.records.step import Step
 from asyncdb_bench.regression.change_points import all_series, backwards
 from asyncdb_bench.regression.history import import_folder, read_history
 from tests.factories import manifest
-from tests.regression.test_effects import climbs
+from tests.regression.made import Truth, measured_turns
 
 
 def history_run(place: int, revision: str = "abc") -> HistoryRun:
@@ -98,6 +98,10 @@ def test_a_clock_that_ran_backwards_is_told_and_the_order_kept() -> None:
     assert backwards([history_run(0), history_run(1)]) == []
 
 
+def turns(p50_ms: float) -> list[Step]:
+    return measured_turns({"a": Truth(p50_ms=p50_ms)}, launches=1, rounds=4)
+
+
 def write_run(root: Path, run_id: str, steps: list[Step], **changes: Any) -> store.RunFolder:
     folder = store.make_run_folder(root, run_id)
     made: Manifest = manifest(("a",), run_id=run_id, **changes)
@@ -113,19 +117,19 @@ def test_a_folder_of_runs_is_imported_and_what_is_damaged_skipped_with_a_word(
     root = tmp_path / "results"
     for day in range(3):
         write_run(
-            root, f"run{day}", climbs("a", 5 + day), started_at=f"2026-01-0{day + 1}T00:00:00+00:00"
+            root, f"run{day}", turns(5 + day), started_at=f"2026-01-0{day + 1}T00:00:00+00:00"
         )
     write_run(root, "empty", [])
     (root / "partial").mkdir()
-    cut = write_run(root, "cut", climbs("a", 5))
-    (cut.path / "manifest.json").write_text('{"schema_version": 2, "run')
-    lines = write_run(root, "lines", climbs("a", 5))
+    cut = write_run(root, "cut", turns(5))
+    (cut.path / "manifest.json").write_text('{"schema_version": 7, "run')
+    lines = write_run(root, "lines", turns(5))
     (lines.path / "steps.jsonl").write_bytes(b"{broken\n" * 3)
     done, skipped = import_folder(root, root)
     assert done == 3
     said = "\n".join(skipped)
     for name, why in (
-        ("empty", "no sound step"),
+        ("empty", "no sound turn"),
         ("partial", "no manifest"),
         ("cut", "damaged"),
         ("lines", "altered"),
@@ -136,17 +140,7 @@ def test_a_folder_of_runs_is_imported_and_what_is_damaged_skipped_with_a_word(
     assert sum("already" in line for line in told) == 3
     runs, found, _ = read_history(root)
     assert [run.run_id for run in runs] == ["run0", "run1", "run2"]
-    assert {each.figure for each in found} >= {"p50_ms", "capacity_rps"}
-
-
-def test_a_history_keeps_to_the_load_of_the_run_before(tmp_path: Path) -> None:
-    root = tmp_path / "results"
-    write_run(root, "one", climbs("a", 5, top=400), started_at="2026-01-01T00:00:00+00:00")
-    write_run(root, "two", climbs("a", 5, top=200), started_at="2026-01-02T00:00:00+00:00")
-    import_folder(root, root)
-    with History(root) as history:
-        loads = {point.offered_rps for _, point in history.points() if point.offered_rps}
-    assert loads == {200.0}
+    assert {each.figure for each in found} >= {"p50_ms in turns", "pace_rps"}
 
 
 def test_an_empty_history_says_how_to_fill_it(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+from asyncdb_bench.masking import masked
+
 EXIT_DONE = 0
 EXIT_REGRESSED = 1
 EXIT_USAGE = 2
@@ -107,8 +109,8 @@ class RequestTimeoutError(UnavailableError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    """Return the first line of an error's text, without the secrets that are known."""
+    return masked(str(error).strip().partition("\n")[0]) or type(error).__name__
 
 
 LIBRARIES = re.compile(r"[/\\](site-packages|asyncdb_bench|lib[/\\]python[\d.]+)[/\\]")

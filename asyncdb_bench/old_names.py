@@ -88,8 +88,8 @@ def dialect_url(url: str, driver: str) -> tuple[Any, str]:
     """Name the driver in a ``postgresql://`` URL and take its `sslmode` out, as it once did."""
     from asyncdb_bench.contract.engine import connection_target
 
-    target, ssl_mode, _ = connection_target(url)
-    return target.set(drivername=f"postgresql+{driver}"), ssl_mode
+    target = connection_target(url)
+    return target.url.set(drivername=f"postgresql+{driver}"), target.ssl_mode
 
 
 def serve_old_names() -> None:

@@ -16,6 +16,7 @@ from asyncdb_bench.contract.celery.celery_app import (
     connect_when_ready,
     make_app,
 )
+from asyncdb_bench.contract.database_url import own_form
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import parse_specs
@@ -34,7 +35,8 @@ def _setting(name: str) -> str:
 def _database() -> WorkerDatabase:
     (spec,) = parse_specs(os.environ.get("ASYNCDB_BENCH_SCENARIO", "mixed"))
     operations = make_scenario(spec.name, spec.knobs).workload().operations
-    return WorkerDatabase(_setting("DATABASE_URL"), operations, 1, TIMEOUT_S, timed=True)
+    url = own_form(_setting("DATABASE_URL"))
+    return WorkerDatabase(url, operations, 1, TIMEOUT_S, timed=True)
 
 
 _url = _setting("BROKER_URL")

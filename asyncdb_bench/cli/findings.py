@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqlalchemy import make_url
-
+from asyncdb_bench.contract.database_url import shown
 from asyncdb_bench.errors import EXIT_DONE, EXIT_SERVICE, BenchError
+from asyncdb_bench.masking import masked
 from asyncdb_bench.records.run_folder import read_calibration
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
@@ -56,12 +56,12 @@ def print_findings(given: Mapping[str, str]) -> int:
 def _postgres(url: str) -> bool:
     if url:
         try:
-            info = databases.use_url(url, "asyncdb_bench_doctor").info()
+            server = databases.use_url(url, "asyncdb_bench_doctor")
+            info = server.info()
         except BenchError as error:
-            _line("PostgreSQL", "DATABASE_URL cannot be used", str(error))
+            _line("PostgreSQL", "DATABASE_URL cannot be used", masked(str(error)))
             return False
-        where = make_url(url).render_as_string(hide_password=True)
-        _line("PostgreSQL", f"{info.version} at {where}", "used: DATABASE_URL is set")
+        _line("PostgreSQL", f"{info.version} at {shown(server.url)}", "used: DATABASE_URL is set")
         return True
     found = databases.find_programs()
     if found is None:
@@ -78,7 +78,7 @@ def _broker(url: str) -> None:
         try:
             info = brokers.use_url(url).info()
         except BenchError as error:
-            _line("broker", "BROKER_URL cannot be used", str(error))
+            _line("broker", "BROKER_URL cannot be used", masked(str(error)))
         else:
             _line("broker", info.version, "used: BROKER_URL is set")
         return

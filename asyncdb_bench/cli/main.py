@@ -29,6 +29,7 @@ from asyncdb_bench.cli import (
 )
 from asyncdb_bench.cli.options import flattened
 from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError
+from asyncdb_bench.masking import masked
 from asyncdb_bench.version import VERSION
 
 app = typer.Typer(
@@ -82,7 +83,7 @@ def main() -> None:
     except BenchError as error:
         if debug:
             raise
-        for line in str(error).splitlines():
+        for line in masked(str(error)).splitlines():
             print(f"error: {line}", file=sys.stderr)
         _leave(error.exit_code)
     except KeyboardInterrupt:

@@ -164,7 +164,7 @@ class RequestOptions:
 
     def choices(self) -> Choices:
         """Return what is asked for."""
-        from asyncdb_bench.plan.reach import is_far
+        from asyncdb_bench.plan.reach import takes_no_distance
         from asyncdb_bench.plan.request import Choices
 
         return Choices(
@@ -198,7 +198,8 @@ class RequestOptions:
             pids=self.target_pid or (),
             owned=self.yes_i_own_it,
             hosts=self.hosts,
-            far=is_far(os.environ.get("DATABASE_URL", "")),
+            # a target's own DATABASE_URL is none of ours
+            far=not self.target and takes_no_distance(os.environ.get("DATABASE_URL", "")),
         )
 
 

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from asyncdb_bench.contract.database_url import parameters, url_of
 from asyncdb_bench.contract.engine import (
     USUAL_ISOLATION,
     connect_arguments,
@@ -90,12 +91,13 @@ class DriverStrategy(PooledStrategy[P]):
         """Open the pool and connect it whole."""
         from asyncdb_bench.contract.raw_result import Statements
 
-        url, ssl_mode, pooled = connection_target(self.context.database_url)
-        options = connect_arguments(self.driver, ssl_mode, pooled=pooled)
+        target = connection_target(self.context.database_url)
+        options = connect_arguments(self.driver, target)
         self.statements = Statements(dialect_of(self.driver))
-        plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        # asyncpg's files of certificates stand in the URL, where it has one
+        url = url_of({**target.place, **parameters(options.pop("dsn", ""))})
         size = self.budget(self.knobs)
-        self.pool = await self.open_pool(plain, size, **options)
+        self.pool = await self.open_pool(url, size, **options)
         async with AsyncExitStack() as stack:
             for _ in range(size):
                 await stack.enter_async_context(self.acquire())

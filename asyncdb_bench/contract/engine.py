@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
+from asyncdb_bench.contract.database_url import PLACE, USUAL_PORT, is_socket, parameters, url_of
 from asyncdb_bench.errors import PluginError, UnavailableError
 
 if TYPE_CHECKING:
@@ -23,45 +24,83 @@ DISTRIBUTIONS = {"asyncpg": "asyncpg", "psycopg": "psycopg[binary]"}
 """Drivers that an engine can be made on, and what pip installs for them."""
 
 
-def connection_target(url: str) -> tuple[URL, str, bool]:
-    """Take the `sslmode` and our own mark of a pooler out of a ``postgresql://`` URL.
-
-    Returns
-    -------
-    The URL; the SSL mode that every driver is given: the URL's own, else none on loopback, where
-    the drivers' defaults differ in what they cost; whether a pooler in transaction mode lies
-    between, see :data:`POOLED`.
-    """
-    from sqlalchemy import make_url
-
-    parsed = make_url(url)
-    local = "disable" if (parsed.host or "") in LOOPBACK else "prefer"
-    mode = str(parsed.query.get("sslmode", local))
-    return parsed.difference_update_query(["sslmode", POOLED]), mode, POOLED in parsed.query
-
-
-def connect_arguments(driver: str, ssl_mode: str, *, pooled: bool = False) -> dict[str, Any]:
-    """Return the keyword arguments of a driver's `connect`.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a ``postgresql://`` URL in our form leads, the same for every driver.
 
     Parameters
     ----------
-    driver, ssl_mode : which, and how.
-    pooled : no statement is prepared under a name: the next transaction may have another
-        connection of the pooler's, which does not know it.
+    place : account, host, port and database, by libpq's names.
+    ssl_mode : the URL's own, else none on loopback, where the drivers' defaults differ in what they
+        cost.
+    rest : its other parameters, of :data:`asyncdb_bench.contract.database_url.KEPT`.
+    pooled : a pooler in transaction mode lies between, see :data:`POOLED`.
+    """
+
+    place: Mapping[str, str]
+    ssl_mode: str
+    rest: Mapping[str, str]
+    pooled: bool
+
+    @property
+    def url(self) -> URL:
+        """What SQLAlchemy makes an engine on, but for the driver."""
+        from sqlalchemy import URL
+
+        host, port = self.place.get("host"), self.place.get("port")
+        socket = is_socket(host or "")
+        return URL.create(
+            "postgresql",
+            self.place.get("user"),
+            self.place.get("password"),
+            None if socket else host,
+            int(port) if port and not socket else None,
+            self.place.get("dbname"),
+            {"host": host, "port": port or USUAL_PORT} if host and socket else {},
+        )
+
+
+def connection_target(url: str) -> Target:
+    """Return where a URL in our form leads, see :mod:`asyncdb_bench.contract.database_url`."""
+    rest = parameters(url)
+    place = {name: rest.pop(name) for name in PLACE if name in rest}
+    host, pooled = place.get("host", ""), bool(rest.pop(POOLED, ""))
+    mode = rest.pop("sslmode", "disable" if host in LOOPBACK else "prefer")
+    # libpq encrypts nothing on a socket, whatever is asked for, and asyncpg would refuse
+    return Target(place, "disable" if is_socket(host) else mode, rest, pooled)
+
+
+def connect_arguments(driver: str, target: Target) -> dict[str, Any]:
+    """Return the keyword arguments of a driver's `connect`, but for the place.
+
+    Behind a pooler no statement is prepared under a name: the next transaction may have another
+    connection of the pooler's, which does not know it.
 
     Raises
     ------
     PluginError : a driver that is not in :data:`DISTRIBUTIONS`.
     """
-    if driver == "asyncpg":
-        settings = {"application_name": APPLICATION_NAME}
-        given: dict[str, Any] = {"server_settings": settings, "ssl": ssl_mode}
-        unnamed = {"statement_cache_size": 0} if pooled else {}
-        return given | {"timeout": CONNECT_TIMEOUT_S} | unnamed
+    rest = dict(target.rest)
+    timeout_s = int(rest.pop("connect_timeout", CONNECT_TIMEOUT_S))
     if driver == "psycopg":
-        given = {"application_name": APPLICATION_NAME, "connect_timeout": CONNECT_TIMEOUT_S}
-        return given | {"sslmode": ssl_mode} | ({"prepare_threshold": None} if pooled else {})
-    raise PluginError(f"driver {driver!r} is not one of {', '.join(sorted(DISTRIBUTIONS))}")
+        unprepared = {"prepare_threshold": None} if target.pooled else {}
+        named = {"application_name": APPLICATION_NAME, "connect_timeout": timeout_s}
+        return named | {"sslmode": target.ssl_mode} | rest | unprepared
+    if driver != "asyncpg":
+        raise PluginError(f"driver {driver!r} is not one of {', '.join(sorted(DISTRIBUTIONS))}")
+    settings = {
+        "application_name": APPLICATION_NAME,
+        # as PostgreSQL reports it: asyncpg's own 'utf-8', quotes and all, has PgBouncer send a SET
+        # of its own before each transaction
+        "client_encoding": "UTF8",
+    }
+    if "options" in rest:
+        settings["options"] = rest.pop("options")
+    given: dict[str, Any] = {"server_settings": settings, "ssl": target.ssl_mode}
+    if rest:
+        # files of certificates: it reads them out of a URL alone
+        given["dsn"] = url_of(rest)
+    return given | {"timeout": timeout_s} | ({"statement_cache_size": 0} if target.pooled else {})
 
 
 def make_engine(
@@ -130,16 +169,12 @@ def make_async_engine(
 def _options(
     url: str, pool: int, timeout_s: float, driver: str, isolation: str
 ) -> tuple[URL, dict[str, Any]]:
-    target, ssl_mode, pooled = connection_target(url)
-    arguments = connect_arguments(driver, ssl_mode, pooled=pooled)
-    if pooled and driver == "asyncpg":
-        # SQLAlchemy prepares each statement itself, and the names of two clients may meet on one
-        # connection of the pooler's (SQLAlchemy manual, "Prepared Statement Name with PGBouncer")
-        arguments |= {
-            "prepared_statement_cache_size": 0,
-            "prepared_statement_name_func": lambda: f"__asyncpg_{uuid4()}__",
-        }
-    return target.set(drivername=f"postgresql+{driver}"), {
+    target = connection_target(url)
+    arguments = connect_arguments(driver, target)
+    if target.pooled and driver == "asyncpg":
+        # SQLAlchemy prepares each statement itself; with both caches off asyncpg gives them no name
+        arguments |= {"prepared_statement_cache_size": 0}
+    return target.url.set(drivername=f"postgresql+{driver}"), {
         "pool_size": pool,
         "max_overflow": 0,
         "pool_timeout": timeout_s,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from asyncdb_bench.contract.own_environment import without_foreign
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.plan.request import Spec
@@ -25,10 +26,10 @@ DESCRIBE_S = 60.0
 
 
 def environment(code: Path = CHECKOUT) -> dict[str, str]:
-    """Return the environment of a child: ours with a checkout's code first on the path."""
+    """Return the environment of a child: our own, with a checkout's code first on the path."""
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     others = [path for path in paths if Path(path) not in (code, CHECKOUT)]
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(code), *others])}
+    return without_foreign(os.environ) | {"PYTHONPATH": os.pathsep.join([str(code), *others])}
 
 
 def resolve(at: str, root: Path | None = None) -> tuple[Path, Path]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from asyncdb_bench.contract.database_url import is_socket, read_url
 from asyncdb_bench.contract.knob import knob, make_knobs
 from asyncdb_bench.errors import KnobError
 from asyncdb_bench.plan.request import Spec
@@ -92,9 +93,29 @@ def reaches_of(plan: Plan) -> list[Reach]:
     return list(dict.fromkeys(found))
 
 
+def takes_no_distance(url: str) -> bool:
+    """Return whether a database is on another machine or a socket, so that nothing is added.
+
+    Parameters
+    ----------
+    url : ``DATABASE_URL``; empty: the database is ours.
+
+    Raises
+    ------
+    UsageError : it cannot be read.
+    """
+    if not url:
+        return False
+    hosts = read_url(url).get("host", "").split(",")
+    return any(not each or is_socket(each) or _is_far(each) for each in hosts)
+
+
 def is_far(url: str) -> bool:
-    """Return whether a database is on another machine, as its URL says; empty: ours is not."""
-    host = urlsplit(url).hostname or "localhost"
+    """Return whether what a URL names is on another machine, as it says; empty: it is not."""
+    return _is_far(urlsplit(url).hostname or "localhost")
+
+
+def _is_far(host: str) -> bool:
     try:
         return not ipaddress.ip_address(host).is_loopback
     except ValueError:

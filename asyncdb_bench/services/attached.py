@@ -115,5 +115,5 @@ def attached_services(*, with_broker: bool) -> AttachedServices:
     database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "")
     if not database or (with_broker and not broker):
         raise UsageError("--attached needs DATABASE_URL, and BROKER_URL where there are workers")
-    databases.check_reachable(database)
-    return AttachedServices(database, brokers.use_url(broker).broker if with_broker else None)
+    server = databases.check_reachable(database)
+    return AttachedServices(server.url, brokers.use_url(broker).broker if with_broker else None)

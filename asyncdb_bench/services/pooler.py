@@ -6,8 +6,9 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
+from asyncdb_bench.contract.database_url import place_of
+from asyncdb_bench.contract.engine import Target, connection_target
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.services.broker import write_private
 from asyncdb_bench.services.part import Part
@@ -27,7 +28,7 @@ auth_file = {users}
 pool_mode = transaction
 default_pool_size = {size}
 max_client_conn = 2000
-server_tls_sslmode = disable
+{encrypted}
 ignore_startup_parameters = extra_float_digits
 log_connections = 0
 log_disconnections = 0
@@ -68,16 +69,18 @@ class Pooler:
         program = find_pooler()
         if program is None:
             raise ServiceError(MISSING)
-        server = urlsplit(url)
+        server = connection_target(url)
+        host, port = place_of(url)
         self.port, self.path, self.size = free_port(), program, size
         users, settings = folder / "users.txt", folder / "pgbouncer.ini"
-        name, password = unquote(server.username or ""), unquote(server.password or "")
+        name, password = server.place.get("user", ""), server.place.get("password", "")
         write_private(users, f"{_quoted(name)} {_quoted(password)}\n")
         write_private(
             settings,
             SETTINGS.format(
-                host=server.hostname or "127.0.0.1",
-                port=server.port or 5432,
+                host=host,
+                port=port,
+                encrypted=_encryption(server),
                 listen=self.port,
                 users=users,
                 size=size,
@@ -111,6 +114,18 @@ class Pooler:
     def stop(self) -> None:
         """End it."""
         self.program.stop()
+
+
+def _encryption(server: Target) -> str:
+    """Return how it reaches the server, as libpq would."""
+    named = {"sslrootcert": "ca_file", "sslcert": "cert_file", "sslkey": "key_file"}
+    lines = [f"server_tls_sslmode = {server.ssl_mode}"]
+    lines += [
+        f"server_tls_{name} = {server.rest[each]}"
+        for each, name in named.items()
+        if each in server.rest
+    ]
+    return "\n".join(lines)
 
 
 def _quoted(text: str) -> str:

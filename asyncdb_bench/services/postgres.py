@@ -11,17 +11,31 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from asyncdb_bench.contract.database_url import (
+    KEPT,
+    SOURCE,
+    changed,
+    parameters,
+    read_url,
+    shown,
+    url_of,
+)
+from asyncdb_bench.contract.own_environment import OF_PASSWORDS, own_environment
 from asyncdb_bench.contract.scenario import Data
-from asyncdb_bench.errors import ServiceError, first_line
+from asyncdb_bench.errors import ServiceError, UsageError, first_line
+from asyncdb_bench.masking import hide
 from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services.certificate import make_certificate
 from asyncdb_bench.services.program import Program, free_port, is_listening, unprivileged
 
 USER = "bench"
+ENDS_S = 1.5
+"""How long the process of a connection that was closed may take to end."""
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -118,9 +132,7 @@ class Postgres:
 
     def url_of(self, database: str) -> str:
         """Return the URL of a database on this server."""
-        from sqlalchemy import make_url
-
-        return make_url(self.url).set(database=database).render_as_string(hide_password=False)
+        return changed(self.url, dbname=database)
 
     def template(self, data: Data) -> str:
         """Return the name of the seeded template database, making it once per key."""
@@ -170,9 +182,7 @@ class Postgres:
 
     def drop(self, url: str) -> None:
         """Drop a copy, whoever is connected."""
-        from sqlalchemy import make_url
-
-        database = make_url(url).database or ""
+        database = parameters(url)["dbname"]
         self._admin([f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)'])
         self._clones.discard(database)
 
@@ -209,14 +219,12 @@ class Postgres:
 
     def _connect(self, database: str = "") -> Any:
         import psycopg
-        from sqlalchemy import make_url
 
         url = self.url_of(database) if database else self.url
         try:
-            return psycopg.connect(url, autocommit=True, connect_timeout=5)
+            return psycopg.connect(changed(url, connect_timeout="5"), autocommit=True)
         except psycopg.Error as error:
-            where = make_url(url).render_as_string(hide_password=True)
-            raise ServiceError(f"cannot connect to {where}: {first_line(error)}") from error
+            raise ServiceError(f"cannot connect to {shown(url)}: {first_line(error)}") from error
 
     def _admin(self, statements: Sequence[str], database: str = "") -> None:
         import psycopg
@@ -229,39 +237,114 @@ class Postgres:
                 raise ServiceError(f"{statement} failed: {first_line(error)}") from error
 
 
+@own_environment(keep=OF_PASSWORDS)
 def use_url(url: str, prefix: str) -> Postgres:
     """Use a server that runs already; refuse one that cannot be reached or may not be used.
 
     Raises
     ------
-    ServiceError : not reachable, or without the right to create databases.
+    UsageError : the URL cannot be read, or not every driver takes what it says.
+    ServiceError : not reachable, a pooler, or without the right to create databases.
     """
     server = check_reachable(url, prefix)
+    _see_that_it_is_no_pooler(server)
     with server._connect() as connection:
         row = connection.execute(
-            "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+            "SELECT rolcreatedb OR rolsuper, rolname FROM pg_roles WHERE rolname = current_user"
         ).fetchone()
     if not row or not row[0]:
-        raise ServiceError("DATABASE_URL: this user may not create databases; grant CREATEDB")
+        name = row[1] if row else parameters(server.url).get("user", "")
+        raise ServiceError(
+            f"{SOURCE}: the role {name} may not create databases, and each variant has one of its"
+            f' own: ALTER ROLE "{name}" CREATEDB, or leave {SOURCE} out: then a PostgreSQL of our'
+            " own is started (ASYNCDB_BENCH_PG_BIN names the folder of its programs)"
+        )
     return server
 
 
+@own_environment(keep=OF_PASSWORDS)
 def check_reachable(url: str, prefix: str = "") -> Postgres:
     """Return a server that runs already, once it has answered.
 
+    Of several hosts it is the one that libpq has taken. A password may come of ``PGPASSWORD`` or of
+    the file of passwords, and is in the server's URL from then on.
+
+    Parameters
+    ----------
+    url : as it was given.
+    prefix : start of every name of a database of ours.
+
     Raises
     ------
-    ServiceError : not a PostgreSQL URL, or no answer.
+    UsageError : not a PostgreSQL URL, or not every driver takes what it says.
+    ServiceError : no answer.
     """
-    if url.startswith("postgres://"):
-        url = url.replace("postgres://", "postgresql://", 1)
-    if not url.startswith("postgresql://"):
-        raise ServiceError(
-            f"DATABASE_URL must start with postgresql://, not {url.partition(':')[0]}:"
-        )
-    server = Postgres(url, prefix, "DATABASE_URL")
-    server._connect().close()
-    return server
+    import psycopg
+
+    given = read_url(url)
+    try:
+        connection = psycopg.connect(**{"connect_timeout": "5", **given})  # type: ignore[arg-type]
+    except psycopg.Error as error:
+        where = shown(url_of(given))
+        raise ServiceError(f"cannot connect to {where}: {first_line(error)}") from error
+    with connection:
+        return Postgres(url_of(_as_connected(given, connection)), prefix, SOURCE)
+
+
+def _as_connected(given: Mapping[str, str], connection: Any) -> dict[str, str]:
+    """Return a URL's parameters as libpq has used them."""
+    info = connection.info
+    used = dict(given)
+    if "service" in given:
+        options = connection.pgconn.info
+        used = {
+            each.keyword.decode(): each.val.decode()
+            for each in options
+            if each.val is not None and each.val != each.compiled
+        }
+    host = info.host
+    if address := used.get("hostaddr"):
+        if used.get("sslmode") == "verify-full":
+            raise UsageError(
+                f"{SOURCE}: hostaddr does not go with sslmode=verify-full, since asyncpg checks the"
+                " address; leave hostaddr out"
+            )
+        host = address.split(",")[0]
+    place = {"user": info.user, "password": info.password, "dbname": info.dbname}
+    hide(info.password)
+    kept = {name: used[name] for name in KEPT if name in used}
+    return {**place, "host": host, "port": str(info.port), **kept}
+
+
+def _see_that_it_is_no_pooler(server: Postgres) -> None:
+    """Refuse a pooler: connections that it keeps would hold on to databases that are copied.
+
+    Behind one, the process that a connection was told of is not the one that answers; and it
+    outlives the connection. (Proxies of single connections have the first, too.)
+
+    Raises
+    ------
+    ServiceError : it is one.
+    """
+    with server._connect() as connection:
+        (process,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+        if process == connection.info.backend_pid:
+            return
+    deadline = time.monotonic() + ENDS_S
+    while _still_there(server, process):
+        if time.monotonic() > deadline:
+            raise ServiceError(
+                f"{SOURCE} names a pooler ({shown(server.url)}), such as PgBouncer: name the server"
+                " behind it; --via pgbouncer puts one in between"
+            )
+        time.sleep(0.1)
+
+
+def _still_there(server: Postgres, process: int) -> bool:
+    with server._connect() as connection:
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+        (count,) = connection.execute(asked, [process]).fetchone()
+    return bool(count)
 
 
 def start_embedded(folder: Path, logs: Path, prefix: str, *, tls: bool = False) -> Postgres:
@@ -316,6 +399,7 @@ def start_embedded(folder: Path, logs: Path, prefix: str, *, tls: bool = False) 
             **{key: value for key, value in identity.items() if key != "extra_groups"},
         },
     )
+    hide(password)
     url = f"postgresql://{USER}:{password}@127.0.0.1:{port}/postgres"
     server = Postgres(url, prefix, source, program)
     server.certificate = certificate

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from asyncdb_bench.contract.engine import POOLED
-from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.contract.database_url import FILES, SOURCE, changed, is_socket, place_of
+from asyncdb_bench.contract.engine import POOLED, Target, connection_target
+from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.records.plan import Broker, Reach
 from asyncdb_bench.records.run import ServiceInfo
@@ -88,6 +89,7 @@ class Reaching:
         self.found: dict[float, Found] = {}
         self._now: Reach | None = None
         self._broker_hops: list[Hop] = []
+        _see_that_it_can_be_put_between(reaches, connection_target(postgres.url))
         with contextlib.ExitStack() as stack:
             stack.callback(self.stop)
             if any(each.via == "pgbouncer" for each in reaches):
@@ -135,18 +137,19 @@ class Reaching:
         reach : the way.
         through : whether it leads through the delay proxy.
         """
-        parts = urlsplit(url)
-        query = [parts.query] if parts.query else []
-        host, port = parts.hostname or "127.0.0.1", parts.port or 5432
+        host, port = place_of(url)
+        more: dict[str, str] = {}
         if reach.via == "pgbouncer":
             assert self.pooler is not None
             host, port = "127.0.0.1", self.pooler.port
-            query.append(f"{POOLED}=transaction")
+            more[POOLED] = "transaction"
+            # what encrypts the pooler's own connections
+            more |= dict.fromkeys(("sslmode", *FILES), "")
         if reach.tls:
-            query.append("sslmode=require")
+            more["sslmode"] = "require"
         if through:
             host, port = self._through(Hop(host, port))
-        return _elsewhere(url, host, port, "&".join(query))
+        return changed(url, host=host, port=str(port), **more)
 
     def broker(self, broker: Broker, *, through: bool) -> Broker:
         """Return a broker as it is reached; parameters as :meth:`database`."""
@@ -218,8 +221,7 @@ class Reaching:
             self.pooler = Pooler(self.postgres.url, pooled, folder, logs, tls)
 
     def _database_hops(self) -> list[Hop]:
-        parts = urlsplit(self.postgres.url)
-        found = [Hop(parts.hostname or "127.0.0.1", parts.port or 5432)]
+        found = [Hop(*place_of(self.postgres.url))]
         if self.pooler is not None:
             found.append(Hop("127.0.0.1", self.pooler.port))
         return found
@@ -233,7 +235,7 @@ class Reaching:
         assert self.distances is not None
         hop = self._database_hops()[0]
         _, port = self._through(hop)
-        far = _elsewhere(self.postgres.url, "127.0.0.1", port)
+        far = changed(self.postgres.url, host="127.0.0.1", port=str(port))
         with (
             on_cores(self.near),
             asking(self.postgres.url) as ask_direct,
@@ -261,6 +263,33 @@ class Reaching:
         return "127.0.0.1", self.distances.port(hop)
 
 
+def _see_that_it_can_be_put_between(reaches: Sequence[Reach], server: Target) -> None:
+    """Refuse ways that do not lead to a server as its URL has it.
+
+    Raises
+    ------
+    UsageError : a socket or a server whose name is checked farther away, or settings that a pooler
+        does not pass on.
+    """
+    far = any(each.rtt_ms for each in reaches)
+    pooled = any(each.via == "pgbouncer" for each in reaches)
+    if far and is_socket(server.place.get("host", "")):
+        raise UsageError(
+            f"{SOURCE} names a socket, which cannot be put farther away: leave --rtt out or give"
+            " --rtt 0, or name the server by host and port"
+        )
+    if far and server.ssl_mode == "verify-full":
+        raise UsageError(
+            f"{SOURCE} says sslmode=verify-full, and a round trip is added by a proxy of another"
+            " name: leave --rtt out or give --rtt 0, or write sslmode=verify-ca"
+        )
+    if pooled and "options" in server.rest:
+        raise UsageError(
+            f"{SOURCE} has options, which PgBouncer does not pass on: leave them out and set them"
+            " for the role (ALTER ROLE … SET …)"
+        )
+
+
 @contextlib.contextmanager
 def handed_over(kind: str) -> Iterator[Path]:
     """Make a folder for a service whose guard removes it; where that does not start, we do."""
@@ -278,9 +307,7 @@ def hop_of_broker(broker: Broker) -> Hop:
     return Hop(parts.hostname or "127.0.0.1", parts.port or DEFAULT_PORTS[broker.kind])
 
 
-def _elsewhere(url: str, host: str, port: int, query: str | None = None) -> str:
+def _elsewhere(url: str, host: str, port: int) -> str:
     parts = urlsplit(url)
     account, at, _ = parts.netloc.rpartition("@")
-    shown = f"[{host}]" if ":" in host else host
-    found = parts._replace(netloc=f"{account}{at}{shown}:{port}")
-    return urlunsplit(found if query is None else found._replace(query=query))
+    return urlunsplit(parts._replace(netloc=f"{account}{at}{host}:{port}"))

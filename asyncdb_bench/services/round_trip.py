@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Callable, Iterator
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.contract.database_url import url_of
+from asyncdb_bench.contract.engine import connection_target
+from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.records.plan import Broker
 
 FEWEST, MOST, FOR_S = 20, 300, 0.15
@@ -45,10 +45,8 @@ def asking(url: str) -> Iterator[Callable[[], None]]:
     """
     from psycopg import pq
 
-    from asyncdb_bench.contract.engine import connection_target
-
-    target, ssl_mode, _ = connection_target(url)
-    plain = target.update_query_dict({"sslmode": ssl_mode}).render_as_string(hide_password=False)
+    target = connection_target(url)
+    plain = url_of({**target.place, "sslmode": target.ssl_mode, **target.rest})
     connection = pq.PGconn.connect(plain.encode())
     try:
         if connection.status != pq.ConnStatus.OK:
@@ -80,21 +78,24 @@ def broker_round_trips(broker: Broker, for_s: float = FOR_S) -> list[float]:
 
 @contextlib.contextmanager
 def _redis(url: str) -> Iterator[Callable[[], object]]:
-    parts = urlsplit(url)
-    address = (parts.hostname or "127.0.0.1", parts.port or 6379)
-    with socket.create_connection(address, TIMEOUT_S) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if parts.password:
-            user, password = unquote(parts.username or "default"), unquote(parts.password)
-            connection.sendall(f"AUTH {user} {password}\r\n".encode())
-            connection.recv(1024)
+    import redis
+
+    pool = redis.ConnectionPool.from_url(
+        url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+    )
+    try:
+        # the connection itself: a client takes one out of the pool each time
+        connection = pool.get_connection()
 
         def ask() -> None:
-            connection.sendall(b"PING\r\n")
-            if not connection.recv(64).startswith(b"+PONG"):
-                raise ConnectionError("it answered something else to PING")
+            connection.send_command("PING")  # type: ignore[no-untyped-call]
+            connection.read_response()
 
         yield ask
+    except redis.RedisError as error:
+        raise ServiceError(f"the broker does not answer: {first_line(error)}") from error
+    finally:
+        pool.disconnect()
 
 
 @contextlib.contextmanager

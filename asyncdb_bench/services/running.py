@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from asyncdb_bench.contract.own_environment import own_environment
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.records.plan import Broker, Reach
 from asyncdb_bench.records.run import ServiceInfo
@@ -38,7 +39,7 @@ class RunningServices:
     with_broker : whether a broker is needed.
     with_store : whether a Redis is needed for results.
     on_start : told what is being started, for the display.
-    environment : read for ``DATABASE_URL`` and ``BROKER_URL``.
+    environment : read for ``DATABASE_URL`` and ``BROKER_URL``: what they name is used, or nothing.
     between : what lies between them and who reaches them.
     """
 
@@ -65,14 +66,19 @@ class RunningServices:
         self.broker_server: brokers.BrokerServer | None = None
         self.store_server: brokers.BrokerServer | None = None
         self.broker_problem = ""
+        self.taken_out: tuple[str, ...] = ()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> RunningServices:
+        self.on_start("PostgreSQL")
         with contextlib.ExitStack() as stack:
+            url = self.environment.get("DATABASE_URL", "")
+            # before the environment is ours: a password may stand in it
+            given = databases.use_url(url, self.prefix) if url else None
+            self.taken_out = stack.enter_context(own_environment())
             # what runs when it is left, since a service may be started anew
             stack.callback(self._stop)
-            self.on_start("PostgreSQL")
-            self._postgres = self._start_postgres()
+            self._postgres = given or self._start_postgres()
             if self.with_broker:
                 self._try_broker()
             self._start_reaching()
@@ -235,18 +241,22 @@ class RunningServices:
         return [*(each.part() for each in programs if each is not None), *between]
 
     def _start_postgres(self) -> databases.Postgres:
-        url = self.environment.get("DATABASE_URL", "")
-        if url:
-            return databases.use_url(url, self.prefix)
         tls = any(each.tls for each in self.between.reaches)
         with handed_over("postgres") as folder:
             return databases.start_embedded(folder, self.logs, self.prefix, tls=tls)
 
     def _try_broker(self) -> None:
-        """Start a broker; without one the run goes on without those who need it."""
+        """Start a broker; where none can be had the run goes on without those who need it.
+
+        Raises
+        ------
+        ServiceError : the one that was named cannot be used.
+        """
         try:
             self.broker_server = self._start_broker()
         except ServiceError as error:
+            if self.environment.get("BROKER_URL", ""):
+                raise
             self.broker_problem = str(error)
         else:
             if self.with_store and self.store is None:

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import cast
 
-from sqlalchemy import make_url
+from asyncdb_bench.contract.database_url import changed, is_socket, place_of
 
 POLL_S = 0.05
 
@@ -36,8 +36,7 @@ class FailingProxy(socketserver.ThreadingTCPServer):
 
     def url(self, database: str) -> str:
         """Return the URL of a database by way of the proxy."""
-        through = make_url(database).set(host="127.0.0.1", port=self.server_address[1])
-        return through.render_as_string(hide_password=False)
+        return changed(database, host="127.0.0.1", port=str(self.server_address[1]))
 
     def taken(self) -> bool:
         """Count a connection and return whether it is permitted."""
@@ -93,5 +92,5 @@ class _Forward(socketserver.BaseRequestHandler):
 
 def tcp_target(url: str) -> tuple[str, int] | None:
     """Return the host and port where a database listens; None: not on TCP."""
-    parsed = make_url(url)
-    return (parsed.host, parsed.port or 5432) if parsed.host else None
+    host, port = place_of(url)
+    return None if is_socket(host) else (host, port)

@@ -89,7 +89,6 @@ def test_a_server_given_by_url_keeps_nothing_of_ours(tmp_path: Path) -> None:
     [
         ("postgresql://bench@127.0.0.1:1/x", "cannot connect to postgresql://bench@127.0.0.1:1/x"),
         ("postgresql://u:secret@127.0.0.1:1/x", r"u:\*\*\*@127.0.0.1"),
-        ("mysql://127.0.0.1/x", "DATABASE_URL must start with postgresql://, not mysql:"),
     ],
 )
 def test_a_database_url_that_does_not_work_says_so(url: str, says: str) -> None:
@@ -110,14 +109,22 @@ def test_a_broker_url_that_does_not_work_says_so(url: str, says: str) -> None:
         brokers.use_url(url)
 
 
-def test_without_a_broker_the_rest_goes_on(tmp_path: Path) -> None:
-    environment = {"BROKER_URL": "redis://127.0.0.1:1/0"}
-    with RunningServices(
-        tmp_path, "asyncdb_bench_t2", with_broker=True, environment=environment
-    ) as services:
-        assert services.broker is None
-        assert "no answer from 127.0.0.1:1" in services.refusal(("redis", "rabbitmq"))
-        assert services.refusal(()) == ""
+def test_without_a_broker_the_rest_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(brokers, "find_rabbitmq", lambda: None)
+    monkeypatch.setattr(brokers, "find_valkey", lambda: None)
+    with RunningServices(tmp_path, "asyncdb_bench_t2", with_broker=True, environment={}) as running:
+        assert running.broker is None
+        assert "no broker: set BROKER_URL" in running.refusal(("redis", "rabbitmq"))
+        assert running.refusal(()) == ""
+
+
+def test_a_broker_that_was_named_and_refuses_ends_it(tmp_path: Path) -> None:
+    environment = {"BROKER_URL": "redis://:wrong@127.0.0.1:1/0"}
+    running = RunningServices(tmp_path, "x", with_broker=True, environment=environment)
+    with pytest.raises(ServiceError, match=r"no answer from 127\.0\.0\.1:1"), running:
+        pass
+    with RunningServices(tmp_path, "x", with_broker=False, environment=environment) as unasked:
+        assert unasked.broker is None
 
 
 def test_a_strategy_for_rabbitmq_is_refused_on_redis(valkey: RunningServices) -> None:

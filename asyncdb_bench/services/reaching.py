@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from asyncdb_bench.contract.broker_url import broker_place, is_encrypted
 from asyncdb_bench.contract.database_url import FILES, SOURCE, changed, is_socket, place_of
 from asyncdb_bench.contract.engine import POOLED, Target, connection_target
 from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.records.plan import Broker, Reach
 from asyncdb_bench.records.run import ServiceInfo
-from asyncdb_bench.services.broker import DEFAULT_PORTS
 from asyncdb_bench.services.delay_search import Found, find_delay
 from asyncdb_bench.services.distances import Distances, Hop
 from asyncdb_bench.services.part import Part
@@ -90,12 +90,19 @@ class Reaching:
         self._now: Reach | None = None
         self._broker_hops: list[Hop] = []
         _see_that_it_can_be_put_between(reaches, connection_target(postgres.url))
+        if any(each.broker_rtt_ms for each in reaches) and any(map(is_encrypted, brokers)):
+            raise UsageError(
+                "BROKER_URL is encrypted, and a round trip is added by a proxy of another name:"
+                " leave --broker-rtt out or give --broker-rtt 0"
+            )
         with contextlib.ExitStack() as stack:
             stack.callback(self.stop)
             if any(each.via == "pgbouncer" for each in reaches):
                 self._start_pooler(between.pooled, logs)
             if any(each.rtt_ms or each.broker_rtt_ms for each in reaches):
-                self._broker_hops = [hop_of_broker(each) for each in brokers]
+                self._broker_hops = [
+                    Hop(*broker_place(each.url)) for each in brokers if not is_encrypted(each)
+                ]
                 hops = [*self._database_hops(), *self._broker_hops]
                 with handed_over("delay") as folder:
                     self.distances = Distances(hops, folder, logs)
@@ -152,10 +159,13 @@ class Reaching:
         return changed(url, host=host, port=str(port), **more)
 
     def broker(self, broker: Broker, *, through: bool) -> Broker:
-        """Return a broker as it is reached; parameters as :meth:`database`."""
-        if not through:
+        """Return a broker as it is reached; parameters as :meth:`database`.
+
+        One that is encrypted is reached as it is: the proxy would be taken for somebody else.
+        """
+        if not through or is_encrypted(broker):
             return broker
-        host, port = self._through(hop_of_broker(broker))
+        host, port = self._through(Hop(*broker_place(broker.url)))
         return Broker(broker.kind, _elsewhere(broker.url, host, port))
 
     def measured(self, reach: Reach, broker: Broker | None, *, through: bool) -> dict[str, float]:
@@ -299,12 +309,6 @@ def handed_over(kind: str) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def hop_of_broker(broker: Broker) -> Hop:
-    """Return where a broker listens."""
-    parts = urlsplit(broker.url)
-    return Hop(parts.hostname or "127.0.0.1", parts.port or DEFAULT_PORTS[broker.kind])
 
 
 def _elsewhere(url: str, host: str, port: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from asyncdb_bench.contract.broker_url import kombu_connection
 from asyncdb_bench.contract.database_url import url_of
 from asyncdb_bench.contract.engine import connection_target
 from asyncdb_bench.errors import ServiceError, first_line
@@ -70,7 +71,7 @@ def broker_round_trips(broker: Broker, for_s: float = FOR_S) -> list[float]:
     ServiceError : no connection, or no answer.
     """
     try:
-        with _redis(broker.url) if broker.kind == "redis" else _amqp(broker.url) as ask:
+        with _redis(broker.url) if broker.kind == "redis" else _amqp(broker) as ask:
             return timed(ask, for_s)
     except OSError as error:
         raise ServiceError(f"the broker does not answer: {error}") from error
@@ -99,10 +100,8 @@ def _redis(url: str) -> Iterator[Callable[[], object]]:
 
 
 @contextlib.contextmanager
-def _amqp(url: str) -> Iterator[Callable[[], object]]:
-    from kombu import Connection
-
-    with Connection(url, connect_timeout=TIMEOUT_S) as connection:
+def _amqp(broker: Broker) -> Iterator[Callable[[], object]]:
+    with kombu_connection(broker, connect_timeout=TIMEOUT_S) as connection:
         channel = connection.channel()
         yield lambda: channel.basic_qos(0, 1, False)
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
 
+from asyncdb_bench.contract.broker_url import broker_place
+from asyncdb_bench.contract.database_url import place_of
 from asyncdb_bench.contract.route import Request
 from asyncdb_bench.contract.scenario import example_params
 from asyncdb_bench.errors import ServiceError
@@ -172,11 +173,11 @@ def config_lines(variant: Variant) -> int | None:
 
 def connections(pids: list[int], services: Services, database: str) -> dict[str, int]:
     """Count the TCP connections that these processes hold, by what they lead to."""
-    ports = {_port(database): "postgresql"}
+    ports = {place_of(database)[1]: "postgresql"}
     if services.broker is not None:
-        ports[_port(services.broker.url)] = "broker"
+        ports[broker_place(services.broker.url)[1]] = "broker"
     if services.store is not None:
-        ports.setdefault(_port(services.store.url), "results")
+        ports.setdefault(broker_place(services.store.url)[1], "results")
     counted: Counter[str] = Counter()
     for process in kernel.tree(pids):
         try:
@@ -187,11 +188,6 @@ def connections(pids: list[int], services: Services, database: str) -> dict[str,
             ports[each.raddr.port] for each in held if each.raddr and each.raddr.port in ports
         )
     return dict(counted)
-
-
-def _port(url: str) -> int:
-    parts = urlsplit(url)
-    return parts.port or {"postgresql": 5432, "amqp": 5672, "pyamqp": 5672}.get(parts.scheme, 6379)
 
 
 def victims(

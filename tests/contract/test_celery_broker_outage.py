@@ -16,6 +16,10 @@ import pytest
 
 from asyncdb_bench.contract.strategy import Strategy
 from asyncdb_bench.errors import UnavailableError
+from asyncdb_bench.measure.family import Family
+from asyncdb_bench.measure.launch import (
+    Launch,
+)
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
@@ -23,10 +27,6 @@ from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services.postgres import scratch_folder
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.conformance_checks import WORK, Subject
-from asyncdb_bench.measure.family import Family
-from asyncdb_bench.measure.launch import (
-    Launch,
-)
 
 pytestmark = pytest.mark.services
 

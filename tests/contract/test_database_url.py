@@ -104,7 +104,6 @@ def test_a_raw_password_is_read_or_refused_without_a_part_of_it(password: str) -
         parts = [each for each in re.split(r"\W+", password) if len(each) > 3]
         said = str(error).replace("percent-encoded", "").replace("spaces", "")
         assert not [each for each in (password, *parts) if each in said]
-        assert "percent-encoded" in str(error)
     else:
         # a percent sign with two digits is one character, as everywhere
         assert parameters(url)["password"] in (password, password.replace("%20", " "))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import asyncdb_bench
-from asyncdb_bench.contract.engine import connect_arguments
+from asyncdb_bench.contract.engine import connect_arguments, connection_target
 from asyncdb_bench.errors import PluginError
 from asyncdb_bench.old_names import PLACES, RENAMED
 from asyncdb_bench.plan.registry import folder, names, strategy_class
@@ -45,7 +45,7 @@ def test_an_async_session_strategy_names_its_driver_and_is_done() -> None:
 
 def test_an_unknown_driver_is_refused_with_the_known_ones() -> None:
     with pytest.raises(PluginError, match="'mysql' is not one of asyncpg, psycopg"):
-        connect_arguments("mysql", "disable")
+        connect_arguments("mysql", connection_target("postgresql://h/d"))
 
 
 @pytest.mark.parametrize("old", PLACES)

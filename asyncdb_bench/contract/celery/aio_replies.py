@@ -10,6 +10,7 @@ from typing import Any
 import aio_pika
 import msgspec
 
+from asyncdb_bench.contract.broker_url import aio_pika_url
 from asyncdb_bench.contract.celery.celery_app import (
     TASK,
     QueueOptions,
@@ -45,7 +46,7 @@ class AioReplies:
     async def open(self) -> None:
         """Connect and consume the reply queue."""
         self.connection = await aio_pika.connect_robust(
-            self.options.broker.url, timeout=5, reconnect_interval=RECONNECT_S
+            aio_pika_url(self.options.broker), timeout=5, reconnect_interval=RECONNECT_S
         )
         self.connection.close_callbacks.add(self._lost)
         self.channel = await self.connection.channel(publisher_confirms=False)

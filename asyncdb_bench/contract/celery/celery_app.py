@@ -12,6 +12,7 @@ from celery import Celery, Task, signals
 from celery.app.amqp import AMQP
 from kombu import Connection, Queue
 
+from asyncdb_bench.contract.broker_url import kombu_arguments
 from asyncdb_bench.contract.engine import USUAL_ISOLATION, fill_pool, make_engine
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.sessions import Sessions
@@ -121,9 +122,8 @@ def make_app(options: QueueOptions, *, backend: str) -> Celery:
     -------
     An application whose only task is :data:`TASK`.
     """
-    app = BenchCelery(
-        "asyncdb_bench", broker=options.broker.url, backend=backend, set_as_current=False
-    )
+    url, encryption = kombu_arguments(options.broker)
+    app = BenchCelery("asyncdb_bench", broker=url, backend=backend, set_as_current=False)
     app.conf.update(
         task_serializer="json",
         result_serializer="json",
@@ -141,6 +141,7 @@ def make_app(options: QueueOptions, *, backend: str) -> Celery:
         broker_connection_max_retries=None,
         broker_connection_timeout=2,
         broker_heartbeat=0,
+        broker_use_ssl=encryption or False,
         broker_transport_options=transport_options(options),
         result_backend_transport_options={"global_keyprefix": f"{options.queue}:"},
         result_expires=RESULT_QUEUE_EXPIRES_S if options.results == "amqp" else QUEUE_EXPIRES_S,

@@ -17,8 +17,10 @@ def check_verb(
 ) -> None:
     """Run the conformance suite on a strategy or a scenario."""
     from asyncdb_bench.errors import EXIT_DONE, EXIT_USAGE, UsageError
+    from asyncdb_bench.masking import masked
     from asyncdb_bench.plan.registry import is_scenario
     from asyncdb_bench.plan.request import parse_specs
+    from asyncdb_bench.text import counted
     from asyncdb_bench.trial.conformance import check_strategy
     from asyncdb_bench.trial.scenario_check import check_scenario
 
@@ -30,11 +32,15 @@ def check_verb(
         findings = check_scenario(specs[0], under)
     else:
         findings = check_strategy(specs[0])
-    failed = 0
+    failed = untried = 0
     for finding in findings:
         failed += bool(finding.problem)
-        print(f"{'FAIL' if finding.problem else 'ok  '}  {finding.check}", flush=True)
-        if finding.problem:
-            print(f"      {finding.problem}", flush=True)
-    print(f"{specs[0].label}: {'conforms' if not failed else f'{failed} checks failed'}")
+        untried += bool(finding.untried)
+        how = "FAIL" if finding.problem else "skip" if finding.untried else "ok  "
+        print(f"{how}  {finding.check}", flush=True)
+        if why := finding.problem or finding.untried:
+            print(f"      {masked(why)}", flush=True)
+    said = f"{counted(failed, 'check')} failed" if failed else "conforms"
+    beside = f"; {counted(untried, 'check')} not made here" if untried else ""
+    print(f"{specs[0].label}: {said}{beside}")
     raise typer.Exit(EXIT_USAGE if failed else EXIT_DONE)

@@ -26,7 +26,15 @@ from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.conformance_checks import CHECKS, TIMEOUT_S, WORK, Finding, Subject, opened
+from asyncdb_bench.trial.conformance_checks import (
+    CHECKS,
+    TIMEOUT_S,
+    WORK,
+    Finding,
+    Subject,
+    UntriedError,
+    opened,
+)
 
 
 def check_strategy(spec: Spec, budget: int = 4) -> Iterator[Finding]:
@@ -102,6 +110,8 @@ async def _run_all(bench: Subject, queue: str) -> list[Finding]:
             title = (check.__doc__ or "").strip().rstrip(".")
             try:
                 await check(bench, strategy)
+            except UntriedError as error:
+                findings.append(Finding(title, untried=str(error)))
             except Exception as error:
                 findings.append(Finding(title, str(error) or repr(error)))
             else:

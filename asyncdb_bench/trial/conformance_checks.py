@@ -22,6 +22,7 @@ from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.conformance_work import Conformance
 from asyncdb_bench.trial.failing_proxy import FailingProxy, tcp_target
+from asyncdb_bench.trial.statement_counts import uncounted
 
 WORK = f"{Path(__file__).with_name('conformance_work.py')}:{Conformance.__name__}"
 TIMEOUT_S = 5.0
@@ -58,12 +59,17 @@ def require(condition: bool, text: str) -> None:
         raise NonconformityError(text)
 
 
+class UntriedError(Exception):
+    """A check cannot be made here; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check's outcome; `problem` is empty where it passed."""
+    """One check's outcome: `problem` is empty where it passed, `untried` where it was made."""
 
     check: str
     problem: str = ""
+    untried: str = ""
 
 
 class Subject:
@@ -129,6 +135,8 @@ async def same_answers(bench: Subject, strategy: Strategy[Any]) -> None:
 
 async def same_statements(bench: Subject, strategy: Strategy[Any]) -> None:
     """Send as many statements for each operation as a plain session."""
+    if why := uncounted(bench.database):
+        raise UntriedError(why)
     for name, params in SAMPLES:
         before, beside = bench.value(OF_OPERATIONS), bench.value(BESIDE)
         for _ in range(3):

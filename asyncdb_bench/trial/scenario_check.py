@@ -86,7 +86,8 @@ def check_scenario(spec: Spec, strategies: Sequence[str] | None = None) -> Itera
         finally:
             services.drop(database)
         if not (scenario.websocket or planned.problem):
-            yield from under_strategies(spec, scenario, variants, services)
+            named = strategies is not None
+            yield from under_strategies(spec, scenario, variants, services, named=named)
 
 
 def plan_is_sound(scenario: Scenario[Any], workload: Workload) -> None:

@@ -28,6 +28,7 @@ from asyncdb_bench.trial.conformance_checks import (
     require,
 )
 from asyncdb_bench.trial.scenario_asking import ask_all, asked_directly
+from asyncdb_bench.trial.statement_counts import uncounted
 
 OF_DRIVERS = r"pg_(stat|catalog|type|range|enum)|current_schema\(\)"
 OF_TRANSACTIONS = (
@@ -40,7 +41,12 @@ COUNT = (
 
 
 def under_strategies(
-    spec: Spec, scenario: Scenario[Any], variants: Sequence[Variant], services: RunningServices
+    spec: Spec,
+    scenario: Scenario[Any],
+    variants: Sequence[Variant],
+    services: RunningServices,
+    *,
+    named: bool,
 ) -> Iterator[Finding]:
     """Yield for each strategy whether the scenario's answers are right under it.
 
@@ -49,31 +55,38 @@ def under_strategies(
     spec, scenario : the same.
     variants : the strategies.
     services : that run.
+    named : they were asked for by name, so that one that cannot be tried is a problem.
     """
     asked = plan_scenario(spec, {})
     refused = refusals(variants, [asked]).get(asked.label, {})
     expected: int | None = None
+    uncounted_because = ""
     for variant in variants:
         why = refused.get(variant.label, "") or services.refusal(
             variant.brokers, needs_store=variant.needs_store
         )
         if why:
-            yield Finding(f"{variant.label}: not tried, since {why}")
+            title = f"{variant.label}: right answers over HTTP"
+            yield Finding(title, f"not tried: {why}") if named else Finding(title, untried=why)
             continue
-        if expected is None:
-            expected = plain_statements(scenario, services)
+        if expected is None and not uncounted_because:
+            expected, uncounted_because = plain_statements(scenario, services)
+            if uncounted_because:
+                yield Finding("As many statements as a plain session", untried=uncounted_because)
         yield _under(variant, asked, scenario, services, expected)
 
 
-def plain_statements(scenario: Scenario[Any], services: RunningServices) -> int:
-    """Return how many statements a plain session sends for what is asked."""
+def plain_statements(scenario: Scenario[Any], services: RunningServices) -> tuple[int | None, str]:
+    """Return how many statements a plain session sends for what is asked, or why not."""
     workload = scenario.workload()
     database = services.clone(workload.data, f"plain_{time.time_ns()}")
     try:
+        if why := uncounted(database):
+            return None, why
         with asked_directly(workload, database) as (_, ask):
             before = statements(database)
             ask_all(scenario, scenario.mix(), ask)
-            return statements(database) - before
+            return statements(database) - before, ""
     finally:
         services.drop(database)
 
@@ -83,9 +96,11 @@ def _under(
     asked: PlannedScenario,
     scenario: Scenario[Any],
     services: RunningServices,
-    expected: int,
+    expected: int | None,
 ) -> Finding:
-    title = f"{variant.label}: right answers over HTTP, as many statements as a plain session sends"
+    title = f"{variant.label}: right answers over HTTP"
+    if expected is not None:
+        title += ", as many statements as a plain session sends"
     name = f"check_{variant.strategy.rpartition(':')[2]}_{time.time_ns()}"
     launch = Launch(variant, (asked,), name, f"asyncdb-bench-{name}", TIMEOUT_S)
     workload = scenario.workload()
@@ -94,11 +109,11 @@ def _under(
             tempfile.TemporaryDirectory(prefix="asyncdb-bench-check-") as logs,
             launched(launch, services, Path(logs)) as processes,
         ):
-            before = statements(processes.database)
+            before = 0 if expected is None else statements(processes.database)
             ask_all(
                 scenario, scenario.mix(), lambda n, p: over_http(processes.port, workload, n, p)
             )
-            sent = statements(processes.database) - before
+            sent = None if expected is None else statements(processes.database) - before
         require(sent == expected, f"{sent} statements, a plain session sends {expected}")
     except (NonconformityError, ServiceError) as error:
         return Finding(title, str(error))

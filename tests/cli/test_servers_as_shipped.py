@@ -87,7 +87,7 @@ def test_a_pooler_is_named(stock: Postgres, tmp_path: Path) -> None:
     pooler = Pooler(stock.url, 3, folder, tmp_path)
     try:
         url = changed(stock.url, port=str(pooler.port))
-        with pytest.raises(ServiceError, match="names a pooler .*--via pgbouncer puts one"):
+        with pytest.raises(ServiceError, match=r"names a pooler .*--via pgbouncer puts one"):
             use_url(url, "p")
     finally:
         pooler.stop()

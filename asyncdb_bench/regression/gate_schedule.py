@@ -104,6 +104,12 @@ class GateSchedule:
         if step.valid:
             self._turns.note(order, step)
 
+    def note_lost(self, trials: Sequence[Trial]) -> None:
+        """Take note that what some trials measured counts for nothing, as a part was lost."""
+        lost = {(each.id, each.scenario) for each in trials}
+        for purpose, steps in self._steps.items():
+            self._steps[purpose] = [e for e in steps if (e.trial, e.scenario) not in lost]
+
     def note_out(self, variant: str, scenario: str, purpose: Purpose) -> None:
         """Take note that a variant cannot be asked a scenario any more in this launch."""
         self._alive.discard((variant, scenario))
@@ -251,7 +257,7 @@ class GateSchedule:
     def _climb(self, pair: Pair) -> Iterator[TurnOrder]:
         """Have each of a pair climb the scenario's ladder once."""
         for label in self._random.sample(pair.labels, len(pair.labels)):
-            for order in self._climbing.climb(pair.scenario, label, 0):
+            for order in self._climbing.climb(pair.scenario, label):
                 if (label, pair.scenario.label) not in self._alive:
                     break
                 yield order

@@ -125,6 +125,11 @@ class Simulation(Generic[S]):
         self._losses = Losses()
 
     @property
+    def results(self) -> Results:
+        """What has been measured so far."""
+        return Results(tuple(standing(self.steps, self.ends)), tuple(self.ends))
+
+    @property
     def turns(self) -> list[TurnOrder]:
         """The turns among the orders."""
         return [each for each in self.orders if isinstance(each, TurnOrder)]
@@ -141,7 +146,7 @@ class Simulation(Generic[S]):
             else:
                 self._turn(order)
         self._end_launch()
-        return Results(tuple(standing(self.steps, self.ends)), tuple(self.ends))
+        return self.results
 
     def _launch(self, order: LaunchOrder) -> None:
         self.now_s += LAUNCH_S
@@ -209,7 +214,8 @@ def simulated_step(
     truth : of the variant in this turn.
     order, number : of the turn, and of the step.
     """
-    load, closed = order.load_rps, order.kind == "pace"
+    closed = order.kind == "pace"
+    load = order.load_rps * (asked.mean_factor if order.kind == "rung" else 1.0)
     achieved = truth.capacity_rps if closed else min(load, truth.capacity_rps)
     if closed:
         longest_ms = settings.connections / achieved * 1000
@@ -234,7 +240,7 @@ def simulated_step(
         strategy=trial.variant.partition(":")[0],
         step=number,
         purpose=trial.purpose,
-        offered_rps=offered,
+        offered_rps=order.load_rps or offered,
         achieved_rps=achieved,
         arrivals_rps=offered,
         window_s=order.window_s,

@@ -30,8 +30,10 @@ from asyncdb_bench.text import ratio as as_ratio
 
 FELT_MS = 10.0
 """A loop lag below it is no reason to choose otherwise."""
-SEVERAL = 2
-"""Variants that a recommendation needs: of one alone nothing is known beside it."""
+MOST_SHARED = 2
+"""Variants that a sentence over several kinds of work names as equally good."""
+NOTHING = "nothing"
+NO_DIFFERENCE = "no difference: all are the same"
 
 
 class Sure(StrEnum):
@@ -82,7 +84,8 @@ def whole_sentence(choices: Sequence[Choice]) -> str:
     if not told:
         return ""
     shared = [name for name in told[0].use if all(name in each.use for each in told)]
-    if shared and len(shared) < SEVERAL + 1 and len(told) == len(choices):
+    differs = any(each.answer != NO_DIFFERENCE for each in told)
+    if differs and 0 < len(shared) <= MOST_SHARED and len(told) == len(choices):
         everywhere = " throughout" if len(told) > 1 else ""
         return f"use {' or '.join(shared)}{everywhere}"
     groups: dict[str, list[str]] = {}
@@ -99,8 +102,8 @@ def _short(choice: Choice) -> str:
     """Return what a sentence over several kinds of work says of one."""
     if choice.use and choice.sure is Sure.KNOWN:
         return f"use {choice.use[0]}"
-    if choice.use:
-        return choice.answer
+    if choice.use and choice.answer != NO_DIFFERENCE:
+        return f"use {choice.answer}"
     return choice.answer.partition(" (")[0]
 
 
@@ -127,13 +130,15 @@ def choice_of(
     sure = _sure(verdict)
     known = sure in (Sure.KNOWN, Sure.SAME)
     leader = found.leader
+    costs = costs_of(leader, comparison, variants)
     return Choice(
         scenario=asked.label,
         work=work,
         use=verdict.best if known else (),
         answer=_answer(verdict, sure, leader),
         because=_because(comparison, verdict),
-        costs=costs_of(leader, comparison, variants),
+        # where nothing is recommended, "nothing" would be the price of something
+        costs=costs if known or costs != NOTHING else "–",
         sure=sure,
         what_then=_what_then(verdict, sure, found),
         ahead="" if known or verdict.alone else leader,
@@ -157,7 +162,7 @@ def _answer(verdict: Verdict, sure: Sure, leader: str) -> str:
         return leader
     if sure is Sure.SAME:
         names = " or ".join(verdict.best)
-        return names if verdict.others else "no difference: all are the same"
+        return names if verdict.others else NO_DIFFERENCE
     slower = f" ({listed(verdict.others)} slower)" if verdict.others else ""
     words = "not sound" if sure is Sure.UNSOUND else "not known yet"
     return f"{words}: {leader} was ahead{slower}"
@@ -239,7 +244,7 @@ def costs_of(name: str, comparison: Comparison, variants: Mapping[str, Variant])
         parts += parts_of(mine)
     if _surely_felt(name, comparison):
         parts.append(f"the loop freezes for {number(lag_ms(name, comparison))} ms")
-    return ", ".join(parts) or "nothing"
+    return ", ".join(parts) or NOTHING
 
 
 def parts_of(variant: Variant) -> list[str]:

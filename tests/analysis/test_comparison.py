@@ -123,7 +123,8 @@ def test_a_run_without_a_step_compares_nothing() -> None:
 
 def test_the_summary_is_plain_json_with_what_the_contract_names() -> None:
     steps = steps_table(climb("native", 200, (100, 200, 300)))
-    rows = summary_rows(compare_scenarios(manifest(("native",)), steps, []))
+    made = manifest(("native",))
+    rows = summary_rows(made, compare_scenarios(made, [], steps))
     assert len(rows) == 3
     named = {
         "variant",
@@ -150,7 +151,7 @@ def test_over_blocks_the_bounds_come_from_the_blocks() -> None:
     one = aggregate(steps_table([step()])).iloc[0]
     assert (one.bounds, one.p50_ms_low) == ("within step", pytest.approx(9))
     several = aggregate(steps_table([step(block=b, p99=18 + b) for b in range(4)])).iloc[0]
-    assert several.bounds == "blocks"
+    assert several.bounds == "launches"
     assert several.p99_ms_low < several.p99_ms < several.p99_ms_high
 
 

@@ -17,8 +17,8 @@ import msgspec
 import pytest
 
 from asyncdb_bench.analysis.advice import Ask, advise
-from asyncdb_bench.report import Written
 from asyncdb_bench.report.document import YourCase
+from asyncdb_bench.report.write import Written
 from tests.report.test_browser import barriers, browser, opened
 
 __all__ = ["browser"]
@@ -142,7 +142,7 @@ QUESTIONS: tuple[tuple[str, Callable[[Reader], Any], str], ...] = (
     (
         "what did not work?",
         lambda r: r.page.locator("#doubts > summary"),
-        r"What to doubt .*(steps sound|invalid)",
+        r"What to doubt .*(turns sound|invalid)",
     ),
     (
         "was it fair?",

@@ -272,9 +272,10 @@ class RunSchedule:
                 compared=self._variants(scenario),
                 place=self._loads[scenario] // len(LOADS),
             )
-            if order is not None and not (
-                self._now.spent_s + order.window_s > until_s and self._rounds[scenario] > 1
-            ):
+            if order is None:
+                continue
+            end_s = self._now.spent_s + order.window_s + self._turns.drains_s(order)
+            if end_s <= until_s or self._rounds[scenario] <= 1:
                 yield order
 
     # choices
@@ -389,7 +390,8 @@ class RunSchedule:
         return there
 
     def _wants_load(self, scenario: str, *, open_: bool) -> bool:
-        if self._scenarios[scenario].pace_only:
+        known = any(self._turns.pace((label, scenario)) for label in self._variants(scenario))
+        if self._scenarios[scenario].pace_only or not known:
             return False
         load, pace = self._spent[scenario, True], self._spent[scenario, False]
         if open_:

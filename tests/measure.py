@@ -17,7 +17,7 @@ from asyncdb_bench.plan.cores import share_out, usable_cores
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.plan import Plan, PlannedScenario, Variant
+from asyncdb_bench.records.plan import Objective, Plan, PlannedScenario, Variant
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.services.running import RunningServices
@@ -70,6 +70,7 @@ def run(
     *,
     scenarios: str = "read:rows=1000",
     ladder: tuple[float, ...] = (),
+    objective_ms: float = 5000.0,
     budget: int = 4,
     on_step: Callable[[Step], None] = lambda _: None,
     schedule: Callable[[Plan], RunSchedule] = lambda plan: RunSchedule(plan, {}),
@@ -83,6 +84,7 @@ def run(
     services : that run.
     folder : where results go.
     ladder : offered loads that each climbs, 1/s; none: they take turns, ``rounds=2`` of them.
+    objective_ms : for the p99; so generous that a machine that is busy does not end a climb.
     budget : database connections of each.
     on_step : told of each step as it ends.
     schedule : makes the schedule.
@@ -104,7 +106,8 @@ def run(
         plan_scenario(each, {}) for each in parse_specs(scenarios)
     )
     if ladder:
-        asked = tuple(replace(each, ladder=tuple(map(float, ladder))) for each in asked)
+        rates, objective = tuple(map(float, ladder)), Objective(objective_ms)
+        asked = tuple(replace(each, ladder=rates, objective=objective) for each in asked)
     place = make_run_folder(folder / "results", f"r{time.time_ns()}")
     context = RunContext(place.run_id, 7, how, place, services, on_step, PINNING)
     plan = Plan(7, how, variants, asked, ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -32,6 +32,8 @@ FELT_MS = 10.0
 """A loop lag below it is no reason to choose otherwise."""
 MOST_SHARED = 2
 """Variants that a sentence over several kinds of work names as equally good."""
+MOST_NAMED = 2
+"""Variants that are named where several are slower; more are counted: the table names them."""
 NOTHING = "nothing"
 NO_DIFFERENCE = "no difference: all are the same"
 
@@ -88,14 +90,23 @@ def whole_sentence(choices: Sequence[Choice]) -> str:
     if differs and 0 < len(shared) <= MOST_SHARED and len(told) == len(choices):
         everywhere = " throughout" if len(told) > 1 else ""
         return f"use {' or '.join(shared)}{everywhere}"
-    groups: dict[str, list[str]] = {}
-    for each in told:
-        groups.setdefault(_short(each), []).append(each.scenario)
+    groups = _groups(told, _short)
+    if len(groups) > 1:
+        # who was ahead is in the rows
+        groups = _groups(told, lambda each: _short(each).partition(":")[0])
     parts = [
         words if len(groups) == 1 else f"{words} for {listed(names)}"
         for words, names in groups.items()
     ]
     return "; ".join(parts)
+
+
+def _groups(choices: Sequence[Choice], words: Callable[[Choice], str]) -> dict[str, list[str]]:
+    """Return the scenarios of which the same is said, by what is said."""
+    groups: dict[str, list[str]] = {}
+    for each in choices:
+        groups.setdefault(words(each), []).append(each.scenario)
+    return groups
 
 
 def _short(choice: Choice) -> str:
@@ -163,7 +174,9 @@ def _answer(verdict: Verdict, sure: Sure, leader: str) -> str:
     if sure is Sure.SAME:
         names = " or ".join(verdict.best)
         return names if verdict.others else NO_DIFFERENCE
-    slower = f" ({listed(verdict.others)} slower)" if verdict.others else ""
+    few = len(verdict.others) <= MOST_NAMED
+    others = listed(verdict.others) if few else f"{len(verdict.others)} others"
+    slower = f" ({others} slower)" if verdict.others else ""
     words = "not sound" if sure is Sure.UNSOUND else "not known yet"
     return f"{words}: {leader} was ahead{slower}"
 

@@ -169,7 +169,6 @@ class GateSchedule:
         while self.launches < launches and self._now.spent_s < until_s:
             pairs = [pair for pair in self.pairs if pair.is_open]
             if not self.launches:
-                # base does not start: head is measured all the same, for the report
                 pairs += [pair for pair in self.pairs if not pair.base]
             if not pairs:
                 break
@@ -215,14 +214,17 @@ class GateSchedule:
             yield from self._round(pair)
             pair.rounds += 1
             rounds = self.rules.rounds
-            if pair.base and pair.analysed < len(rounds) and pair.rounds >= rounds[pair.analysed]:
+            told = pair.base and not pair.doubt and pair.analysed < len(rounds)
+            if told and pair.rounds >= rounds[pair.analysed]:
                 self._analyse(pair, final=pair.analysed + 1 == len(rounds))
 
     def _has_more(self, pair: Pair) -> bool:
         """Return whether more rounds of a pair in this launch serve."""
+        if pair.doubt or not pair.base:
+            # nothing can be decided: head is measured all the same, for the report
+            head = (pair.head, pair.scenario.label)
+            return head in self._alive and pair.rounds < self.rules.first
         there = [(label, pair.scenario.label) in self._alive for label in pair.labels]
-        if not pair.base:
-            return all(there) and pair.rounds < self.rules.first
         share = self.rules.rounds[-1] / self.rules.launches
         own = self._in_launch[pair.strategy, pair.scenario.label]
         return pair.is_open and all(there) and (own < share or self.launches >= self.rules.launches)

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from tests.cli.inside import Inside
-from tests.command_line import ROOT, Bench, without_services
+from tests.command_line import ROOT, Bench
 from tests.regression.made import measured_turns
 from tests.report.made import USUAL
 
@@ -54,7 +54,7 @@ def test_a_terminal_sees_what_is_measured(bench: Bench) -> None:
         cwd=ROOT,
         stdout=theirs,
         stderr=theirs,
-        env=without_services() | {"TERM": "xterm", "COLUMNS": "120"},
+        env=bench.environment | {"TERM": "xterm", "COLUMNS": "120"},
     ) as process:
         os.close(theirs)
         shown = b""

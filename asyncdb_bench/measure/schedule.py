@@ -197,7 +197,7 @@ class RunSchedule:
     def _in_one_launch(self, until_s: float) -> Iterator[TurnOrder]:
         yield from self._climb(until_s)
         empty = 0
-        while self._now.spent_s < until_s and empty < MOST_EMPTY:
+        while (self._now.spent_s < until_s or self._is_bare()) and empty < MOST_EMPTY:
             # once, and again where that was lost
             yield from self._rest()
             unit = self._choose()
@@ -326,6 +326,14 @@ class RunSchedule:
         few = [name for name in aside if self._rounds[name] < FIRST_ROUNDS]
         left = few or [name for name, need in needs.items() if need > 1]
         return (min(left, key=lambda name: self._rounds[name]), "pace") if left else None
+
+    def _is_bare(self) -> bool:
+        """Return whether a scenario has had no round yet: where launching took all the time, too.
+
+        What stands beside the scenarios can wait.
+        """
+        main = [each.label for each in self._turning() if not each.aside]
+        return any(not self._rounds[name] and self._variants(name) for name in main)
 
     def _most_rounds(self, wanted: int) -> int:
         most = self._given.settings.rounds

@@ -14,6 +14,7 @@ from asyncdb_bench.measure.turn_orders import TurnOrders
 from asyncdb_bench.measure.turns import (
     ARRIVALS,
     CYCLES,
+    LEAST_CYCLES,
     LONGEST_LEAD_S,
     LONGEST_PACE_S,
     TurnOrder,
@@ -25,8 +26,8 @@ from asyncdb_bench.measure.turns import (
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import make_variant
 from asyncdb_bench.records.plan import Variant
-from asyncdb_bench.records.step import Turn
-from tests.factories import manifest, step
+from asyncdb_bench.records.step import Ledger, Turn
+from tests.factories import manifest, step, turn
 
 PACES = {"native": 1000.0, "executor": 1500.0, "celery": 200.0}
 
@@ -48,8 +49,9 @@ def test_a_window_at_full_speed_holds_enough_answers_of_each_connection(
     pace: float, at_once: int
 ) -> None:
     window = pace_window_s(0.2, pace, at_once)
-    assert 0.2 <= window <= LONGEST_PACE_S
-    assert window == LONGEST_PACE_S or window * pace >= CYCLES * at_once * 0.999
+    longest = max(LONGEST_PACE_S, LEAST_CYCLES * at_once / pace)
+    assert 0.2 <= window <= longest * 1.001
+    assert window >= longest * 0.999 or window * pace >= CYCLES * at_once * 0.999
     assert 0 < pace_lead_s(pace, at_once, 1.0) <= 1.5 * LONGEST_LEAD_S
 
 
@@ -124,3 +126,18 @@ def test_variants_go_in_groups_that_fit_and_who_is_too_big_by_itself(
         need = copies * sum(map(needed_mb, group))
         assert len(group) == 1 or need <= available - KEPT_MB
     assert needed_mb(variant("celery")) > 4 * needed_mb(variant("native")), "workers' children"
+
+
+def test_a_window_without_an_answer_is_followed_by_one_that_is_long_enough() -> None:
+    made = TurnOrders(manifest(tuple(PACES)).plan, random.Random(3))
+    key = ("native", "read")
+    first = made.make(key, "pace", 0, group="read", compared=list(PACES))
+    assert first is not None
+    assert first.window_s < 1
+    # 32 connections, 8 at once, 2 s each: all were answered, after 8 s
+    late = turn("native", 0, number=0, ledger=Ledger(32, 32, 0, 0, 0, 0), lasted_s=8.0)
+    made.note(first, late)
+    then = made.make(key, "pace", 1, group="read", compared=list(PACES))
+    assert then is not None
+    assert then.window_s == pytest.approx(LEAST_CYCLES * 8 / 4)
+    assert made.drains_s(then) == pytest.approx(8)

@@ -61,7 +61,7 @@ class LoadedRun:
         """
         from asyncdb_bench.report.exports import summary_rows
 
-        return pd.DataFrame(summary_rows(self._analysed.comparisons))
+        return pd.DataFrame(summary_rows(self._analysed.manifest, self._analysed.comparisons))
 
     @functools.cached_property
     def verdicts(self) -> tuple[Verdict, ...]:

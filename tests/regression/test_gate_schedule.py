@@ -149,6 +149,9 @@ def test_a_base_that_does_not_start_is_not_sound_and_head_is_measured() -> None:
     assert doubt is not None
     assert (doubt.kind, doubt.subject) == (DoubtKind.NOT_MEASURED, "no such table")
     assert {each.variant for each in run.ends} == {BASE, AGAIN}
+    paces = [order for _, order in run.turns if order.kind == "pace"]
+    assert {order.variant for order in paces} == {HEAD}
+    assert len(paces) == RULES.first
 
 
 @pytest.mark.parametrize(("factor", "said"), [(1, Said.SAME), (2.5, Said.WORSE)])

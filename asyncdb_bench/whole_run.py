@@ -473,12 +473,22 @@ def new_run_id(plan: Plan) -> str:
     return f"{now}-{plan.settings.profile}-{plan.seed % 4096:03x}"
 
 
+def not_had(written: report.Written) -> set[str]:
+    """Return the variants that were asked for, or answered, and are in no figure of a scenario."""
+    shown = written.comparisons
+    measured = {name for each in shown for name in each.capacities}
+    asked = {each.label for each in written.manifest.plan.variants if written.manifest.plan.named}
+    unsound = {name for each in shown for name in each.not_run if name in each.lost}
+    return (asked - measured) | unsound
+
+
 def exit_code(written: report.Written, results: Results, *, interrupted: bool) -> int:
     """Return the run's exit code."""
     if interrupted:
         return EXIT_INTERRUPTED
     if any(end.failure and not end.lost for end in results.ends) or not results.ends:
         return EXIT_SERVICE
-    if not_measured(results.ends) or not written.sound:
+    unwatched = any(note.kind is DoubtKind.UNWATCHED for end in results.ends for note in end.notes)
+    if not_measured(results.ends) or not written.sound or not_had(written) or unwatched:
         return EXIT_INVALID
     return EXIT_DONE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -128,7 +129,10 @@ def _compare(
         not_run={
             v.label: why
             for v in variants
-            if (why := _not_run(v, asked, ends, found.capacities, doubtful.get(v.label, ())))
+            if (
+                why := _not_run(v, asked, ends, found.capacities)
+                or _not_measured(v, found.capacities, by_variant, doubtful)
+            )
         },
         invalid=doubtful,
         phases=phases_at([step for own in curves.values() for step in own], load),
@@ -137,7 +141,7 @@ def _compare(
             for v in measured
         },
         lost=frozenset(end.variant for end in ends if end.lost)
-        | (doubtful.keys() - found.capacities.keys()),
+        | {name for name, own in by_variant.items() if any(map(_loaded, own))},
         round_trips=tuple(trip for end in ends if not end.failure for trip in end.round_trips),
         knees={
             v.label: knee(by_load[(by_load.variant == v.label) & by_load.valid]) for v in measured
@@ -191,18 +195,40 @@ def _not_run(
     asked: PlannedScenario,
     ends: Iterable[TrialEnd],
     measured: Iterable[str],
-    doubts: Sequence[Doubt],
 ) -> str:
     if variant.label in asked.refused:
         return asked.refused[variant.label]
     if variant.not_run or variant.label in measured:
         return variant.not_run
     failures = [end.failure for end in ends if end.variant == variant.label and end.failure]
-    if failures:
-        return failures[-1]
-    if doubts:
+    return failures[-1] if failures else ""
+
+
+def _not_measured(
+    variant: Variant,
+    measured: Collection[str],
+    by_variant: Mapping[str, Sequence[Step]],
+    doubtful: Mapping[str, Sequence[Doubt]],
+) -> str:
+    """Return why nothing that a variant did is in a figure; empty: something is."""
+    name = variant.label
+    if name in measured:
+        return ""
+    loaded = [step for step in by_variant[name] if _loaded(step)]
+    failed: Counter[str] = Counter()
+    for step in loaded:
+        failed.update(step.errors)
+    asked = sum(step.ledger.scheduled for step in loaded)
+    right = sum(step.ledger.ok for step in loaded)
+    if failed and right < asked - right:
+        return f"it answered {right:,} of {asked:,} requests right: {failed.most_common(1)[0][0]}"
+    if doubts := doubtful.get(name):
         return f"none of its turns was sound: {sentence(doubts[0])}"
     return "the time was over before it had a turn"
+
+
+def _loaded(step: Step) -> bool:
+    return step.turn.kind != "idle" and step.ledger.scheduled > 0
 
 
 def command_of(manifest: Manifest) -> str:

@@ -105,7 +105,8 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         # nobody's application is killed to see how long it takes to come back
         settings = replace(settings, deployment=False)
     settings = patient(bounded_alone(settings, choices, labelled, wanted), wanted)
-    plan = Plan(seed, settings, labelled, wanted, (), hosts)
+    by_name = choices.strategies not in (None, ALL)
+    plan = Plan(seed, settings, labelled, wanted, (), hosts, by_name)
     return refusing(plan, refusals(labelled, wanted))
 
 

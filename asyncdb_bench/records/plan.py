@@ -455,7 +455,10 @@ class Hosts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The ordered list of trials and everything that they refer to."""
+    """The ordered list of trials and everything that they refer to.
+
+    `named` says whether the strategies were asked for by name: one that cannot run is then missed.
+    """
 
     seed: int
     settings: Settings
@@ -463,6 +466,7 @@ class Plan:
     scenarios: tuple[PlannedScenario, ...]
     trials: tuple[Trial, ...]
     hosts: Hosts = Hosts()
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,17 @@ LIFE = (
     "SELECT /* asyncdb-bench monitor */ extract(epoch FROM pg_postmaster_start_time())::bigint,"
     " sessions_fatal + sessions_killed FROM pg_stat_database WHERE datname = current_database()"
 )
+END_OTHERS = (
+    "SELECT /* asyncdb-bench monitor */ count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " AND backend_type = 'client backend' AND usename = current_user AND state = 'idle'"
+)
 BACKENDS = (
     "SELECT /* asyncdb-bench monitor */ count(*) FROM pg_stat_activity"
     " WHERE datname = current_database()"
 )
-FLUSH_S = 3.0
+FLUSH_S, LEAVE_S = 3.0, 0.5
+"""How long other backends may take to end, and from when on idle ones are told to."""
 
 
 class Statistics:
@@ -108,10 +114,13 @@ class Statistics:
 
         Parameters
         ----------
-        wait : until the other backends have ended, for some seconds at most.
+        wait : until the other backends have ended, for some seconds at most; those that a pooler
+            keeps are ended: else they would report their last transactions later.
         """
-        deadline = time.monotonic() + (FLUSH_S if wait else 0)
-        while self._row(BACKENDS)[0] > 1 and time.monotonic() < deadline:
+        began = time.monotonic()
+        while wait and self._row(BACKENDS)[0] > 1 and time.monotonic() < began + FLUSH_S:
+            if time.monotonic() > began + LEAVE_S:
+                self._row(END_OTHERS)
             time.sleep(0.05)
         return int(self._row(TRANSACTIONS)[0])
 

@@ -12,6 +12,7 @@ from asyncdb_bench.report.document import Block, Cell, Column, Decision, Row, Se
 from asyncdb_bench.report.document import YourCase as Form
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.report.parts.figures import figure_of
+from asyncdb_bench.report.parts.given import unwatched
 from asyncdb_bench.text import number
 
 
@@ -39,9 +40,34 @@ def decision_section(found: Findings) -> Section:
         )
     if found.pace_map is not None:
         blocks += [Text(text=f"{_capital(each)}.") for each in found.pace_map.sentences[:6]]
+    blocks += [Text(text=each, tone="bad") for each in _missing(found)]
     if not blocks:
         blocks.append(Text(text="Nothing was measured.", tone="bad"))
     return Section(id="decision", title="What to use", blocks=tuple(blocks), nav="Decision")
+
+
+MOST = 6
+"""Variants that are named one by one on the first screen."""
+
+
+def _missing(found: Findings) -> list[str]:
+    """Say what the first screen must not leave out: who is in no figure, and what was not watched.
+
+    Those that the time did not suffice for are told where the figures are.
+    """
+    everywhere = [
+        name
+        for name in found.variants
+        if found.shown and all(name in each.not_run for each, _ in found.shown)
+    ]
+    first = found.shown[0][0] if found.shown else None
+    said = [f"{name}: {first.absence(name)}." for name in everywhere[:MOST] if first is not None]
+    if why := unwatched(found):
+        said.append(
+            f"The database could not be watched ({why}): budgets are as declared, and nobody else"
+            " counted what was done."
+        )
+    return said
 
 
 def _measured(found: Findings) -> list[Variant]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asyncdb_bench.analysis import resources as accounts
+from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.run import Deployment
 from asyncdb_bench.report.document import (
     Block,
@@ -32,7 +33,9 @@ def given_section(found: Findings) -> Section:
     unequal = [row["variant"].label for row in rows if row["variant"].budget != budget]
     kept, counted = _kept(found)
     line = f"budgets equal and counted: {kept} of {counted}"
-    if unequal:
+    if not counted and (why := unwatched(found)):
+        line = f"budgets declared and not counted, since the database could not be watched: {why}"
+    elif unequal:
         line = f"budgets declared otherwise: {', '.join(unequal)}; counted: {kept} of {counted}"
     intro = Text(
         text=f"Each may use {budget} connections unless it declares otherwise. The database counted"
@@ -52,10 +55,16 @@ def given_section(found: Findings) -> Section:
             Data(title="knobs", table=_knobs(rows)),
             *_deployment(found),
         ),
-        opened=bool(unequal) or kept < counted,
-        tone="bad" if kept < counted else "",
+        opened=bool(unequal) or kept < counted or bool(unwatched(found)),
+        tone="bad" if kept < counted or unwatched(found) else "",
     )
     return Section(id="fairness-section", title="", blocks=(fold,), nav="Fairness and cost")
+
+
+def unwatched(found: Findings) -> str:
+    """Return why the database was not watched; empty: it was, to the end."""
+    notes = (each for end in found.ends for each in end.notes)
+    return next((each.subject for each in notes if each.kind is DoubtKind.UNWATCHED), "")
 
 
 def _kept(found: Findings) -> tuple[int, int]:

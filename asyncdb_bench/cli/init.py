@@ -23,6 +23,7 @@ def init_verb(
     from string import Template
 
     from asyncdb_bench.errors import UsageError
+    from asyncdb_bench.records.atomic_files import write_new
 
     starting = Path(__file__).with_name("starting_files")
     wanted = {
@@ -30,11 +31,12 @@ def init_verb(
     }
     example = Template((starting / "scenario.txt").read_text())
     wanted[folder / EXAMPLE] = example.substitute(name="example", cls="Example")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder; name one, or one that is made")
     if there := [str(path) for path in wanted if path.exists()]:
         raise UsageError(f"{', '.join(there)} exist already; nothing was written")
     for path, content in wanted.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
+        write_new(path, content)
         print(f"wrote {path}")
     print("Next, in that folder:")
     print("  asyncdb-bench check example     (right under every strategy?)")

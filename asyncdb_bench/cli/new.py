@@ -21,6 +21,7 @@ def new_verb(
 
     from asyncdb_bench.errors import UsageError
     from asyncdb_bench.plan.registry import names
+    from asyncdb_bench.records.atomic_files import write_new
 
     if kind not in FOLDERS:
         raise UsageError(f"new {kind!r}: write `new strategy NAME` or `new scenario NAME`")
@@ -34,7 +35,7 @@ def new_verb(
         raise UsageError(f"a {kind} {name!r} exists already; choose another name")
     cls = "".join(part.capitalize() for part in name.split("_"))
     source = Path(__file__).with_name("starting_files") / f"{kind}.txt"
-    path.write_text(Template(source.read_text()).substitute(name=name, cls=cls))
+    write_new(path, Template(source.read_text()).substitute(name=name, cls=cls))
     asked = name if path.parent == folder else f"{path}:{cls}"
     print(f"wrote {path}; it conforms as it stands. Next:")
     print(f"  {PROGRAM} check {asked}")

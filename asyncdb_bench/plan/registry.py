@@ -107,17 +107,36 @@ def _find(kind: str, word: str, name: str, base: Any) -> Any:
 
 
 def _builtin(kind: str, name: str) -> Any:
-    if folder(kind).parent == CHECKOUT:
-        if str(CHECKOUT) not in sys.path:
-            sys.path.insert(0, str(CHECKOUT))
-        module = f"{kind}.{name}"
-    else:
-        module = f"asyncdb_bench._builtin.{kind}.{name}"
+    path = folder(kind) / f"{name}.py"
     try:
-        return importlib.import_module(module)
+        if folder(kind).parent != CHECKOUT:
+            return importlib.import_module(f"asyncdb_bench._builtin.{kind}.{name}")
+        return _of_checkout(f"{kind}.{name}", path)
     except Exception as error:
-        path = folder(kind) / f"{name}.py"
         raise PluginError(f"{path} does not import: {type(error).__name__}: {error}") from error
+
+
+def _of_checkout(name: str, path: Path) -> Any:
+    """Import a module of the checkout, also where ``PYTHONPATH`` has one of its folder's name."""
+    if name in sys.modules:
+        return sys.modules[name]
+    if str(CHECKOUT) not in sys.path:
+        sys.path.insert(0, str(CHECKOUT))
+    return _loaded(name, path)
+
+
+def _loaded(name: str, path: Path) -> Any:
+    """Run a file as a module of some name."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def _from_file(name: str, word: str) -> Any:
@@ -134,17 +153,10 @@ def _from_file(name: str, word: str) -> Any:
 
 
 def _module_of_file(path: Path) -> Any:
-    module_name = f"asyncdb_bench_plugin_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        return _loaded(f"asyncdb_bench_plugin_{path.stem}", path)
     except Exception as error:
         raise PluginError(f"{path} does not import: {described(error)}") from error
-    return module
 
 
 def _only_class(module: Any, base: type, name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,12 @@ def at_checkout(variant: Variant, checkout: Path, label: str) -> Variant:
     return replace(variant, label=label, target=here)
 
 
+PLACE = re.compile(
+    r"(localhost|\[[0-9a-f:]+\]|[\w-]+(\.[\w-]+)*):\d+(/.*)?|localhost|(\d+\.){3}\d+"
+)
+"""A host, with a port perhaps."""
+
+
 def repository(target: Target) -> Path:
     """Return the root of the repository that a target's command is started in; else its folder."""
     said = git_says(Path(target.cwd), "rev-parse", "--show-toplevel")
@@ -140,6 +147,11 @@ def _variant(text: str, pids: Mapping[str, tuple[int, ...]], *, owned: bool) -> 
 
 def _check(target: Target, *, owned: bool) -> None:
     parts = urlsplit(target.url.replace(PORT, "1"))
+    if "@" in parts.netloc:
+        raise UsageError(
+            "--target: an account stands in its URL, and would stand in the report; give"
+            " http://HOST:PORT, and have the scenario log in (docs/own-application.md)"
+        )
     if parts.scheme != "http":
         raise UsageError(
             f"--target {target.url}: {parts.scheme or 'no scheme'} is not loaded; give the"
@@ -166,6 +178,9 @@ def _check(target: Target, *, owned: bool) -> None:
 
 def _described(name: str) -> Described:
     tables = configuration().get("targets", {})
+    label, equals, place = name.rpartition("=")
+    if name not in tables and PLACE.fullmatch(place):
+        raise UsageError(f"--target {name}: write {label}{equals}http://{place}")
     if name not in tables:
         raise UnknownNameError("target", name, tables)
     try:

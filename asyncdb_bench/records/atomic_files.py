@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from asyncdb_bench.errors import WriteError
+from asyncdb_bench.errors import UsageError, WriteError
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -55,6 +55,23 @@ def append_text(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             file.write(text)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that a user asked for, with the folders that it needs.
+
+    Raises
+    ------
+    UsageError : it cannot be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}; name a folder that you may write, or"
+            " go to one"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

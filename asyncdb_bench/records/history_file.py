@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import math
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -91,17 +92,17 @@ class History:
     Parameters
     ----------
     root : the folder of results.
+    read_only : work on a copy in memory: the file, and its folder, may be read-only.
 
     Raises
     ------
     StoreError : it cannot be opened, or was written by a later version.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
         self.path = root / NAME
         with self._storing():
-            root.mkdir(parents=True, exist_ok=True)
-            self.connection = sqlite3.connect(self.path)
+            self.connection = self._copy() if read_only else self._opened(root)
             (version,) = self.connection.execute("PRAGMA user_version").fetchone()
             if version > VERSION:
                 raise StoreError(
@@ -112,6 +113,18 @@ class History:
             if version == 1:
                 self._add_sums()
             self.connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _opened(self, root: Path) -> sqlite3.Connection:
+        root.mkdir(parents=True, exist_ok=True)
+        return sqlite3.connect(self.path)
+
+    def _copy(self) -> sqlite3.Connection:
+        copy = sqlite3.connect(":memory:")
+        if self.path.is_file():
+            place = f"{self.path.resolve().as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(place, uri=True)) as found:
+                found.backup(copy)
+        return copy
 
     def __enter__(self) -> History:
         return self
@@ -125,7 +138,9 @@ class History:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{self.path}: {error}; move it away to start a new one") from error
+            denied = isinstance(error, OSError) or re.search("readonly|unable to open", str(error))
+            what = "name a --results that you may write" if denied else "move it away"
+            raise StoreError(f"{self.path}: {error}; {what} to start a new one") from error
 
     def has(self, run_id: str) -> bool:
         """Return whether a run is in it."""

@@ -174,7 +174,7 @@ def read_history(
     UsageError : the history is empty.
     StoreError : it cannot be read.
     """
-    with History(root) as history:
+    with History(root, read_only=True) as history:
         history.verify()
         runs, points = history.runs(), history.points()
     if not runs:

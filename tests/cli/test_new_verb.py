@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.command_line import bench_in
+from tests.command_line import ROOT, bench_in, without_services
 
 pytestmark = [pytest.mark.e2e, pytest.mark.patient]
 
@@ -49,3 +52,28 @@ def test_what_cannot_be_written_is_refused(
     assert ended.returncode == 2
     assert says in ended.stderr
     assert (tmp_path / "taken.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize("arguments", [("new", "scenario", "mine"), ("init", "mine"), ("init",)])
+def test_a_folder_that_may_not_be_written_is_named(arguments: tuple[str, ...]) -> None:
+    # not even root may write there
+    done = bench_in(Path("/proc"), *arguments)
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_modules_of_theirs_with_our_folders_names_are_in_nobodys_way(tmp_path: Path) -> None:
+    for name in ("scenarios.py", "strategies.py"):
+        (tmp_path / name).write_text("raise ValueError('somebody else')\n")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "asyncdb_bench", "list"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=without_services() | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "native" in done.stdout
+    assert "TechEmpower" in done.stdout

@@ -230,7 +230,8 @@ def test_one_that_is_killed_is_told_and_leaves_nothing_stopped(folder: Path, dat
         def kill() -> None:
             events = folder / "results"
             eventually(
-                lambda: any("window" in e.read_text() for e in events.glob("*/logs/events.log")), 240
+                lambda: any("window" in e.read_text() for e in events.glob("*/logs/events.log")),
+                240,
             )
             time.sleep(0.3)
             victim.kill()

@@ -77,11 +77,17 @@ def test_the_environment_is_read_when_it_is_needed_and_is_not_in_the_plan(
         ("ap", "did you mean 'app'?"),
         ("http://10.0.0.1:80", "--yes-i-own-it"),
         ("http://127.0.0.1:99999", "[Pp]ort"),
+        ("localhost:8084", "write http://localhost:8084"),
+        ("old=127.0.0.1:8084", "write old=http://127.0.0.1:8084"),
+        ("api.example.org:80/x", "write http://api.example.org:80/x"),
+        ("[::1]:8084", r"write http://\[::1\]:8084"),
+        ("http://user:secretive@127.0.0.1:80", "an account stands in its URL, .*would stand"),
     ],
 )
 def test_what_is_wrong_is_said(wanted: str, says: str) -> None:
-    with pytest.raises(UsageError, match=says.replace("?", r"\?")):
+    with pytest.raises(UsageError, match=says.replace("?", r"\?")) as caught:
         target_variants([wanted])
+    assert "secretive" not in str(caught.value)
 
 
 def test_who_owns_it_may_load_it() -> None:

@@ -157,3 +157,17 @@ def test_a_history_that_is_none_is_not_touched(tmp_path: Path) -> None:
         later.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="version 99"):
         History(tmp_path)
+
+
+def test_a_history_is_read_and_left_as_it_is(tmp_path: Path) -> None:
+    root = tmp_path / "history of ours"
+    with History(root) as history:
+        history.append(HistoryRun(0, "r", "2026-01-01", "abc", False, "m"), [])
+        history.connection.execute("PRAGMA user_version = 1")
+    before = {each: each.read_bytes() for each in root.iterdir()}
+    runs, _, _ = read_history(root)
+    assert [run.run_id for run in runs] == ["r"]
+    assert {each: each.read_bytes() for each in root.iterdir()} == before
+    with pytest.raises(UsageError, match="history import"):
+        read_history(tmp_path / "none")
+    assert not (tmp_path / "none").exists(), "to look makes no folder"

@@ -21,7 +21,7 @@ import pytest
 from asyncdb_bench.records.run import SCHEMA_VERSION
 from asyncdb_bench.services.program import is_listening
 from asyncdb_bench.trial.lock import MachineLock
-from tests.command_line import ROOT, Bench
+from tests.command_line import ROOT, Bench, bench_in
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -313,11 +313,27 @@ def test_one_variant_alone_on_one_core_in_twenty_seconds(bench: Bench) -> None:
     assert lines_of(bench, "steps")
 
 
-def test_requests_of_seconds_members_of_a_chat_and_ladders_are_measured(bench: Bench) -> None:
-    done = bench(
-        *("run", "--profile", "smoke", "--strategy", "native", "--rounds", "2"),
-        *("--scenario", "slow:ms=2000,chat:connections=20,burst", "--time-budget", "0"),
-    )
+LADDERS = """
+[profiles.ladders]
+strategies = ["native"]
+scenarios = ["slow:ms=2000", "chat:connections=20", "burst"]
+blocks = 1
+rounds = 2
+window_s = 1
+window_max_s = 1
+min_arrivals = 1
+time_budget_s = 0
+[profiles.ladders.ladders]
+chat = [10, 20]
+burst = [5, 10]
+"""
+
+
+def test_requests_of_seconds_members_of_a_chat_and_ladders_are_measured(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "bench.toml").write_text(LADDERS)
+    done = bench_in(tmp_path, "run", "--profile", "ladders")
     assert done.returncode in {0, 4}, done.stdout + done.stderr
     steps = [each for each in lines_of(bench, "steps") if each["turn"]["kind"] != "idle"]
     by_scenario: dict[str, list[dict[str, Any]]] = {}

@@ -8,6 +8,7 @@ it decides follows from the turns that it is told of, see
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ MAIN_SHARE = 0.7
 KINDS: tuple[TurnKind, ...] = ("pace", "common")
 """Turns of each round: the gate's figures need no others."""
 
+LEAST_ROUNDS = 2.0
+"""Of the time that a launch takes, for its rounds: less time is had in the launch that there is."""
 FEWEST_CLIMBS = 4
 """Of a ladder before the first analysis: each launch has one."""
 
@@ -173,9 +176,12 @@ class GateSchedule:
             if not pairs:
                 break
             number, self.launches = self.launches, self.launches + 1
-            left = launches - number
-            end_s = self._now.spent_s + (until_s - self._now.spent_s) / left
+            began_s = self._now.spent_s
             yield self._launch(pairs, number, "measure")
+            launch_s, left_s = self._now.spent_s - began_s, until_s - self._now.spent_s
+            fitting = left_s / ((1 + LEAST_ROUNDS) * launch_s) if launch_s > 0 else math.inf
+            more = int(max(0, min(launches - number - 1, fitting)))
+            end_s = self._now.spent_s + (left_s - more * launch_s) / (more + 1)
             yield from self._in_one_launch(pairs, end_s)
         for pair in self.pairs:
             if pair.is_open and pair.rounds:

@@ -19,7 +19,7 @@ def compared_words(row: Compared) -> str:
     if ratio is None:
         return "not known: not measured in both at one load"
     if ratio.bounds is None:
-        return "not known: one round, so there is no interval"
+        return "not known: too few rounds for an interval"
     if row.answer.said is Said.UNKNOWN and ratio.smallest is not None:
         return f"not known: nothing below {percent(ratio.smallest - 1)} could have been seen"
     return said_text(row.answer)

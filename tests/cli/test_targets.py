@@ -228,11 +228,12 @@ def test_one_that_is_killed_is_told_and_leaves_nothing_stopped(folder: Path, dat
         assert eventually(lambda: is_listening(other), 120)
 
         def kill() -> None:
-            events = folder / "results"
-            eventually(
-                lambda: any("window" in e.read_text() for e in events.glob("*/logs/events.log")),
-                240,
-            )
+            logs = folder / "results"
+
+            def begun() -> bool:
+                return any("window" in each.read_text() for each in logs.glob("*/logs/events.log"))
+
+            eventually(begun, 240)
             time.sleep(0.3)
             victim.kill()
             victim.wait()

@@ -11,7 +11,6 @@ from tests.factories import manifest
 from tests.measure import PINNING, Ran, run
 
 pytestmark = pytest.mark.services
-CONTENDED = "tests/plugins/contended.py:Contended"
 NAMES = {
     # the loop waits in the driver: 1 / 50 ms
     "blocking": ("event loop", "held"),
@@ -32,8 +31,10 @@ def saturated(valkey: RunningServices, tmp_path_factory: pytest.TempPathFactory)
         valkey,
         tmp_path_factory.mktemp("saturated"),
         scenarios="slow:ms=50,rows=1000",
-        ladder=(2, 60),
-        objective_ms=300,
+        # so patient that the first answers of a slow machine do not end the climb
+        ladder=(4, 60),
+        objective_ms=500,
+        warmup_s=1.5,
     )
 
 
@@ -57,14 +58,3 @@ def test_the_ceiling_is_what_the_demand_permits(saturated: Ran) -> None:
     assert 15 < made.ceiling.rps < 40
     assert made.ratio == pytest.approx(20 / made.ceiling.rps)
     assert "pool took" in made.explanation
-
-
-def test_a_row_that_all_want_is_the_databases(
-    postgres: RunningServices, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Each transaction keeps it for 15 ms: 67 a second, however many connections."""
-    folder = tmp_path_factory.mktemp("contended")
-    ran = run("native", postgres, folder, scenarios=CONTENDED, ladder=(5, 90), objective_ms=200)
-    found = diagnose(ran.of("native", "rung"), ran.plan.variants[0], PINNING)
-    assert found.bottleneck == "database", found.evidence
-    assert "of 4 connections active" in found.evidence

@@ -325,6 +325,9 @@ def prepared(
         load_set = stack.enter_context(
             several_loads(plan, pinning, folder.logs, display.say, hosts)
         )
+        if services.taken_out:
+            notes += (f"set, and not passed on to processes of ours: {listed(services.taken_out)}",)
+            display.say(f"note: {notes[-1]}")
         manifest = make_manifest(plan, folder.run_id, services, command, here)
         folder.write_manifest(
             replace(

@@ -17,6 +17,7 @@ class NoServices:
     url = ""
     broker: Broker | None = None
     store: Broker | None = None
+    taken_out: tuple[str, ...] = ()
 
     def __enter__(self) -> NoServices:
         """Start nothing."""

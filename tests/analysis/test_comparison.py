@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from asyncdb_bench.analysis.comparison import compare_scenarios
 from asyncdb_bench.analysis.curves import Wanted, percentile_curves
 from asyncdb_bench.analysis.tables import aggregate, steps_table
-from asyncdb_bench.records.step import Outcome, Step
+from asyncdb_bench.records.step import Ledger, Outcome, Step, Turn
 from asyncdb_bench.report.exports import summary_rows
 from tests.factories import LATE, end, manifest, paces, step
 
@@ -93,3 +94,26 @@ def test_curves_are_pooled_by_name_and_leave_errors_out() -> None:
     assert set(curve.raw_ms) <= set(curve.corrected_ms)
     assert curve.levels[0] == 0
     assert curve.corrected_ms == sorted(curve.corrected_ms)
+
+
+def test_a_variant_that_answered_wrongly_is_not_measured_in_its_answers_own_words() -> None:
+    why = "500: operator does not exist: uuid = character varying"
+    bad = step(
+        "native",
+        turn=Turn("pace", 0),
+        valid=False,
+        reasons=(LATE,),
+        ledger=Ledger(32, 2, 2, 0, 0, 28),
+        errors={why: 2},
+    )
+    steps = [*paces({"executor": 100}), bad]
+    (found,) = compare_scenarios(manifest(("executor", "native")), [], steps)
+    assert found.absence("native") == (
+        f"not measured, because it answered 2 of 32 requests right: {why}"
+    )
+    assert found.absent == "not measured: native"
+    late = replace(bad, ledger=Ledger(32, 32, 0, 0, 0, 0), errors={})
+    (found,) = compare_scenarios(manifest(("executor", "native")), [], [steps[0], late])
+    assert found.absence("native").startswith("not measured, because none of its turns was sound:")
+    (found,) = compare_scenarios(manifest(("executor", "native")), [], [steps[0]])
+    assert found.absence("native").startswith("not run, because the time was over")

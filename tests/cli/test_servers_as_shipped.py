@@ -163,8 +163,16 @@ def test_no_file_and_no_line_has_the_password(stock: Postgres, bench: Bench) -> 
             psycopg.sql.SQL("CREATE ROLE nasty LOGIN CREATEDB PASSWORD {}").format(NASTY)
         )
     url = changed(stock.url, user="nasty", password=NASTY)
-    named = ("--strategy", "native,executor,asyncpg_raw", "--scenario", "read")
-    named += ("--profile", "smoke", "--time-budget", "15")
+    named = [
+        "--strategy",
+        "native,asyncpg_raw",
+        "--scenario",
+        "read",
+        "--profile",
+        "smoke",
+        "--time-budget",
+        "15",
+    ]
     done = bench("run", *named, environment={"DATABASE_URL": url})
     assert done.returncode in (0, 4), done.stdout + done.stderr
     assert (bench.results / "latest" / "steps.jsonl").is_file()

@@ -187,3 +187,32 @@ def test_no_file_and_no_line_has_the_password(stock: Postgres, bench: Bench) -> 
         failed = bench(*verb, environment={"DATABASE_URL": wrong})
         assert failed.returncode == code, failed.stderr
         assert not secrets_in(failed, bench.results.parent, FORMS)
+
+
+def test_a_broker_that_was_named_and_refuses_is_no_missing_contestant(bench: Bench) -> None:
+    given = {"BROKER_URL": "redis://:open%20sesame@127.0.0.1:1/0"}
+    for verb in (
+        ("run", "--strategy", "native,celery", "--scenario", "read", "--profile", "smoke"),
+        ("check", "read", "--strategies", "celery"),
+    ):
+        done = bench(*verb, environment=given)
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert "BROKER_URL: no answer from 127.0.0.1:1" in done.stderr
+        assert "conforms" not in done.stdout
+        assert "sesame" not in done.stdout + done.stderr
+
+
+def test_what_was_named_and_could_not_be_tried_does_not_conform(bench: Bench) -> None:
+    # without RabbitMQ, as the environment of these tests has it
+    done = bench("check", "read", "--strategies", "celery_aio")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "FAIL  celery_aio: right answers over HTTP" in done.stdout
+    assert "read: 1 check failed" in done.stdout
+
+
+def test_a_variant_that_was_named_and_is_missing_is_on_the_first_screen(bench: Bench) -> None:
+    named = ("--strategy", "native,celery_aio", "--scenario", "read", "--profile", "smoke")
+    done = bench("run", *named, "--time-budget", "15")
+    assert done.returncode == 4, done.stdout + done.stderr
+    before, _, _ = done.stdout.partition("Objective:")
+    assert "celery_aio: not run, because it needs RabbitMQ" in before

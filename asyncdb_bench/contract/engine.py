@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncdb_bench.contract.database_url import PLACE, USUAL_PORT, is_socket, parameters, url_of
 from asyncdb_bench.errors import PluginError, UnavailableError
+from asyncdb_bench.masking import hide
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -64,6 +65,7 @@ def connection_target(url: str) -> Target:
     """Return where a URL in our form leads, see :mod:`asyncdb_bench.contract.database_url`."""
     rest = parameters(url)
     place = {name: rest.pop(name) for name in PLACE if name in rest}
+    hide(place.get("password", ""))
     host, pooled = place.get("host", ""), bool(rest.pop(POOLED, ""))
     mode = rest.pop("sslmode", "disable" if host in LOOPBACK else "prefer")
     # libpq encrypts nothing on a socket, whatever is asked for, and asyncpg would refuse

@@ -41,7 +41,7 @@ def their_application(url: str, *words: str) -> Iterator[int]:
         [sys.executable, str(APPLICATION), str(port), *words], env=environment
     )
     try:
-        assert eventually(lambda: is_listening(port), 15)
+        assert eventually(lambda: is_listening(port), 60)
         yield port
     finally:
         process.send_signal(signal.SIGINT)

@@ -19,7 +19,7 @@ def stored(inside: Inside) -> Inside:
 
 
 def test_a_case_is_answered_from_a_run(stored: Inside) -> None:
-    done = stored("advise", "reference", "--rtt", "0.5", "--query-ms", "0", "--rps", "100")
+    done = stored("advise", "reference", "--rtt", "0.3", "--query-ms", "0", "--rps", "100")
     assert done.returncode == 0, done.stderr
     said = re.match(r"use (\w+(?: or \w+)*): ", done.stdout)
     assert said, done.stdout

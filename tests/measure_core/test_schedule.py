@@ -109,8 +109,9 @@ def test_who_is_known_to_be_far_behind_takes_part_now_and_then() -> None:
     assert turns["blocking"] >= FIRST_ROUNDS
 
 
-@pytest.mark.parametrize("budget_s", [20, 60, 90, 240])
-@pytest.mark.parametrize("service_ms", [1, 20, 1000])
+@pytest.mark.parametrize(
+    ("budget_s", "service_ms"), [(20, 20), (20, 1000), (60, 1), (90, 20), (90, 1000)]
+)
 def test_the_time_budget_is_kept(budget_s: float, service_ms: float) -> None:
     plan = planned(("native", "executor"), ("read", "slow"))
     found = run(
@@ -146,8 +147,8 @@ def test_without_a_budget_it_ends_although_launches_stray_too_much_to_tell() -> 
 def test_a_long_run_is_launched_up_to_three_times_and_a_short_one_once() -> None:
     plan = planned(("native", "executor"))
     truths = {"native": FAST, "executor": SAME}
-    assert [len(launches(run(plan, truths, s, NOISY))) for s in (40, 100, 240)] == [1, 2, 3]
-    assert [each.number for each in launches(run(plan, truths, 240, NOISY))] == [0, 1, 2]
+    found = [launches(run(plan, truths, budget_s, NOISY)) for budget_s in (40, 100, 210)]
+    assert [[each.number for each in own] for own in found] == [[0], [0, 1], [0, 1, 2]]
 
 
 def test_what_lies_beside_costs_the_main_answers_little_and_is_measured_in_the_end() -> None:

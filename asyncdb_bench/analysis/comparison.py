@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -119,6 +119,11 @@ def _compare(
     of_curves = {name: [*own, *pace_steps(by_variant[name])] for name, own in curves.items()}
     measured = [each for each in variants if each.label in found.capacities]
     doubtful = _unsound(by_variant, ends)
+    unmeasured = {
+        name: why
+        for name, own in by_variant.items()
+        if name not in found.capacities and (why := _not_measured(own, doubtful.get(name, ())))
+    }
     made = Comparison(
         scenario=asked.label,
         findings=found,
@@ -129,10 +134,7 @@ def _compare(
         not_run={
             v.label: why
             for v in variants
-            if (
-                why := _not_run(v, asked, ends, found.capacities)
-                or _not_measured(v, found.capacities, by_variant, doubtful)
-            )
+            if (why := _not_run(v, asked, ends, found.capacities, unmeasured))
         },
         invalid=doubtful,
         phases=phases_at([step for own in curves.values() for step in own], load),
@@ -140,8 +142,7 @@ def _compare(
             v.label: limit(manifest, v, of_curves[v.label], found.capacities[v.label].rps)
             for v in measured
         },
-        lost=frozenset(end.variant for end in ends if end.lost)
-        | {name for name, own in by_variant.items() if any(map(_loaded, own))},
+        lost=frozenset(end.variant for end in ends if end.lost) | unmeasured.keys(),
         round_trips=tuple(trip for end in ends if not end.failure for trip in end.round_trips),
         knees={
             v.label: knee(by_load[(by_load.variant == v.label) & by_load.valid]) for v in measured
@@ -195,26 +196,21 @@ def _not_run(
     asked: PlannedScenario,
     ends: Iterable[TrialEnd],
     measured: Iterable[str],
+    unmeasured: Mapping[str, str],
 ) -> str:
     if variant.label in asked.refused:
         return asked.refused[variant.label]
     if variant.not_run or variant.label in measured:
         return variant.not_run
     failures = [end.failure for end in ends if end.variant == variant.label and end.failure]
-    return failures[-1] if failures else ""
+    if failures:
+        return failures[-1]
+    return unmeasured.get(variant.label, "the time was over before it had a turn")
 
 
-def _not_measured(
-    variant: Variant,
-    measured: Collection[str],
-    by_variant: Mapping[str, Sequence[Step]],
-    doubtful: Mapping[str, Sequence[Doubt]],
-) -> str:
-    """Return why nothing that a variant did is in a figure; empty: something is."""
-    name = variant.label
-    if name in measured:
-        return ""
-    loaded = [step for step in by_variant[name] if _loaded(step)]
+def _not_measured(own: Sequence[Step], doubts: Sequence[Doubt]) -> str:
+    """Return why nothing of a variant's steps is in a figure, as far as they tell."""
+    loaded = [step for step in own if step.turn.kind != "idle" and step.ledger.scheduled]
     failed: Counter[str] = Counter()
     for step in loaded:
         failed.update(step.errors)
@@ -222,13 +218,7 @@ def _not_measured(
     right = sum(step.ledger.ok for step in loaded)
     if failed and right < asked - right:
         return f"it answered {right:,} of {asked:,} requests right: {failed.most_common(1)[0][0]}"
-    if doubts := doubtful.get(name):
-        return f"none of its turns was sound: {sentence(doubts[0])}"
-    return "the time was over before it had a turn"
-
-
-def _loaded(step: Step) -> bool:
-    return step.turn.kind != "idle" and step.ledger.scheduled > 0
+    return f"none of its turns was sound: {sentence(doubts[0])}" if doubts else ""
 
 
 def command_of(manifest: Manifest) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 from pathlib import Path
@@ -58,6 +59,10 @@ class Pooler:
     logs : folder for its log.
     tls : certificate and key; None: no client encrypts.
 
+    Attributes
+    ----------
+    password : by which that account connects to it.
+
     Raises
     ------
     ServiceError : it is not installed, or does not start.
@@ -73,7 +78,9 @@ class Pooler:
         host, port = place_of(url)
         self.port, self.path, self.size = free_port(), program, size
         users, settings = folder / "users.txt", folder / "pgbouncer.ini"
-        name, password = server.place.get("user", ""), server.place.get("password", "")
+        name = server.place.get("user", "")
+        # a server that asks for none leaves the pooler's own clients without one
+        self.password = password = server.place.get("password", "") or secrets.token_urlsafe(24)
         write_private(users, f"{_quoted(name)} {_quoted(password)}\n")
         write_private(
             settings,

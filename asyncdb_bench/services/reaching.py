@@ -157,7 +157,7 @@ class Reaching:
         if reach.via == "pgbouncer":
             assert self.pooler is not None
             host, port = "127.0.0.1", self.pooler.port
-            more[POOLED] = "transaction"
+            more |= {POOLED: "transaction", "password": self.pooler.password}
             # what encrypts the pooler's own connections
             more |= dict.fromkeys(("sslmode", *FILES), "")
         if reach.tls:

@@ -13,6 +13,7 @@ import pytest
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.report.parts.around import repeat_command
 from asyncdb_bench.report.write import write
 from tests.factories import LATE, end, manifest, step, turn
@@ -99,6 +100,19 @@ def test_what_did_not_run_what_was_cut_short_and_what_is_invalid_are_named(tmp_p
     assert "1 of 3 trials" in page
     assert "send lag p50 9.0 ms" in page
     assert "not a git checkout" in page
+
+
+def test_what_was_not_watched_and_who_is_missing_are_on_the_first_screen(tmp_path: Path) -> None:
+    steps = [turn("native", 100, connections_peak=None), turn("native", 101, connections_peak=None)]
+    unwatched = Doubt(DoubtKind.UNWATCHED, subject="permission denied for view")
+    ends = [end("native", notes=(unwatched,)), end("celery", failure="no broker here")]
+    outcome = reported(tmp_path, manifest(("native", "celery")), steps, ends)
+    first = str(next(each for each in outcome.document.sections if each.id == "decision"))
+    assert "celery: not run, because no broker here" in first
+    assert "The database could not be watched (permission denied for view)" in first
+    page = outcome.path.read_text()
+    assert "equal and counted" not in page
+    assert "budgets declared and not counted" in page
 
 
 @pytest.mark.parametrize("steps", [[], [step("native", 100, p99=500)], [turn("native", 100)]])

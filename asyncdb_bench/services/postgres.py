@@ -158,12 +158,21 @@ class Postgres:
         self._connect().close()
 
     def _seed(self, name: str, data: Data) -> None:
+        from sqlalchemy.exc import DBAPIError
+
         from asyncdb_bench.contract.engine import make_engine
 
-        engine = make_engine(self.url_of(name), 1, 10)
+        options = parameters(self.url).get("options", "")
+        # of the options, the last counts
+        patient = f"{options} -cstatement_timeout=0" if options else ""
+        engine = make_engine(changed(self.url_of(name), options=patient), 1, 10)
         try:
             with engine.connect() as connection:
                 data.create(connection)
+        except DBAPIError as error:
+            raise UsageError(
+                f"the scenario's tables cannot be made on {shown(self.url)}: {first_line(error)}"
+            ) from error
         finally:
             engine.dispose()
         # Without a checkpoint here the first trials would pay for the seed's dirty pages.
@@ -222,7 +231,9 @@ class Postgres:
 
         url = self.url_of(database) if database else self.url
         try:
-            return psycopg.connect(changed(url, connect_timeout="5"), autocommit=True)
+            # its options are the application's
+            plain = changed(url, connect_timeout="5", options="")
+            return psycopg.connect(plain, autocommit=True)
         except psycopg.Error as error:
             raise ServiceError(f"cannot connect to {shown(url)}: {first_line(error)}") from error
 

@@ -12,8 +12,10 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
+from asyncdb_bench import Sql, Tables
+from asyncdb_bench.contract.data.accounts import StandardData
 from asyncdb_bench.contract.database_url import changed, place_of
-from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.pooler import Pooler, find_pooler
 from asyncdb_bench.services.postgres import Postgres, use_url
@@ -113,6 +115,23 @@ def test_the_environment_of_somebodys_application_is_not_ours(bench: Bench) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     assert "read: conforms\n" in done.stdout
     assert "ok    celery: right answers" in done.stdout
+
+
+def test_options_are_the_applications_and_not_the_seeds(stock: Postgres, tmp_path: Path) -> None:
+    hasty = changed(stock.url, options="-cstatement_timeout=50 -cwork_mem=5MB")
+    environment = {"DATABASE_URL": hasty}
+    with RunningServices(tmp_path, "hasty", with_broker=False, environment=environment) as services:
+        url = services.clone(Tables("slow", Sql("SELECT pg_sleep(0.2)")), "one")
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SHOW statement_timeout").fetchone() == ("50ms",)
+    lost = changed(stock.url, options="-csearch_path=nowhere")
+    with (
+        RunningServices(
+            tmp_path, "lost", with_broker=False, environment={"DATABASE_URL": lost}
+        ) as services,
+        pytest.raises(UsageError, match=r"cannot be made on .* no schema"),
+    ):
+        services.clone(StandardData(1), "one")
 
 
 def test_a_password_may_come_of_the_environment(stock: Postgres, tmp_path: Path) -> None:

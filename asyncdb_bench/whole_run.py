@@ -477,12 +477,15 @@ def new_run_id(plan: Plan) -> str:
 
 
 def not_had(written: report.Written) -> set[str]:
-    """Return the variants that were asked for, or answered, and are in no figure of a scenario."""
-    shown = written.comparisons
-    measured = {name for each in shown for name in each.capacities}
-    asked = {each.label for each in written.manifest.plan.variants if written.manifest.plan.named}
-    unsound = {name for each in shown for name in each.not_run if name in each.lost}
-    return (asked - measured) | unsound
+    """Return the variants that were named and cannot run here, or whose answers are no figure."""
+    plan = written.manifest.plan
+    refused = {
+        each.label
+        for each in plan.variants
+        if each.not_run or all(each.label in asked.refused for asked in plan.scenarios)
+    }
+    unsound = {name for each in written.comparisons for name in each.not_run if name in each.lost}
+    return (refused if plan.named else set()) | unsound
 
 
 def exit_code(written: report.Written, results: Results, *, interrupted: bool) -> int:

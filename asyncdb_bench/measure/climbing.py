@@ -72,7 +72,10 @@ class Climbing:
     def _offer(
         self, asked: PlannedScenario, variant: str, place: int, *, settle: bool
     ) -> Iterator[TurnOrder]:
-        """Offer a rung, once more where it was not sound."""
+        """Offer a rung, once more where it was not sound but the variant could carry more.
+
+        Far beyond its capacity the next window would begin with the queue of this one.
+        """
         settings, rate = self._plan.settings, asked.ladder[place]
         for _ in range(ATTEMPTS):
             self._latest = None
@@ -89,7 +92,7 @@ class Climbing:
                 drain_s=settings.drain_s,
             )
             latest: Step | None = self._latest
-            if latest is None or latest.valid:
+            if latest is None or latest.valid or _is_over(asked, latest):
                 return
 
 

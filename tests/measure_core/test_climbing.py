@@ -72,6 +72,13 @@ def test_an_unsound_rung_is_offered_once_more_and_then_let_be() -> None:
     assert loads(climbed(unsound)) == [50, 100, 100, 200, 400, 800]
 
 
+def test_far_beyond_its_capacity_a_rung_is_not_offered_again_into_its_own_queue() -> None:
+    def shed(order: TurnOrder, number: int) -> Step:
+        return step("native", order.load_rps, p99=900, valid=False, reasons=(LATE,))
+
+    assert loads(climbed(shed)) == [50]
+
+
 def test_who_loses_a_part_begins_anew_and_warms_up_again() -> None:
     orders = climbed(
         lambda order, number: None if number == 2 else step("native", order.load_rps), warmup_s=0.7

@@ -57,9 +57,7 @@ def busy_notes(records: Sequence[Step], cores: int) -> list[str]:
             " the figures are those of a busy machine"
         )
     if stolen > STOLEN:
-        found.append(
-            f"a hypervisor took {stolen:.0%} of the CPU time asked for (median of turns)"
-        )
+        found.append(f"a hypervisor took {stolen:.0%} of the CPU time asked for (median of turns)")
     return found
 
 

@@ -16,11 +16,12 @@ from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.operation import drive
 from asyncdb_bench.contract.strategy import LIMITS, Context, Strategy
 from asyncdb_bench.contract.timing import Phases, current
+from asyncdb_bench.errors import first_line
 from asyncdb_bench.measure.monitor import Monitor
 from asyncdb_bench.plan.registry import make_scenario, strategy_class
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.conformance_work import Conformance
+from asyncdb_bench.trial.conformance_work import TYPED, Conformance
 from asyncdb_bench.trial.failing_proxy import FailingProxy, tcp_target
 
 WORK = f"{Path(__file__).with_name('conformance_work.py')}:{Conformance.__name__}"
@@ -125,6 +126,21 @@ async def same_answers(bench: Subject, strategy: Strategy[Any]) -> None:
             require(bench.operations[name].check(params, got), f"{name}: wrong answer {got}")
     finally:
         bench.services.drop(twin)
+
+
+async def keeps_types(bench: Subject, strategy: Strategy[Any]) -> None:
+    """Have parameters and answers of each type arrive as declared."""
+    wrong = []
+    for operation, value in TYPED:
+        params = {"value": value}
+        try:
+            got = await strategy.run(operation, params)
+        except Exception as error:
+            got = f"{type(error).__name__}: {first_line(error)}"
+        expected = await asyncio.to_thread(bench.directly, operation.name, params, bench.database)
+        if got != expected:
+            wrong.append(f"{operation.name} gave {got}, a plain session {expected}")
+    require(not wrong, "; ".join(wrong))
 
 
 async def same_statements(bench: Subject, strategy: Strategy[Any]) -> None:
@@ -311,6 +327,7 @@ async def gives_back_a_failed_open(bench: Subject, _strategy: Strategy[Any]) -> 
 
 CHECKS: tuple[Check, ...] = (
     same_answers,
+    keeps_types,
     same_statements,
     rolls_back,
     goes_on_after_errors,

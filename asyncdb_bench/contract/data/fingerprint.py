@@ -171,9 +171,7 @@ def _files(parts: bytes, folder: Path) -> bytes:
     texts = (each for _, each, _ in pickletools.genops(parts) if isinstance(each, str))
     named = {each for each in texts if any(map(str.isalnum, each))}
     found = (base / each for each, base in itertools.product(sorted(named), (Path(), folder)))
-    return b"".join(
-        hashlib.sha256(each.read_bytes()).digest() for each in found if _is_there(each)
-    )
+    return b"".join(hashlib.sha256(each.read_bytes()).digest() for each in found if _is_there(each))
 
 
 def _is_there(path: Path) -> bool:

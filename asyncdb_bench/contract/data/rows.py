@@ -119,9 +119,7 @@ def csv_batches(source: Csv, count: int, begins: int) -> Iterator[Any]:
         read_options=arrow_csv.ReadOptions(
             column_names=names, skip_rows=begins, encoding=source.encoding
         ),
-        parse_options=arrow_csv.ParseOptions(
-            delimiter=source.delimiter, newlines_in_values=True
-        ),
+        parse_options=arrow_csv.ParseOptions(delimiter=source.delimiter, newlines_in_values=True),
         convert_options=arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
             null_values=[source.null],

@@ -210,5 +210,3 @@ def file_hash(path: Path) -> str:
     """Return a file's SHA-256."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 STDIN = "<stdin>"
-_SAID = re.compile(r"^psql:(?P<file>.*?):(?P<line>\d+): (?P<kind>[^\s:]+):\s+(?P<text>.*)$", re.M)
+_SAID = re.compile(
+    r"^psql:(?P<file>.*?):(?P<line>\d+): (?P<kind>[^\s:]+):\s+(?P<text>.*)$", re.MULTILINE
+)
 _COMMENTS = re.compile(r"\A(\s+|--[^\n]*(\n|\Z)|/\*.*?\*/)+", re.DOTALL)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _READS = re.compile(
@@ -97,8 +99,8 @@ def refusal(said: str, name: str) -> str:
     error = errors[-1]
     where = name if error["file"] == STDIN or not error["file"] else error["file"]
     rest = said[error.end() :]
-    statement = re.search(r"^psql:.*?: STATEMENT:\s+(.*)", rest, re.M | re.S)
-    context = re.search(r"^CONTEXT:\s+(COPY .*)$", rest, re.M)
+    statement = re.search(r"^psql:.*?: STATEMENT:\s+(.*)", rest, re.MULTILINE | re.DOTALL)
+    context = re.search(r"^CONTEXT:\s+(COPY .*)$", rest, re.MULTILINE)
     named = f" ({shortened(statement[1])})" if statement else ""
     reason = error["text"] + (f" ({context[1]})" if context else "")
     hint = next((f"; {text}" for pattern, text in HINTS if pattern.search(reason)), "")

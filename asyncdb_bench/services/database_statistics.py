@@ -19,10 +19,14 @@ CONNECTIONS = (
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     " AND backend_type = 'client backend'"
 )
+LOOK_UPS = r"typeinfo_tree|^\s*SELECT\s+current_setting\(\S+\) AS cur,\s+set_config\("
+"""What asyncpg asks by itself, once for each connection and type that it does not know (an enum, a
+domain, an array of them), with the JIT compiler off meanwhile: no work of an operation's."""
 STATEMENTS = (
     "SELECT /* asyncdb-bench monitor */"
     " coalesce(sum(calls) FILTER (WHERE query ~* '^(commit|end)\\M'), 0)::bigint,"
-    " coalesce(sum(rows) FILTER (WHERE query !~* '^(begin|commit|end|rollback)\\M'), 0)::bigint"
+    " coalesce(sum(rows) FILTER (WHERE query !~* '^(begin|commit|end|rollback)\\M'"
+    f" AND query !~ '{LOOK_UPS}'), 0)::bigint"
     " FROM pg_stat_statements AS s JOIN pg_database AS d ON d.oid = s.dbid"
     " WHERE d.datname = current_database() AND position('asyncdb-bench monitor' IN query) = 0"
 )

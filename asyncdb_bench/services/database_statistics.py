@@ -26,7 +26,7 @@ STATEMENTS = (
     "SELECT /* asyncdb-bench monitor */"
     " coalesce(sum(calls) FILTER (WHERE query ~* '^(commit|end)\\M'), 0)::bigint,"
     " coalesce(sum(rows) FILTER (WHERE query !~* '^(begin|commit|end|rollback)\\M'"
-    f" AND query !~ '{LOOK_UPS}'), 0)::bigint"
+    " AND query !~ '" + LOOK_UPS + "'), 0)::bigint"
     " FROM pg_stat_statements AS s JOIN pg_database AS d ON d.oid = s.dbid"
     " WHERE d.datname = current_database() AND position('asyncdb-bench monitor' IN query) = 0"
 )

@@ -92,10 +92,10 @@ class Order(msgspec.Struct):
 
 def _echo(name: str, hint: Any, sql_type: str) -> Operation:
     """Return an operation whose parameter is of a type, and comes back from the database."""
+    statement = f"SELECT CAST(:value AS {sql_type}) AS value FROM account WHERE id = 1"  # noqa: S608
 
     def steps(value: Any) -> Steps:
         """Return a value as the database returns it, and its type as it came here."""
-        statement = f"SELECT CAST(:value AS {sql_type}) AS value FROM account WHERE id = 1"
         row = (yield sql(statement, value=value)).one()
         return {"value": row.value, "came": type(value).__name__}
 

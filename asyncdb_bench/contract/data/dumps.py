@@ -22,7 +22,8 @@ _COPY_END = re.compile(rb"^\\\.\r?$", re.MULTILINE)
 _CREATES = re.compile(rb"^CREATE DATABASE ", re.MULTILINE)
 _CONNECTS = re.compile(rb"^\\connect [^\n]*$", re.MULTILINE)
 _PREAMBLE = re.compile(
-    rb"(?:(?:--[^\n]*|\\restrict[^\n]*|SET [^;\n]*;|SELECT pg_catalog\.set_config[^;\n]*;|)[ \t\r]*\n)*"
+    rb"(?:(?:--[^\n]*|\\restrict[^\n]*|SET [^;\n]*;|SELECT pg_catalog\.set_config[^;\n]*;|)"
+    rb"[ \t\r]*\n)*"
 )
 _SETS = re.compile(rb"^SET (\w+) = [^;\n]*;", re.MULTILINE)
 

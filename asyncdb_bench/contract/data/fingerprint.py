@@ -14,7 +14,7 @@ import pickle
 import pickletools
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -68,6 +68,11 @@ class _Parts(pickle.Pickler):
         self.names: set[str] = set()
         self.seen: dict[int, int] = {}
         self.kept: list[Any] = []
+        self.plain: dict[type, Callable[[Any], Any]] = {
+            CodeType: lambda c: _told("code", c.co_code, repr(c.co_names), c.co_consts),
+            ModuleType: self._module,
+            PurePath: lambda path: _told("path", str(path)),
+        }
 
     @classmethod
     def of(cls, value: Any) -> bytes:
@@ -78,21 +83,24 @@ class _Parts(pickle.Pickler):
 
     def reducer_override(self, value: Any) -> Any:
         """Return a function, class or module as its parts; anything else as pickle has it."""
-        if isinstance(value, FunctionType):
-            return self._once(value, self._function) if _is_own(value) else NotImplemented
-        if isinstance(value, CodeType):
-            return _told("code", value.co_code, repr(value.co_names), value.co_consts)
-        if isinstance(value, ModuleType):
-            return self._once(value, self._module)
-        if isinstance(value, type) and not _is_library(value.__module__):
-            return self._once(value, self._class)
-        if isinstance(value, PurePath):
-            return _told("path", str(value))
-        if hasattr(value, "create_all") and hasattr(value, "sorted_tables"):
-            return _told("tables", of_metadata(value))
-        return NotImplemented
+        parts = self._parts_of(value)
+        if parts is None:
+            return NotImplemented
+        return self._once(value, parts)
 
-    def _once(self, value: Any, parts: Any) -> Any:
+    def _parts_of(self, value: Any) -> Callable[[Any], Any] | None:
+        if isinstance(value, FunctionType):
+            return self._function if _is_own(value) else None
+        if isinstance(value, type):
+            return None if _is_library(value.__module__) else self._class
+        if hasattr(value, "create_all") and hasattr(value, "sorted_tables"):
+            return lambda metadata: _told("tables", of_metadata(metadata))
+        for kind, parts in self.plain.items():
+            if isinstance(value, kind):
+                return parts
+        return None
+
+    def _once(self, value: Any, parts: Callable[[Any], Any]) -> Any:
         known = self.seen.get(id(value))
         if known is not None:
             return _told("again", known)

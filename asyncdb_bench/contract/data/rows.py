@@ -161,7 +161,7 @@ def columns_of(
     ------
     PluginError : one goes into none, or two go into one.
     """
-    types = dict(connection.exec_driver_sql(COLUMNS, (table,)).tuples().all())
+    types: dict[str, str] = dict(connection.exec_driver_sql(COLUMNS, (table,)).tuples().all())
     found: list[Column] = []
     for place, name in enumerate(names):
         alike = [each for each in types if each.lower() == name.lower()]

@@ -254,10 +254,12 @@ def itself(name: str, kind: Kind) -> tuple[str, list[dict[str, Any]]]:
         *(f"    {key} = {source}" for key, source in made.items()),
     ]
     for place, text in enumerate(shape, 1):
-        given = dict.fromkeys(GIVEN.findall(text))
-        casts = {key: cast_of(columns[f"s{place}_{key}"]) for key in given}
+        given = {key: columns[f"s{place}_{key}"] for key in GIVEN.findall(text)}
+        casts = {key: cast_of(values) for key, values in given.items()}
         passed = "".join(f", {key}=s{place}_{key}" for key in given)
-        lines.append(f"    done = yield sql({with_casts(repeatable(text), casts)!r}{passed})")
+        lines.append(
+            f"    done = yield sql({with_casts(repeatable(text, given), casts)!r}{passed})"
+        )
         # what returns no rows has none to count
         lines.append("    seen += len(done.all()) if getattr(done, 'returns_rows', True) else 0")
     samples = [{"operation": name, **{key: each[key] for key in recorded}} for each in rows]

@@ -26,10 +26,10 @@ STATEMENTS = (
     "SELECT /* asyncdb-bench monitor */"
     " coalesce(sum(calls) FILTER (WHERE query ~* '^(commit|end)\\M'), 0)::bigint,"
     " coalesce(sum(rows) FILTER (WHERE query !~* '^(begin|commit|end|rollback)\\M'"
-    " AND query !~ '" + LOOK_UPS + "'), 0)::bigint"
+    " AND query !~ '{look-ups}'), 0)::bigint"
     " FROM pg_stat_statements AS s JOIN pg_database AS d ON d.oid = s.dbid"
     " WHERE d.datname = current_database() AND position('asyncdb-bench monitor' IN query) = 0"
-)
+).replace("{look-ups}", LOOK_UPS)
 TRANSACTIONS = (
     "SELECT /* asyncdb-bench monitor */ xact_commit FROM pg_stat_database"
     " WHERE datname = current_database()"

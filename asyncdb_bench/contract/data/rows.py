@@ -61,7 +61,8 @@ def put_csv(connection: Connection, source: Csv) -> None:
     except PluginError as error:
         raise PluginError(f"{path}: {error}") from error
     except Exception as error:
-        raise PluginError(f"{path}: {said(error, lambda row: csv_line(source, row))}") from error
+        told = said(error, lambda row: csv_line(source, row))
+        raise PluginError(f"{path}: {csv_fault(source)}{told}") from error
 
 
 def put_parquet(connection: Connection, source: Parquet) -> None:
@@ -138,6 +139,22 @@ def csv_line(source: Csv, row: int) -> str:
         for _ in range(row + 1):
             next(filled, None)
         return f"line {reader.line_num}"
+
+
+def csv_fault(source: Csv) -> str:
+    """Return the line in which a CSV file itself is wrong: a field too many, no text; or nothing."""
+    import pyarrow as pa
+
+    with pa.input_stream(source.path, compression="detect") as stream:
+        content: bytes = stream.read()
+    try:
+        text = content.decode(source.encoding)
+    except UnicodeDecodeError as error:
+        return f"line {content.count(10, 0, error.start) + 1}: "
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=source.delimiter)
+    count = len(next(reader, []))
+    odd = any(len(each) != count for each in reader if each)
+    return f"line {reader.line_num}: " if odd else ""
 
 
 def indexes_of(metadata: dict[bytes, bytes]) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ def traced(kinds: Sequence[Kind], seconds: float, connections: int, dump: str) -
         return Traced("", [], lines)
     text = "\n\n".join(operations)
     used = ["OwnScenario", "Recorded", "ScenarioKnobs", "Steps", "operation"]
-    used += ["Dump", "Tables", "sql"] if dump else ["STAND_INS", "stand_in"]
+    used += ["Dump", "Tables", "as_sent"] if dump else ["STAND_INS", "stand_in"]
     head = HEAD.format(
         seconds=seconds,
         units=units,
@@ -149,7 +149,7 @@ def summed(left: Sequence[Kind], units: int, lines: Sequence[str]) -> list[str]:
 def said(kind: Kind, units: int, why: str) -> str:
     """Return a line about a kind of work that is left out."""
     words = kind.request or " ".join(" ".join(kind.statements[:1]).split()[:4]) or "others"
-    plain = re.sub(r"[^\w %.,:;()/*-]", "", words)
+    plain = re.sub(r"[^\w %.,:;()/*-]", "", words).strip()
     return f"{plain}: {kind.count}, {share(kind.count, units)}: {why}"
 
 
@@ -258,7 +258,7 @@ def itself(name: str, kind: Kind) -> tuple[str, list[dict[str, Any]]]:
         casts = {key: cast_of(values) for key, values in given.items()}
         passed = "".join(f", {key}=s{place}_{key}" for key in given)
         lines.append(
-            f"    done = yield sql({with_casts(repeatable(text, given), casts)!r}{passed})"
+            f"    done = yield as_sent({with_casts(repeatable(text, given), casts)!r}{passed})"
         )
         # what returns no rows has none to count
         lines.append("    seen += len(done.all()) if getattr(done, 'returns_rows', True) else 0")

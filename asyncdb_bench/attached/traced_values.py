@@ -127,9 +127,8 @@ def annotation(values: Iterable[Any]) -> str:
         within = [each for one in rest for each in one]
         return f"list[{annotation(within) if within else 'str'}]{null}"
     names = {next(name for kind, name in KINDS if isinstance(each, kind)) for each in rest}
-    for wide in ("Decimal", "float"):
-        if names <= {"int", "float", wide}:
-            names = {wide} if len(names) > 1 else names
+    if names <= {"int", "float", "Decimal"} and len(names) > 1:
+        names -= {"int", "float"} if "Decimal" in names else {"int"}
     if len(names) > 1:
         raise UnwritableError(f"values of several types ({', '.join(sorted(names))})")
     return names.pop() + null

@@ -38,6 +38,23 @@ def sql(text: str, **values: Any) -> TextClause:
     return statement.bindparams(*documents, **bound)
 
 
+def as_sent(text: str, **values: Any) -> TextClause:
+    """Return a statement whose values go to the driver without a type of SQLAlchemy's.
+
+    :func:`sql` has text sent as VARCHAR, as SQLAlchemy does, which no column of another type takes.
+    Here the server finds the types of parameters by itself, as for statements of a driver's own.
+
+    Parameters
+    ----------
+    text, values : as :func:`sql`.
+    """
+    from sqlalchemy import bindparam
+    from sqlalchemy.types import NullType
+
+    bound = (bindparam(name, value, type_=NullType()) for name, value in values.items())
+    return _statement(text).bindparams(*bound)
+
+
 def _plain(value: Any) -> Any:
     """Return a value as every driver takes it: an enum's member is its value, a set a list."""
     if isinstance(value, Enum):

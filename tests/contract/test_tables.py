@@ -340,6 +340,10 @@ def filled(count: int, *, step: int = 1) -> Callable[[Connection], None]:
     return many
 
 
+def worded(connection: Connection, word: str) -> None:
+    connection.exec_driver_sql(f"SELECT '{word}'")
+
+
 def of_global(connection: Connection) -> None:
     connection.exec_driver_sql(f"SELECT {helped()}")
 
@@ -387,8 +391,8 @@ def key_of(*sources: Any) -> str:
         (lambda: filled(10), lambda: filled(100_000)),
         (lambda: filled(1), lambda: filled(1, step=2)),
         (
-            lambda: functools.partial(filled(1), word="a"),
-            lambda: functools.partial(filled(1), word="b"),
+            lambda: functools.partial(worded, word="a"),
+            lambda: functools.partial(worded, word="b"),
         ),
         (lambda: Filler(1), lambda: Filler(2)),
         (lambda: Filler(1).__call__, lambda: Filler(2).__call__),

@@ -142,7 +142,7 @@ def csv_line(source: Csv, row: int) -> str:
 
 
 def csv_fault(source: Csv) -> str:
-    """Return the line in which a CSV file itself is wrong (a field too many, no text), if one is."""
+    """Return the line in which a CSV file itself is wrong: a field too many, or no text."""
     import pyarrow as pa
 
     with pa.input_stream(source.path, compression="detect") as stream:
@@ -179,7 +179,7 @@ def columns_of(
     PluginError : one goes into none, or two go into one.
     """
     known = connection.exec_driver_sql(COLUMNS, (table,))
-    types: dict[str, str] = {column: kind for column, kind in known}
+    types: dict[str, str] = {each.attname: each.typname for each in known}
     found: list[Column] = []
     for place, name in enumerate(names):
         alike = [each for each in types if each.lower() == name.lower()]

@@ -61,7 +61,7 @@ class LoadedRun:
         """
         from asyncdb_bench.report.exports import summary_rows
 
-        return pd.DataFrame(summary_rows(self._analysed.comparisons))
+        return pd.DataFrame(summary_rows(self._analysed.manifest, self._analysed.comparisons))
 
     @functools.cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -83,12 +83,15 @@ class LoadedRun:
         if not pieces:
             return pd.DataFrame()
         table = pa.concat_tables(pieces)
-        whose = {end.trial: (end.scenario, end.variant) for end in self.folder.trials()}
-        frame = table.to_pandas()
-        known = frame["trial"].map(whose)
-        frame.insert(0, "scenario", known.str[0])
-        frame.insert(1, "variant", known.str[1])
-        found: pd.DataFrame = frame
+        # processes that serve several scenarios are one trial of each: a step tells them apart
+        whose = pd.DataFrame(
+            [(e.trial, e.step, e.scenario, e.variant) for e in self.folder.steps()],
+            columns=["trial", "step", "scenario", "variant"],
+        )
+        frame = table.to_pandas().merge(whose, on=["trial", "step"], how="left")
+        found: pd.DataFrame = frame[
+            ["scenario", "variant", *(n for n in frame if n not in ("scenario", "variant"))]
+        ]
         return found
 
 

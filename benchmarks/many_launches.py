@@ -75,6 +75,9 @@ class ManyLaunches:
         if step is not None and step.valid:
             self._turns.note(order, step)
 
+    def note_lost(self, trials: Sequence[Trial]) -> None:
+        """Go on with the others."""
+
     def note_out(self, variant: str, scenario: str, purpose: Purpose) -> None:
         """Give up: such a study needs all of them."""
         raise SystemExit(f"{variant} in {scenario} was lost")

@@ -12,6 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+LONGEST_S = 500.0
+"""After which a command hangs, on a slow machine too."""
+
+
+def lock_in(folder: Path) -> dict[str, str]:
+    """Return what keeps runs of one test from being told of those of another."""
+    return {"ASYNCDB_BENCH_LOCK_DIR": str(folder)}
 
 
 def bench_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -22,8 +29,8 @@ def bench_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=150,
-        env=without_services() | {"PYTHONPATH": str(ROOT)},
+        timeout=LONGEST_S,
+        env=without_services() | {"PYTHONPATH": str(ROOT)} | lock_in(folder),
     )
 
 
@@ -33,6 +40,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.results = folder / "results"
         self.reports = folder / "reports"
+        self.environment = without_services() | lock_in(folder)
 
     def command(self, *arguments: str) -> list[str]:
         """Return the whole command, with the folders for those verbs that write."""
@@ -42,7 +50,10 @@ class Bench:
         return [sys.executable, "bench.py", *arguments, *folders]
 
     def __call__(
-        self, *arguments: str, environment: dict[str, str] | None = None, timeout_s: float = 200
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        timeout_s: float = LONGEST_S,
     ) -> subprocess.CompletedProcess[str]:
         """Run to the end."""
         return subprocess.run(
@@ -52,10 +63,15 @@ class Bench:
             text=True,
             check=False,
             timeout=timeout_s,
-            env=without_services() | (environment or {}),
+            env=self.environment | (environment or {}),
         )
 
-    def start(self, *arguments: str, directory: Path = ROOT) -> subprocess.Popen[str]:
+    def start(
+        self,
+        *arguments: str,
+        directory: Path = ROOT,
+        environment: dict[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
         """Start and leave running."""
         return subprocess.Popen(
             self.command(*arguments),
@@ -63,7 +79,7 @@ class Bench:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=without_services(),
+            env=self.environment | (environment or {}),
             start_new_session=True,
         )
 
@@ -83,7 +99,7 @@ class Bench:
             yield int(found[1]), said
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 def without_services() -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+from collections.abc import Mapping
 from typing import Any
 
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
@@ -98,6 +101,24 @@ def turn(
         "turn": Turn(kind, number, connections=32 if kind == "pace" else 0),
     }
     return step(variant, rps, **(values | changes))
+
+
+def paces(
+    values: Mapping[str, float],
+    *,
+    rounds: int = 12,
+    launches: int = 1,
+    stray: float = 0.01,
+    **changes: Any,
+) -> list[Step]:
+    """Return turns at full speed whose rates, 1/s, stray from round to round by a share."""
+    chance = random.Random(7)
+    return [
+        turn(name, rps * math.exp(chance.gauss(0, stray)), launch=each, number=number, **changes)
+        for each in range(launches)
+        for number in range(rounds)
+        for name, rps in values.items()
+    ]
 
 
 def end(variant: str = "native", **changes: Any) -> TrialEnd:

@@ -87,6 +87,11 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     measure: str
     pace: tuple[float, float] | None = None
 
+    @property
+    def how_sure(self) -> str:
+        """How sure it is, in words: of several that all carry it the best need not be known."""
+        return f"{self.sure} which of them is faster" if len(self.use) > 1 else str(self.sure)
+
 
 class _Estimate(msgspec.Struct, frozen=True):
     """One way in a case: its pace, the share that it may be off, and whether it was measured."""
@@ -186,11 +191,14 @@ def _answer(ask: Ask, found: Sequence[_Estimate], silent: Sequence[str], measure
     second = next((each for each in carrying[1:] if each not in rivals), None)
     if second is not None:
         because += f"; {second.way.name} does {second.pace / top.pace:.2f} x"
+    elif len(found) == 1:
+        because += "; of no other is anything known here"
     return Advice(
         use=(top.way.name, *(each.way.name for each in rivals)),
         because=because,
         costs=_costs(top.way, ask),
-        sure=Sure.OPEN if rivals else Sure.KNOWN,
+        # to be known as best takes something that is known beside it
+        sure=Sure.OPEN if rivals or len(found) == 1 else Sure.KNOWN,
         notes=(_needs(top.way, ask, each_rps), *notes),
         measure=measure,
         pace=(top.pace, top.error),

@@ -16,6 +16,7 @@ from asyncdb_bench.analysis.tables import aggregate, steps_table
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.records.run import Manifest
+from asyncdb_bench.records.sentences import sentence
 from asyncdb_bench.records.step import RoundTrip, Step, TrialEnd
 from asyncdb_bench.text import PROGRAM, listed
 
@@ -33,7 +34,7 @@ class Comparison:
     by_load : a row per variant and offered load, see :func:`aggregate`.
     rows : those at the common load, by variant.
     not_run : reasons, by variant.
-    lost : those of them that ran and lost a part each time.
+    lost : those of them that ran: they lost a part each time, or had no sound turn.
     invalid : by variant, why its figures cannot be relied on.
     phases : by variant, the mean of each phase at the common load, milliseconds.
     limits : by variant, what its capacity compares to in theory, and what it was short of.
@@ -116,6 +117,7 @@ def _compare(
     rows = by_load[by_load.offered_rps == load] if load is not None else by_load[:0]
     of_curves = {name: [*own, *pace_steps(by_variant[name])] for name, own in curves.items()}
     measured = [each for each in variants if each.label in found.capacities]
+    doubtful = _unsound(by_variant, ends)
     made = Comparison(
         scenario=asked.label,
         findings=found,
@@ -124,15 +126,18 @@ def _compare(
         by_load=by_load,
         rows=rows.set_index("variant"),
         not_run={
-            v.label: why for v in variants if (why := _not_run(v, asked, ends, found.capacities))
+            v.label: why
+            for v in variants
+            if (why := _not_run(v, asked, ends, found.capacities, doubtful.get(v.label, ())))
         },
-        invalid=_unsound(by_variant, ends),
+        invalid=doubtful,
         phases=phases_at([step for own in curves.values() for step in own], load),
         limits={
             v.label: limit(manifest, v, of_curves[v.label], found.capacities[v.label].rps)
             for v in measured
         },
-        lost=frozenset(end.variant for end in ends if end.lost),
+        lost=frozenset(end.variant for end in ends if end.lost)
+        | (doubtful.keys() - found.capacities.keys()),
         round_trips=tuple(trip for end in ends if not end.failure for trip in end.round_trips),
         knees={
             v.label: knee(by_load[(by_load.variant == v.label) & by_load.valid]) for v in measured
@@ -157,6 +162,7 @@ def _with_bounds(by_load: pd.DataFrame, found: ScenarioFindings) -> pd.DataFrame
                 bounds = found.tables[name].bounds(str(row["variant"]))
             if bounds is not None:
                 row[name] = found.tables[name].values[str(row["variant"])]
+                row["bounds"] = "rounds"
             row[f"{name}_low"], row[f"{name}_high"] = bounds or (None, None)
         rows.append(row)
     return pd.DataFrame(rows, columns=by_load.columns) if rows else by_load
@@ -185,13 +191,18 @@ def _not_run(
     asked: PlannedScenario,
     ends: Iterable[TrialEnd],
     measured: Iterable[str],
+    doubts: Sequence[Doubt],
 ) -> str:
     if variant.label in asked.refused:
         return asked.refused[variant.label]
     if variant.not_run or variant.label in measured:
         return variant.not_run
     failures = [end.failure for end in ends if end.variant == variant.label and end.failure]
-    return failures[-1] if failures else "the time was over before it had a turn"
+    if failures:
+        return failures[-1]
+    if doubts:
+        return f"none of its turns was sound: {sentence(doubts[0])}"
+    return "the time was over before it had a turn"
 
 
 def command_of(manifest: Manifest) -> str:

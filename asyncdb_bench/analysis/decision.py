@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -30,8 +30,12 @@ from asyncdb_bench.text import ratio as as_ratio
 
 FELT_MS = 10.0
 """A loop lag below it is no reason to choose otherwise."""
-SEVERAL = 2
-"""Variants that a recommendation needs: of one alone nothing is known beside it."""
+MOST_SHARED = 2
+"""Variants that a sentence over several kinds of work names as equally good."""
+MOST_NAMED = 2
+"""Variants that are named where several are slower; more are counted: the table names them."""
+NOTHING = "nothing"
+NO_DIFFERENCE = "no difference: all are the same"
 
 
 class Sure(StrEnum):
@@ -82,12 +86,14 @@ def whole_sentence(choices: Sequence[Choice]) -> str:
     if not told:
         return ""
     shared = [name for name in told[0].use if all(name in each.use for each in told)]
-    if shared and len(shared) < SEVERAL + 1 and len(told) == len(choices):
+    differs = any(each.answer != NO_DIFFERENCE for each in told)
+    if differs and 0 < len(shared) <= MOST_SHARED and len(told) == len(choices):
         everywhere = " throughout" if len(told) > 1 else ""
         return f"use {' or '.join(shared)}{everywhere}"
-    groups: dict[str, list[str]] = {}
-    for each in told:
-        groups.setdefault(_short(each), []).append(each.scenario)
+    groups = _groups(told, _short)
+    if len(groups) > 1:
+        # who was ahead is in the rows
+        groups = _groups(told, lambda each: _short(each).partition(":")[0])
     parts = [
         words if len(groups) == 1 else f"{words} for {listed(names)}"
         for words, names in groups.items()
@@ -95,12 +101,20 @@ def whole_sentence(choices: Sequence[Choice]) -> str:
     return "; ".join(parts)
 
 
+def _groups(choices: Sequence[Choice], words: Callable[[Choice], str]) -> dict[str, list[str]]:
+    """Return the scenarios of which the same is said, by what is said."""
+    groups: dict[str, list[str]] = {}
+    for each in choices:
+        groups.setdefault(words(each), []).append(each.scenario)
+    return groups
+
+
 def _short(choice: Choice) -> str:
     """Return what a sentence over several kinds of work says of one."""
     if choice.use and choice.sure is Sure.KNOWN:
         return f"use {choice.use[0]}"
-    if choice.use:
-        return choice.answer
+    if choice.use and choice.answer != NO_DIFFERENCE:
+        return f"use {choice.answer}"
     return choice.answer.partition(" (")[0]
 
 
@@ -127,13 +141,15 @@ def choice_of(
     sure = _sure(verdict)
     known = sure in (Sure.KNOWN, Sure.SAME)
     leader = found.leader
+    costs = costs_of(leader, comparison, variants)
     return Choice(
         scenario=asked.label,
         work=work,
         use=verdict.best if known else (),
         answer=_answer(verdict, sure, leader),
         because=_because(comparison, verdict),
-        costs=costs_of(leader, comparison, variants),
+        # where nothing is recommended, "nothing" would be the price of something
+        costs=costs if known or costs != NOTHING else "–",
         sure=sure,
         what_then=_what_then(verdict, sure, found),
         ahead="" if known or verdict.alone else leader,
@@ -157,8 +173,10 @@ def _answer(verdict: Verdict, sure: Sure, leader: str) -> str:
         return leader
     if sure is Sure.SAME:
         names = " or ".join(verdict.best)
-        return names if verdict.others else "no difference: all are the same"
-    slower = f" ({listed(verdict.others)} slower)" if verdict.others else ""
+        return names if verdict.others else NO_DIFFERENCE
+    few = len(verdict.others) <= MOST_NAMED
+    others = listed(verdict.others) if few else f"{len(verdict.others)} others"
+    slower = f" ({others} slower)" if verdict.others else ""
     words = "not sound" if sure is Sure.UNSOUND else "not known yet"
     return f"{words}: {leader} was ahead{slower}"
 
@@ -239,7 +257,7 @@ def costs_of(name: str, comparison: Comparison, variants: Mapping[str, Variant])
         parts += parts_of(mine)
     if _surely_felt(name, comparison):
         parts.append(f"the loop freezes for {number(lag_ms(name, comparison))} ms")
-    return ", ".join(parts) or "nothing"
+    return ", ".join(parts) or NOTHING
 
 
 def parts_of(variant: Variant) -> list[str]:

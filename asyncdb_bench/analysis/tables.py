@@ -117,12 +117,12 @@ def _step_row(step: Step, doubts: tuple[Doubt, ...]) -> dict[str, Any]:
 
 
 def aggregate(steps: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per scenario, variant and offered load: geometric means over blocks.
+    """Return a row per scenario, variant and offered load: geometric means over launches.
 
-    Invalid steps are left out where the same load was measured soundly in another block; a row that
-    has only invalid ones says so in ``valid``. ``blocks`` counts those that the figures rest on.
-    Bounds are 95 % over blocks where there are several (``bounds`` says ``"blocks"``), else those
-    within the one step (``"within step"``).
+    Invalid steps are left out where the same load was measured soundly in another launch; a row
+    that has only invalid ones says so in ``valid``. ``blocks`` counts the launches that the figures
+    rest on. Bounds are 95 % over launches where there are several (``bounds`` says
+    ``"launches"``), else those within the one step (``"within step"``).
     """
     keys = ["scenario", "variant", "strategy", "offered_rps"]
     made = [
@@ -157,7 +157,7 @@ def _aggregate_one(key: dict[str, Any], steps: pd.DataFrame) -> dict[str, Any]:
             interval = rows[f"{name}_bounds"].iloc[0]
         row[f"{name}_low"], row[f"{name}_high"] = interval or (None, None)
     return row | {
-        "bounds": "blocks" if several else "within step",
+        "bounds": "launches" if several else "within step",
         "error_rate": float(rows.error_rate.mean()),
         "requests": int(rows.requests.sum()),
         "connections_peak": _maximum(rows.connections_peak),
@@ -166,6 +166,25 @@ def _aggregate_one(key: dict[str, Any], steps: pd.DataFrame) -> dict[str, Any]:
         "holds": bool(rows.holds.all()),
         "valid": bool(rows.valid.all()),
         "reasons": sorted({each for reasons in steps.reasons for each in reasons}, key=sentence),
+    }
+
+
+def row_without_load(scenario: str, variant: str, strategy: str) -> dict[str, Any]:
+    """Return the row of a variant that was asked at full speed alone: of no offered load."""
+    figures = (*FIGURES, "cpu_ms_per_request", "rss_mb", "memory_mb")
+    return {
+        "scenario": scenario,
+        "variant": variant,
+        "strategy": strategy,
+        "offered_rps": None,
+        **{f"{name}{end}": None for name in figures for end in ("", "_low", "_high")},
+        "bounds": None,
+        "error_rate": None,
+        "requests": 0,
+        "connections_peak": None,
+        "connections_active_peak": None,
+        "blocks": 0,
+        "holds": None,
     }
 
 

@@ -39,7 +39,7 @@ def advise_verb(
     found = advise(known_cases(folder), ask)
     if found.use:
         print(f"use {' or '.join(found.use)}: {found.because}")
-        print(f"{found.sure}; it costs {found.costs}")
+        print(f"{found.how_sure}; it costs {found.costs}")
     else:
         print(f"no answer from {folder.run_id}: {found.because}")
     for note in found.notes:

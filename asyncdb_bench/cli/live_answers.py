@@ -54,8 +54,8 @@ class LiveAnswers:
         self.climbed = {each.label for each in plan.scenarios if climbs(plan.settings, each)}
 
     def add(self, step: Step) -> None:
-        """Take note of a turn."""
-        if not step.valid:
+        """Take note of a turn; those of a launch that confirms are numbered like others."""
+        if not step.valid or step.purpose != "measure":
             return
         if step.turn.kind == "pace" and step.achieved_rps > 0:
             cells = self._cells[step.scenario].setdefault(step.variant, {})

@@ -27,7 +27,8 @@ AT_ONCE = (0.25, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48
 def loads_at_once(ms: float) -> tuple[float, ...]:
     """Return loads, 1/s, that keep 0.25 to 64 requests of some milliseconds under way at once."""
     unit_s = max(ms, 5) / 1000
-    return tuple(round(each / unit_s, 1) for each in AT_ONCE)
+    rates = [each / unit_s for each in AT_ONCE]
+    return tuple(round(each, 1 if each >= 1 else 3) for each in rates)
 
 
 class Data(Protocol):

@@ -18,6 +18,10 @@ from asyncdb_bench.contract.session import Users
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import parse_specs
 
+# imports what takes seconds on a slow machine before a worker reports to its master: one that
+# stops answering when its users start is taken for lost, and asks for nothing
+make_scenario("mixed", {}).workload()
+
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_arguments(parser: Any, **_: Any) -> None:

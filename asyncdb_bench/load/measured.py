@@ -136,7 +136,7 @@ class Measured(Asker):
 
     def _note_broken(self, error: Exception) -> None:
         """Note that a session, which is somebody's code, raised: its user leaves."""
-        self.record.errors[f"a session raised {type(error).__name__}: {error}"[:200]] += 1
+        self.record.note_error(f"a session raised {type(error).__name__}: {error}")
 
     def _use_moment(self, left_ns: int) -> bool:
         """Prepare a request or judge an answer while nothing else is to be done."""

@@ -17,6 +17,7 @@ from asyncdb_bench.records.step import Ledger, Outcome
 
 MOST_REASONS = 20
 """So many different ones are told in full."""
+OTHERS = "for other reasons"
 
 
 class Recorder:
@@ -83,7 +84,13 @@ class Recorder:
     def fail(self, place: int, outcome: Outcome, reason: str) -> None:
         """Note that an arrival got no right answer."""
         self.outcome[place] = outcome
-        self.errors[reason[:200]] += 1
+        self.note_error(reason)
+
+    def note_error(self, reason: str) -> None:
+        """Count what went wrong; after :data:`MOST_REASONS` different ones, together."""
+        told = reason[:200]
+        known = told in self.errors or len(self.errors) < MOST_REASONS
+        self.errors[told if known else OTHERS] += 1
 
     def right(self, place: int, operation: Operation, params: Params) -> None:
         """Note that an answer passed its operation's check, and what the database did for it."""
@@ -95,8 +102,8 @@ class Recorder:
     def wrong(self, place: int, operation: str, why: str = "") -> None:
         """Note that an answer failed its operation's check; `why` where the check itself raised."""
         self.wrong_answers += 1
-        told = f": {why}" if why and len(self.errors) < MOST_REASONS else ""
-        self.fail(place, Outcome.ERROR, f"wrong answer to {operation}{told}")
+        told = f"wrong answer to {operation}"
+        self.fail(place, Outcome.ERROR, f"{told}: {why}" if why else told)
 
     def send_lags_ns(self, started_ns: int) -> NDArray[np.int64]:
         """Return by how much each request that was sent was late, nanoseconds."""

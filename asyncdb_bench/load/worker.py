@@ -113,6 +113,9 @@ class LoadSetWorker:
                 self._offer(body)
 
     def _configure(self, environment: Environment, config: LoadConfig) -> None:
+        if self.user is not None:
+            self.user.on_stop()
+            self.user = None
         try:
             self.user = user_class(config)(environment)
             self.user.on_start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from asyncdb_bench.analysis.step.validity import is_saturated
 from asyncdb_bench.measure.rungs import Offered, climb
@@ -36,34 +36,46 @@ class Climbing:
         self.began = False
 
     def note(self, step: Step) -> None:
-        """Take note of what a rung showed."""
+        """Take note of what a rung showed, sound or not."""
         self._latest = step
 
-    def climb(self, asked: PlannedScenario, variant: str, number: int) -> Iterator[TurnOrder]:
+    def climb(self, asked: PlannedScenario, variant: str) -> Iterator[TurnOrder]:
         """Yield rung after rung; what each showed is noted before the next is asked for.
+
+        A rung of which nothing was noted lost a part: what the variant showed before counts for
+        nothing either, and it begins anew. Who asks ends where it cannot be asked any more.
 
         Parameters
         ----------
         asked, variant : which ladder, and who climbs it.
-        number : of the scenario's climbs in this launch, from 0.
         """
-        self.began = False
+        ended = False
+        while not ended:
+            self.began = False
+            ended = yield from self._climb(asked, variant)
+
+    def _climb(self, asked: PlannedScenario, variant: str) -> Generator[TurnOrder, None, bool]:
+        """Climb from the lowest rung; return whether the end was met, and nothing was lost."""
         rungs = climb(asked.ladder, gallop=asked.gallop)
-        try:
-            rung = next(rungs)
-            while True:
-                yield from self._offer(asked, variant, number, rung.place, settle=rung.settle)
-                step = self._latest
-                self.began = True
-                rung = rungs.send(
-                    None if step is None else Offered(step.holds, _is_over(asked, step))
-                )
-        except StopIteration:
-            return
+        rung = next(rungs)
+        while True:
+            yield from self._offer(asked, variant, rung.place, settle=rung.settle)
+            step = self._latest
+            if step is None:
+                return False
+            self.began = True
+            try:
+                rung = rungs.send(Offered(step.holds, _is_over(asked, step)))
+            except StopIteration:
+                return True
 
     def _offer(
-        self, asked: PlannedScenario, variant: str, number: int, place: int, *, settle: bool
+        self, asked: PlannedScenario, variant: str, place: int, *, settle: bool
     ) -> Iterator[TurnOrder]:
+        """Offer a rung, once more where it was not sound but the variant could carry more.
+
+        Far beyond its capacity the next window would begin with the queue of this one.
+        """
         settings, rate = self._plan.settings, asked.ladder[place]
         for _ in range(ATTEMPTS):
             self._latest = None
@@ -71,7 +83,7 @@ class Climbing:
                 variant,
                 asked.label,
                 "rung",
-                number,
+                0,
                 rung_window_s(settings, asked, rate),
                 max(SETTLE_S if settle else LEAD_S, 0.0 if self.began else settings.warmup_s)
                 if not asked.shape and not asked.websocket
@@ -80,7 +92,7 @@ class Climbing:
                 drain_s=settings.drain_s,
             )
             latest: Step | None = self._latest
-            if latest is None or latest.valid:
+            if latest is None or latest.valid or _is_over(asked, latest):
                 return
 
 

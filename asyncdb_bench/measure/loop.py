@@ -329,6 +329,7 @@ class MeasureLoop(Generic[S]):
             if error.shared
             else [running]
         )
+        self.schedule.note_lost([each.recordings[order.scenario].trial for each in affected])
         for each in affected:
             self.losses.note(order.scenario, each.label)
             if self.losses.out(order.scenario, each.label):

@@ -63,6 +63,9 @@ class Schedule(Protocol):
     def note_step(self, order: TurnOrder, step: Step | None) -> None:
         """Take note of what a turn showed; None: nothing, as a part was lost."""
 
+    def note_lost(self, trials: Sequence[Trial]) -> None:
+        """Take note that what some trials measured counts for nothing, as a part was lost."""
+
     def note_out(self, variant: str, scenario: str, purpose: Purpose) -> None:
         """Take note that a variant cannot be asked a scenario any more in this launch."""
 

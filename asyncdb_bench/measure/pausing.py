@@ -18,7 +18,7 @@ import psutil
 
 from asyncdb_bench.trial import kernel
 
-STANDS_S = 0.2
+STANDS_S = 1.0
 """How long a stopped process may take until the kernel says that it stands."""
 STANDING = frozenset("TtZX")
 """States of ``/proc/<pid>/stat`` (proc(5)): stopped, traced, and those that have ended."""

@@ -20,11 +20,8 @@ class Offered(NamedTuple):
     saturated: bool
 
 
-Rungs = Generator[Rung, Offered | None, str]
-
-
-def climb(ladder: Sequence[float], *, gallop: bool = False) -> Rungs:
-    """Climb until the variant saturates, the ladder ends or time is up.
+def climb(ladder: Sequence[float], *, gallop: bool = False) -> Generator[Rung, Offered, None]:
+    """Climb until the variant saturates or the ladder ends.
 
     Parameters
     ----------
@@ -33,22 +30,18 @@ def climb(ladder: Sequence[float], *, gallop: bool = False) -> Rungs:
 
     Returns
     -------
-    A generator that yields the next rung and is sent what came of it, None where there was no time;
-    it returns why the climb ended.
+    A generator that yields the next rung and is sent what came of it.
     """
     missed_before = False
     done: set[int] = set()
     last = len(ladder) - 1
     for place in dict.fromkeys([*range(0, last + 1, 2 if gallop else 1), last]):
         found = yield Rung(place)
-        if found is None:
-            return "time"
         done.add(place)
         if not found.holds and place and place - 1 not in done:
             # the rung that was leapt over, once what this one left has been worked off
             yield Rung(place - 1, settle=True)
-            return "saturated"
+            return
         if found.saturated or (missed_before and not found.holds):
-            return "saturated"
+            return
         missed_before = not found.holds
-    return "top of the ladder"

@@ -161,7 +161,8 @@ class RunningVariant:
         PartLostError : a part was lost; what was recorded until then is written down as void.
         """
         recording = self.recordings[order.scenario]
-        self.context.event("window", f"{recording.trial.id} {order.lead_s + order.window_s:.3f}")
+        times = f"{order.lead_s:.3f} {order.window_s:.3f}"
+        self.context.event("window", f"{recording.trial.id} {order.kind} {times}")
         load = self._load_order(order, recording, seed)
         file = scratch / f"{recording.trial.id}-{self.offered}.npz"
         clocks, reply = Clocks(), None

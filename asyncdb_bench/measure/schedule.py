@@ -42,6 +42,9 @@ ASIDE_ROUNDS = 12
 """Rounds after which what stands beside has had enough: it has no answer of its own."""
 MOST_EMPTY = 8
 """Rounds in which nobody has a turn, one after another, before a launch ends."""
+MOST_ROUNDS = 200
+"""Rounds of a scenario in a launch, where nothing else ends it: how launches stray, or turns that
+are never sound, may keep an answer open for ever."""
 NOW_AND_THEN = 6
 """A variant that is known well enough takes part in every so many rounds of its scenario."""
 NEARLY = 0.3
@@ -92,6 +95,9 @@ class RunSchedule:
         self._loads: Counter[str] = Counter()
         self._spent: dict[tuple[str, bool], float] = defaultdict(float)
         self._settled: set[str] = set()
+        self._climbed: set[Key] = set()
+        self._rested: dict[str, str] = {}
+        self._before: dict[str, tuple[int, int]] = {}
         self._tables: dict[str, Table] = {}
         self.climbing = Climbing(plan)
         self._orders = self._stages()
@@ -112,10 +118,15 @@ class RunSchedule:
         self._begun += trials
         self._alive = {(each.variant, each.scenario) for each in trials}
         self._in_launch.clear()
+        self._climbed.clear()
+        self._rested.clear()
+        self._before = {name: (self._rounds[name], self._loads[name]) for name in self._scenarios}
         self._turns.begin_launch()
 
     def note_step(self, order: TurnOrder, step: Step | None) -> None:
         """Take note of what a turn showed."""
+        if step is not None and order.kind == "rung":
+            self.climbing.note(step)
         if step is None or not step.valid:
             return
         self._turns.note(order, step)
@@ -123,8 +134,21 @@ class RunSchedule:
             cells = self._cells[order.scenario].setdefault(order.variant, {})
             cells.setdefault(self._launch, {})[order.round] = step.achieved_rps
             self._tables.pop(order.scenario, None)
-        elif order.kind == "rung":
-            self.climbing.note(step)
+
+    def note_lost(self, trials: Sequence[Trial]) -> None:
+        """Take note that what some trials measured counts for nothing, as a part was lost."""
+        for each in trials:
+            key, scenario = (each.variant, each.scenario), each.scenario
+            self._cells[scenario].get(each.variant, {}).pop(each.block, None)
+            self._tables.pop(scenario, None)
+            self._settled.discard(scenario)
+            self._climbed.discard(key)
+            if self._rested.get(each.variant) == scenario:
+                del self._rested[each.variant]
+            # rounds that a variant had no part in tell nothing of it: all have as many more
+            rounds, loads = self._before.get(scenario, (0, 0))
+            self._rounds[scenario] = min(self._rounds[scenario], rounds)
+            self._loads[scenario] = min(self._loads[scenario], loads)
 
     def note_out(self, variant: str, scenario: str, purpose: Purpose) -> None:
         """Take note that a variant cannot be asked a scenario any more in this launch."""
@@ -172,9 +196,10 @@ class RunSchedule:
 
     def _in_one_launch(self, until_s: float) -> Iterator[TurnOrder]:
         yield from self._climb(until_s)
-        yield from self._rest()
         empty = 0
-        while self._now.spent_s < until_s and empty < MOST_EMPTY:
+        while (self._now.spent_s < until_s or self._is_bare()) and empty < MOST_EMPTY:
+            # once, and again where that was lost
+            yield from self._rest()
             unit = self._choose()
             if unit is None:
                 return
@@ -199,26 +224,34 @@ class RunSchedule:
             for each in self._random.sample(climbing, len(climbing))
             for label in self._shuffled(self._variants(each.label))
         ]
-        for place, (asked, label) in enumerate(jobs):
-            left_s = end_s - self._now.spent_s
-            limit_s = self._now.spent_s + left_s / (len(jobs) - place) * 1.5
-            orders = self.climbing.climb(asked, label, self._in_launch[asked.label])
-            for order in orders:
+        while left := [
+            (asked, label)
+            for asked, label in jobs
+            if (label, asked.label) in self._alive and (label, asked.label) not in self._climbed
+        ]:
+            asked, label = left[0]
+            # a loss takes it out again, also one in another's climb that all were lost in
+            self._climbed.add((label, asked.label))
+            limit_s = self._now.spent_s + (end_s - self._now.spent_s) / len(left) * 1.5
+            for order in self.climbing.climb(asked, label):
+                self._climbed.add((label, asked.label))
                 if (label, asked.label) not in self._alive or (
                     self.climbing.began and self._now.spent_s + order.window_s > limit_s
                 ):
                     break
                 yield order
-            self._in_launch[asked.label] += 1
 
     def _rest(self) -> Iterator[TurnOrder]:
         """Have each variant rest once in a launch: what it uses with nothing to do."""
         resting: dict[str, str] = {}
         for variant, scenario in sorted(self._alive):
-            if not climbs(self._given.settings, self._scenarios[scenario]):
+            climbing = climbs(self._given.settings, self._scenarios[scenario])
+            if not climbing and variant not in self._rested:
                 resting.setdefault(variant, scenario)
         for variant in self._shuffled(list(resting)):
-            yield TurnOrder(variant, resting[variant], "idle", 0, IDLE_S)
+            if (variant, resting[variant]) in self._alive:
+                self._rested[variant] = resting[variant]
+                yield TurnOrder(variant, resting[variant], "idle", 0, IDLE_S)
 
     def _round(self, scenario: str, kind: TurnKind, until_s: float) -> Iterator[TurnOrder]:
         """Have a turn of each variant that takes part."""
@@ -239,9 +272,10 @@ class RunSchedule:
                 compared=self._variants(scenario),
                 place=self._loads[scenario] // len(LOADS),
             )
-            if order is not None and not (
-                self._now.spent_s + order.window_s > until_s and self._rounds[scenario] > 1
-            ):
+            if order is None:
+                continue
+            end_s = self._now.spent_s + order.window_s + self._turns.drains_s(order)
+            if end_s <= until_s or self._rounds[scenario] <= 1:
                 yield order
 
     # choices
@@ -293,6 +327,14 @@ class RunSchedule:
         left = few or [name for name, need in needs.items() if need > 1]
         return (min(left, key=lambda name: self._rounds[name]), "pace") if left else None
 
+    def _is_bare(self) -> bool:
+        """Return whether a scenario has had no round yet: where launching took all the time, too.
+
+        What stands beside the scenarios can wait.
+        """
+        main = [each.label for each in self._turning() if not each.aside]
+        return any(not self._rounds[name] and self._variants(name) for name in main)
+
     def _most_rounds(self, wanted: int) -> int:
         most = self._given.settings.rounds
         return min(wanted, most) if most else wanted
@@ -301,6 +343,8 @@ class RunSchedule:
         """Return how open a scenario's answers are: the widest interval over what is asked for."""
         settings = self._given.settings
         most = settings.rounds * max(self._launch + 1, 1)
+        if self._in_launch[scenario] >= MOST_ROUNDS:
+            return 0.0
         if settings.rounds and self._rounds[scenario] >= most:
             return 0.0
         return max(
@@ -354,7 +398,8 @@ class RunSchedule:
         return there
 
     def _wants_load(self, scenario: str, *, open_: bool) -> bool:
-        if self._scenarios[scenario].pace_only:
+        known = any(self._turns.pace((label, scenario)) for label in self._variants(scenario))
+        if self._scenarios[scenario].pace_only or not known:
             return False
         load, pace = self._spent[scenario, True], self._spent[scenario, False]
         if open_:
@@ -366,5 +411,5 @@ class RunSchedule:
         there = {scenario for _, scenario in self._alive}
         if any(climbs(self._given.settings, self._scenarios[name]) for name in there):
             return False
-        least = self._given.settings.least_blocks
+        least = max(self._given.settings.least_blocks, len(self._fitting))
         return self._launch + 1 >= least and self._choose() is None

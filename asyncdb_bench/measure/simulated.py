@@ -21,8 +21,10 @@ from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.step.histogram import Counts, counts_of, summary
 from asyncdb_bench.analysis.step.validity import behind, misses
 from asyncdb_bench.measure.loop import Results
+from asyncdb_bench.measure.losses import Losses
 from asyncdb_bench.measure.orders import LaunchOrder, Now, Schedule
 from asyncdb_bench.measure.turns import TurnOrder
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import PlannedScenario, Settings, Trial
 from asyncdb_bench.records.step import Ledger, Percentiles, Step, TrialEnd, Turn, Usage
 
@@ -90,7 +92,8 @@ class Simulation(Generic[S]):
     truth : of each trial.
     budget_s : seconds that measuring may take; infinity: no limit.
     strays : of launches and turns.
-    lost : says of a turn whether a part is lost in it; the variant is out of its scenario then.
+    lost : says of a turn whether a part of its variant is lost in it, which is launched afresh
+        then, once.
 
     Attributes
     ----------
@@ -119,6 +122,12 @@ class Simulation(Generic[S]):
         self._random = random.Random(strays.seed)
         self._trials: dict[tuple[str, str], Trial] = {}
         self._factors: dict[str, float] = {}
+        self._losses = Losses()
+
+    @property
+    def results(self) -> Results:
+        """What has been measured so far."""
+        return Results(tuple(standing(self.steps, self.ends)), tuple(self.ends))
 
     @property
     def turns(self) -> list[TurnOrder]:
@@ -137,13 +146,15 @@ class Simulation(Generic[S]):
             else:
                 self._turn(order)
         self._end_launch()
-        return Results(tuple(standing(self.steps, self.ends)), tuple(self.ends))
+        return self.results
 
     def _launch(self, order: LaunchOrder) -> None:
         self.now_s += LAUNCH_S
         for variant in sorted({variant for variant, _ in order.asked}):
             self._factors[variant] = self._drawn(self._strays.launch)
         for variant, scenario in sorted(order.asked):
+            if self._losses.out(scenario, variant):
+                continue
             number, purpose = order.number, order.purpose
             trial = Trial(f"{variant}-{purpose}-{number}", number, variant, scenario, purpose)
             if failure := self.truth(trial).failure:
@@ -160,9 +171,7 @@ class Simulation(Generic[S]):
         self.now_s += order.lead_s + order.window_s + BETWEEN_S
         trial = self._trials[order.variant, order.scenario]
         if self.lost(order):
-            del self._trials[order.variant, order.scenario]
-            self.schedule.note_step(order, None)
-            self.schedule.note_out(order.variant, order.scenario, trial.purpose)
+            self._lose(order, trial)
             return
         factor = self._factors[order.variant] * self._drawn(self._strays.round)
         plan, truth = self.schedule.plan, self.truth(trial)
@@ -171,6 +180,19 @@ class Simulation(Generic[S]):
         step = simulated_step(trial, asked, plan.settings, now, order, len(self.steps))
         self.steps.append(step)
         self.schedule.note_step(order, step)
+
+    def _lose(self, order: TurnOrder, trial: Trial) -> None:
+        doubt = Doubt(DoubtKind.DIED, subject=f"{order.variant} was ended")
+        self.ends.append(TrialEnd.of(trial, self.now_s, reasons=(doubt,)))
+        self.schedule.note_step(order, None)
+        self.schedule.note_lost([trial])
+        self.now_s += LAUNCH_S
+        if self._losses.note(order.scenario, order.variant):
+            again = replace(trial, id=f"{trial.id}-again")
+            self._trials[order.variant, order.scenario] = again
+        else:
+            del self._trials[order.variant, order.scenario]
+            self.schedule.note_out(order.variant, order.scenario, trial.purpose)
 
     def _drawn(self, spread: float) -> float:
         return math.exp(self._random.gauss(0, spread))
@@ -192,7 +214,8 @@ def simulated_step(
     truth : of the variant in this turn.
     order, number : of the turn, and of the step.
     """
-    load, closed = order.load_rps, order.kind == "pace"
+    closed = order.kind == "pace"
+    load = order.load_rps * (asked.mean_factor if order.kind == "rung" else 1.0)
     achieved = truth.capacity_rps if closed else min(load, truth.capacity_rps)
     if closed:
         longest_ms = settings.connections / achieved * 1000
@@ -217,7 +240,7 @@ def simulated_step(
         strategy=trial.variant.partition(":")[0],
         step=number,
         purpose=trial.purpose,
-        offered_rps=offered,
+        offered_rps=order.load_rps or offered,
         achieved_rps=achieved,
         arrivals_rps=offered,
         window_s=order.window_s,

@@ -12,6 +12,7 @@ from asyncdb_bench.analysis.limit_load import limit_load
 from asyncdb_bench.measure.orders import Key
 from asyncdb_bench.measure.turns import (
     CARRIES,
+    DRAIN_S,
     LEAD_S,
     LIMIT_LEAD_S,
     TurnOrder,
@@ -27,6 +28,8 @@ LOADS: tuple[TurnKind, ...] = ("common", "limit", "common", "share")
 """Kinds of turns at a load, one after another."""
 USUAL_AT_ONCE = 8
 """Requests that an application serves at once of which that is not known."""
+GIVEN_UP_S = 1.0
+"""Seconds after the timeout in which the application answers what it gave up."""
 LATEST = 8
 """Windows at full speed that say what a variant's pace is now."""
 
@@ -51,8 +54,10 @@ class TurnOrders:
             for each in plan.variants
         }
         self._chance = chance
+        self._drain_s = max(DRAIN_S, plan.settings.timeout_s + GIVEN_UP_S)
         self._paces: dict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=LATEST))
         self._tried: dict[Key, list[Step]] = defaultdict(list)
+        self._slow: dict[Key, float] = {}
         self._warm: set[Key] = set()
         self.commons: dict[Hashable, float] = {}
 
@@ -65,6 +70,9 @@ class TurnOrders:
         key = (order.variant, order.scenario)
         if order.kind == "pace" and step.achieved_rps > 0:
             self._paces[key].append(step.achieved_rps)
+        elif order.kind == "pace" and step.ledger.ok:
+            # no answer came within the window, all of them after it
+            self._slow[key] = step.ledger.ok / step.lasted_s
         elif order.kind in LOADS:
             self._tried[key].append(step)
 
@@ -72,6 +80,12 @@ class TurnOrders:
         """Return what a variant does at full speed now, 1/s; 0: not known."""
         known = self._paces[key]
         return math.exp(sum(map(math.log, known)) / len(known)) if known else 0.0
+
+    def drains_s(self, order: TurnOrder) -> float:
+        """Return how long the connections of a closed loop wait for their last answer, seconds."""
+        key = (order.variant, order.scenario)
+        pace = self.pace(key) or self._slow.get(key, 0.0)
+        return self._settings.connections / pace if pace and order.kind == "pace" else 0.0
 
     def make(
         self,
@@ -100,14 +114,17 @@ class TurnOrders:
             if key not in self._warm:
                 lead_s += self._settings.warmup_s
                 self._warm.add(key)
-            window_s = pace_window_s(self._settings.turn_s, pace, at_once)
-            return TurnOrder(label, scenario, kind, number, window_s, lead_s)
+            known = pace or self._slow.get(key, 0.0)
+            window_s = pace_window_s(self._settings.turn_s, known, at_once)
+            return TurnOrder(label, scenario, kind, number, window_s, lead_s, drain_s=self._drain_s)
         load, share = self._load(key, kind, pace, group, compared, place)
         if not load:
             return None
         lead_s = LIMIT_LEAD_S if kind == "limit" else 2 * LEAD_S
         window_s = load_window_s(kind, load)
-        return TurnOrder(label, scenario, kind, number, window_s, lead_s, load, share)
+        return TurnOrder(
+            label, scenario, kind, number, window_s, lead_s, load, share, self._drain_s
+        )
 
     def _load(
         self,

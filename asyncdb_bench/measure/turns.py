@@ -19,6 +19,8 @@ CYCLES = 6
 """Batches of requests that a window at full speed should hold: those that are let in together end
 together, so that a window of fewer holds one batch more or less."""
 LONGEST_PACE_S = 2.0
+LEAST_CYCLES = 1.5
+"""Likewise of requests that take so long that `CYCLES` of them are too many."""
 LEAD_S, LEAD_CYCLES = 0.04, 1.0
 """Load before a window: until as many requests as are served at once have been answered, so that
 the queue that it measures under is there."""
@@ -37,7 +39,7 @@ LIMIT_S, LIMIT_LEAD_S = 1.0, 0.3
 IDLE_S = 0.5
 """Length of a turn at rest: at 1,000 heartbeats a second, whose cost is what it finds."""
 DRAIN_S = 3.0
-"""How long a turn waits for what is under way at its end."""
+"""How long a turn waits for what is under way at its end, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ def pace_window_s(least_s: float, pace_rps: float, at_once: int) -> float:
     """
     if not pace_rps:
         return least_s
-    return min(max(least_s, CYCLES * at_once / pace_rps), LONGEST_PACE_S)
+    cycle_s = at_once / pace_rps
+    return min(max(least_s, CYCLES * cycle_s), max(LONGEST_PACE_S, LEAST_CYCLES * cycle_s))
 
 
 def pace_lead_s(pace_rps: float, at_once: int, random: float) -> float:

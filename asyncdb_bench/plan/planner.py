@@ -104,7 +104,7 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     if targets or hosts.all:
         # nobody's application is killed to see how long it takes to come back
         settings = replace(settings, deployment=False)
-    settings = bounded_alone(settings, choices, labelled, wanted)
+    settings = patient(bounded_alone(settings, choices, labelled, wanted), wanted)
     plan = Plan(seed, settings, labelled, wanted, (), hosts)
     return refusing(plan, refusals(labelled, wanted))
 
@@ -121,6 +121,12 @@ def bounded_alone(
     if len(variants) > 1 or given or climbed or not settings.time_budget_s:
         return settings
     return replace(settings, time_budget_s=min(settings.time_budget_s, ALONE_S))
+
+
+def patient(settings: Settings, scenarios: Sequence[PlannedScenario]) -> Settings:
+    """Return the settings with a timeout within which no request is given up that is in time."""
+    longest_s = max(each.objective.p99_ms for each in scenarios) / 1000
+    return replace(settings, timeout_s=max(settings.timeout_s, longest_s))
 
 
 def usual_reach(settings: Settings) -> Reach:

@@ -15,7 +15,7 @@ MARKS = {
 SENTENCES = {
     Said.SAME: "Nothing got worse.",
     Said.BETTER: "Something got better, nothing worse.",
-    Said.WORSE: "Something got worse, and a fresh launch agrees.",
+    Said.WORSE: "Something got worse.",
     Said.UNKNOWN: "It could not be told whether something got worse.",
     Said.UNSOUND: "Something could not be measured soundly.",
 }

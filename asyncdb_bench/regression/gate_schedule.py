@@ -8,6 +8,7 @@ it decides follows from the turns that it is told of, see
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ MAIN_SHARE = 0.7
 KINDS: tuple[TurnKind, ...] = ("pace", "common")
 """Turns of each round: the gate's figures need no others."""
 
+LEAST_ROUNDS = 2.0
+"""Of the time that a launch takes, for its rounds: less time is had in the launch that there is."""
 FEWEST_CLIMBS = 4
 """Of a ladder before the first analysis: each launch has one."""
 
@@ -104,6 +107,12 @@ class GateSchedule:
         if step.valid:
             self._turns.note(order, step)
 
+    def note_lost(self, trials: Sequence[Trial]) -> None:
+        """Take note that what some trials measured counts for nothing, as a part was lost."""
+        lost = {(each.id, each.scenario) for each in trials}
+        for purpose, steps in self._steps.items():
+            self._steps[purpose] = [e for e in steps if (e.trial, e.scenario) not in lost]
+
     def note_out(self, variant: str, scenario: str, purpose: Purpose) -> None:
         """Take note that a variant cannot be asked a scenario any more in this launch."""
         self._alive.discard((variant, scenario))
@@ -163,14 +172,16 @@ class GateSchedule:
         while self.launches < launches and self._now.spent_s < until_s:
             pairs = [pair for pair in self.pairs if pair.is_open]
             if not self.launches:
-                # base does not start: head is measured all the same, for the report
                 pairs += [pair for pair in self.pairs if not pair.base]
             if not pairs:
                 break
             number, self.launches = self.launches, self.launches + 1
-            left = launches - number
-            end_s = self._now.spent_s + (until_s - self._now.spent_s) / left
+            began_s = self._now.spent_s
             yield self._launch(pairs, number, "measure")
+            launch_s, left_s = self._now.spent_s - began_s, until_s - self._now.spent_s
+            fitting = left_s / ((1 + LEAST_ROUNDS) * launch_s) if launch_s > 0 else math.inf
+            more = int(max(0, min(launches - number - 1, fitting)))
+            end_s = self._now.spent_s + (left_s - more * launch_s) / (more + 1)
             yield from self._in_one_launch(pairs, end_s)
         for pair in self.pairs:
             if pair.is_open and pair.rounds:
@@ -209,14 +220,17 @@ class GateSchedule:
             yield from self._round(pair)
             pair.rounds += 1
             rounds = self.rules.rounds
-            if pair.base and pair.analysed < len(rounds) and pair.rounds >= rounds[pair.analysed]:
+            told = pair.base and not pair.doubt and pair.analysed < len(rounds)
+            if told and pair.rounds >= rounds[pair.analysed]:
                 self._analyse(pair, final=pair.analysed + 1 == len(rounds))
 
     def _has_more(self, pair: Pair) -> bool:
         """Return whether more rounds of a pair in this launch serve."""
+        if pair.doubt or not pair.base:
+            # nothing can be decided: head is measured all the same, for the report
+            head = (pair.head, pair.scenario.label)
+            return head in self._alive and pair.rounds < self.rules.first
         there = [(label, pair.scenario.label) in self._alive for label in pair.labels]
-        if not pair.base:
-            return all(there) and pair.rounds < self.rules.first
         share = self.rules.rounds[-1] / self.rules.launches
         own = self._in_launch[pair.strategy, pair.scenario.label]
         return pair.is_open and all(there) and (own < share or self.launches >= self.rules.launches)
@@ -251,7 +265,7 @@ class GateSchedule:
     def _climb(self, pair: Pair) -> Iterator[TurnOrder]:
         """Have each of a pair climb the scenario's ladder once."""
         for label in self._random.sample(pair.labels, len(pair.labels)):
-            for order in self._climbing.climb(pair.scenario, label, 0):
+            for order in self._climbing.climb(pair.scenario, label):
                 if (label, pair.scenario.label) not in self._alive:
                     break
                 yield order

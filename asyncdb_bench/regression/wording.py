@@ -19,7 +19,7 @@ def compared_words(row: Compared) -> str:
     if ratio is None:
         return "not known: not measured in both at one load"
     if ratio.bounds is None:
-        return "not known: one round, so there is no interval"
+        return "not known: too few rounds for an interval"
     if row.answer.said is Said.UNKNOWN and ratio.smallest is not None:
         return f"not known: nothing below {percent(ratio.smallest - 1)} could have been seen"
     return said_text(row.answer)
@@ -39,20 +39,23 @@ def decision_words(decision: Decision) -> str:
         return f"the same: worse by {percent(max(0.0, judged.high - 1))} at most"
     change = f"{decision.change or 0:+.0%}"
     if judged.said is Said.WORSE:
-        return f"worse: {change}; a fresh launch agrees"
+        agreed = (
+            "a fresh launch agrees" if decision.confirmed else "nothing was measured to confirm it"
+        )
+        return f"worse: {change}; {agreed}"
     return f"better: {change}"
 
 
 def _why_open(decision: Decision) -> str:
-    judged = decision.judged
-    change = f"{judged.ratio - 1:+.0%}"
+    judged, bounds = decision.judged, decision.change_interval
+    change = f"{decision.change or 0:+.0%}"
     if decision.confirmed is False:
         return f"{change} was suspected, a fresh launch did not agree"
-    if judged.low is None or judged.high is None:
+    if bounds is None or judged.low is None:
         return "too few rounds; give it more time"
     if judged.low > 1:
         return f"{change} is suspected; there was no time for more, or to confirm it"
-    return f"between {judged.low - 1:+.0%} and {judged.high - 1:+.0%}; give it more time"
+    return f"between {bounds[0]:+.0%} and {bounds[1]:+.0%}; give it more time"
 
 
 def compared_rows(compared: Sequence[Compared]) -> list[ForestRow]:

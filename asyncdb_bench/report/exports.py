@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -15,6 +15,7 @@ from asyncdb_bench.analysis.findings import ScenarioFindings
 from asyncdb_bench.analysis.limits import Limit
 from asyncdb_bench.analysis.metric_table import Answer
 from asyncdb_bench.analysis.metrics import CAPACITY, CPU, PACE
+from asyncdb_bench.analysis.tables import row_without_load
 from asyncdb_bench.analysis.verdict import rate
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.run import SCHEMA_VERSION, Manifest
@@ -24,30 +25,45 @@ from asyncdb_bench.report.answer_words import beside_text
 from asyncdb_bench.text import number, xml_text
 
 
-def summary_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+def summary_rows(manifest: Manifest, comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     """Return the rows of ``summary.json``: one per scenario, variant and offered load.
 
-    Their schema is ``docs/summary.schema.json``.
+    A variant that was asked at full speed alone has one row, of no load. Their schema is
+    ``docs/summary.schema.json``.
     """
+    strategies = {each.label: each.strategy for each in manifest.plan.variants}
     rows: list[dict[str, Any]] = []
     for comparison in comparisons:
-        rows += _rows_of(comparison)
+        rows += _rows_of(comparison, strategies)
     return rows
 
 
-def _rows_of(comparison: Comparison) -> list[dict[str, Any]]:
+def _rows_of(comparison: Comparison, strategies: Mapping[str, str]) -> list[dict[str, Any]]:
+    by_load: list[dict[Any, Any]] = comparison.by_load.to_dict("records")
+    at_a_load = {row["variant"] for row in by_load}
+    by_load += [
+        row_without_load(comparison.scenario, name, strategies[name])
+        | {
+            "valid": name not in comparison.invalid,
+            "reasons": list(comparison.invalid.get(name, ())),
+        }
+        for name in comparison.capacities
+        if name not in at_a_load
+    ]
     rows = []
-    for row in comparison.by_load.to_dict("records"):
+    for row in by_load:
         carried = comparison.capacities[row["variant"]]
         rows.append(
             {"schema_version": SCHEMA_VERSION}
             | {str(key): _plain(value) for key, value in row.items()}
             | {
-                "at_common_load": row["offered_rps"] == comparison.common_rps,
+                "at_common_load": row["offered_rps"] is not None
+                and row["offered_rps"] == comparison.common_rps,
                 "capacity_rps": carried.rps,
                 "capacity_rps_low": carried.low,
                 "capacity_rps_high": carried.high,
                 "capacity_open_ended": carried.open_ended,
+                "capacity_tried": carried.tried,
                 "capacity_sound": row["variant"] not in comparison.invalid,
             }
             | _trip_row(comparison.round_trips)
@@ -169,7 +185,10 @@ def as_junit(manifest: Manifest, comparisons: Sequence[Comparison]) -> str:
                 ET.SubElement(case, "system-out").text = xml_text(text)
         for name, reason in comparison.not_run.items():
             case = _case(suite, comparison.scenario, name)
-            ET.SubElement(case, "skipped", message=xml_text(reason))
+            if name in comparison.invalid:
+                ET.SubElement(case, "error", message=xml_text(reason), type="invalid")
+            else:
+                ET.SubElement(case, "skipped", message=xml_text(reason))
     for attribute, tag in (("tests", "testcase"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(attribute, str(sum(1 for _ in suite.iter(tag))))
     suite.set("failures", "0")

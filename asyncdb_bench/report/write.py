@@ -199,7 +199,7 @@ def write_summaries(
     comparisons: Sequence[Comparison],
 ) -> None:
     """Write the same tables for machines, spreadsheets and CI."""
-    rows = summaries.summary_rows(comparisons)
+    rows = summaries.summary_rows(manifest, comparisons)
     folder.write_summary(rows)
     write_text(target.with_name("summary.csv"), summaries.as_csv(rows))
     write_text(target.with_name("junit.xml"), summaries.as_junit(manifest, comparisons))

@@ -25,8 +25,10 @@ domain, an array of them), with the JIT compiler off meanwhile: no work of an op
 STATEMENTS = (
     "SELECT /* asyncdb-bench monitor */"
     " coalesce(sum(calls) FILTER (WHERE query ~* '^(commit|end)\\M'), 0)::bigint,"
-    " coalesce(sum(rows) FILTER (WHERE query !~* '^(begin|commit|end|rollback)\\M'"
-    " AND query !~ '{look-ups}'), 0)::bigint"
+    # nor are the rows a request's that SQLAlchemy and psycopg ask for on the first connection of an
+    # engine, which may be made within a window
+    " coalesce(sum(rows) FILTER (WHERE query !~* '^(begin|commit|end|rollback|show)\\M"
+    "|^select (pg_catalog\\.version|current_schema)\\(\\)$|to_regtype|{look-ups}'), 0)::bigint"
     " FROM pg_stat_statements AS s JOIN pg_database AS d ON d.oid = s.dbid"
     " WHERE d.datname = current_database() AND position('asyncdb-bench monitor' IN query) = 0"
 ).replace("{look-ups}", LOOK_UPS)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit, urlunsplit
 
 from asyncdb_bench.contract.engine import POOLED
@@ -58,6 +59,7 @@ class Between:
 
 
 NOTHING_BETWEEN = Between()
+NOTHING_KNOWN: Mapping[float, Found] = MappingProxyType({})
 
 
 class Reaching:
@@ -71,6 +73,7 @@ class Reaching:
     between : the ways.
     postgres, brokers : the servers, as they are.
     logs : folder for logs.
+    known : delays that were found before, by round trip: they are not looked for again.
 
     Raises
     ------
@@ -78,14 +81,19 @@ class Reaching:
     """
 
     def __init__(
-        self, between: Between, postgres: Postgres, brokers: Sequence[Broker], logs: Path
+        self,
+        between: Between,
+        postgres: Postgres,
+        brokers: Sequence[Broker],
+        logs: Path,
+        known: Mapping[float, Found] = NOTHING_KNOWN,
     ) -> None:
         self.postgres = postgres
         self.near = between.near
         reaches = between.reaches
         self.pooler: Pooler | None = None
         self.distances: Distances | None = None
-        self.found: dict[float, Found] = {}
+        self.found = dict(known)
         self._now: Reach | None = None
         self._broker_hops: list[Hop] = []
         with contextlib.ExitStack() as stack:
@@ -248,7 +256,7 @@ class Reaching:
             for rtt_ms in sorted(
                 {each.rtt_ms for each in reaches} | {each.broker_rtt_ms for each in reaches}
             ):
-                if rtt_ms:
+                if rtt_ms and rtt_ms not in self.found:
                     self.found[rtt_ms] = find_delay(
                         rtt_ms,
                         through,

@@ -18,7 +18,13 @@ from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.database_statistics import Statistics
 from asyncdb_bench.services.part import Part
 from asyncdb_bench.services.program import Program
-from asyncdb_bench.services.reaching import NOTHING_BETWEEN, Between, Reaching, handed_over
+from asyncdb_bench.services.reaching import (
+    NOTHING_BETWEEN,
+    NOTHING_KNOWN,
+    Between,
+    Reaching,
+    handed_over,
+)
 from asyncdb_bench.services.sweep import Sweep
 
 BACK_S = 30.0
@@ -55,6 +61,7 @@ class RunningServices:
     ) -> None:
         self.between = between
         self.reaching: Reaching | None = None
+        self._known = NOTHING_KNOWN
         self.logs = logs
         self.prefix = prefix
         self.with_broker = with_broker
@@ -86,7 +93,8 @@ class RunningServices:
         if self.between.needed:
             self.on_start("what lies between")
         servers = [each for each in (self.broker, self.store) if each is not None]
-        self.reaching = Reaching(self.between, self.postgres, servers, self.logs)
+        self.reaching = Reaching(self.between, self.postgres, servers, self.logs, self._known)
+        self._known = self.reaching.found
 
     def set_reach(self, reach: Reach) -> None:
         """Set the delays of a way to reach the services; see :class:`Reaching`."""

@@ -27,7 +27,8 @@ from asyncdb_bench.trial.conformance_work import TYPED, Conformance
 from asyncdb_bench.trial.failing_proxy import FailingProxy, tcp_target
 
 WORK = f"{Path(__file__).with_name('conformance_work.py')}:{Conformance.__name__}"
-TIMEOUT_S = 5.0
+TIMEOUT_S = 15.0
+"""After how long a request is given up; a busy machine may take seconds for one."""
 SAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("read", {"account": 7}),
     ("write", {"counter": 3, "amount": 5}),

@@ -186,7 +186,7 @@ def test_a_round_trip_is_the_one_that_was_measured() -> None:
     from asyncdb_bench.analysis.advising import make_advising
     from asyncdb_bench.records.plan import Reach
     from asyncdb_bench.records.step import RoundTrip
-    from tests.analysis.test_round_trip_map import FAR, cell, measured
+    from tests.analysis.test_pace_map import FAR, cell, measured
 
     cells = [(cell(0.5, queries), FAR) for queries in (1, 3)]
     cells = [

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdb_bench.analysis import curves
-from asyncdb_bench.analysis.capacity import knee
 from asyncdb_bench.analysis.curves import POINTS, Wanted, courses, percentile_curves
+from asyncdb_bench.analysis.limits import knee
 from asyncdb_bench.analysis.step.histogram import ERROR
 from asyncdb_bench.analysis.tables import aggregate, steps_table
 from tests.factories import step

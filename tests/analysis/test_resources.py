@@ -6,7 +6,6 @@ import pytest
 
 from asyncdb_bench.analysis.comparison import compare_scenarios
 from asyncdb_bench.analysis.resources import resource_rows, steps_compared
-from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.records.step import Percentiles, Usage
 from tests.factories import LATE, manifest, step
 
@@ -27,7 +26,7 @@ def test_an_invalid_block_is_in_no_account() -> None:
         )
         for block, (cpu, took) in enumerate(((0.2, 5.0), (9.0, 90.0), (0.4, 7.0)))
     ]
-    comparisons = compare_scenarios(manifest(("native",)), steps_table(steps), [], steps)
+    comparisons = compare_scenarios(manifest(("native",)), [], steps)
     ((_, _, own),) = steps_compared(steps, comparisons)
     assert [each.block for each in own] == [0, 2]
     (row,) = resource_rows(steps, comparisons)["read"]

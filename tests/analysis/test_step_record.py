@@ -9,12 +9,12 @@ import pytest
 
 from asyncdb_bench.analysis.step.record import Measured, TrialContext, step_audit, whole_audit
 from asyncdb_bench.analysis.step.validity import audit_doubts
+from asyncdb_bench.measure.clocks import Clocks
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.observed import Observed, Work
 from asyncdb_bench.records.plan import Objective, Tolerance, Trial, Variant
-from asyncdb_bench.records.step import Ledger
-from asyncdb_bench.trial.clocks import Clocks
+from asyncdb_bench.records.step import Ledger, Turn
 
 
 def context(*, counts_rows: bool = True) -> TrialContext:
@@ -24,7 +24,6 @@ def context(*, counts_rows: bool = True) -> TrialContext:
         variant=Variant("native", "native", {}, 8),
         objective=Objective(100),
         tolerance=Tolerance(),
-        calibrated_rps=None,
         counts_rows=counts_rows,
     )
 
@@ -44,7 +43,8 @@ def measured(ledger: Ledger, rows: int, work: Work | None) -> Measured:
         bytes_sent=0,
         bytes_received=0,
     )
-    return Measured(0, 100, 2, "", 0.0, Mock(), reply, Observed(work=work), None, {})
+    turn = Turn("common", 0)
+    return Measured(0, turn, 100, 2, "", 0.0, Mock(), reply, Observed(work=work), None, {})
 
 
 def test_a_clock_that_jumps_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

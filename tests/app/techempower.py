@@ -56,7 +56,7 @@ ROWS = (
 
 def ask(port: int, path: str) -> tuple[dict[str, str], bytes]:
     """Ask once; headers by their names in lower case."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = HTTPConnection("127.0.0.1", port, timeout=180)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

@@ -18,15 +18,15 @@ from sqlalchemy import make_url
 
 from asyncdb_bench.contract.data.accounts import balance_of
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.plan.request import Spec, parse_specs
-from asyncdb_bench.plan.variants import make_variant, plan_scenario
-from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.child import Child
+from asyncdb_bench.measure.family import launched
 from asyncdb_bench.measure.launch import (
     Launch,
     Processes,
 )
-from asyncdb_bench.measure.family import launched
+from asyncdb_bench.plan.request import Spec, parse_specs
+from asyncdb_bench.plan.variants import make_variant, plan_scenario
+from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.trial.child import Child
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.services, pytest.mark.patient]
@@ -40,7 +40,7 @@ def serving(
     asked = plan_scenario(Spec("mixed", {"rows": "1000"}), {})
     name = f"app_{abs(hash((request, str(logs)))) % 10**8}"
     values: dict[str, Any] = {"timeout_s": 3.0} | changes
-    launch = Launch(make_variant(spec, 2), asked, name, name, **values)
+    launch = Launch(make_variant(spec, 2), (asked,), name, name, **values)
     with launched(launch, services, logs) as processes:
         yield processes
 

@@ -16,14 +16,14 @@ import pytest
 import websocket
 
 from asyncdb_bench.app import bounded_server
-from asyncdb_bench.plan.request import Spec, parse_specs
-from asyncdb_bench.plan.variants import make_variant, plan_scenario
-from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.measure.family import launched
 from asyncdb_bench.measure.launch import (
     Launch,
     Processes,
 )
-from asyncdb_bench.measure.family import launched
+from asyncdb_bench.plan.request import Spec, parse_specs
+from asyncdb_bench.plan.variants import make_variant, plan_scenario
+from asyncdb_bench.services.running import RunningServices
 from tests.app.test_application import ask, serving
 
 pytestmark = [pytest.mark.services, pytest.mark.patient]
@@ -194,7 +194,7 @@ def test_slow_senders_are_closed(postgres: RunningServices, tmp_path: Path) -> N
 def test_a_flood_of_frames_is_held_back(postgres: RunningServices, tmp_path: Path) -> None:
     (spec,) = parse_specs("native")
     asked = plan_scenario(Spec("chat", {}), {})
-    launch = Launch(make_variant(spec, 2), asked, "flood", "flood", timeout_s=3.0)
+    launch = Launch(make_variant(spec, 2), (asked,), "flood", "flood", timeout_s=3.0)
     post = {"op": "post", "id": "a", "params": {"room": 1, "author": 1, "body": "x" * 200}}
     with launched(launch, postgres, tmp_path) as processes, Healthy(processes) as healthy:
         url = f"ws://127.0.0.1:{processes.port}/chat/1"

@@ -15,17 +15,17 @@ import pytest
 import yaml
 
 import asyncdb_bench
-from tests.command_line import ROOT
+from tests.command_line import ROOT, lock_in
 
 pytestmark = pytest.mark.e2e
 UV = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
 
 
 def run(
-    *command: str | Path, cwd: Path, timeout_s: float = 150
+    *command: str | Path, cwd: Path, timeout_s: float = 500
 ) -> subprocess.CompletedProcess[str]:
     """Run with an environment of PATH and HOME alone, without RabbitMQ on the path."""
-    kept = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")}
+    kept = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")} | lock_in(cwd)
     return subprocess.run(
         [str(each) for each in command],
         cwd=cwd,
@@ -92,7 +92,7 @@ def test_it_runs_in_an_empty_folder_with_plug_ins_of_all_three_places(
     (tmp_path / "bench.toml").write_text(
         '[profiles.tiny]\nstrategies = ["native", "ours", "here"]\nscenarios = ["our_work"]\n'
         "blocks = 1\nrounds = 1\nwarmup_s = 0.3\nwindow_s = 1\nwindow_max_s = 1\nmin_arrivals = 1\n"
-        "drain_s = 1\ntimeout_s = 5\ntime_budget_s = 60\n"
+        "drain_s = 1\ntimeout_s = 5\ntime_budget_s = 0\n"
     )
     listed = run(program, "list", cwd=tmp_path)
     assert listed.returncode == 0, listed.stderr

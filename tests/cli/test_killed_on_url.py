@@ -15,6 +15,7 @@ from asyncdb_bench.services.running import RunningServices
 from tests.command_line import ROOT, without_services
 from tests.waiting import eventually
 
+PATIENCE_S = 180.0
 pytestmark = [pytest.mark.e2e, pytest.mark.services, pytest.mark.patient]
 
 
@@ -57,7 +58,7 @@ def test_databases_and_queues_are_gone(rabbitmq: RunningServices, tmp_path: Path
         env=without_services() | urls,
     )
     try:
-        assert eventually(lambda: "window" in events(tmp_path), 60)
+        assert eventually(lambda: "window" in events(tmp_path), PATIENCE_S)
         (run,) = [each.name for each in tmp_path.glob("2*") if each.is_dir()]
         names = [f"asyncdb-bench-{run}-t00{place}" for place in range(2)]
         assert databases(rabbitmq) >= 3
@@ -65,8 +66,8 @@ def test_databases_and_queues_are_gone(rabbitmq: RunningServices, tmp_path: Path
     finally:
         process.kill()
         process.wait()
-    assert eventually(lambda: databases(rabbitmq) == 0, 30)
-    assert eventually(lambda: queues(rabbitmq, names) == [], 15)
+    assert eventually(lambda: databases(rabbitmq) == 0, PATIENCE_S)
+    assert eventually(lambda: queues(rabbitmq, names) == [], PATIENCE_S)
     time.sleep(1)
     assert databases(rabbitmq) == 0
 

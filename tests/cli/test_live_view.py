@@ -1,69 +1,94 @@
-"""The terminal's display, rendered without a terminal."""
+"""What a run shows while it goes on: the terminal's table, and plain lines elsewhere."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from asyncdb_bench.cli.live_view import View, renderable, sparkline
-from asyncdb_bench.cli.progress import LiveProgress
-from asyncdb_bench.records.plan import Objective, PlannedScenario
-from asyncdb_bench.records.step import Percentiles
-from tests.factories import LATE, end, manifest, step
+from asyncdb_bench.cli.live_view import renderable
+from asyncdb_bench.cli.progress import LiveProgress, Progress
+from asyncdb_bench.measure.orders import LaunchOrder
+from asyncdb_bench.records.plan import Plan
+from asyncdb_bench.records.step import Step
+from tests.factories import LATE, end, manifest, settings, step, turn
+from tests.regression.made import Truth, measured_turns
 
-ASKED = PlannedScenario(
-    "read", "read", {}, Objective(100), (100.0, 200.0, 400.0, 800.0), {"read": 1.0}
-)
+TRUTHS = {"native": Truth(1000), "executor": Truth(1500), "blocking": Truth(1000)}
 
 
-def shown(view: View, left: str = "about 3 min left") -> str:
+def planned(*, ladder: bool = False) -> Plan:
+    return replace(manifest(tuple(TRUTHS)).plan, settings=settings(ladder=ladder))
+
+
+def order_of(plan: Plan) -> LaunchOrder:
+    return LaunchOrder(
+        0, frozenset((v.label, s.label) for v in plan.variants for s in plan.scenarios)
+    )
+
+
+def shown(view: RenderableType) -> str:
     out = io.StringIO()
-    console = Console(file=out, width=120)
-    console.print(renderable(view, left))
+    Console(file=out, width=120).print(view)
     return out.getvalue()
 
 
-def test_the_ladder_climbs_from_low_to_missed() -> None:
-    steps = [step("native", 100, p99=1), step("native", 200, p99=30), step("native", 400, p99=400)]
-    text = sparkline(steps, ASKED)
-    assert text.plain[0] == "▁"
-    assert text.plain[0] < text.plain[1] < text.plain[2] == "█"
-    assert text.plain[3] == "·"
-    assert [span.style for span in text.spans] == ["green", "green", "red", "dim"]
+def fed(progress: Progress, steps: list[Step]) -> Progress:
+    progress.service("postgresql")
+    progress.launch(order_of(progress.plan))
+    for each in steps:
+        progress.step(each)
+    return progress
 
 
-def test_an_invalid_step_is_a_cross_until_it_was_offered_again() -> None:
-    bad = step("native", 100, valid=False, reasons=(LATE,), repeated=True)
-    assert sparkline([bad], ASKED).plain[0] == "×"
-    assert sparkline([bad, step("native", 100)], ASKED).plain[0] != "×"
+def test_a_terminal_sees_each_variant_beside_the_best_and_the_time_left() -> None:
+    progress = fed(
+        Progress(planned(), 600, io.StringIO()), measured_turns(TRUTHS, launches=1, rounds=6)
+    )
+    lines = shown(renderable(progress)).splitlines()
+    assert lines[0].split() == ["scenario", "variant", "pace", "beside", "the", "best", "so", "far"]
+    assert lines[1].split()[:2] == ["read", "executor"]
+    assert lines[1].rstrip().endswith("best")
+    assert lines[2].rstrip().endswith("worse")
+    assert " x (" in lines[2]
+    assert "launch 1: 3 variants, 1 scenario" in lines[-1]
+    assert "at most about" in lines[-1]
 
 
-def test_a_step_that_lasted_too_long_or_had_no_answer_has_a_bar() -> None:
-    silent = step("native", 100, failed=200, latency=Percentiles(0))
-    assert sparkline([silent], ASKED).plain == "█···"
-
-
-def test_it_shows_load_latency_lag_errors_and_time_left() -> None:
-    view = View(8, 3, ASKED, "read · native · block 1 of 1")
-    view.steps = {"native": [step("native", 100, p99=20, failed=10)], "executor": []}
-    text = shown(view)
-    for part in ("native", "100/s", "20.0 ms", "2.0 ms", "5.0%", "3/8 trials", "about 3 min left"):
-        assert part in text, part
-    assert "executor" in text
-
-
-def test_a_run_is_followed_from_start_to_end() -> None:
-    made = manifest()
+def test_plain_lines_tell_the_first_answer_once_and_what_failed() -> None:
     out = io.StringIO()
-    with LiveProgress(made.plan, 60, out) as progress:
-        progress.service("postgresql")
-        assert "starting postgresql" in shown(progress.view)  # type: ignore[attr-defined]
-        progress.trial(made.plan.trials[0])
-        progress.step(step("native", 100))
-        assert "native" in shown(progress.view)  # type: ignore[attr-defined]
-        progress.end(end("native"))
-        progress.trial(made.plan.trials[1])
+    progress = fed(Progress(planned(), 600, out), measured_turns(TRUTHS, launches=1, rounds=6))
+    progress.end(end("native", failure="no [bold]port"))
+    text = out.getvalue()
+    assert text.startswith("starting postgresql\nlaunch 1: 3 variants, 1 scenario · at most")
+    assert text.count("first answer, read: executor does 1,") == 1
+    assert "read · native: failed: no [bold]port" in text
+
+
+def test_what_is_not_sound_or_confirms_changes_no_answer() -> None:
+    progress = fed(Progress(planned(), 0, io.StringIO()), measured_turns(TRUTHS, rounds=3))
+    before = progress.answers.rows("read")
+    progress.step(turn("executor", 9, number=1, valid=False, reasons=(LATE,)))
+    progress.step(turn("executor", 9, number=1, purpose="confirm"))
+    assert progress.answers.rows("read") == before
+    assert progress.left() == "until every answer is known"
+
+
+def test_a_ladders_rungs_are_told_and_who_carried_most_is_first() -> None:
+    out = io.StringIO()
+    rungs = [step("native", 100, p99=20), step("native", 200, p99=400), step("executor", 200)]
+    progress = fed(Progress(planned(ladder=True), 0, out), rungs)
+    assert "read · native    200/s" in out.getvalue()
+    assert "objective missed" in out.getvalue()
+    rows = [(row.variant, row.rps, row.said) for row in progress.answers.rows("read")]
+    assert rows == [("executor", 200, "carried"), ("native", 100, "carried")]
+    assert "executor" in shown(renderable(progress))
+
+
+def test_a_terminals_display_keeps_its_lines() -> None:
+    out = io.StringIO()
+    with LiveProgress(planned(), 60, out) as progress:
+        fed(progress, measured_turns(TRUTHS, launches=1, rounds=1))
         progress.end(end("executor", failure="no [bold]port"))
-    assert "carried 100/s" in out.getvalue()
     assert "failed: no [bold]port" in out.getvalue()

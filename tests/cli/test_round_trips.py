@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 
 import pytest
 
@@ -13,65 +12,32 @@ from tests.command_line import Bench
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture(scope="module")
-def mapped(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Bench, subprocess.CompletedProcess[str]]:
-    bench = Bench(tmp_path_factory.mktemp("mapped"))
-    wanted = (
-        "--scenario",
-        "map:grid=tiny:queries=1",
-        "--strategy",
-        "blocking,native",
-        "--blocks",
-        "1",
-    )
-    return bench, bench("run", *wanted, "--seed", "3")
-
-
-def test_the_first_line_says_how_far_away_the_database_is(
-    mapped: tuple[Bench, subprocess.CompletedProcess[str]],
-) -> None:
-    _, done = mapped
+def test_a_map_says_how_far_away_the_database_is_and_was(bench: Bench) -> None:
+    wanted = ("--scenario", "map:grid=tiny:queries=1", "--strategy", "blocking,native")
+    done = bench("run", *wanted, "--blocks", "1", "--seed", "3", "--time-budget", "60")
     assert done.returncode == 0, done.stdout + done.stderr
     first = done.stdout.splitlines()[0]
     assert first.startswith("profile map: 2 variants in 2 scenarios")
     assert first.endswith("the database 0 and 1 ms away")
-
-
-def test_every_trial_says_what_round_trip_it_had(
-    mapped: tuple[Bench, subprocess.CompletedProcess[str]],
-) -> None:
-    bench, _ = mapped
     lines = (bench.results / "latest" / "trials.jsonl").read_text().splitlines()
     ends = [json.loads(line) for line in lines]
-    assert len(ends) == 4
+    assert {(each["variant"], each["scenario"]) for each in ends} >= {
+        (variant, scenario)
+        for variant in ("blocking", "native")
+        for scenario in {each["scenario"] for each in ends}
+    }
     for end in ends:
         (trip,) = end["round_trips"]
         assert trip["to"] == "database"
         assert trip["asked_ms"] == (1.0 if "rtt=1" in end["scenario"] else 0.0)
         assert trip["before_ms"] >= trip["asked_ms"] * 0.8
         assert trip["after_ms"] >= trip["asked_ms"] * 0.8
-
-
-def test_the_report_has_the_map_and_its_page(
-    mapped: tuple[Bench, subprocess.CompletedProcess[str]],
-) -> None:
-    bench, done = mapped
-    # who is the base is who was faster on loopback, which a machine decides
-    said = re.search(
-        r"Fast queries, 1 ms away: beside (native|blocking) \(.*?\), .*?: \w+ ([\d.]+) x",
-        " ".join(done.stdout.split()),
-    )
-    assert said is not None, done.stdout
-    assert (float(said[2]) > 1) == (said[1] == "blocking"), "a millisecond costs blocking most"
     report = bench.reports / "latest"
-    page = (report / "index.html").read_text()
-    assert 'id="map"' in page
-    assert "measured before and after each trial" in page
+    assert 'id="map"' in (report / "index.html").read_text()
     written = (report / "map.md").read_text()
     assert "| queries a request | loopback | 1 ms away |" in written
-    assert re.search(r"\| 1 \| \*\*\w+\*\* .*\| \*\*native\*\* ", written), written
+    # who is ahead is the machine's matter, and not told where others use most of it
+    assert re.search(r"\| 1 \| \*\*.+\*\* .*\| \*\*.+\*\* ", written), written
 
 
 @pytest.mark.parametrize(

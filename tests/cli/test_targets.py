@@ -79,13 +79,13 @@ def running(folder: Path, database: str, *words: str) -> Iterator[tuple[int, int
         [sys.executable, "application.py", str(port), *words], cwd=folder, env=environment
     )
     try:
-        assert eventually(lambda: is_listening(port), 15)
+        assert eventually(lambda: is_listening(port), 120)
         yield port, process.pid
         assert process.poll() is None, "an application of others outlives the run"
     finally:
         process.send_signal(signal.SIGCONT)
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def test_two_that_the_harness_starts_are_told_apart_watched_and_ended(folder: Path) -> None:
@@ -225,13 +225,15 @@ def test_one_that_is_killed_is_told_and_leaves_nothing_stopped(folder: Path, dat
             cwd=folder,
             env=os.environ | {"DATABASE_URL": database, "PYTHONPATH": str(ROOT)},
         )
-        assert eventually(lambda: is_listening(other), 15)
+        assert eventually(lambda: is_listening(other), 120)
 
         def kill() -> None:
-            events = folder / "results"
-            eventually(
-                lambda: any("window" in e.read_text() for e in events.glob("*/logs/events.log")), 30
-            )
+            logs = folder / "results"
+
+            def begun() -> bool:
+                return any("window" in each.read_text() for each in logs.glob("*/logs/events.log"))
+
+            eventually(begun, 240)
             time.sleep(0.3)
             victim.kill()
             victim.wait()

@@ -6,7 +6,6 @@ import io
 import json
 import socket
 import threading
-from dataclasses import replace
 from http.client import HTTPConnection
 from typing import Any
 
@@ -16,19 +15,18 @@ from asyncdb_bench.cli.live_state import LiveState
 from asyncdb_bench.cli.progress import Progress
 from asyncdb_bench.cli.web_view import WebProgress
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.records.plan import Block, Plan
-from tests.analysis.turns.test_answers import turn
+from tests.cli.test_live_view import order_of, planned
 from tests.command_line import Bench
-from tests.factories import end, manifest, settings, step
+from tests.factories import end, turn
+from tests.regression.made import Truth, measured_turns
 
 
-def plan() -> Plan:
-    made = manifest(("native", "executor")).plan
-    return replace(made, settings=settings(blocks=4))
+def progress(out: io.StringIO | None = None) -> Progress:
+    return Progress(planned(), 100, out or io.StringIO())
 
 
 def asked(port: int, path: str, host: str = "") -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path, headers={"Host": host or f"127.0.0.1:{port}"})
         answer = connection.getresponse()
@@ -45,39 +43,39 @@ def told(display: WebProgress) -> dict[str, Any]:
 
 
 def test_turns_come_and_intervals_narrow() -> None:
-    state = LiveState(plan(), lambda: "about 3 min left")
+    inner = progress()
+    state = LiveState(inner)
     widths = []
-    for block in range(4):
-        state.begin("read", block)
-        for round_ in range(2):
-            for name, pace in (("native", 1000 + 20 * block), ("executor", 1500 + 37 * round_)):
-                state.add(turn(name, "pace", block, round_, pace=pace))
+    for step in measured_turns({"native": Truth(1000), "executor": Truth(1500)}, 3, 8):
+        inner.step(step)
+        state.add(step)
         (scenario,) = state.told()["scenarios"]
-        first, second = scenario["rows"]
-        assert (first["variant"], first["said"]) == ("executor", "best")
-        if second["low"] is not None:
-            widths.append(second["high"] / second["low"])
-    assert widths == sorted(widths, reverse=True)
-    assert len(widths) >= 2
-    assert scenario["blocks"] == 4
-    assert state.told()["open"] == 0
-    assert len(state.told()["turns"]) == 16
+        rows = {row["variant"]: row for row in scenario["rows"]}
+        if step.variant == "executor" and rows["native"].get("low"):
+            widths.append(rows["native"]["high"] / rows["native"]["low"])
+    assert [row["variant"] for row in scenario["rows"]] == ["executor", "native"]
+    assert [row["said"] for row in scenario["rows"]] == ["best", "worse"]
+    assert widths[-1] < widths[0]
+    assert scenario["rounds"] == 24
+    told = state.told()
+    assert told["open"] == 0
+    assert len(told["turns"]) == 40, "the latest"
+    assert told["turns"][0]["what"] == "common"
 
 
 def test_the_page_is_served_and_the_terminal_stays() -> None:
     out = io.StringIO()
-    with WebProgress(Progress(plan(), 100, out)) as display:
+    with WebProgress(progress(out)) as display:
         status, page = asked(display.port, "/")
         assert status == 200
         assert b"Turns as they come" in page
         display.service("postgresql")
         assert told(display)["now"] == "starting postgresql"
-        display.block(Block(plan().trials))
-        display.step(step("native", 100))
-        display.end(end("native", why="turns"))
+        display.launch(order_of(planned()))
+        display.step(turn("native", 100))
+        display.end(end("native"))
         found = told(display)
-        assert found["now"] == "read, block 1"
-        assert found["done"] == 1
+        assert found["now"].startswith("launch 1: 3 variants")
         assert found["turns"][0]["variant"] == "native"
         assert "left" in found["left"]
         port = display.port
@@ -88,15 +86,8 @@ def test_the_page_is_served_and_the_terminal_stays() -> None:
     assert not [each for each in threading.enumerate() if each.name == "web"]
 
 
-def test_with_nobody_looking_nothing_is_reckoned() -> None:
-    with WebProgress(Progress(plan(), 100, io.StringIO())) as display:
-        for block in range(3):
-            display.step(turn("native", "pace", block))
-        assert display.state._known == {}
-
-
 def test_another_sites_page_cannot_read_it() -> None:
-    with WebProgress(Progress(plan(), 100, io.StringIO())) as display:
+    with WebProgress(progress()) as display:
         assert asked(display.port, "/state", host="evil.example")[0] == 403
         assert asked(display.port, "/", host=f"localhost:{display.port}")[0] == 200
 
@@ -105,7 +96,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServiceError, match=f"port {port} cannot be had.*--web-port 0"):
-            WebProgress(Progress(plan(), 100, io.StringIO()), port)
+            WebProgress(progress(), port)
 
 
 @pytest.mark.e2e

@@ -16,23 +16,23 @@ import pytest
 
 from asyncdb_bench.contract.strategy import Strategy
 from asyncdb_bench.errors import UnavailableError
+from asyncdb_bench.measure.family import Family
+from asyncdb_bench.measure.launch import (
+    Launch,
+)
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services.postgres import scratch_folder
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.conformance_checks import WORK, Subject
-from asyncdb_bench.measure.family import Family
-from asyncdb_bench.measure.launch import (
-    Launch,
-)
+from asyncdb_bench.trial.conformance_checks import TIMEOUT_S, WORK, Subject
 
 pytestmark = pytest.mark.services
 
 LONGEST_BLOCK_S = 0.5
 """Far below the seconds that a way which waits on the broker blocks for, far above noise."""
-RECOVERY_S = 5.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(params=["celery", "celery_aio"])
@@ -51,7 +51,7 @@ def opened(
     database = postgres.clone(make_scenario(WORK, {}).workload().data, f"outage_{request.param}")
     queue = f"outage-{request.param}"
     asked = plan_scenario(Spec(WORK, {}), {})
-    family = Family(Launch(variant, asked, "outage", queue, 2.0), tmp_path)
+    family = Family(Launch(variant, (asked,), "outage", queue, TIMEOUT_S), tmp_path)
     bench = Subject(variant, postgres, database)
     try:
         family.start_workers(postgres, database)
@@ -66,8 +66,17 @@ def opened(
         shutil.rmtree(folder)
 
 
+def working_s() -> float:
+    """Return for how long the threads of this process have run or have waited for a core."""
+    told = [each.read_text().split() for each in Path("/proc/self/task").glob("*/schedstat")]
+    return sum(int(ran) + int(waited) for ran, waited, _ in told) / 1e9
+
+
 class LoopWatch:
-    """Notes the longest time for which the loop did not turn."""
+    """Notes the longest time for which the loop did not turn, though nothing here was at work.
+
+    Where other work holds the cores, a loop that waits for nobody does not turn either.
+    """
 
     async def __aenter__(self) -> LoopWatch:
         self.longest_s = 0.0
@@ -79,9 +88,10 @@ class LoopWatch:
 
     async def _watch(self) -> None:
         while True:
-            before = time.monotonic()
+            before, worked = time.monotonic(), working_s()
             await asyncio.sleep(0.005)
-            self.longest_s = max(self.longest_s, time.monotonic() - before - 0.005)
+            still_s = time.monotonic() - before - (working_s() - worked)
+            self.longest_s = max(self.longest_s, still_s)
 
 
 async def ask_all(bench: Subject, strategy: Strategy[Any], count: int) -> list[Any]:
@@ -94,8 +104,12 @@ def waiting(strategy: Any) -> int:
     return int(strategy.gauges()["pending"])
 
 
-def test_a_stalled_broker(opened: tuple[Subject, Family, brokers.Node, Path, str]) -> None:
-    bench, _, _, _, queue = opened
+def test_a_broker_that_stalls_and_one_that_restarts(
+    opened: tuple[Subject, Family, brokers.Node, Path, str],
+) -> None:
+    bench, _, node, folder, queue = opened
+    server = brokers.find_rabbitmq()
+    assert server is not None
 
     async def story() -> None:
         strategy = bench.make(queue)
@@ -114,34 +128,16 @@ def test_a_stalled_broker(opened: tuple[Subject, Family, brokers.Node, Path, str
             assert all(isinstance(each, UnavailableError) for each in answers)
             assert watch.longest_s < LONGEST_BLOCK_S
             assert waiting(strategy) == 0
-            assert await seconds_until_it_answers(bench, strategy) < RECOVERY_S
-        finally:
-            await strategy.close()
-
-    asyncio.run(story())
-
-
-def test_a_restarted_broker(opened: tuple[Subject, Family, brokers.Node, Path, str]) -> None:
-    bench, _, node, folder, queue = opened
-    server = brokers.find_rabbitmq()
-    assert server is not None
-
-    async def story() -> None:
-        strategy = bench.make(queue)
-        await strategy.open()
-        try:
-            assert all(isinstance(each, dict) for each in await ask_all(bench, strategy, 20))
+            await answers_again(bench, strategy)
             assert bench.services.broker_server is not None
             async with LoopWatch() as watch:
                 await asyncio.to_thread(bench.services.broker_server.stop)
-                assert all(
-                    isinstance(each, UnavailableError)
-                    for each in await ask_all(bench, strategy, 50)
-                )
+                answers = await ask_all(bench, strategy, 50)
+                assert all(isinstance(each, UnavailableError) for each in answers)
                 bench.services.broker_server = await asyncio.to_thread(
                     brokers.start_rabbitmq, server, folder, folder, node
                 )
-                assert await seconds_until_it_answers(bench, strategy) < RECOVERY_S
+                await answers_again(bench, strategy)
             assert watch.longest_s < LONGEST_BLOCK_S
             assert waiting(strategy) == 0
         finally:
@@ -150,18 +146,15 @@ def test_a_restarted_broker(opened: tuple[Subject, Family, brokers.Node, Path, s
     asyncio.run(story())
 
 
-async def seconds_until_it_answers(bench: Subject, strategy: Strategy[Any]) -> float:
+async def answers_again(bench: Subject, strategy: Strategy[Any]) -> None:
     """Ask every 0.1 s, each time anew, until one is answered."""
-    began = time.monotonic()
     asked: list[asyncio.Future[Any]] = []
-    while time.monotonic() - began < 3 * RECOVERY_S:
-        asked.append(asyncio.ensure_future(strategy.run(bench.operations["read"], {"account": 1})))
-        await asyncio.sleep(0.1)
-        if any(each.done() and each.exception() is None for each in asked):
-            break
-    seconds = time.monotonic() - began
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(each.done() and each.exception() is None for each in asked):
+            read = strategy.run(bench.operations["read"], {"account": 1})
+            asked.append(asyncio.ensure_future(read))
+            await asyncio.sleep(0.1)
     await asyncio.gather(*asked, return_exceptions=True)
-    return seconds
 
 
 def _broker_processes(services: RunningServices) -> list[int]:

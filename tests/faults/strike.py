@@ -24,18 +24,33 @@ from asyncdb_bench.records.doubts import BREAKING
 from tests.command_line import ROOT, without_services
 from tests.faults.cases import Case
 
+BENCH = (sys.executable, str(ROOT / "bench.py"))
 PARTNER = "executor"
 SCENARIO = "slow:ms=30"
 STOPPED_S = 3.0
+FIRST = "t000"
+"""The launch of the variant that is struck, which is the first of the plan."""
+PROFILE = """
+[profiles.struck]
+strategies = ["native"]
+scenarios = ["slow"]
+blocks = 1
+rounds = 2
+warmup_s = 0.6
+turn_s = 0.8
+time_budget_s = 0
+"""
+"""Warm-up and windows that are long enough to be struck within."""
 PRECISE_S = 0.2
-"""A window begins so much after it is noted, at least."""
-INTO_WINDOW_S = 0.4
+"""A window begins so much after it is noted and its lead, at most."""
+INTO_WINDOW_S = 0.3
 LATE_S = 0.12
 """From the end of a window, as planned when it began, to where it really is in its drain."""
-LONGEST_S = 180.0
-CALM_S = 8.0
+FOUND_S = 20.0
+"""How long a part that is being started may take to be there."""
+LONGEST_S = 400.0
+CALM_S = 60.0
 """How long processes may take to end by themselves after the harness was killed."""
-ROUNDS = 2
 LEAST, MOST = 0.35, 2.0
 """Of the pace of an unharmed run: what is ranked outside was damaged, whatever else runs on the
 machine meanwhile (two cases at a time move the paces of Celery by a factor of two)."""
@@ -94,13 +109,19 @@ class Struck:
         self.reports = folder / "reports"
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
+        folder.joinpath("bench.toml").write_text(PROFILE)
         # the account that PostgreSQL runs as must get to its folder
         for each in (folder, self.temporary):
             each.chmod(0o755)
+        self.folder = folder
         base = dict(os.environ) if case.strategy == "celery_aio" else without_services()
         for name in ("DATABASE_URL", "BROKER_URL"):
             base.pop(name, None)
-        own = {"TMPDIR": str(self.temporary), "ASYNCDB_BENCH_LOCK_DIR": str(folder)}
+        own = {
+            "TMPDIR": str(self.temporary),
+            "ASYNCDB_BENCH_LOCK_DIR": str(folder),
+            "PYTHONPATH": str(ROOT),
+        }
         self.environment = base | own | (environment or {})
         self.outcome = Outcome(case)
         self.seen: dict[int, float] = {}
@@ -109,16 +130,15 @@ class Struck:
         """Start, strike, wait for the end, look."""
         began = time.monotonic()
         command = [
-            *(sys.executable, "bench.py", "run", "--profile", "smoke", "--seed", "5"),
+            *(*BENCH, "run", "--profile", "struck", "--seed", "5"),
             *("--strategy", f"{self.case.strategy},{PARTNER}", "--scenario", SCENARIO),
-            *("--rounds", str(ROUNDS), "--results", str(self.results)),
             *(("--rtt", "1") if self.case.part == "delay" else ()),
-            *("--reports", str(self.reports)),
+            *("--results", str(self.results), "--reports", str(self.reports)),
         ]
         with tempfile.TemporaryFile() as output:
             self.harness = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=self.folder,
                 stdout=output,
                 stderr=output,
                 env=self.environment,
@@ -157,39 +177,32 @@ class Struck:
         logs = list(self.results.glob("*/logs/events.log"))
         return [line.split() for line in logs[0].read_text().splitlines()] if logs else []
 
-    def _trials(self) -> list[str]:
-        """Return the ids of the trials of the variant that is struck."""
-        for path in self.results.glob("2*/manifest.json"):
-            plan = json.loads(path.read_text())["plan"]
-            variant = plan["variants"][0]["label"]
-            return [each["id"] for each in plan["trials"] if each["variant"] == variant]
-        return []
-
     def _wait_for_moment(self) -> bool:
-        wanted = {"start": "launch", "warm-up": "warm-up", "report": "report"}
-        what = wanted.get(self.case.moment, "window")
         while self.harness.poll() is None:
-            trials = self._trials()
             for event in self._events():
-                named = len(event) < 3 or event[2] in trials
-                if event[1] == what and named and (trials or what == "report"):
+                if self._is_moment(event):
                     return self._wait_within(event)
             time.sleep(0.01)
         return False
 
+    def _is_moment(self, event: list[str]) -> bool:
+        """Return whether what happened holds the moment, or leads to it."""
+        if self.case.moment in ("start", "report"):
+            wanted = [["launch", FIRST]] if self.case.moment == "start" else [["report"]]
+            return event[1:] in wanted
+        return event[1:4] == ["window", FIRST, "pace"]
+
     def _wait_within(self, event: list[str]) -> bool:
         at = datetime.fromisoformat(event[0]).timestamp()
-        if self.case.moment == "window":
-            at += INTO_WINDOW_S
-        elif self.case.moment == "warm-up":
-            at += 0.1
-        elif self.case.moment == "drain":
-            at += float(event[3]) + LATE_S
+        if event[1] == "window":
+            lead_s, window_s = map(float, event[4:6])
+            into_s = {"warm-up": lead_s / 2, "window": lead_s + INTO_WINDOW_S}
+            at += into_s.get(self.case.moment, lead_s + window_s + LATE_S)
         time.sleep(max(0.0, at - time.time()))
         return True
 
     def _strike(self) -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + FOUND_S
         found: list[psutil.Process] = []
         while not found and time.monotonic() < deadline and self.harness.poll() is None:
             with contextlib.suppress(psutil.Error):
@@ -238,13 +251,12 @@ class Struck:
         if self.case.part == "postmaster":
             return guarded and process.name() == "postgres" and "-D" in words
         title = " ".join(words)
-        of_trial = any(f"_{trial} " in title for trial in self._trials())
-        return title.startswith("postgres: bench") and of_trial
+        return title.startswith("postgres: bench") and f"_{FIRST} " in title
 
     def _is_of_trial(self, process: psutil.Process) -> bool:
         log = Path(f"/proc/{process.pid}/fd/2").readlink().name
-        # the load is one for all variants, and named after the first trial
-        return self.case.part == "load" or any(log.startswith(f"{t}-") for t in self._trials())
+        # the load is one for all variants
+        return self.case.part == "load" or log.startswith(f"{FIRST}-")
 
     def _look(self) -> None:
         self._look_at_what_is_left()
@@ -284,16 +296,10 @@ class Struck:
             # what was measured before is kept, and can be reported
             made = subprocess.run(
                 [
-                    sys.executable,
-                    "bench.py",
-                    "report",
-                    str(run),
-                    "--reports",
-                    str(self.reports),
-                    "--results",
-                    str(self.results),
+                    *(*BENCH, "report", str(run)),
+                    *("--reports", str(self.reports), "--results", str(self.results)),
                 ],
-                cwd=ROOT,
+                cwd=self.folder,
                 capture_output=True,
                 text=True,
                 env=self.environment,
@@ -336,11 +342,22 @@ class Struck:
             own = step["variant"] == self.case.strategy
             if self.case.part in OWN_PARTS and not own:
                 continue
-            start = datetime.fromisoformat(step["started_at"]).timestamp()
+            start = datetime.fromisoformat(step["started_at"]).timestamp() + self._lead_s(step)
             inside = start + PRECISE_S < ended and began < start + step["window_s"]
             void = step["trial"] in lost or any(map(_breaks, step["reasons"]))
             if inside and not void:
                 yield f"{step['variant']}: the window at {step['started_at']}, struck, counts"
+
+    def _lead_s(self, step: dict[str, Any]) -> float:
+        """Return the load before a step's window: of the last that was noted before it began."""
+        noted = [
+            float(event[4])
+            for event in self._events()
+            if event[1:3] == ["window", step["trial"]]
+            and event[3] == step["turn"]["kind"]
+            and datetime.fromisoformat(event[0]) <= datetime.fromisoformat(step["started_at"])
+        ]
+        return noted[-1] if noted else 0.0
 
 
 def _breaks(doubt: dict[str, Any]) -> bool:

@@ -132,11 +132,11 @@ class Network:
         url = f"postgresql://{databases.USER}:{password}@{self.address(name)}:5432/postgres"
         with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
             try:
-                assert eventually(lambda: _answers(url), 20), (folder / "log").read_text()
+                assert eventually(lambda: _answers(url), 120), (folder / "log").read_text()
                 yield url
             finally:
                 process.send_signal(signal.SIGINT)
-                process.wait(10)
+                process.wait(60)
 
     @contextlib.contextmanager
     def valkey(self, name: str) -> Iterator[str]:
@@ -153,7 +153,7 @@ class Network:
                 yield f"redis://:{password}@{self.address(name)}:6379/0"
             finally:
                 process.terminate()
-                process.wait(10)
+                process.wait(60)
 
     def table(self, name: str, roles: list[str], *, clock_s: int = 0, **further: object) -> str:
         """Return a host's table of the file of hosts."""

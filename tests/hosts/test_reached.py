@@ -67,7 +67,7 @@ def test_processes_run_there_and_nothing_is_left(via: str, asked: Path, tmp_path
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
         if via == "kubernetes":
             assert there.host.address == "10.1.2.3"
-    assert eventually(lambda: not folder.exists(), 5)
+    assert eventually(lambda: not folder.exists(), 60)
     lines = asked.read_text()
     if via == "kubernetes":
         assert "apply --filename -" in lines
@@ -138,4 +138,4 @@ def test_one_host_that_cannot_be_reached_leaves_nothing_on_the_others(tmp_path: 
         pass
     reached = next(each for each in hosts.all if each.name == "good")
     assert reached.folder
-    assert eventually(lambda: not Path(reached.folder).exists(), 5)
+    assert eventually(lambda: not Path(reached.folder).exists(), 60)

@@ -122,7 +122,7 @@ def test_a_host_is_given_the_wheel_watched_and_left_as_it_was(
         assert used.usage["app"].processes >= 1
         assert used.usage["app"].rss_mb > 1
         assert there.ask(m.Tick(), m.Tock).there_ns > 0
-    assert eventually(lambda: not folder.exists(), 5)
+    assert eventually(lambda: not folder.exists(), 60)
 
 
 @pytest.mark.parametrize(

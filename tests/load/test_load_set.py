@@ -1,4 +1,7 @@
-"""Load from several processes against a server whose answers are known."""
+"""Load from several processes against a server whose answers are known.
+
+A machine may be busy with other work: nothing here counts on how long something takes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,6 @@ from asyncdb_bench.records.messages import (
     Gathered,
     LoadConfig,
     LoadSetConfig,
-    NullConfig,
     Offer,
     Ready,
     StepReply,
@@ -38,6 +40,7 @@ from asyncdb_bench.services.program import free_port
 from asyncdb_bench.trial.child import Child
 from asyncdb_bench.trial.load_set import LoadSet
 from tests.command_line import ROOT
+from tests.load.scripted import PATIENCE_S, Part, read_answer, serving
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.services, pytest.mark.patient]
@@ -46,40 +49,50 @@ TOKEN = "a-token-of-tests"
 
 
 class Set:
-    """A master, its workers, and the null server that they ask."""
+    """A master and its workers.
 
-    def __init__(self, folder: Path, processes: int = 2, delay_ms: float = 20.0) -> None:
+    Attributes
+    ----------
+    at_first : called at the next request that the server gets.
+    """
+
+    def __init__(self, folder: Path, processes: int = 2) -> None:
         self.folder = folder
-        null = NullConfig(ms=delay_ms)
-        self.server = Child("asyncdb_bench.app.null_server", null, folder / "null.log", "null")
+        self.at_first: Callable[[], object] | None = None
         self.web_port = free_port()
         config = LoadSetConfig(token=TOKEN, processes=processes, web_port=self.web_port)
         log = folder / "master.log"
         self.master = Child("asyncdb_bench.load.master", config, log, "load")
-        self.port = self.master.receive(Ready, 20).port
-        self.application = self.server.receive(Ready, 20).port
+        self.port = self.master.receive(Ready, PATIENCE_S).port
+
+    def script(self, _connection: int, _number: int, request: bytes) -> Sequence[Part]:
+        """Answer rightly after 20 ms."""
+        at_first, self.at_first = self.at_first, None
+        if at_first is not None:
+            at_first()
+        return [0.02, read_answer(request)]
 
     def workers(self) -> tuple[str, ...]:
         return self.gathered().workers
 
     def gathered(self) -> Gathered:
-        return self.master.ask(Gather(), Gathered, 10)
+        return self.master.ask(Gather(), Gathered, PATIENCE_S)
 
-    def configure(self) -> None:
+    def configure(self, port: int) -> None:
         config = LoadConfig(
             host="127.0.0.1",
-            port=self.application,
+            port=port,
             scenario="read",
             scenario_knobs={},
-            timeout_s=2.0,
+            timeout_s=PATIENCE_S,
             outstanding=4000,
         )
         self.master.send(config)
-        self.master.receive(Ready, 20)
+        self.master.receive(Ready, PATIENCE_S)
 
     def offer(self, order: LoadOrder, *, written: bool = True) -> tuple[StepReply, Any]:
         file = self.folder / "step.npz"
-        reply = self.master.ask(Offer(order, str(file)), StepReply, 60)
+        reply = self.master.ask(Offer(order, str(file)), StepReply, 2 * PATIENCE_S)
         assert reply.ledger.adds_up
         if not written:
             return reply, None
@@ -100,48 +113,48 @@ class Set:
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Set]:
     made = Set(tmp_path_factory.mktemp("set"))
-    assert eventually(lambda: len(made.workers()) == 2, 20)
-    made.configure()
-    yield made
+    assert eventually(lambda: len(made.workers()) == 2, PATIENCE_S)
+    with serving(made.script) as server:
+        made.configure(server.port)
+        yield made
     made.master.stop(0)
-    made.server.stop()
 
 
 def test_the_offered_load_is_the_plan_s_and_a_known_delay_is_reported_as_it_is(load: Set) -> None:
-    reply, times = load.offer(LoadOrder(400, 1.5, 2.0, (5,), lead_s=0.2))
+    reply, times = load.offer(LoadOrder(400, 1.5, PATIENCE_S, (5,), lead_s=0.2))
     assert reply.ledger.scheduled == reply.ledger.ok == 680
     assert reply.locust_count == reply.attempted == 680
     assert sum(each.arrivals for each in reply.workers) == 680
     assert all(each.arrivals > 250 for each in reply.workers)
     assert len(times.latency_us) == 600
     assert times.arrivals_rps == pytest.approx(400)
-    assert 20_000 <= np.quantile(times.latency_us, 0.1) < 25_000
+    assert times.latency_us.min() >= 20_000
     assert len(times.probes_ns)
     assert not reply.lost
 
 
 def test_workers_on_one_clock_are_agreed_on_the_start(load: Set) -> None:
-    reply, _ = load.offer(LoadOrder(50, 0.5, 1.0, (1,)))
+    reply, _ = load.offer(LoadOrder(50, 0.5, PATIENCE_S, (1,)))
     for each in reply.workers:
         assert abs(each.offset_ms) <= each.error_ms
         assert each.host == "this machine"
 
 
 def test_a_closed_loop_has_its_connections_and_no_more(load: Set) -> None:
-    reply, times = load.offer(LoadOrder(0, 1.0, 2.0, (1,), connections=5, lead_s=0.3))
+    reply, times = load.offer(LoadOrder(0, 1.0, PATIENCE_S, (1,), connections=5, lead_s=0.3))
     assert reply.ledger.scheduled == reply.ledger.ok
     # five connections and 20 ms: 250 a second at most
-    assert 100 < times.achieved_rps <= 251
+    assert 0 < times.achieved_rps <= 251
 
 
 def test_arrivals_are_the_same_whatever_the_number_of_workers(load: Set) -> None:
-    order = LoadOrder(200, 0.5, 1.0, (7,))
+    order = LoadOrder(200, 0.5, PATIENCE_S, (7,))
     reply, _ = load.offer(order)
     with np.load(load.folder / "step.npz") as columns:
         two = columns["intended_ns"] - reply.started_ns
     extra = further(load, TOKEN)
     try:
-        assert eventually(lambda: len(load.workers()) == 3, 20)
+        assert eventually(lambda: len(load.workers()) == 3, PATIENCE_S)
         reply, _ = load.offer(order)
         assert len(reply.workers) == 3
         assert reply.ledger.ok == 100
@@ -149,8 +162,8 @@ def test_arrivals_are_the_same_whatever_the_number_of_workers(load: Set) -> None
             assert np.array_equal(columns["intended_ns"] - reply.started_ns, two)
     finally:
         extra.send_signal(signal.SIGINT)
-        extra.wait(10)
-    assert eventually(lambda: len(load.workers()) == 2, 10)
+        extra.wait(PATIENCE_S)
+    assert eventually(lambda: len(load.workers()) == 2, PATIENCE_S)
 
 
 def further(load: Set, token: str) -> subprocess.Popen[str]:
@@ -169,23 +182,24 @@ def further(load: Set, token: str) -> subprocess.Popen[str]:
 
 def test_a_worker_with_another_token_is_refused_and_its_token_seen_nowhere(load: Set) -> None:
     with further(load, "another-token-altogether") as process:
-        shown: list[str] = []
+        shown: list[bool] = []
         while process.poll() is None:
-            for each in psutil.process_iter(["cmdline"]):
-                shown += each.info["cmdline"] or []
-            time.sleep(0.3)
+            lines = [each.info["cmdline"] or [] for each in psutil.process_iter(["cmdline"])]
+            shown.append(any("another-token-altogether" in each for each in lines))
+            time.sleep(0.1)
         errors = process.stderr.read() if process.stderr else ""
     assert process.returncode == 3
     assert errors.strip() == "error: the master refuses this worker: its token is not the run's"
-    # the first moment is Python's own start; from the first line on it is gone
-    assert shown.count("another-token-altogether") <= 1
+    # while Python itself starts it is there; once it is gone it stays so
+    assert shown == sorted(shown, reverse=True)
+    assert not shown[-1]
     assert any("its token is not the run's" in each for each in load.gathered().refused)
     assert len(load.workers()) == 2
 
 
 def test_locust_s_page_shows_the_run_and_changes_nothing(load: Set) -> None:
     page = f"http://127.0.0.1:{load.web_port}"
-    with urllib.request.urlopen(f"{page}/stats/requests", timeout=5) as answer:
+    with urllib.request.urlopen(f"{page}/stats/requests", timeout=PATIENCE_S) as answer:
         shown = answer.read().decode()
     assert '"state": "running"' in shown
     assert shown.count('"state": "running"') >= 3, "the master and both workers"
@@ -195,34 +209,38 @@ def test_locust_s_page_shows_the_run_and_changes_nothing(load: Set) -> None:
         urllib.request.Request(f"{page}/stats/requests", headers={"Host": "evil.example"}),
     ):
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(request, timeout=5)
+            urllib.request.urlopen(request, timeout=PATIENCE_S)
 
 
 def test_a_worker_that_dies_in_a_window_makes_it_void_and_another_takes_its_place(
     load: Set,
 ) -> None:
     victim = load.processes()[0]
-    threading.Timer(0.6, victim.kill).start()
-    reply, _ = load.offer(LoadOrder(200, 1.2, 1.0, (9,)))
+    load.at_first = victim.kill
+    reply, _ = load.offer(LoadOrder(200, 1.2, PATIENCE_S, (9,)))
     assert len(reply.lost) == 1
     assert "ended (exit code -9)" in reply.lost[0]
     # of its part no one knows: it is undrained, and the ledger adds up
     assert reply.ledger.undrained > 50
     assert reply.ledger.scheduled == 240
-    assert eventually(lambda: len(load.workers()) == 2, 20)
-    reply, _ = load.offer(LoadOrder(200, 0.5, 1.0, (9,)))
+    assert eventually(lambda: len(load.workers()) == 2, PATIENCE_S)
+    reply, _ = load.offer(LoadOrder(200, 0.5, PATIENCE_S, (9,)))
     assert not reply.lost
     assert reply.ledger.ok == 100
 
 
 def test_a_worker_that_stood_still_makes_the_window_void(load: Set) -> None:
     victim = load.processes()[-1]
-    threading.Timer(0.3, victim.suspend).start()
-    threading.Timer(1.7, victim.resume).start()
-    reply, _ = load.offer(LoadOrder(100, 2.2, 1.0, (9,)))
+
+    def stand_still() -> None:
+        victim.suspend()
+        threading.Timer(1.6, victim.resume).start()
+
+    load.at_first = stand_still
+    reply, _ = load.offer(LoadOrder(100, 2.2, PATIENCE_S, (9,)))
     assert len(reply.lost) == 1
     assert "was cut for" in reply.lost[0]
-    reply, _ = load.offer(LoadOrder(100, 0.5, 1.0, (9,)))
+    reply, _ = load.offer(LoadOrder(100, 0.5, PATIENCE_S, (9,)))
     assert not reply.lost
 
 
@@ -230,26 +248,25 @@ def test_a_worker_that_does_not_get_ready_costs_that_window_alone(load: Set) -> 
     victim = load.processes()[0]
     victim.suspend()
     try:
-        reply, _ = load.offer(LoadOrder(100, 0.5, 1.0, (9,)), written=False)
+        reply, _ = load.offer(LoadOrder(100, 0.5, PATIENCE_S, (9,)), written=False)
     finally:
         victim.resume()
     assert len(reply.lost) == 1
     assert "did not get ready" in reply.lost[0]
     assert reply.ledger.scheduled == 0
-    assert eventually(lambda: len(load.workers()) == 2, 20)
-    reply, _ = load.offer(LoadOrder(100, 0.5, 1.0, (9,)))
+    assert eventually(lambda: len(load.workers()) == 2, PATIENCE_S)
+    reply, _ = load.offer(LoadOrder(100, 0.5, PATIENCE_S, (9,)))
     assert not reply.lost
     assert reply.ledger.ok == 50
 
 
 def test_nothing_is_left_when_the_parent_is_gone(tmp_path: Path) -> None:
     made = Set(tmp_path, processes=2)
-    made.server.stop()
-    assert eventually(lambda: len(made.workers()) == 2, 20)
+    assert eventually(lambda: len(made.workers()) == 2, PATIENCE_S)
     processes = made.processes()
     assert made.master.popen.stdin is not None
     made.master.popen.stdin.close()
-    assert eventually(lambda: not any(map(psutil.Process.is_running, processes)), 10)
+    assert eventually(lambda: not any(map(psutil.Process.is_running, processes)), PATIENCE_S)
     made.master.stop(0)
 
 
@@ -270,7 +287,7 @@ def test_a_port_in_use_and_workers_that_do_not_come_are_said(
     workers = Workers(own=1, expected=2, master="127.0.0.1:0")
     said: list[str] = []
     with (
-        pytest.raises(ServiceError, match="1 of 3 load workers came to port"),
+        pytest.raises(ServiceError, match=r"[01] of 3 load workers came to port"),
         LoadSet(workers, (), tmp_path, said.append, (TOKEN, False)),
     ):
         pass
@@ -311,19 +328,19 @@ class Slow:
 
 
 def test_a_way_that_is_slow_hands_over_late_and_is_doubted_for_its_start(load: Set) -> None:
-    slow = Slow(load.port, 0.02, 60_000)
+    slow = Slow(load.port, 0.02, 30_000)
     command = [sys.executable, "bench.py", "load-worker", "--master", f"127.0.0.1:{slow.port}"]
     environment = os.environ | {"ASYNCDB_BENCH_TOKEN": TOKEN}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
         try:
-            assert eventually(lambda: len(load.workers()) == 3, 20)
-            reply, _ = load.offer(LoadOrder(2400, 1.0, 1.0, (4,)))
+            assert eventually(lambda: len(load.workers()) == 3, PATIENCE_S)
+            reply, _ = load.offer(LoadOrder(1200, 1.0, PATIENCE_S, (4,)))
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(10)
+            process.wait(PATIENCE_S)
             slow.listener.close()
     assert not reply.lost
-    assert reply.ledger.ok == 2400
+    assert reply.ledger.ok == 1200
     far = max(reply.workers, key=lambda each: each.error_ms)
     assert far.error_ms > 15
     assert abs(far.offset_ms) <= far.error_ms

@@ -1,4 +1,4 @@
-"""The load on scenarios of one's own: routes, answers of any kind, sessions, wrong answers."""
+"""The load on scenarios of one's own: answers of any kind, sessions, checks that raise."""
 
 from __future__ import annotations
 
@@ -7,62 +7,43 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asyncdb_bench.measure.family import launched
+from asyncdb_bench.measure.launch import Launch, load_for, offer
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
-from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.measure.launch import Launch, offer
-from asyncdb_bench.measure.family import launched
 
 pytestmark = [pytest.mark.services, pytest.mark.patient]
 OWN = Path(__file__).parents[1] / "plugins" / "own.py"
 
 
-def offered(
-    name: str, order: LoadOrder, services: RunningServices, folder: Path
-) -> tuple[StepReply, dict[str, int]]:
-    """Offer a load; return the reply, and how often each operation was asked for."""
-    asked = plan_scenario(Spec(f"{OWN}:{name}", {}), {})
-    variant = make_variant(Spec("native", {}), 4)
-    launch = Launch(variant, asked, f"own_{name}", f"own-{name}", 5.0, outstanding=200)
-    file = folder / "step.npz"
-    with launched(launch, services, folder) as processes:
-        assert processes.load is not None
-        reply = offer(processes.load, order, str(file))
-    with np.load(file) as columns:
-        counts = np.bincount(columns["operation"], minlength=len(asked.mix))
-    return reply, dict(zip(asked.mix, counts.tolist(), strict=True))
-
-
-@pytest.mark.parametrize("connections", [0, 8], ids=["open", "closed"])
-def test_sessions_are_gone_through_in_their_order(
-    connections: int, postgres: RunningServices, tmp_path: Path
-) -> None:
-    order = LoadOrder(100, 2.0, 3.0, (1,), connections=connections)
-    reply, counts = offered("Visits", order, postgres, tmp_path)
-    assert reply.errors == {}
-    assert reply.ledger.ok == reply.ledger.scheduled > 100
-    # eight users are about, each at one of four steps
-    assert max(counts.values()) - min(counts.values()) <= 8
-
-
-def test_json_lists_pages_and_bytes_are_right_answers(
+def test_one_application_serves_them_all_and_one_load_asks_for_each(
     postgres: RunningServices, tmp_path: Path
 ) -> None:
-    reply, counts = offered("Shop", LoadOrder(100, 2.0, 3.0, (1,)), postgres, tmp_path)
-    assert reply.errors == {}
-    assert reply.ledger.ok == reply.ledger.scheduled
-    assert all(counts.values())
-
-
-def test_a_check_that_raises_is_a_wrong_answer_with_its_reason(
-    postgres: RunningServices, tmp_path: Path
-) -> None:
-    reply, _ = offered("Refusing", LoadOrder(50, 1.0, 3.0, (1,)), postgres, tmp_path)
-    assert reply.ledger.ok == 0
-    assert reply.wrong_answers == reply.ledger.scheduled
-    assert any(
-        each.startswith("wrong answer to refused: KeyError: 'nothing' in 'application/json'")
-        for each in reply.errors
+    asked = tuple(
+        plan_scenario(Spec(f"{OWN}:{name}", {}), {}) for name in ("Shop", "Visits", "Refusing")
     )
+    shop, visits, refusing = (each.label for each in asked)
+    launch = Launch(make_variant(Spec("native", {}), 4), asked, "own", "own", 60.0)
+    file = tmp_path / "step.npz"
+    with launched(launch, postgres, tmp_path) as processes:
+        load = load_for(asked, 60.0, 200, tmp_path / "load.log", port=processes.port)
+        try:
+            for label, connections in ((shop, 0), (visits, 0), (visits, 8), (shop, 8)):
+                order = LoadOrder(100, 1.0, 60.0, (1,), connections=connections, scenario=label)
+                reply = offer(load, order, str(file))
+                assert reply.errors == {}
+                assert reply.ledger.ok == reply.ledger.scheduled > 0
+                with np.load(file) as columns:
+                    asked_for = set(columns["operation"])
+                assert asked_for <= {0, 1, 2, 3}
+                if label == shop and not connections:
+                    assert asked_for == {0, 1, 2, 3}, "lists, a page and bytes"
+            reply = offer(load, LoadOrder(50, 0.5, 60.0, (1,), scenario=refusing))
+            assert reply.ledger.ok == 0
+            assert reply.wrong_answers == reply.ledger.scheduled == 25
+            says = "wrong answer to refused: KeyError: 'nothing' in 'application/json'"
+            assert list(reply.errors) == [says]
+        finally:
+            load.stop(0)

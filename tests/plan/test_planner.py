@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from asyncdb_bench.errors import UnknownNameError, UsageError
-from asyncdb_bench.plan import schedule
+from asyncdb_bench.plan.climbs import climbs, rung_window_s
+from asyncdb_bench.plan.estimate import estimate_s
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs
-from asyncdb_bench.records.plan import Objective, PlannedScenario, Settings, Variant
+from asyncdb_bench.records.plan import Objective, PlannedScenario, Segment
+from tests.factories import settings
 
 PROFILES = read_profiles()
 
@@ -64,13 +64,15 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
 def test_every_profile_makes_a_plan() -> None:
     for name in PROFILES:
         plan = planned(profile=name)
-        assert plan.trials
-        assert schedule.estimate_s(plan) > 0
+        assert plan.variants
+        assert plan.scenarios
+        assert plan.trials == (), "they are those that a run begins"
+        assert estimate_s(plan) > 0
 
 
 def test_quick_says_six_minutes_and_smoke_a_minute_at_most() -> None:
-    assert schedule.estimate_s(planned(profile="quick")) <= 360
-    assert schedule.estimate_s(planned(profile="smoke")) <= 60
+    assert estimate_s(planned(profile="quick")) <= 360
+    assert estimate_s(planned(profile="smoke")) <= 60
 
 
 def test_the_budget_sets_threads_pool_and_workers() -> None:
@@ -97,71 +99,35 @@ def test_the_slow_ladder_follows_the_querys_time() -> None:
     assert asked.objective.p99_ms == 500
 
 
-variants = st.lists(st.text("abcdefgh", min_size=1), min_size=1, max_size=6, unique=True)
-
-
-@given(variants, st.integers(1, 4), st.integers(1, 8), st.integers(0, 2**31))
-def test_each_block_has_every_variant_once_in_every_scenario(
-    labels: list[str], scenarios: int, blocks: int, seed: int
-) -> None:
-    made = [Variant(label, label, {}, 8) for label in labels]
-    asked = [
-        PlannedScenario(f"s{n}", "read", {}, Objective(100), (1.0,), {}) for n in range(scenarios)
-    ]
-    trials = schedule.order(made, asked, blocks, seed)
-    counts = Counter((t.block, t.scenario, t.variant) for t in trials)
-    assert set(counts.values()) == {1}
-    assert len(counts) == len(labels) * scenarios * blocks
-    assert len({t.id for t in trials}) == len(trials)
-    assert trials == schedule.order(made, asked, blocks, seed)
-    assert [t.block for t in trials] == sorted(t.block for t in trials)
-
-
-def test_the_order_differs_from_block_to_block() -> None:
-    made = [Variant(label, label, {}, 8) for label in "abcdef"]
-    asked = [PlannedScenario("s", "read", {}, Objective(100), (1.0,), {})]
-    trials = schedule.order(made, asked, 20, 1)
-    orders = {tuple(t.variant for t in trials if t.block == block) for block in range(20)}
-    assert len(orders) > 10
-
-
-def settings(**changes: Any) -> Settings:
-    values: dict[str, Any] = {
-        "profile": "p",
-        "blocks": 1,
-        "warmup_s": 1,
-        "window_s": 2,
-        "window_max_s": 6,
-        "min_arrivals": 100,
-        "drain_s": 2,
-        "timeout_s": 5,
-        "time_budget_s": 0,
-        "budget": 8,
-    }
-    return Settings(**(values | changes))
-
-
 PLAIN = PlannedScenario("s", "read", {}, Objective(100), (1.0,), {})
 
 
-def test_low_loads_get_longer_windows_within_bounds() -> None:
-    assert schedule.window_of(settings(), PLAIN, 1000) == 2
-    assert schedule.window_of(settings(), PLAIN, 25) == 4
-    assert schedule.window_of(settings(), PLAIN, 1) == 6
+def test_low_loads_of_a_ladder_get_longer_windows_within_bounds() -> None:
+    how = settings(window_s=2, window_max_s=6, min_arrivals=100)
+    assert rung_window_s(how, PLAIN, 1000) == 2
+    assert rung_window_s(how, PLAIN, 25) == 4
+    assert rung_window_s(how, PLAIN, 1) == 6
+    shaped = replace(PLAIN, shape=(Segment(1, 1), Segment(2, 10)))
+    assert rung_window_s(how, shaped, 1) == 3
 
 
-@given(st.floats(0, 1000), st.integers(1, 100))
-def test_shares_of_the_time_left_never_exceed_it(left_s: float, trials: int) -> None:
-    assert schedule.trial_share_s(left_s, trials) <= max(left_s, 0)
+def test_what_has_no_pace_climbs_and_all_do_where_ladders_are_asked_for() -> None:
+    mixed = planned(strategies="native", scenarios="read,chat,burst")
+    climbing = [each.label for each in mixed.scenarios if climbs(mixed.settings, each)]
+    assert climbing == ["chat", "burst"]
+    asked = planned(strategies="native", scenarios="read", overrides={"ladder": True})
+    assert all(climbs(asked.settings, each) for each in asked.scenarios)
 
 
-def test_what_climbs_has_blocks_of_its_own_number() -> None:
-    profiles = read_profiles()
-    mixed = make_plan(Choices("quick", "native", "read,chat", 1), profiles)
-    counts = {name: sum(t.scenario == name for t in mixed.trials) for name in ("read", "chat")}
-    assert counts == {"read": mixed.settings.blocks, "chat": 1}
-    alone = make_plan(Choices("quick", "native", "read", 1, {"ladder": True}), profiles)
-    assert (alone.settings.blocks, len(alone.trials)) == (1, 1)
-    asked = {"ladder": True, "blocks": 3, "ladder_blocks": 3}
-    three = make_plan(Choices("quick", "native", "read", 1, asked), profiles)
-    assert len(three.trials) == 3
+def test_one_variant_alone_takes_two_minutes_unless_it_was_asked_for_otherwise() -> None:
+    alone = planned(strategies="executor")
+    assert estimate_s(alone) <= 120
+    both = planned(strategies="executor,native")
+    assert both.settings.time_budget_s > alone.settings.time_budget_s
+    asked = planned(strategies="executor", overrides={"time_budget_s": 300.0})
+    assert asked.settings.time_budget_s == 300
+
+
+def test_nothing_is_given_up_that_is_within_its_objective() -> None:
+    plan = planned(strategies="native", scenarios="slow:ms=5000")
+    assert plan.settings.timeout_s >= plan.scenarios[0].objective.p99_ms / 1000

@@ -24,8 +24,8 @@ VERBS = {
     "gate": ("gate", "--against", "run-a", "run-b"),
     "history": ("history", "import"),
 }
-EACH = 14
-"""Damages of each file for each verb."""
+EACH = {"report": 8, "compare": 2, "gate": 2, "history": 3}
+"""Damages of each file for each verb: all read by the same functions."""
 
 
 def digit(content: bytes, chance: random.Random) -> bytes:
@@ -93,8 +93,9 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     )
                 folder.append_trial(end(variant, block=block, trial=trial))
         rows = {"trial": ["t00"] * 50, "step": np.zeros(50, np.int16), "at": np.arange(50)}
-        folder.write_part("requests", "t00-000", rows)
-        folder.write_part("series", "t00-000", rows)
+        folder.add_rows("requests", rows)
+        folder.add_rows("series", rows)
+        folder.flush_rows()
         folder.merge_parts()
         folder.write_gate({"verdict": "pass"})
         folder.write_summary([])
@@ -126,13 +127,13 @@ def test_an_altered_file_is_named_by_every_verb(
     root = tmp_path / "results"
     tried: Counter[str] = Counter()
     for name in sorted(each.name for each in (healthy / "run-b").iterdir() if each.is_file()):
-        for number in range(EACH):
+        for number in range(EACH[verb]):
             shutil.rmtree(root, ignore_errors=True)
             shutil.copytree(healthy, root, symlinks=True)
             path = root / "run-b" / name
             before = path.read_bytes()
             after = HOW[number % len(HOW)](before, chance)
-            if number == EACH - 1:
+            if number == EACH[verb] - 1:
                 path.unlink()
             elif after == before:
                 continue
@@ -143,8 +144,8 @@ def test_an_altered_file_is_named_by_every_verb(
             assert name in said or SUMS in said or "no run 'run-b'" in said, (name, how, said)
             assert "imported 1 run " in said or verb != "history", (name, how)
             tried[name] += 1
-    print(f"{verb}: {tried.total()} damaged files, all named")
-    assert tried.total() > 80
+    assert len(tried) >= 8
+    assert min(tried.values()) >= EACH[verb] - 2
 
 
 def test_a_line_that_was_altered_is_named_with_its_number(healthy: Path, tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_the_history_names_the_run_that_was_altered(
     assert "imported 2 runs" in outcome(root, ("history", "import"), capsys)
     with sqlite3.connect(root / "history.sqlite") as connection:
         connection.execute(
-            "UPDATE points SET value = value + 1 WHERE place = 2 AND figure = 'p50_ms'"
+            "UPDATE points SET value = value + 1 WHERE rowid = (SELECT max(rowid) FROM points)"
         )
     connection.close()
     said = outcome(root, ("history", "show"), capsys)

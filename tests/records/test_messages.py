@@ -9,6 +9,7 @@ import pytest
 from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.records.messages import (
     PROTOCOL,
+    SPOKEN,
     AppConfig,
     Heartbeats,
     LoadConfig,
@@ -29,14 +30,14 @@ LOAD = LoadConfig(
 
 
 def test_a_configuration_says_the_version_that_the_process_speaks() -> None:
-    for protocol in (1, PROTOCOL):
+    for protocol in SPOKEN:
         line = encoded(LOAD, protocol)
         assert json.loads(line)["protocol"] == protocol
         assert decoded_config(line, LoadConfig).port == 1
 
 
 def test_a_harness_of_another_time_is_refused_in_words() -> None:
-    with pytest.raises(UsageError, match="speaks protocol 99, this checkout 1 to 2"):
+    with pytest.raises(UsageError, match=f"99, this checkout {min(SPOKEN)} to {PROTOCOL}"):
         decoded_config(encoded(LOAD, 99), LoadConfig)
     with pytest.raises(UsageError, match="no configuration"):
         decoded_config(encoded(LOAD), AppConfig)
@@ -64,9 +65,9 @@ def test_what_a_library_prints_is_no_message() -> None:
     assert decoded_reply(b"warning: something\n", Ready, "app") is None
 
 
-def test_an_application_of_protocol_1_is_understood() -> None:
+def test_an_application_of_an_earlier_protocol_is_understood() -> None:
     """It says no version, and counters that nothing asks for any more."""
     ready = decoded_reply(b'{"event": "ready", "pid": 7, "port": 8000}', Ready, "app")
-    assert ready == Ready(7, 8000, 1)
+    assert ready == Ready(7, 8000, min(SPOKEN))
     line = b'{"event": "heartbeats", "at_us": [1], "lag_us": [2], "gauges": [], "counters": {}}'
     assert decoded_reply(line, Heartbeats, "app") == Heartbeats([1], [2])

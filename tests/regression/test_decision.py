@@ -26,6 +26,7 @@ from asyncdb_bench.regression.decision import (
     said_of_all,
 )
 from asyncdb_bench.regression.exports import gate_junit, gate_markdown
+from asyncdb_bench.regression.wording import decision_words
 
 RULES = Rules()
 LAUNCH = Prior(0.01, 20.0)
@@ -205,6 +206,13 @@ def test_a_red_gate_is_a_failed_case_and_an_unsure_one_is_skipped() -> None:
     failure = suite.find("testcase/failure")
     assert failure is not None
     assert failure.get("message") == "worse: +20%; a fresh launch agrees"
+
+
+def test_what_was_not_confirmed_does_not_say_so_and_a_bound_has_the_figures_own_direction() -> None:
+    assert decision_words(cell(Said.WORSE)) == "worse: +20%; nothing was measured to confirm it"
+    judged = Judged(Said.UNKNOWN, 40, 2, 0.9, 0.8, 1.25)
+    pace = cell(Said.UNKNOWN, metric=PACE, judged=judged)
+    assert decision_words(pace) == "not known: between -20% and +25%; give it more time"
 
 
 def test_markdown_says_verdict_change_and_note() -> None:

@@ -140,6 +140,14 @@ def test_time_that_is_short_is_kept_and_what_it_told_is_said() -> None:
     assert found["pace_rps"].judged.rounds == schedule.pairs[0].rounds
 
 
+def test_where_launching_takes_most_of_the_time_there_are_fewer_launches_and_still_rounds() -> None:
+    schedule, run = prepared(slower_head(1.04), budget_s=60)
+    run.launch_s = 20
+    run.run()
+    assert len(run.launches) == 1
+    assert schedule.pairs[0].rounds > 3
+
+
 def test_a_base_that_does_not_start_is_not_sound_and_head_is_measured() -> None:
     found, _, run = gated(
         lambda label, _: Truth(failure="no such table" if label != HEAD else ""), budget_s=200
@@ -149,6 +157,9 @@ def test_a_base_that_does_not_start_is_not_sound_and_head_is_measured() -> None:
     assert doubt is not None
     assert (doubt.kind, doubt.subject) == (DoubtKind.NOT_MEASURED, "no such table")
     assert {each.variant for each in run.ends} == {BASE, AGAIN}
+    paces = [order for _, order in run.turns if order.kind == "pace"]
+    assert {order.variant for order in paces} == {HEAD}
+    assert len(paces) == RULES.first
 
 
 @pytest.mark.parametrize(("factor", "said"), [(1, Said.SAME), (2.5, Said.WORSE)])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
 from asyncdb_bench.records.run_folder import RunFolder
-from asyncdb_bench.report import Written, write
-
-REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+from asyncdb_bench.report.write import Written, write
+from tests.command_line import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -18,5 +16,5 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """The reference's report, written anew; the committed files stay as they are."""
     folder = tmp_path_factory.mktemp("reference")
     copied = folder / "results" / "reference"
-    shutil.copytree(REFERENCE, copied)
+    shutil.copytree(ROOT / "results" / "reference", copied)
     return write(RunFolder(copied), folder / "reports")

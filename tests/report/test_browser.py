@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.analysis.tables import steps_table
+from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.run_folder import RunFolder, make_run_folder
 from asyncdb_bench.regression.change_points import all_series
 from asyncdb_bench.regression.pages import render_gate, write_comparison, write_history
-from asyncdb_bench.regression.sides import Side, compare_sides
-from asyncdb_bench.report import write
-from tests.command_line import ROOT, Bench
-from tests.factories import LATE, manifest, step
+from asyncdb_bench.regression.sides import compare_sides
+from tests.command_line import ROOT
+from tests.factories import LATE, manifest, turn
+from tests.regression.made import Truth, measured_turns
 from tests.regression.test_decision import cell, result
-from tests.regression.test_effects import climbs
 from tests.regression.test_history import history_runs, series, stepped
+from tests.regression.test_sides import turned
+from tests.report.made import at_loads, reported
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.patient]
 
@@ -52,13 +52,12 @@ def browser() -> Iterator[Any]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_opens_without_an_error_or_a_request(
-    browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], scheme: str, width: int
+    browser: Any, two_scenarios: Path, scheme: str, width: int
 ) -> None:
-    path = finished[0].reports / "latest" / "index.html"
-    page = opened(browser, path, f"report-{scheme}-{width}", scheme=scheme, width=width)
-    assert page.locator("section#decision .choices tbody tr").count() == 1
-    # the percentile figure needs a load at which all were soundly measured
-    assert page.locator("figure svg").count() >= 3
+    name = f"report-{scheme}-{width}"
+    page = opened(browser, two_scenarios, name, scheme=scheme, width=width)
+    assert page.locator("section#decision .choices tbody tr").count() == 2
+    assert page.locator("figure svg").count() >= 4
     assert page.locator("figure svg text", has_text="offered load").count() >= 1
     # nothing sticks out of the page sideways; wide tables and figures scroll in themselves
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -83,36 +82,23 @@ def barriers(page: Any) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_to_object_to(
-    browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], scheme: str
-) -> None:
-    page = opened(browser, finished[0].reports / "latest" / "index.html", "axe", scheme=scheme)
+def test_axe_finds_nothing_to_object_to(browser: Any, two_scenarios: Path, scheme: str) -> None:
+    page = opened(browser, two_scenarios, "axe", scheme=scheme)
     assert barriers(page) == []
     page.context.close()
 
 
 @pytest.fixture(scope="module")
 def two_scenarios(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of two scenarios and three variants, one step of which is invalid."""
-    root = tmp_path_factory.mktemp("two")
-    made = manifest(("native", "executor", "blocking"), ("read", "slow"))
-    folder = make_run_folder(root / "results", made.run_id)
-    folder.write_manifest(made)
+    """A page of two scenarios and three variants, one turn of which is not sound."""
+    truths = {"native": Truth(900, 5), "executor": Truth(400, 6), "blocking": Truth(150, 9)}
+    steps = []
     for scenario in ("read", "slow"):
-        for name, top in (("native", 900), ("executor", 400), ("blocking", 100)):
-            for load in (100, 200, 400, 900, 1200):
-                late = (name, load) == ("executor", 200)
-                folder.append_step(
-                    step(
-                        name,
-                        load,
-                        p99=10 if load <= top else 400,
-                        scenario=scenario,
-                        valid=not late,
-                        reasons=(LATE,) if late else (),
-                    )
-                )
-    return write(folder, root / "reports").path
+        steps += measured_turns(truths, launches=2, rounds=6, scenario=scenario)
+        late = turn("executor", 200, "limit", scenario=scenario, valid=False, reasons=(LATE,))
+        steps.append(late)
+    made = manifest(tuple(truths), ("read", "slow"))
+    return reported(tmp_path_factory.mktemp("two"), made, steps).path
 
 
 def unfolded(page: Any) -> Any:
@@ -129,7 +115,7 @@ def test_tables_sort_by_number_both_ways(browser: Any, two_scenarios: Path) -> N
     def names() -> list[str]:
         return [text.split("\n")[0] for text in first.all_inner_texts()]
 
-    header.get_by_role("button", name="Sort by capacity").click()
+    header.get_by_role("button", name="Sort by pace").click()
     assert names() == ["blocking", "executor", "native"]
     assert header.get_attribute("aria-sort") == "ascending"
     header.get_by_role("button").press("Enter")
@@ -159,7 +145,8 @@ def test_a_pointer_near_a_marker_is_told_its_value(browser: Any, two_scenarios: 
     marker.scroll_into_view_if_needed()
     box = marker.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2)
-    assert page.locator("#tip").inner_text() == "native at 100/s: p99 10 ms"
+    told = page.locator("#tip").inner_text()
+    assert re.fullmatch(r"native at 100/s: p99 [\d.]+ ms \([\d.]+ to [\d.]+\)", told)
     page.mouse.move(5, 5)
     assert not page.locator("#tip").is_visible()
     page.context.close()
@@ -174,9 +161,9 @@ def test_a_table_is_copied_as_markdown(browser: Any, two_scenarios: Path) -> Non
     copy.click()
     copy.filter(has_text="Copied").wait_for()
     lines = page.evaluate("navigator.clipboard.readText()").splitlines()
-    assert lines[0].startswith("| variant | capacity (requests/s) | beside the best |")
+    assert lines[0].startswith("| variant | pace (requests/s) | beside native |")
     assert lines[1] == "|---|---|---|---|---|---|"
-    assert lines[2].startswith("| native | 900/s")
+    assert lines[2].startswith("| native | 90")
     assert len(lines) == 5
     context.close()
 
@@ -259,21 +246,11 @@ def test_it_prints_to_a4_without_a_cut_figure(
     page.context.close()
 
 
-def test_a_long_word_from_data_does_not_make_the_page_wider(
-    browser: Any, finished: tuple[Bench, subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_long_word_from_data_does_not_make_the_page_wider(browser: Any, tmp_path: Path) -> None:
     """A doubt may quote a command line, or a path, that has no place to break."""
-    bench = finished[0]
-    run = RunFolder((bench.results / "latest").resolve())
-    copied = make_run_folder(tmp_path / "results", run.run_id)
-    copied.write_manifest(run.manifest())
     doubt = Doubt(DoubtKind.OTHER_RUN, subject="/" + "path" * 200)
-    first, *others = run.steps()
-    for record in (replace(first, valid=False, reasons=(doubt,)), *others):
-        copied.append_step(record)
-    for end in run.trials():
-        copied.append_trial(end)
-    written = write(copied, tmp_path / "reports")
+    bad = turn("native", 100, number=9, valid=False, reasons=(doubt,))
+    written = reported(tmp_path, manifest(), [bad, *at_loads("native", "executor")])
     page = browser.new_page(viewport={"width": 390, "height": 900})
     page.goto(written.path.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -299,12 +276,13 @@ def opened(browser: Any, path: Path, name: str, *, scheme: str = "light", width:
 
 def test_a_comparison_opens_with_every_name_escaped(browser: Any, tmp_path: Path) -> None:
     odd = '<script>alert("x")</script>'
-    one = Side(manifest(("a", odd), run_id="one"), steps_table([*climbs("a", 5), *climbs(odd, 6)]))
+    one = turned({"a": Truth(), odd: Truth(1250)})
     contrast = compare_sides(replace(one, variant="a"), replace(one, variant=odd))
     again = compare_sides(replace(one, variant="a"), replace(one, variant="a"))
     page = unfolded(opened(browser, write_comparison([contrast, again], tmp_path), "compare"))
     assert page.locator("figure svg").count() == 2
-    assert page.locator("tbody tr").count() == 12
+    rows = [row for each in (contrast, again) for row in each.compared["read"]]
+    assert page.locator("tbody tr").count() == len(rows)
     assert page.locator("script").count() == 1
     assert odd in page.inner_text("h1")
     assert barriers(page) == []
@@ -314,27 +292,27 @@ def test_a_comparison_opens_with_every_name_escaped(browser: Any, tmp_path: Path
 def test_a_comparison_shows_at_first_only_what_is_known_to_have_changed(
     browser: Any, tmp_path: Path
 ) -> None:
-    one = Side(manifest(("a", "b"), run_id="one"), steps_table([*climbs("a", 5), *climbs("b", 6)]))
+    one = turned({"a": Truth(), "b": Truth(1250)})
     contrast = compare_sides(replace(one, variant="a"), replace(one, variant="b"))
     page = opened(browser, write_comparison([contrast], tmp_path), "compare-first")
-    verdicts = page.locator("tbody tr td:last-child")
-    seen = [text for text in verdicts.all_inner_texts() if text]
-    known = [row for rows in contrast.effects.values() for row in rows]
-    changed = [row for row in known if row.verdict in {"faster", "slower", "invalid"}]
-    assert len([v for v in verdicts.all() if v.is_visible()]) == len(changed) < len(known)
-    assert all(text.startswith(("faster", "slower", "invalid")) for text in seen[: len(changed)])
-    rest = page.get_by_text(f"{len(known) - len(changed)} others: the same or not known")
-    rest.click()
-    assert len([v for v in verdicts.all() if v.is_visible()]) == len(known)
+    said = page.locator("tbody tr td:last-child")
+    rows = contrast.compared["read"]
+    known = {Said.BETTER, Said.WORSE, Said.UNSOUND}
+    changed = [row for row in rows if row.answer.said in known]
+    visible = [each.inner_text() for each in said.all() if each.is_visible()]
+    assert 0 < len(visible) == len(changed) < len(rows)
+    assert all(text.startswith(tuple(known)) for text in visible)
+    page.get_by_text(f"{len(rows) - len(changed)} others: the same or not known").click()
+    assert len([each for each in said.all() if each.is_visible()]) == len(rows)
     page.context.close()
 
 
 def test_a_gates_page_shows_each_decision_and_its_verdict(browser: Any, tmp_path: Path) -> None:
-    made = result(cell("regress", confirmed=True), cell("inconclusive", strategy='<b>"odd"'))
+    made = result(cell(Said.WORSE, confirmed=True), cell(Said.UNKNOWN, strategy='<b>"odd"'))
     path = tmp_path / "gate.html"
     path.write_text(render_gate(made, has_report=False))
     page = unfolded(opened(browser, path, "gate"))
-    assert "Gate: regress" in page.inner_text("h1")
+    assert "Gate: worse" in page.inner_text("h1")
     assert page.locator("tbody tr").count() == 2
     assert '<b>"odd"' in page.inner_text("main")
     assert barriers(page) == []

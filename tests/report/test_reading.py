@@ -17,15 +17,15 @@ import msgspec
 import pytest
 
 from asyncdb_bench.analysis.advice import Ask, advise
-from asyncdb_bench.report import Written
-from asyncdb_bench.report.document import YourCase
+from asyncdb_bench.report.document import Decision, YourCase
+from asyncdb_bench.report.write import Written
 from tests.report.test_browser import barriers, browser, opened
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.patient]
 
 MOST_WORDS, MOST_TABLES, MOST_FIGURES, MOST_BYTES = 3000, 12, 15, 1_500_000
-FIRST_WORDS = 120
+FIRST_WORDS, OPEN_WORDS = 120, 10
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def first_screen(reader: Reader) -> Any:
 
 
 def with_websockets(reader: Reader) -> Any:
-    shown = reader.case(rtt=0.5, ms=5, rps=300)
+    shown = reader.case(rtt=0.3, ms=5, rps=300)
     reader.click(reader.page.get_by_label("WebSockets, or other work on the loop"))
     return shown
 
@@ -119,7 +119,7 @@ def a_term(reader: Reader) -> Any:
 
 
 def reports_of_200_ms(reader: Reader) -> Any:
-    return reader.case(rtt=0.5, ms=200, rps=300)
+    return reader.case(rtt=0.3, ms=200, rps=300)
 
 
 QUESTIONS: tuple[tuple[str, Callable[[Reader], Any], str], ...] = (
@@ -128,7 +128,7 @@ QUESTIONS: tuple[tuple[str, Callable[[Reader], Any], str], ...] = (
     ("which for 300/s of 5 ms reads, with WebSockets?", with_websockets, r"^(Use|No answer)"),
     ("and for reports of 200 ms?", reports_of_200_ms, r"200 asked, 0 to 50 measured"),
     ("how many threads, connections, workers?", engineers, r"connections \d+, \d+, .*\(has 8\)"),
-    ("how far away was the database?", first_screen, r"database 0\.5 ms away"),
+    ("how far away was the database?", first_screen, r"database [\d.]+ ms away"),
     ("how sure?", first_screen, r"(known|the same|not known)"),
     ("what does it cost?", first_screen, r"it costs"),
     ("what do others on the loop feel?", first_screen, r"everyone else waits \d+"),
@@ -136,13 +136,13 @@ QUESTIONS: tuple[tuple[str, Callable[[Reader], Any], str], ...] = (
     ("how much better than native?", beside_native, r"celery"),
     (
         "would it be so on four cores?",
-        lambda r: r.case(rtt=0.5, ms=0, rps=2000, cores=4, processes=4),
+        lambda r: r.case(rtt=0.3, ms=0, rps=2000, cores=4, processes=4),
         r"multiplied by 4: not measured",
     ),
     (
         "what did not work?",
         lambda r: r.page.locator("#doubts > summary"),
-        r"What to doubt .*(steps sound|invalid)",
+        r"What to doubt .*(turns sound|invalid)",
     ),
     (
         "was it fair?",
@@ -185,12 +185,15 @@ def test_it_is_short_enough_to_be_read(page: Any, reference: Written) -> None:
     assert reference.path.stat().st_size < MOST_BYTES
 
 
-def test_the_first_screen_is_the_decision(page: Any) -> None:
+def test_the_first_screen_is_the_decision(page: Any, reference: Written) -> None:
+    (decision,) = [each for each in reference.document.walk() if isinstance(each, Decision)]
+    # where it is not known which is best, who was ahead and what would tell are said besides
+    open_ = sum(not each.use for each in decision.choices)
     words = page.evaluate(f"({COUNT_WORDS})(document.querySelector('#decision .decision > div'))")
-    assert words <= FIRST_WORDS
+    assert words <= FIRST_WORDS + OPEN_WORDS * open_
     box = page.locator("#decision").bounding_box()
     assert box["y"] + box["height"] <= 800
-    assert page.locator(".choices tbody tr").count() == 3
+    assert page.locator(".choices tbody tr").count() == len(decision.choices) == 3
     axis = page.locator("#decision-ratios svg text", has_text="(log scale)")
     assert axis.is_visible()
 
@@ -371,7 +374,7 @@ def test_the_page_answers_as_advise_does(page: Any, reference: Written) -> None:
 
 def test_a_case_is_sent_to_a_colleague_in_the_address(browser: Any, page: Any) -> None:
     reader = Reader(page)
-    reader.case(rtt=0.5, ms=0, rps=250)
+    reader.case(rtt=0.3, ms=0, rps=250)
     page.get_by_label("WebSockets, or other work on the loop").check()
     shown = page.locator("#advice").inner_text()
     other = browser.new_page()

@@ -1,4 +1,4 @@
-"""The delay proxy: bytes whole and in order, never early, and no nearer than it can be."""
+"""The delay proxy: bytes whole and in order, never early, its delay set while it runs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.services
 BIG = 24 * 2**20
+PATIENCE_S = 60.0
 
 
 @contextmanager
@@ -54,16 +55,25 @@ def distances(*hops: Hop) -> Iterator[Distances]:
 
 
 def connected(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), 10)
+    return socket.create_connection(("127.0.0.1", port), PATIENCE_S)
 
 
 @contextmanager
-def passing(rtt_ms: float) -> Iterator[socket.socket]:
+def passing(delay_ms: float) -> Iterator[socket.socket]:
     """Connect to who echoes, by way of the proxy."""
     with echoing() as port:
-        hop = Hop("127.0.0.1", port, rtt_ms)
+        hop = Hop("127.0.0.1", port)
         with distances(hop) as found, connected(found.port(hop)) as connection:
+            found.set_delays({hop: delay_ms})
             yield connection
+
+
+def asked_ms(connection: socket.socket) -> float:
+    """Return how long a byte takes there and back, milliseconds."""
+    asked = time.monotonic_ns()
+    connection.sendall(b"x")
+    assert connection.recv(1) == b"x"
+    return (time.monotonic_ns() - asked) / 1e6
 
 
 def read_all(connection: socket.socket) -> bytes:
@@ -75,7 +85,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 def test_what_passes_is_whole_and_in_order_however_slowly_it_is_read() -> None:
     sent = hashlib.shake_128(b"seed").digest(BIG)
-    with passing(2.0) as connection:
+    with passing(1.0) as connection:
 
         def write() -> None:
             connection.sendall(sent)
@@ -90,21 +100,38 @@ def test_what_passes_is_whole_and_in_order_however_slowly_it_is_read() -> None:
     assert hashlib.sha256(came).digest() == hashlib.sha256(sent).digest()
 
 
-def test_no_answer_comes_earlier_than_both_directions_take() -> None:
+def test_a_delay_holds_for_connections_that_are_open_and_for_its_own_hop() -> None:
+    with echoing() as one, echoing() as other:
+        hop, beside = Hop("127.0.0.1", one), Hop("127.0.0.1", other)
+        with (
+            distances(hop, beside) as found,
+            connected(found.port(hop)) as first,
+            connected(found.port(beside)) as second,
+        ):
+            found.set_delays({hop: 10.0, beside: 300.0})
+            for _ in range(3):
+                assert asked_ms(first) >= 20
+            assert asked_ms(second) >= 600
+            found.set_delays({beside: 0.0})
+            assert eventually(lambda: asked_ms(second) < 600, PATIENCE_S)
+            assert asked_ms(first) >= 20, "what is not named keeps its delay"
+
+
+def test_what_is_sent_after_a_delay_was_made_shorter_does_not_overtake() -> None:
     with echoing() as port:
-        near, far = Hop("127.0.0.1", port, 4.0), Hop("127.0.0.1", port, 20.0)
-        with distances(near, far) as found:
-            for hop in (near, far):
-                with connected(found.port(hop)) as connection:
-                    for _ in range(5):
-                        asked = time.monotonic()
-                        connection.sendall(b"x")
-                        assert connection.recv(1) == b"x"
-                        assert time.monotonic() - asked >= hop.rtt_ms / 1000
+        hop = Hop("127.0.0.1", port)
+        with distances(hop) as found, connected(found.port(hop)) as connection:
+            found.set_delays({hop: 200.0})
+            connection.sendall(b"a")
+            # until it is under way
+            time.sleep(0.05)
+            found.set_delays({hop: 0.0})
+            connection.sendall(b"b")
+            assert connection.recv(1) + connection.recv(1) == b"ab"
 
 
 def test_messages_under_way_are_not_held_up_by_one_another() -> None:
-    with passing(100.0) as connection:
+    with passing(50.0) as connection:
         asked = time.monotonic()
         for place in range(50):
             connection.sendall(bytes([place]))
@@ -116,7 +143,7 @@ def test_messages_under_way_are_not_held_up_by_one_another() -> None:
 
 
 def test_who_refuses_is_seen_to_refuse() -> None:
-    hop = Hop("127.0.0.1", free_port(), 1.0)
+    hop = Hop("127.0.0.1", free_port())
     came = b""
     with (
         distances(hop) as found,
@@ -128,40 +155,14 @@ def test_who_refuses_is_seen_to_refuse() -> None:
     assert came == b""
 
 
-def test_a_delay_is_read_again_at_a_new_connection() -> None:
-    with echoing() as port:
-        hop = Hop("127.0.0.1", port, 50.0)
-        with distances(hop) as found:
-            asked: list[float] = []
-
-            def ask() -> list[float]:
-                with connected(found.port(hop)) as connection:
-                    began = time.monotonic()
-                    connection.sendall(b"x")
-                    connection.recv(1)
-                    asked.append((time.monotonic() - began) * 1000)
-                return [asked[-1]]
-
-            came = found.adjust(50.0, ask, 10.0)
-            # the first look was without the 10 ms that the way was said to take already
-            assert asked[0] < came
-            assert abs(came - 50.0) <= 2.5
-
-
-def test_what_cannot_be_had_is_refused() -> None:
-    with echoing() as port:
-        hop = Hop("127.0.0.1", port, 1.0)
-        with distances(hop) as found:
-            with pytest.raises(ServiceError, match=r"3\.00 ms away already, so it cannot be 1 ms"):
-                found.adjust(1.0, lambda: [1.0], 3.0)
-            with pytest.raises(ServiceError, match=r"gives 7\.00 ms where 1 ms were asked for"):
-                found.adjust(1.0, lambda: [7.0], 0.1)
-
-
 def test_nothing_of_it_stays() -> None:
-    with echoing() as port, distances(Hop("127.0.0.1", port, 1.0)) as found:
-        folder, guard = found.settings.parent, found.program.popen
+    hop = Hop("127.0.0.1", free_port())
+    with distances(hop) as found:
+        folder, guard = found.folder, found.program.popen
         assert folder.is_dir()
         assert found.part().exit_code() is None
+        found.program.stop()
+        with pytest.raises(ServiceError, match="the delay proxy does not take a new delay"):
+            found.set_delays({hop: 1.0})
     assert guard.poll() is not None
-    assert eventually(lambda: not folder.exists(), 5)
+    assert eventually(lambda: not folder.exists(), PATIENCE_S)

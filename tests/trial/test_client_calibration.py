@@ -14,6 +14,7 @@ from asyncdb_bench.errors import MeasurementError
 from asyncdb_bench.records.messages import NullConfig
 from asyncdb_bench.records.plan import Pinning
 from asyncdb_bench.records.run_folder import read_calibration, write_calibration
+from asyncdb_bench.trial import client_calibration
 from asyncdb_bench.trial.client_calibration import (
     Client,
     Sizes,
@@ -27,11 +28,13 @@ from asyncdb_bench.trial.lock import MachineLock
 pytestmark = pytest.mark.services
 
 
-def test_it_measures_rate_lag_error_and_noise(tmp_path: Path) -> None:
+def test_it_measures_rate_lag_and_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # how far it gets is the machine's; here it need not get far
+    monkeypatch.setattr(client_calibration, "FIRST_RPS", 200.0)
+    monkeypatch.setattr(client_calibration, "MOST_RPS", 250.0)
     said: list[str] = []
-    sizes = Sizes(climb_s=0.5, lag_s=0.5, recorded=200, pair_s=0.3, pairs=2)
-    found = measure_client(said.append, "auto", sizes)
-    assert found.max_rps >= 400
+    found = measure_client(said.append, "auto", Sizes(climb_s=0.5, lag_s=0.5, recorded=100))
+    assert 200 <= found.max_rps <= 250
     assert found.machine == fingerprint(describe_machine())
     assert set(found.send_lag) == {"25", "50", "75"}
     assert all(lag.n > 0 for lag in found.send_lag.values())
@@ -41,14 +44,12 @@ def test_it_measures_rate_lag_error_and_noise(tmp_path: Path) -> None:
         "5 ms, 1 % of them 50 ms",
     ]
     for each in found.errors:
-        assert each.n == 200
+        assert each.n == 100
         assert set(each.error_ms) == {"p50", "p90", "p99", "p999"}
         # never below what the server took; how far above is a measurement, not a test
         assert min(each.error_ms.values()) > -0.1
     assert found.errors[0].known_ms["p50"] == 20
-    assert min(found.noise.values()) >= 1
-    assert {"p50_ms", "p99_ms", "cpu_ms_per_request"} <= set(found.noise)
-    assert any("against itself" in line for line in said)
+    assert said
     write_calibration(tmp_path, found)
     assert read_calibration(tmp_path) == found
 
@@ -91,7 +92,7 @@ def test_a_client_that_goes_early_does_not_stop_the_null_server(tmp_path: Path) 
     ) as bench:
         request = b'POST /op/read HTTP/1.1\r\nContent-Length: 14\r\n\r\n{"account": 1}'
         for _ in range(20):
-            with socket.create_connection(("127.0.0.1", bench.port), timeout=5) as leaving:
+            with socket.create_connection(("127.0.0.1", bench.port), timeout=60) as leaving:
                 leaving.sendall(request)
                 leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         reply, _ = bench.offer(20, 0.5)

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from kombu import Connection
 
-from asyncdb_bench.plan.registry import names, strategy_class
+from asyncdb_bench.measure.family import launched
+from asyncdb_bench.measure.launch import Launch
+from asyncdb_bench.plan.registry import make_scenario, names, strategy_class
 from asyncdb_bench.plan.request import Spec, parse_specs
-from asyncdb_bench.plan.variants import make_variant
+from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.conformance import findings_of
 from asyncdb_bench.trial.conformance_checks import CHECKS
-from tests.measure import measure
+from asyncdb_bench.trial.scenario_under_strategies import over_http
 
 BUDGET = 3
 WITHOUT_BROKER = [name for name in names("strategies") if not strategy_class(name).brokers]
@@ -93,12 +95,15 @@ def test_the_suite_finds_what_is_wrong(tmp_path, postgres: RunningServices) -> N
 def test_a_queue_per_task_answers_and_leaves_nothing(
     rabbitmq: RunningServices, tmp_path: Path
 ) -> None:
-    found = measure("celery:results=amqp", rabbitmq, tmp_path, ladder=(60,))
-    (step,) = found.steps
-    assert step.ledger.ok == step.ledger.scheduled == 90
-    assert rabbitmq.broker_server is not None
+    (spec,) = parse_specs("celery:results=amqp")
+    asked, queue = plan_scenario(Spec("read", {"rows": "1000"}), {}), "queue-per-task"
+    launch = Launch(make_variant(spec, BUDGET), (asked,), "queue_per_task", queue, 60.0)
+    workload = make_scenario(asked.scenario, asked.knobs).workload()
+    with launched(launch, rabbitmq, tmp_path) as processes:
+        for account in range(1, 21):
+            over_http(processes.port, workload, "read", {"account": account})
     assert rabbitmq.broker is not None
-    left = f"asyncdb-bench-{step.run_id}-{step.trial}.results"
+    left = f"{queue}.results"
     with Connection(rabbitmq.broker.url) as connection:
         gone: Any = connection.channel_errors
         channel: Any = connection.channel()

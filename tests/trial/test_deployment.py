@@ -5,18 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from asyncdb_bench import report
 from asyncdb_bench.analysis.step.backlog import outages
-from asyncdb_bench.plan.request import Spec
-from asyncdb_bench.plan.variants import make_variant
+from asyncdb_bench.plan.request import Spec, parse_specs
+from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.run import Deployment, Killed
 from asyncdb_bench.records.run_folder import make_run_folder
-from asyncdb_bench.trial.deployment import config_lines
+from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.trial.deployment import config_lines, measure_deployment
 from asyncdb_bench.trial.packages import closure, weigh
 from asyncdb_bench.trial.prober import ProbeAnswer, back_after_s
-from tests.factories import manifest, step
+from tests.factories import manifest, settings, step
+from tests.measure import PINNING
+from tests.waiting import eventually
 
 
 def test_packages_bring_what_they_require_and_no_more() -> None:
@@ -87,3 +91,35 @@ def test_the_report_tells_what_each_deployment_took(tmp_path: Path) -> None:
     page = report.write(folder, tmp_path / "reports").path.read_text()
     for text in ("Moving parts, measured", "What fails when a part is killed", "5 of 70"):
         assert text in page
+
+
+@pytest.mark.services
+def test_a_deployment_is_measured_with_each_part_killed(
+    valkey: RunningServices, tmp_path: Path
+) -> None:
+    (spec,), (scenario,) = parse_specs("celery:workers=2"), parse_specs("read:rows=1000")
+    asked, how = plan_scenario(scenario, {}), settings(timeout_s=2.0)
+    variant = make_variant(spec, 2)
+    before = {each.pid for each in psutil.Process().children(recursive=True)}
+    found = measure_deployment(variant, asked, valkey, tmp_path, how, PINNING)
+    assert found.processes == {"app": 1, "workers": 3}
+    assert found.servers == ("PostgreSQL", "broker")
+    assert found.connections["postgresql"] == 2
+    assert found.connections["broker"] >= 2
+    assert found.cold_start_s > 0.1
+    assert found.rest_mb["app"] > 10
+    killed = {each.part: each for each in found.killed}
+    assert list(killed) == ["application", "a worker's child", "worker", "broker", "PostgreSQL"]
+    assert all(each.back_s is not None for each in found.killed), killed
+    assert killed["application"].failed > 0
+    assert killed["application"].how["no answer"] > 0
+    assert killed["worker"].failed > 0
+    for part in ("worker", "broker", "PostgreSQL"):
+        assert set(killed[part].how) <= {"503", "504"}, killed[part]
+        assert (killed[part].health_ms or 0) < 5000, "the loop went on"
+
+    def left() -> set[int]:
+        return {each.pid for each in psutil.Process().children(recursive=True)}
+
+    # the services' programs are new ones, under the same guards
+    assert eventually(lambda: len(left()) <= len(before) + 1, 60)

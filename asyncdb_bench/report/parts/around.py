@@ -54,10 +54,10 @@ GUIDE = (
     (
         "interval",
         "Ratio, interval, the same, not known",
-        "Ratios are taken within rounds; rounds and launches stray, and the interval holds both. It"
-        " covers the true value in 95 of 100 such runs, for all pairs of a scenario at once. Better"
-        " or worse: it leaves out 1. The same within 4 %: two differ by no more. Not known: neither"
-        " is shown. Not sound: what is doubtful could turn the answer.",
+        "Ratios are taken within rounds. In 95 of 100 such runs the intervals of a scenario hold"
+        " the true values of all pairs. Better or worse: it leaves out 1. The same within 4 %: two"
+        " differ by no more. Not known: neither is shown. Not sound: what is doubtful could turn"
+        " it.",
     ),
     (
         "launch",

@@ -24,8 +24,8 @@ TAILS = (
     " wait for an answer before they ask again."
 )
 COURSE = (
-    "One window at the common load, of the first launch: greatest of each stretch of time. Waiting:"
-    " due and not yet answered, wherever it waits."
+    "One window at the common load: the greatest of each stretch of time. Waiting: due and not yet"
+    " answered."
 )
 
 

@@ -35,10 +35,10 @@ def given_section(found: Findings) -> Section:
     if unequal:
         line = f"budgets declared otherwise: {', '.join(unequal)}; counted: {kept} of {counted}"
     intro = Text(
-        text=f"Each may use {budget} connections unless it declares otherwise. Connections were"
-        " counted in the database while steps ran; transactions (pg_stat_database) and rows"
-        " (pg_stat_statements) after them. They may differ from the ledger by"
-        f" {share(found.manifest.plan.settings.tolerance.audit)}, else the step is invalid.",
+        text=f"Each may use {budget} connections unless it declares otherwise. The database counted"
+        " connections while turns ran, rows (pg_stat_statements) after each, and transactions"
+        " (pg_stat_database) after a launch: what differs from the ledger by more than"
+        f" {share(found.manifest.plan.settings.tolerance.audit)} is invalid.",
         tone="soft",
     )
     fold = Fold(

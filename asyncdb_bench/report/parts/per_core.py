@@ -37,8 +37,8 @@ def per_core_table(found: Findings) -> tuple[Data, ...]:
         ),
         rows=tuple(rows),
         note="Requests a second at the pace, or at the highest load carried, over the cores and"
-        " hosts that application and workers were given, used or not; and over the CPU time"
-        " that they used. PostgreSQL and the broker are not counted.",
+        " hosts that were given, and over the CPU time that was used; without PostgreSQL and the"
+        " broker.",
     )
     return (Data(title="what each does per core and host", table=table),)
 

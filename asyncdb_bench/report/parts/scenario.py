@@ -31,8 +31,8 @@ from asyncdb_bench.report.parts.knobs import knob_blocks
 from asyncdb_bench.text import counted, number
 
 MAIN = (
-    "p99 (solid, with 95 % bounds) and p50 (dotted) by offered load; below, the loop's lag (solid)"
-    " and a request without database work (dotted). Rings: knees. Bars on the line: capacities."
+    "p99 (solid, with 95 % bounds) and p50 (dotted) by offered load; below, loop lag (solid) and"
+    " probe (dotted). Rings: knees. Bars: capacities."
 )
 
 
@@ -87,8 +87,8 @@ def _how(found: Findings, comparison: Comparison) -> str:
         return f"Objective: {objective}. {launches}.{at}"
     at = f" Latency and lag at {number(load)}/s; pace and CPU" if load else " Pace and CPU"
     return (
-        f"Objective: {objective}. {launches}, {counted(table.rounds, 'round')}.{at} with"
-        f" {counted(settings.connections, 'connection')} that ask again at once."
+        f"Objective: {objective}. {launches}, {counted(table.rounds, 'round')}.{at} at full"
+        f" speed, {counted(settings.connections, 'connection')}."
     )
 
 

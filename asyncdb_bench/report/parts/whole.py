@@ -64,6 +64,12 @@ def _alerts(found: Findings) -> list[str]:
             f"incomplete: {done} of {planned} trials were measured to their end; what follows is"
             " about those"
         )
+    elif not found.ends:
+        # a run that was killed has not written down which trials it had begun
+        alerts.append(
+            "incomplete: no launch was measured to its end; what follows is about what had been"
+            " measured until then"
+        )
     alerts += [
         f"damaged: {each}. The figures that need it are missing; all else rests on steps.jsonl"
         for each in found.damage

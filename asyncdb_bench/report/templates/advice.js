@@ -149,12 +149,13 @@ const advise = (known, ask) => {
   let because = `${top.way.name} does ${number(top.pace)}/s ± ${percent(top.error)} ${how}, ${number(ask.rps)}/s is ${percent(eachRps / (top.pace * top.way.share))} of what holds the objective`;
   const second = others.find((each) => !rivals.includes(each));
   if (second) because += `; ${second.way.name} does ${(second.pace / top.pace).toFixed(2)} x`;
+  else if (found.length === 1) because += "; of no other is anything known here";
   const parts = top.way.broker && ask.celery ? [] : top.way.parts;
   return {
     use: [top, ...rivals].map((each) => each.way.name),
     because,
     costs: parts.join(", ") || "nothing",
-    sure: rivals.length ? "not known" : "known",
+    sure: rivals.length || found.length === 1 ? "not known" : "known",
     notes: [needsOf(top.way, ask, eachRps), ...notes],
     measure,
   };
@@ -188,7 +189,7 @@ if (caseForm && DATA.advising) {
     const shape = found.sure === "known" ? "●" : "○";
     shown.append(make("p", found.use.length ? `Use ${found.use.join(" or ")}` : "No answer from this run", { class: "use" }));
     shown.append(make("p", `${found.because}.`));
-    shown.append(make("p", `${shape} ${found.sure}${found.use.length ? `; it costs ${found.costs}` : ""}`, { class: "how" }));
+    shown.append(make("p", `${shape} ${found.sure}${found.use.length > 1 ? " which of them is faster" : ""}${found.use.length ? `; it costs ${found.costs}` : ""}`, { class: "how" }));
     for (const note of found.notes) shown.append(make("p", `${note}.`, { class: "note" }));
     const line = make("p", "To measure it: ", { class: "note" });
     line.append(make("code", found.measure));

@@ -1,26 +1,24 @@
-"""The record of a step: the phases from what the server told."""
+"""The phases of a step's requests, from what the application told of them."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from asyncdb_bench.contract.timing import HEADER, Phases
-from asyncdb_bench.load.recorder import LEGS, Recorder
+from asyncdb_bench.contract.timing import Phases
+from asyncdb_bench.load.told import LEGS, Told
 
 MS = 1_000_000
 SECOND = 1_000 * MS
 
 
-def recorder(*headers: str) -> Recorder:
-    """Make a record of requests sent 1 ms late and answered 100 ms after they were due."""
-    count = len(headers)
-    made = Recorder(np.zeros(count, np.int64), np.zeros(count, np.int64))
+def phases(*headers: str, same_clock: bool = True) -> dict[str, Any]:
+    """Return the columns of requests sent 1 ms late and answered 100 ms after they were due."""
+    told, every = Told(same_clock=same_clock), np.ones(len(headers), np.int64)
     for place, header in enumerate(headers):
-        made.sent_ns[place] = SECOND + MS
-        made.done_ns[place] = SECOND + 100 * MS
-        if header:
-            made.told[place] = header
-    return made
+        told.note(place, header)
+    return told.phases(every * (SECOND + MS), every * (SECOND + 100 * MS))
 
 
 def header(began_ns: int, total_ms: float = 60) -> str:
@@ -32,7 +30,7 @@ def header(began_ns: int, total_ms: float = 60) -> str:
 
 
 def test_the_phases_of_one_clock_add_up_to_the_time_from_the_send() -> None:
-    columns = recorder(header(SECOND + 21 * MS)).phases()
+    columns = phases(header(SECOND + 21 * MS))
     assert {name: int(column[0]) for name, column in columns.items()} == {
         "arrival": 20_000,
         "queue": 10_000,
@@ -48,15 +46,14 @@ def test_the_phases_of_one_clock_add_up_to_the_time_from_the_send() -> None:
 
 
 def test_another_machines_clock_leaves_both_ways_as_one() -> None:
-    for began in (5, 500 * SECOND):
-        columns = recorder(header(began)).phases()
+    for began, same_clock in ((5, True), (500 * SECOND, True), (SECOND + 21 * MS, False)):
+        columns = phases(header(began), same_clock=same_clock)
         assert columns["arrival"][0] == -1, "not known"
         assert columns["back"][0] == 39_000
         assert sum(int(columns[name][0]) for name in LEGS if name != "arrival") == 99_000
 
 
 def test_what_is_not_told_is_not_known() -> None:
-    columns = recorder("", "cdn-cache;desc=HIT", header(SECOND + 21 * MS)).phases()
+    columns = phases("", "cdn-cache;desc=HIT", header(SECOND + 21 * MS))
     assert columns["database"].tolist() == [-1, -1, 20_000]
     assert columns["back"].tolist() == [-1, -1, 19_000]
-    assert HEADER == "Server-Timing"

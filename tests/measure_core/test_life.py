@@ -13,18 +13,18 @@ from pathlib import Path
 import psutil
 import pytest
 
+from asyncdb_bench.measure.monitor import life_words
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.services.part import Part, last_lines, telling_lines
 from asyncdb_bench.services.program import Program
 from asyncdb_bench.trial.life import LifeWatch, ending, status
-from asyncdb_bench.measure.monitor import life_words
 from tests.waiting import eventually
 
-SLEEPER = "import time; time.sleep(60)"
+SLEEPER = "import time; time.sleep(600)"
 PARENT = """
 import subprocess, sys, time
 subprocess.Popen([sys.executable, '-c', sys.argv[1]]).wait()
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -77,7 +77,7 @@ def test_a_stop_that_is_over_when_the_window_ends_is_seen(
     with watched(part) as watch:
         watch.begin()
         process.send_signal(signal.SIGSTOP)
-        time.sleep(0.4)
+        time.sleep(1.0)
         process.send_signal(signal.SIGCONT)
         time.sleep(0.2)
         (doubt,) = watch.end()
@@ -90,7 +90,7 @@ def test_a_stop_that_is_over_when_the_window_ends_is_seen(
 def test_a_child_that_dies_is_seen_though_its_parent_lives() -> None:
     process = subprocess.Popen([sys.executable, "-c", PARENT, SLEEPER])
     try:
-        assert eventually(lambda: len(psutil.Process(process.pid).children()) == 1, 5)
+        assert eventually(lambda: len(psutil.Process(process.pid).children()) == 1, 60)
         (child,) = psutil.Process(process.pid).children()
         with watched(Part("celery (worker0)", process.pid, lambda: None)) as watch:
             watch.begin()
@@ -107,36 +107,36 @@ def test_a_service_is_named_by_itself_and_a_guard_by_what_it_guards(tmp_path: Pa
     for strikes_guard in (False, True):
         options = {"stop_signal": 15, "grace_s": 1, "remove": [str(tmp_path / "data")]}
         (tmp_path / "data").mkdir(exist_ok=True)
-        program = Program("Broker", ["sleep", "60"], log=tmp_path / "log", options=options)
+        program = Program("Broker", ["sleep", "600"], log=tmp_path / "log", options=options)
         guard = psutil.Process(program.popen.pid)
 
         def sleeping(guard: psutil.Process = guard) -> list[psutil.Process]:
             return [each for each in guard.children() if each.name() == "sleep"]
 
-        assert eventually(lambda: len(sleeping()) == 1, 5)
+        assert eventually(lambda: len(sleeping()) == 1, 60)
         (slept,) = sleeping()
         with watched(program.part()) as watch:
             watch.begin()
             (guard if strikes_guard else slept).kill()
-            time.sleep(0.4)
+            time.sleep(1.0)
             (doubt,) = watch.end()
         assert watch.shared
         text = "killed by SIGKILL, and Broker with it" if strikes_guard else "Broker was killed by"
         assert text in doubt.subject
-        assert eventually(lambda slept=slept: not slept.is_running(), 5)  # type: ignore[misc]
-        assert eventually(lambda: not (tmp_path / "data").exists(), 5)
+        assert eventually(lambda slept=slept: not slept.is_running(), 60)  # type: ignore[misc]
+        assert eventually(lambda: not (tmp_path / "data").exists(), 60)
         program.stop()
 
 
 def test_a_guard_that_is_stopped_does_not_keep_its_program(tmp_path: Path) -> None:
     options = {"stop_signal": 15, "grace_s": 1}
-    program = Program("Broker", ["sleep", "60"], log=tmp_path / "log", options=options)
+    program = Program("Broker", ["sleep", "600"], log=tmp_path / "log", options=options)
     guard = psutil.Process(program.popen.pid)
-    assert eventually(lambda: len(guard.children()) == 2, 5)
+    assert eventually(lambda: len(guard.children()) == 2, 60)
     family = guard.children()
     os.kill(guard.pid, signal.SIGSTOP)
     program.stop()
-    assert eventually(lambda: not any(each.is_running() for each in family), 5)
+    assert eventually(lambda: not any(each.is_running() for each in family), 60)
 
 
 def test_ends_are_told_from_exit_codes() -> None:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import insert, select, text
+from sqlalchemy import column, insert, select, text
 
 from asyncdb_bench.contract.data import accounts as dataset
 from asyncdb_bench.contract.operation import (
@@ -96,7 +96,8 @@ def _echo(name: str, hint: Any, sql_type: str) -> Operation:
 
     def steps(value: Any) -> Steps:
         """Return a value as the database returns it, and its type as it came here."""
-        row = (yield sql(statement, value=value)).one()
+        # named here: a driver's rows may be tuples
+        row = (yield sql(statement, value=value).columns(column("value"))).one()
         return {"value": row.value, "came": type(value).__name__}
 
     steps.__name__ = f"echo_{name}"

@@ -125,6 +125,21 @@ def test_a_script_arrives_as_psql_sends_it(postgres: RunningServices) -> None:
     assert rows(postgres, data, "SELECT v FROM noted ORDER BY v") == [("a",), ("b",), ("c",)]
 
 
+@pytest.mark.services
+@pytest.mark.patient
+def test_somebodys_variables_do_not_reach_psql(
+    postgres: RunningServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put_with_others(connection: Connection) -> None:
+        with monkeypatch.context() as others:
+            for name, value in {"PGHOST": "nowhere", "PGSSLMODE": "require", "PGUSER": "x"}.items():
+                others.setenv(name, value)
+            Sql("CREATE TABLE u AS SELECT v || 'é' AS v FROM t").put(connection)
+
+    data = Tables("variables", Sql("CREATE TABLE t AS SELECT 'a' AS v"), put_with_others)
+    assert rows(postgres, data, "SELECT v FROM u") == [("aé",)]
+
+
 DUMPED = r"""
 CREATE TYPE state AS ENUM ('new', 'it''s; done');
 CREATE TABLE item (id bigint GENERATED ALWAYS AS IDENTITY, name text, state state, tags text[]);

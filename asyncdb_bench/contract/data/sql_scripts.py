@@ -25,6 +25,12 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _READS = re.compile(
     r"^[^\n]*\\(i|ir|include|include_relative|copy|!|o|g|gexec|setenv|getenv)\b|`", re.MULTILINE
 )
+TARGET = (
+    *("host", "hostaddr", "port", "dbname", "user", "options", "connect_timeout"),
+    *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "channel_binding"),
+    *("gssencmode", "krbsrvname", "target_session_attrs"),
+)
+"""Parameters that say where a connection leads, and how; known to psql for many versions."""
 LONGEST = 70
 """Characters by which a statement is named."""
 HINTS = (
@@ -61,11 +67,13 @@ def run_script(connection: Connection, name: str, script: Path | bytes) -> None:
     command = [
         client_program("psql", encrypts=bool(info.pgconn.ssl_in_use)),
         *("--no-psqlrc", "--quiet", "--echo-errors", "--no-password"),
-        *("--set=ON_ERROR_STOP=1", f"--dbname={info.dsn}"),
+        *("--set=ON_ERROR_STOP=1", f"--dbname={same_target(info.pgconn)}"),
         *("--file", str(script) if isinstance(script, Path) else "-"),
     ]
-    # psql's own words in English, the script in UTF-8 unless it says otherwise
-    environment = os.environ | {"LC_ALL": "C", "PGCLIENTENCODING": "UTF8"}
+    # psql's own words in English, the script in UTF-8 unless it says otherwise; what somebody's
+    # variables say of a connection is in its target already
+    environment = {name: each for name, each in os.environ.items() if not name.startswith("PG")}
+    environment |= {"LC_ALL": "C", "PGCLIENTENCODING": "UTF8"}
     if info.password:
         environment["PGPASSWORD"] = info.password
     with tempfile.TemporaryFile() as content:
@@ -82,6 +90,14 @@ def run_script(connection: Connection, name: str, script: Path | bytes) -> None:
         )
     if answer.returncode:
         raise PluginError(refusal(answer.stderr.decode(errors="replace"), name))
+
+
+def same_target(connection: Any) -> str:
+    """Return the connection string of a libpq connection, without its password."""
+    from psycopg.conninfo import make_conninfo
+
+    given = {each.keyword.decode(): (each.val or b"").decode() for each in connection.info}
+    return make_conninfo(**{name: given[name] for name in TARGET if given.get(name)})
 
 
 def refusal(said: str, name: str) -> str:

@@ -34,7 +34,7 @@ from asyncdb_bench.contract.session_strategies import (
     SessionStrategy,
 )
 from asyncdb_bench.contract.sessions import AsyncSessions, Sessions
-from asyncdb_bench.contract.sql_text import sql
+from asyncdb_bench.contract.sql_text import as_sent, sql
 from asyncdb_bench.contract.strategy import Context, Knobs, Strategy
 from asyncdb_bench.contract.thread_strategy import ThreadKnobs, ThreadStrategy
 from asyncdb_bench.contract.timing import hand_over, taken_back
@@ -91,6 +91,7 @@ __all__ = [
     "WorkerKnobs",
     "WorkerStrategy",
     "Workload",
+    "as_sent",
     "clamped",
     "drive",
     "drive_async",

@@ -18,7 +18,9 @@ class AsyncpgRaw(DriverStrategy[PoolKnobs]):
         """Make a pool that connects on demand and sends no statements of its own."""
         from asyncpg import create_pool
 
-        return await create_pool(url, min_size=0, max_size=size, reset=self.no_reset, **options)
+        return await create_pool(
+            url, min_size=0, max_size=size, reset=self.no_reset, init=self.json_as_values, **options
+        )
 
     def acquire(self) -> Any:
         """Take a connection."""

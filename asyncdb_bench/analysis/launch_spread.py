@@ -13,6 +13,9 @@ from asyncdb_bench.analysis.launch_prior import MEASURED, key_of
 from asyncdb_bench.analysis.metric_table import Table
 from asyncdb_bench.records.launches import LaunchSpread
 
+LEAST_SHARE = 0.05
+"""Values that are nearly all floor say nothing of how far they stray."""
+
 
 def launch_spreads(found: Sequence[ScenarioFindings]) -> dict[str, LaunchSpread]:
     """Return the variance of a variant's logarithm from launch to launch, by metric and kind.
@@ -66,6 +69,8 @@ def spread_of_launches(table: Table, *, with_broker: bool) -> LaunchSpread | Non
     residuals -= residuals.mean(axis=0, keepdims=True)
     freedom = (len(whole) - 1) * (len(launches) - 1)
     by_rounds = table.spread_of(*whole).round ** 2 * float(np.mean([1 / n for n in counts]))
-    variance = float((residuals**2).sum()) / freedom - by_rounds
+    # the floor that is added to values strays in no launch
+    strays = max(float(np.mean([table.share_of(name) for name in whole])), LEAST_SHARE) ** 2
+    variance = (float((residuals**2).sum()) / freedom - by_rounds) / strays
     usual = MEASURED[table.metric.name][with_broker] ** 2
-    return LaunchSpread(variance, freedom * informed(usual, by_rounds))
+    return LaunchSpread(variance, freedom * informed(usual, by_rounds / strays))

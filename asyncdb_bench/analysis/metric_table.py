@@ -137,9 +137,28 @@ class Table:
         return self._spreads[kinds]
 
     def prior(self, name: str) -> Prior:
-        """Return how far launches of a variant stray."""
+        """Return how far launches of a variant stray, the floor added."""
         with_broker = self.brokers.get(name, False)
-        return prior_of(self.metric, with_broker=with_broker, seen=self.seen)
+        found = prior_of(self.metric, with_broker=with_broker, seen=self.seen)
+        return replace(found, sd=found.sd * self.share_of(name))
+
+    def share_of(self, name: str) -> float:
+        """Return the share of a variant's values that is not the floor: so much of what strays."""
+        if not self.metric.floor or name not in self.means:
+            return 1.0
+        return max(0.0, 1 - self.metric.floor / exp(self.means[name]))
+
+    def with_floor(self, floor: float) -> Table:
+        """Return the table with another floor, in the metric's unit."""
+        more = floor - self.metric.floor
+        cells = {
+            name: {
+                launch: {place: value + more for place, value in rounds.items()}
+                for launch, rounds in own.items()
+            }
+            for name, own in self.cells.items()
+        }
+        return replace(self, metric=replace(self.metric, floor=floor), cells=cells)
 
     def ratio(self, one: str, other: str) -> Ratio | None:
         """Return the ratio of `other` to `one`; None where no round has both."""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from asyncdb_bench.attached.traced_values import writable
+
 _LITERAL = re.compile(
     r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$|(?<![\w$.:])\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\w)", re.DOTALL
 )
@@ -36,7 +38,7 @@ def is_write(text: str) -> bool:
     )
 
 
-def portable(text: str, values: Any) -> tuple[str, dict[str, Any]] | None:
+def portable(text: str, values: Any) -> tuple[str, dict[str, Any]]:
     """Return a statement with parameters as ``:name``, and their values by name.
 
     Parameters
@@ -44,9 +46,9 @@ def portable(text: str, values: Any) -> tuple[str, dict[str, Any]] | None:
     text : as the driver had it: ``%(name)s``, ``%s`` or ``$1``.
     values : as the driver had them: a mapping or a sequence.
 
-    Returns
-    -------
-    None where a value is of a type that JSON does not know.
+    Raises
+    ------
+    UnwritableError : a value is of a type that cannot be written down.
     """
     if isinstance(values, Mapping):
         named = {str(name): value for name, value in values.items()}
@@ -59,8 +61,7 @@ def portable(text: str, values: Any) -> tuple[str, dict[str, Any]] | None:
             spelt = re.sub(r"%s", lambda _: f"\0p{next(count)}\0", spelt).replace("%%", "%")
     else:
         named, spelt = {}, text
-    if not all(isinstance(each, str | int | float | bool | None) for each in named.values()):
-        return None
+    named = {name: writable(value) for name, value in named.items()}
     # a colon of a cast is no parameter's
     escaped = spelt.replace(":", r"\:")
     return re.sub(r"\0(\w+)\0", r":\1", escaped), named

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncdb_bench.attached.requests_noted import Noted, request
 from asyncdb_bench.attached.statement_text import is_write, portable, without_literals
+from asyncdb_bench.attached.traced_values import UnwritableError, as_json
+
+if TYPE_CHECKING:
+    from asyncdb_bench.attached.traced_scenario import Traced
 
 MOST_KINDS = 500
 """Kinds of work that are told apart; what else comes is counted together."""
@@ -38,7 +43,7 @@ class Kind:
     beyond : statements that were not noted, in all.
     ms, rows : samples: of each unit a value for each statement.
     held_ms : samples of how long the connection was held.
-    values : samples: of each unit the statements with their values.
+    values : samples: of each unit the statements with their values, or why they cannot be written.
     """
 
     request: str
@@ -69,7 +74,7 @@ class Unit:
         self.writes: list[bool] = []
         self.ms: list[float] = []
         self.rows: list[int] = []
-        self.sent: list[tuple[str, dict[str, Any]] | None] = []
+        self.sent: list[tuple[str, dict[str, Any]] | str] = []
         self.beyond = 0
 
 
@@ -127,7 +132,7 @@ class Tracing:
 
     def stop(self) -> None:
         """Note no more and write what was noted; a second call does nothing."""
-        from asyncdb_bench.attached.traced_scenario import scenario_text
+        from asyncdb_bench.attached.traced_scenario import TIMES, VALUES, traced
 
         with self._lock:
             if self._done:
@@ -145,13 +150,21 @@ class Tracing:
             "kinds": [{k: v for k, v in asdict(each).items() if k != "values"} for each in kinds],
         }
         (self.folder / "trace.json").write_text(json.dumps(told, indent=1) + "\n")
-        text, values = scenario_text(
-            kinds, self.seconds, self.most_connections, self.dump if self.values else ""
-        )
-        (self.folder / "traced.py").write_text(text)
-        if self.values:
-            lines = [json.dumps(each) + "\n" for each in values]
-            (self.folder / "values.jsonl").write_text("".join(lines))
+        found = traced(kinds, self.seconds, self.most_connections, self.dump if self.values else "")
+        if found.text:
+            (self.folder / "traced.py").write_text(found.text)
+            lines = [json.dumps(each, default=as_json) + "\n" for each in found.samples]
+            (self.folder / (VALUES if self.values else TIMES)).write_text("".join(lines))
+        self._say(found, sum(each.count for each in kinds))
+
+    def _say(self, found: Traced, units: int) -> None:
+        """Say in the application's terminal what was written, and what is missing in it."""
+        said = [f"asyncdb-bench: {units} units of work noted in {self.folder}/trace.json"]
+        if not found.text:
+            said.append("no scenario is written: none of them can be sent again")
+        said += [f"left out: {each}" for each in found.left_out]
+        sys.stderr.write("\n  ".join(said) + "\n")
+        sys.stderr.flush()
 
     def _out(self, _connection: Any, record: Any, _proxy: Any) -> None:
         record.info["asyncdb_bench_unit"] = Unit(request.get())
@@ -184,7 +197,9 @@ class Tracing:
         unit.ms.append(took_ns / 1e6)
         unit.rows.append(max(0, int(getattr(cursor, "rowcount", 0) or 0)))
         if self.values:
-            unit.sent.append(None if many else portable(text, values))
+            # rows of one INSERT come as one set of values, too, though they are called many
+            for each in values if many and isinstance(values, list) else [values]:
+                unit.sent.append(_sent(text, each))
 
     def _in(self, _connection: Any, record: Any) -> None:
         unit: Unit | None = record.info.pop("asyncdb_bench_unit", None)
@@ -223,7 +238,8 @@ class Tracing:
             ):
                 put(samples, place, value)
             if self.values:
-                put(kind.values, place, None if None in unit.sent else unit.sent)
+                unwritable = [each for each in unit.sent if isinstance(each, str)]
+                put(kind.values, place, unwritable[0] if unwritable else unit.sent)
 
     def _kind(self, name: str, unit: Unit) -> Kind:
         key: Any = (name, tuple(unit.texts))
@@ -232,6 +248,14 @@ class Tracing:
         if key not in self.kinds:
             self.kinds[key] = Kind(name, tuple(unit.texts), tuple(unit.writes))
         return self.kinds[key]
+
+
+def _sent(text: str, values: Any) -> tuple[str, dict[str, Any]] | str:
+    """Return a statement with its values, or what stands against writing them."""
+    try:
+        return portable(text, values)
+    except UnwritableError as error:
+        return f"a value of type {error}"
 
 
 def put(samples: list[Any], place: int, value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -86,6 +87,17 @@ class DriverStrategy(PooledStrategy[P]):
 
         For pools that would send statements of their own at each release: a session sends none.
         """
+
+    @staticmethod
+    async def json_as_values(connection: Any) -> None:
+        """Have asyncpg give json and jsonb as values, as they come through SQLAlchemy.
+
+        For its pool's ``init``.
+        """
+        for name in ("json", "jsonb"):
+            await connection.set_type_codec(
+                name, schema="pg_catalog", encoder=_json_text, decoder=json.loads
+            )
 
     async def open(self) -> None:
         """Open the pool and connect it whole."""
@@ -242,6 +254,11 @@ class Timed:
             return await self.context.__aexit__(*failure)
         finally:
             self.phases.database += monotonic_ns() - began
+
+
+def _json_text(value: Any) -> str:
+    """Return JSON as text; SQLAlchemy's types have made text of it already."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def dialect_of(driver: str) -> Any:

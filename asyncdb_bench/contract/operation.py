@@ -134,6 +134,21 @@ class Operation:
         ]
         return msgspec.defstruct(f"{self.name}_params", fields, forbid_unknown_fields=True)
 
+    def plain(self, params: Params) -> dict[str, Any]:
+        """Return parameters as JSON can say them, to travel to another process."""
+        found: dict[str, Any] = msgspec.to_builtins(dict(params), str_keys=True)
+        return found
+
+    def typed(self, params: Params) -> dict[str, Any]:
+        """Return parameters that travelled, or were drawn, as the declared types.
+
+        Raises
+        ------
+        msgspec.ValidationError : they are of others.
+        """
+        made = msgspec.convert(self.plain(params), self.params_type, str_keys=True)
+        return msgspec.structs.asdict(made)
+
     def __repr__(self) -> str:
         return f"Operation({self.name})"
 

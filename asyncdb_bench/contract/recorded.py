@@ -25,7 +25,7 @@ class Recorded:
     Parameters
     ----------
     path : of the file. A column ``operation`` says whose parameters a row has; without it the rows
-        are for every operation of the mix. An empty field is left out.
+        are for every operation of the mix. An empty field of CSV or Parquet is left out.
     beside : ``__file__`` of the scenario, where the path is relative to it.
     """
 
@@ -51,7 +51,7 @@ class Recorded:
             raise PluginError(f"{self.path}: {error}") from error
         found: dict[str, list[dict[str, Any]]] = {}
         for row in read:
-            given = {str(k): v for k, v in row.items() if v is not None and v != ""}
+            given = dict(row)
             found.setdefault(str(given.pop(OPERATION, "")), []).append(given)
         if not found:
             raise PluginError(f"{self.path} has no rows")
@@ -107,7 +107,7 @@ def _csv(path: Path) -> list[dict[str, Any]]:
     import csv
 
     with path.open(newline="") as lines:
-        return list(csv.DictReader(lines))
+        return [there(each) for each in csv.DictReader(lines)]
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:
@@ -117,8 +117,12 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
 def _parquet(path: Path) -> list[dict[str, Any]]:
     from pyarrow import parquet
 
-    found: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-    return found
+    return [there(each) for each in parquet.read_table(path).to_pylist()]
+
+
+def there(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row without its empty fields: JSON lines alone can say null and an empty text."""
+    return {str(name): value for name, value in row.items() if value is not None and value != ""}
 
 
 _READERS = {".csv": _csv, ".jsonl": _json_lines, ".parquet": _parquet}

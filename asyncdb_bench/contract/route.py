@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
+from uuid import UUID
 
 import msgspec
 
@@ -16,6 +19,7 @@ HTML = "text/html; charset=UTF-8"
 FORM = "application/x-www-form-urlencoded"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BODIES = ("json", "form")
+KEPT = (bytes, datetime, date, time, UUID, Decimal)
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 Given = dict[str, Any]
@@ -69,6 +73,7 @@ class Route:
     read : changes the parameters as they came (text, where they stood in path, query, header or
         form) before they are validated: defaults, bounds, other names.
     render : makes a :class:`Reply` of the operation's answer, or something else to be sent as JSON.
+        What it is given is the same under every strategy, see :func:`portable`.
         It runs on the event loop, as in any handler. None: the answer is sent as JSON.
     """
 
@@ -160,8 +165,17 @@ class Route:
 
     def reply(self, answer: Any) -> Reply:
         """Return what is sent for an operation's answer."""
-        made = answer if self.render is None else self.render(answer)
+        made = answer if self.render is None else self.render(portable(answer))
         return made if isinstance(made, Reply) else Reply(msgspec.json.encode(made), JSON)
+
+
+def portable(answer: Any) -> Any:
+    """Return an operation's answer as it is after a way to another process.
+
+    Dates, times, UUIDs, Decimals and bytes are kept; structs, dataclasses and named tuples become
+    dicts and lists, as in JSON.
+    """
+    return msgspec.to_builtins(answer, builtin_types=KEPT, str_keys=True)
 
 
 def _pattern(template: str, value: str) -> str:

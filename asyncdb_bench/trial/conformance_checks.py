@@ -14,13 +14,16 @@ from typing import Any
 from asyncdb_bench.contract.engine import DISTRIBUTIONS, make_engine
 from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.operation import drive
+from asyncdb_bench.contract.route import portable
 from asyncdb_bench.contract.strategy import LIMITS, Context, Strategy
 from asyncdb_bench.contract.timing import Phases, current
+from asyncdb_bench.errors import first_line
 from asyncdb_bench.measure.monitor import Monitor
 from asyncdb_bench.plan.registry import make_scenario, strategy_class
 from asyncdb_bench.records.plan import Variant
+from asyncdb_bench.services.database_statistics import LOOK_UPS
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.conformance_work import Conformance
+from asyncdb_bench.trial.conformance_work import TYPED, Conformance
 from asyncdb_bench.trial.failing_proxy import FailingProxy, tcp_target
 from asyncdb_bench.trial.statement_counts import uncounted
 
@@ -46,7 +49,7 @@ CALLS = (
 OF_OPERATIONS = f"{CALLS} AND query ~* '(account|counter|entry)'"
 BESIDE = (
     f"{CALLS} AND query !~* '(account|counter|entry)'"
-    " AND query !~* '^(begin|start|commit|end|rollback)'"
+    f" AND query !~* '^(begin|start|commit|end|rollback)' AND query !~ '{LOOK_UPS}'"
 )
 
 
@@ -132,6 +135,21 @@ async def same_answers(bench: Subject, strategy: Strategy[Any]) -> None:
             require(bench.operations[name].check(params, got), f"{name}: wrong answer {got}")
     finally:
         bench.services.drop(twin)
+
+
+async def keeps_types(bench: Subject, strategy: Strategy[Any]) -> None:
+    """Have parameters and answers of each type arrive as declared."""
+    wrong = []
+    for operation, value in TYPED:
+        params = {"value": value}
+        try:
+            got = await strategy.run(operation, params)
+        except Exception as error:
+            got = f"{type(error).__name__}: {first_line(error)}"
+        expected = await asyncio.to_thread(bench.directly, operation.name, params, bench.database)
+        if portable(got) != portable(expected):
+            wrong.append(f"{operation.name} gave {got}, a plain session {expected}")
+    require(not wrong, "; ".join(wrong))
 
 
 async def same_statements(bench: Subject, strategy: Strategy[Any]) -> None:
@@ -320,6 +338,7 @@ async def gives_back_a_failed_open(bench: Subject, _strategy: Strategy[Any]) -> 
 
 CHECKS: tuple[Check, ...] = (
     same_answers,
+    keeps_types,
     same_statements,
     rolls_back,
     goes_on_after_errors,

@@ -66,7 +66,7 @@ def asked_directly(workload: Workload, database: str) -> Iterator[tuple[Engine, 
     def ask(name: str, params: dict[str, Any]) -> Any:
         operation = workload.operations[name]
         with Session(engine) as session, session.begin():
-            answer = drive(operation.steps(**params), session.execute)
+            answer = drive(operation.steps(**operation.typed(params)), session.execute)
         reply = operation.route.reply(answer)
         return decoded(reply.encoded, reply.content_type)
 

@@ -16,7 +16,7 @@ from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.own_scenario import OwnScenario
 from asyncdb_bench.contract.scenario import Scenario, Workload
 from asyncdb_bench.contract.session import begun
-from asyncdb_bench.errors import described
+from asyncdb_bench.errors import BenchError, PluginError, described
 from asyncdb_bench.plan.registry import make_scenario, names
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant
@@ -50,7 +50,7 @@ def check_scenario(spec: Spec, strategies: Sequence[str] | None = None) -> Itera
     ServiceError : PostgreSQL could not start.
     """
     scenario = make_scenario(spec.name, spec.knobs)
-    workload = scenario.workload()
+    workload = workload_of(scenario)
     planned = _finding(
         "Mix, ladder and objective are sound", lambda: plan_is_sound(scenario, workload)
     )
@@ -62,6 +62,7 @@ def check_scenario(spec: Spec, strategies: Sequence[str] | None = None) -> Itera
     if workload.data is NO_TABLES:
         yield Finding("It has no tables: it is for --target alone, and is tried there")
         return
+    mix = mix_of(scenario)
     tried = names("strategies") if strategies is None else strategies
     variants = [make_variant(Spec(name, {}), BUDGET) for name in tried]
     with check_services(
@@ -70,11 +71,11 @@ def check_scenario(spec: Spec, strategies: Sequence[str] | None = None) -> Itera
     ) as services:
         seeded = _finding("Equal seeds make equal tables", lambda: seeds_repeat(scenario, services))
         yield seeded
-        if seeded.problem:
+        if seeded.problem or not mix:
             return
         database = services.clone(workload.data, f"scenario_{time.time_ns()}")
         try:
-            for name in scenario.mix():
+            for name in mix:
                 yield _finding(
                     f"{name}: right answers are accepted, wrong ones are not, rows are as declared",
                     functools.partial(check_answers, scenario, workload, name, database),
@@ -88,6 +89,30 @@ def check_scenario(spec: Spec, strategies: Sequence[str] | None = None) -> Itera
         if not (scenario.websocket or planned.problem):
             named = strategies is not None
             yield from under_strategies(spec, scenario, variants, services, named=named)
+
+
+def workload_of(scenario: Scenario[Any]) -> Workload:
+    """Return a scenario's data and operations.
+
+    Raises
+    ------
+    PluginError : it cannot make them.
+    """
+    try:
+        return scenario.workload()
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(f"scenario {scenario.name!r}: workload(): {described(error)}") from error
+
+
+def mix_of(scenario: Scenario[Any]) -> list[str]:
+    """Return the operations of a scenario's mix that it has; none where it has no mix."""
+    try:
+        return [each for each in scenario.mix() if each in scenario.workload().operations]
+    except Exception:
+        # its plan is told to be unsound already
+        return []
 
 
 def plan_is_sound(scenario: Scenario[Any], workload: Workload) -> None:
@@ -256,7 +281,7 @@ def accepts(check: Callable[[Any, Any], bool], params: Any, answer: Any) -> bool
 def _finding(title: str, check: Callable[[], None]) -> Finding:
     try:
         check()
-    except NonconformityError as error:
+    except (NonconformityError, BenchError) as error:
         return Finding(title, str(error))
     except Exception as error:
         return Finding(title, described(error))

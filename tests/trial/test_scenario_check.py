@@ -12,6 +12,7 @@ from asyncdb_bench.trial.scenario_check import check_scenario
 
 pytestmark = [pytest.mark.services, pytest.mark.patient]
 OWN = Path(__file__).parents[1] / "plugins" / "own.py"
+TYPED = OWN.with_name("typed.py")
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty.py"
 
 
@@ -51,6 +52,26 @@ def test_a_scenario_that_is_wrong_under_a_strategy_alone_is_found() -> None:
     }
     assert problems["The objective can be met"].startswith("broken takes")
     assert "division or modulo by zero (own.py, line" in problems["native"]
+
+
+def test_types_are_the_same_under_every_strategy() -> None:
+    found = list(check_scenario(Spec(f"{TYPED}:Typed", {})))
+    assert [each for each in found if each.problem] == []
+    tried = {each.check.partition(":")[0] for each in found} & set(names("strategies"))
+    assert tried == set(names("strategies"))
+
+
+def test_what_fails_in_the_plain_session_is_a_finding() -> None:
+    found = check_scenario(Spec(f"{TYPED}:Nowhere", {}), ("native",))
+    problems = [each for each in found if each.problem]
+    assert [each.check.partition(":")[0] for each in problems] == [
+        "nowhere",
+        "The objective can be met",
+        "A plain session answers all that is asked",
+    ]
+    assert all("(typed.py, line" in each.problem for each in problems)
+    unmade = [each.problem for each in check_scenario(Spec(f"{TYPED}:Unmade", {}), ("native",))]
+    assert "ZeroDivisionError" in unmade[0]
 
 
 def test_a_careless_one_is_told_all_that_is_wrong() -> None:

@@ -15,6 +15,7 @@ from asyncdb_bench.contract.celery.celery_app import (
     TASK,
     QueueOptions,
     backend_url,
+    decoded_reply,
     make_app,
     stamp,
     task_arguments,
@@ -100,7 +101,7 @@ class AioReplies:
         )
 
     async def _on_reply(self, message: Any) -> None:
-        self.pending.resolve(message.correlation_id, msgspec.json.decode(message.body))
+        self.pending.resolve(message.correlation_id, decoded_reply(message.body))
 
     def _lost(self, _connection: Any, error: BaseException | None = None) -> None:
         self.pending.fail_all(f"connection to the broker lost: {error}")

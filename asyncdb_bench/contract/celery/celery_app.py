@@ -11,10 +11,13 @@ from typing import Any
 from celery import Celery, Task, signals
 from celery.app.amqp import AMQP
 from kombu import Connection, Queue
+from kombu.utils.json import loads
+from msgspec.json import decode
 
 from asyncdb_bench.contract.broker_url import kombu_arguments
 from asyncdb_bench.contract.engine import USUAL_ISOLATION, fill_pool, make_engine
 from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.route import portable
 from asyncdb_bench.contract.sessions import Sessions
 from asyncdb_bench.contract.timing import Phases, current, report
 from asyncdb_bench.errors import UnavailableError
@@ -181,6 +184,13 @@ def task_arguments(name: str, params: dict[str, Any], timeout_s: float) -> Argum
     return name, params, time.time() + timeout_s, current.get() is not None
 
 
+def decoded_reply(body: bytes | memoryview | str) -> dict[str, Any]:
+    """Return a message of a worker; dates and the like, which kombu's JSON marks, as such."""
+    content = body.encode() if isinstance(body, str) else bytes(body)
+    reply: dict[str, Any] = loads(content) if b'"__type__"' in content else decode(content)
+    return reply
+
+
 def unwrapped(result: dict[str, Any], submitted_ns: int) -> Any:
     """Return the answer in a task's result, and note the phases that came with it."""
     phases = current.get()
@@ -244,7 +254,7 @@ class WorkerDatabase:
         operation = self.operations.get(name)
         if operation is None:
             raise UnavailableError(f"no operation {name!r} in this worker's scenario")
-        return self.sessions.run(operation, params)
+        return portable(self.sessions.run(operation, operation.typed(params)))
 
 
 _database: WorkerDatabase | None = None

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-import msgspec
 from kombu import Consumer, Exchange, Queue
 
 from asyncdb_bench.contract.celery.celery_app import (
     RESULT_QUEUE_EXPIRES_S,
     QueueOptions,
+    decoded_reply,
     results_exchange,
 )
 
@@ -75,7 +75,7 @@ class Replies:
                     connection.drain_events(timeout=DRAIN_S)
 
     def _on_message(self, message: Any) -> None:
-        reply = msgspec.json.decode(message.body)
+        reply = decoded_reply(message.body)
         self.on_result(reply["task_id"], reply)
 
 
@@ -107,7 +107,7 @@ class Published:
             while not stop():
                 message = heard.get_message(timeout=DRAIN_S)
                 if message is not None:
-                    reply = msgspec.json.decode(message["data"])
+                    reply = decoded_reply(message["data"])
                     self.on_result(reply["task_id"], reply)
 
 
@@ -189,7 +189,7 @@ class QueuePerTask:
                 return
 
     def _on_message(self, message: Any) -> None:
-        reply = msgspec.json.decode(message.body)
+        reply = decoded_reply(message.body)
         message.channel.basic_cancel(reply["task_id"], nowait=True)
         self.on_result(reply["task_id"], reply)
 

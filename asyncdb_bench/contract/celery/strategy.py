@@ -73,7 +73,7 @@ class WorkerStrategy(Strategy[W]):
     async def run(self, operation: Operation, params: Params) -> Any:
         """Send the operation to a worker and wait for its answer."""
         assert self.way is not None
-        return await self.way.call(operation.name, dict(params))
+        return await self.way.call(operation.name, operation.plain(params))
 
     async def close(self) -> None:
         """Disconnect."""

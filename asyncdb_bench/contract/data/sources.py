@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import inspect
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from asyncdb_bench.contract.data.sql_scripts import dumped, restore_program, split_sql
-from asyncdb_bench.errors import PluginError, first_line
+from asyncdb_bench.contract.data.dumps import plain_script
+from asyncdb_bench.contract.data.fingerprint import anew, of_callable, of_metadata
+from asyncdb_bench.contract.data.sql_scripts import reads_more, run_script, script_content
+from asyncdb_bench.errors import PluginError, described
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-BATCH = 5000
-"""Rows of Parquet that are written at a time."""
-DUMP_OF_ITS_OWN = b"PGDMP"
-"""How a dump of ``pg_dump -Fc`` begins; a plain one is text."""
 
 
 class Source(Protocol):
@@ -35,67 +29,70 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sql:
-    """SQL of a text or of a file.
+    """SQL of a text or of a file, run by psql in a session of its own.
 
     Parameters
     ----------
-    text : statements with semicolons between; or the path of a file of them, ``schema.sql``.
+    text : a script as psql reads it; or the path of one, ``schema.sql``.
     """
 
     text: str
 
     def signature(self) -> str:
-        """Return the statements."""
-        return self._read()
+        """Return the script; with something new each time where it has psql read other files."""
+        script = self._read().decode(errors="replace")
+        return script + (anew() if reads_more(script) else "")
 
     def put(self, connection: Connection) -> None:
-        """Run the statements, one after another."""
-        name = self.text if self._is_file() else "SQL"
-        for number, statement in enumerate(split_sql(self._read()), 1):
-            with failing(f"{name}, statement {number} ({statement.split(maxsplit=3)[:3]})"):
-                connection.exec_driver_sql(statement)
+        """Run the script."""
+        content = self._read()
+        if self._is_file():
+            run_script(connection, self.text, Path(self.text).resolve())
+        else:
+            run_script(connection, "SQL", content)
 
     def _is_file(self) -> bool:
         return self.text.endswith(".sql") and "\n" not in self.text
 
-    def _read(self) -> str:
-        return existing(self.text).read_text() if self._is_file() else self.text
+    def _read(self) -> bytes:
+        return script_content(existing(self.text)) if self._is_file() else self.text.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Csv:
-    """Rows of a CSV file with a header; an empty field is NULL.
+    """Rows of a CSV file with a header; ``.csv.gz`` is decompressed.
 
     Parameters
     ----------
     path : of the file.
     table : to put them into, ``schema.table`` perhaps; empty: the file's name.
+    delimiter : between fields.
+    encoding : of the file; a byte order mark is skipped.
+    null : what stands for NULL where it is not in quotes; an empty field unless said.
     """
 
     path: str
     table: str = ""
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    null: str = ""
 
     def signature(self) -> str:
-        """Return the file's hash."""
-        return f"{self.table} {file_hash(existing(self.path))}"
+        """Return the file's hash, and how it is read."""
+        read = (self.table, self.delimiter, self.encoding, self.null)
+        return f"{read} {file_hash(existing(self.path))}"
 
     def put(self, connection: Connection) -> None:
         """Copy the rows."""
-        file = existing(self.path)
-        table = quoted(self.table or file.stem)
-        with file.open(newline="") as lines, failing(self.path):
-            columns = ", ".join(map(quoted, next(csv.reader(lines), [])))
-            lines.seek(0)
-            command = f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, HEADER true)"
-            with cursor_of(connection).copy(command) as copy:
-                while block := lines.read(1 << 16):
-                    copy.write(block)
-            follow_keys(connection, table)
+        from asyncdb_bench.contract.data.rows import put_csv
+
+        existing(self.path)
+        put_csv(connection, self)
 
 
 @dataclass(frozen=True, slots=True)
 class Parquet:
-    """Rows of a Parquet file; parameters as :class:`Csv`."""
+    """Rows of a Parquet file; parameters as :class:`Csv`. Structs and lists may become JSON."""
 
     path: str
     table: str = ""
@@ -106,26 +103,19 @@ class Parquet:
 
     def put(self, connection: Connection) -> None:
         """Copy the rows."""
-        from pyarrow import parquet
+        from asyncdb_bench.contract.data.rows import put_parquet
 
-        with failing(self.path):
-            file = parquet.ParquetFile(existing(self.path))
-            table = quoted(self.table or Path(self.path).stem)
-            columns = ", ".join(map(quoted, file.schema_arrow.names))
-            with cursor_of(connection).copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
-                for batch in file.iter_batches(BATCH):
-                    for row in zip(*(each.to_pylist() for each in batch.columns), strict=True):
-                        copy.write_row(row)
-            follow_keys(connection, table)
+        existing(self.path)
+        put_parquet(connection, self)
 
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """A dump of ``pg_dump``: plain, or of its own format where pg_restore is at hand.
+    """A dump of ``pg_dump``: plain, ``-Fc`` or ``-Ft``, each perhaps through gzip.
 
     Parameters
     ----------
-    path : of the file. Owners and rights are left out: take it with
+    path : of the file. Owners and rights are left out: take a plain one with
         ``pg_dump --no-owner --no-privileges``.
     """
 
@@ -136,30 +126,9 @@ class Dump:
         return file_hash(existing(self.path))
 
     def put(self, connection: Connection) -> None:
-        """Run its statements and copy its rows."""
-        cursor = cursor_of(connection)
-        for number, (statement, rows) in enumerate(dumped(self._read()), 1):
-            with failing(f"{self.path}, statement {number} ({statement.split(maxsplit=3)[:3]})"):
-                if rows is None:
-                    cursor.execute(statement)
-                    continue
-                with cursor.copy(statement) as copy:
-                    copy.write(rows)
-        # a dump empties the search path for its own statements
-        cursor.execute("RESET ALL")
-
-    def _read(self) -> str:
-        content = existing(self.path).read_bytes()
-        if not content.startswith(DUMP_OF_ITS_OWN):
-            return content.decode()
-        program = restore_program()
-        if program is None:
-            raise PluginError(f"{self.path}: no pg_restore here; take the dump with pg_dump -Fp")
-        command = [program, "--no-owner", "--no-privileges", "-f", "-", str(Path(self.path))]
-        answer = subprocess.run(command, capture_output=True, check=False)
-        if answer.returncode:
-            raise PluginError(f"{self.path}: {answer.stderr.decode(errors='replace').strip()}")
-        return answer.stdout.decode()
+        """Run it by psql."""
+        known = connection.exec_driver_sql("SELECT name FROM pg_settings").scalars()
+        run_script(connection, self.path, plain_script(existing(self.path), set(known)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +143,13 @@ class Function:
     call: Callable[[Any], None]
 
     def signature(self) -> str:
-        """Return its source."""
-        try:
-            return inspect.getsource(self.call)
-        except (OSError, TypeError):
-            return repr(self.call)
+        """Return what its work follows from, as far as that can be known."""
+        return of_callable(self.call)
 
     def put(self, connection: Connection) -> None:
         """Call it."""
-        self.call(connection)
+        with failing(getattr(self.call, "__name__", repr(self.call))):
+            self.call(connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +164,13 @@ class Models:
     metadata: Any
 
     def signature(self) -> str:
-        """Return the tables as SQL."""
-        from sqlalchemy.schema import CreateTable
-
-        return "".join(str(CreateTable(each)) for each in self.metadata.sorted_tables)
+        """Return what creates them as SQL."""
+        return of_metadata(self.metadata)
 
     def put(self, connection: Connection) -> None:
         """Create them."""
-        self.metadata.create_all(connection)
+        with failing("models"):
+            self.metadata.create_all(connection)
 
 
 class failing:  # noqa: N801 - a context manager that reads as a word
@@ -224,8 +190,7 @@ class failing:  # noqa: N801 - a context manager that reads as a word
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Raise a PluginError for anything but one."""
         if isinstance(error, Exception) and not isinstance(error, PluginError):
-            reason = first_line(getattr(error, "orig", None) or error)
-            raise PluginError(f"{self.where}: {reason}") from error
+            raise PluginError(f"{self.where}: {described(error)}") from error
 
 
 def existing(path: str) -> Path:
@@ -237,7 +202,7 @@ def existing(path: str) -> Path:
     """
     found = Path(path)
     if not found.is_file():
-        raise PluginError(f"{found} does not exist")
+        raise PluginError(f"{found} {'is no file' if found.exists() else 'does not exist'}")
     return found
 
 
@@ -245,31 +210,3 @@ def file_hash(path: Path) -> str:
     """Return a file's SHA-256."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL, each of its parts in quotes."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
-
-
-def cursor_of(connection: Connection) -> Any:
-    """Return a psycopg cursor of a SQLAlchemy connection, in its transaction."""
-    connection.exec_driver_sql("SELECT 1")
-    driver: Any = connection.connection.driver_connection
-    return driver.cursor()
-
-
-def follow_keys(connection: Connection, table: str) -> None:
-    """Let a table's sequences go on behind the rows that were copied into it."""
-    found = connection.exec_driver_sql(
-        "SELECT attname, pg_get_serial_sequence(%s, attname) FROM pg_attribute"
-        " WHERE attrelid = CAST(%s AS regclass) AND attnum > 0 AND NOT attisdropped",
-        (table, table),
-    ).all()
-    for column, sequence in found:
-        if sequence:
-            connection.exec_driver_sql(
-                f"SELECT setval(%s, (SELECT coalesce(max({quoted(column)}), 0) FROM {table}) + 1,"
-                " false)",
-                (sequence,),
-            )

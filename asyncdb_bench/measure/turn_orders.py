@@ -7,6 +7,7 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Hashable, Sequence
 
+from asyncdb_bench.analysis.accounts import tells_pace
 from asyncdb_bench.analysis.findings import tried_by
 from asyncdb_bench.analysis.limit_load import limit_load
 from asyncdb_bench.measure.orders import Key
@@ -68,10 +69,10 @@ class TurnOrders:
     def note(self, order: TurnOrder, step: Step) -> None:
         """Take note of what a sound turn showed."""
         key = (order.variant, order.scenario)
-        if order.kind == "pace" and step.achieved_rps > 0:
+        if order.kind == "pace" and tells_pace(step):
             self._paces[key].append(step.achieved_rps)
         elif order.kind == "pace" and step.ledger.ok:
-            # no answer came within the window, all of them after it
+            # few answers came within the window, most of them after it
             self._slow[key] = step.ledger.ok / step.lasted_s
         elif order.kind in LOADS:
             self._tried[key].append(step)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from asyncdb_bench.analysis.accounts import LONGEST_PACE_S
 from asyncdb_bench.records.plan import TurnKind
 
 COMMON_SHARE = 0.5
@@ -18,7 +19,6 @@ CARRIES = 0.9
 CYCLES = 6
 """Batches of requests that a window at full speed should hold: those that are let in together end
 together, so that a window of fewer holds one batch more or less."""
-LONGEST_PACE_S = 2.0
 LEAST_CYCLES = 1.5
 """Likewise of requests that take so long that `CYCLES` of them are too many."""
 LEAD_S, LEAD_CYCLES = 0.04, 1.0

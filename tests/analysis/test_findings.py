@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.analysis.accounts import Rest, gross_ms, net_ms
+from asyncdb_bench.analysis.accounts import Rest, gross_ms, net_ms, tells_pace
 from asyncdb_bench.analysis.findings import ScenarioFindings, findings_of
 from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.analysis.ladder import climbs_of, common_rung
@@ -236,3 +236,11 @@ def test_each_launch_climbs_by_itself(launches: int) -> None:
     assert [each.launch for each in climbs_of(steps)] == list(range(launches))
     found = findings([*steps, *[replace(each, variant="b") for each in steps]])
     assert found.table.launches == launches
+
+
+def test_a_window_with_few_answers_says_no_pace_unless_it_is_as_long_as_it_may_be() -> None:
+    short = turn("native", 20.0)
+    assert not tells_pace(replace(short, window_s=0.1))
+    assert tells_pace(replace(short, window_s=0.5))
+    assert tells_pace(replace(short, achieved_rps=4.0, window_s=2.0))
+    assert not tells_pace(replace(short, achieved_rps=0.0, window_s=2.0))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from asyncdb_bench.analysis.distance import trip_rows
 from asyncdb_bench.plan.faults import fault_label
@@ -24,14 +26,13 @@ GUIDE = (
     (
         "offered-load",
         "Offered load",
-        "Requests that arrive per second, at random times drawn beforehand, the same for all (an"
-        " open model).",
+        "Requests that arrive per second, at random times drawn beforehand, the same for all.",
     ),
     (
         "omission",
         "Coordinated omission",
-        "A client that waits for an answer before it asks again leaves out those requests that"
-        " would have met a stuck server. Latency here counts from when a request was due.",
+        "A client that waits for an answer before it asks again leaves out requests that would"
+        " have met a stuck server. Here latency counts from when a request was due.",
     ),
     (
         "percentile",
@@ -42,14 +43,13 @@ GUIDE = (
     (
         "pace",
         "Pace",
-        "Requests a second from connections that ask again as soon as they have their answer: the"
-        " figure with the least noise.",
+        "Requests a second from connections that ask again at once: the figure with the least"
+        " noise.",
     ),
     (
         "capacity",
         "Capacity, objective",
-        "The highest offered load at which the objective (p99 below so much) held; from turns: pace"
-        " times the share of it at which it is lost.",
+        "The highest offered load at which the objective (p99 below so much) held.",
     ),
     (
         "interval",
@@ -238,13 +238,19 @@ def _trips(found: Findings) -> str:
         rows = [row for row in rows if not found.asked[row["scenario"]].aside][:MOST_TRIPS]
     if not rows:
         return ""
-    return "measured before and after each trial: " + "; ".join(
-        f"{row['scenario']}, {row['to']}: {row['median_ms']:.2f} ms ({row['low_ms']:.2f} to"
-        f" {row['high_ms']:.2f}"
-        + (f"; asked for {number(row['asked_ms'])}" if row["asked_ms"] else "")
-        + ")"
-        for row in rows
+    scenarios: dict[str, list[str]] = {}
+    for row in rows:
+        # those that share a launch share its round trips
+        scenarios.setdefault(_trip(row), []).append(row["scenario"])
+    return "measured before and after each launch: " + "; ".join(
+        f"{listed(list(dict.fromkeys(names)))}: {trip}" for trip, names in scenarios.items()
     )
+
+
+def _trip(row: Mapping[str, Any]) -> str:
+    asked = f"; asked for {number(row['asked_ms'])}" if row["asked_ms"] else ""
+    low_high = f"{row['low_ms']:.2f} to {row['high_ms']:.2f}"
+    return f"{row['to']} {row['median_ms']:.2f} ms ({low_high}{asked})"
 
 
 MOST_TRIPS = 12

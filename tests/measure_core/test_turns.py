@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncdb_bench.analysis.accounts import LONGEST_PACE_S
 from asyncdb_bench.measure.memory import KEPT_MB, groups_that_fit, needed_mb
 from asyncdb_bench.measure.turn_orders import TurnOrders
 from asyncdb_bench.measure.turns import (
@@ -16,7 +17,6 @@ from asyncdb_bench.measure.turns import (
     CYCLES,
     LEAST_CYCLES,
     LONGEST_LEAD_S,
-    LONGEST_PACE_S,
     TurnOrder,
     common_load,
     load_window_s,

@@ -79,13 +79,14 @@ def sharpness_of(folder: Path, wall_s: float) -> Sharpness:
     widest: dict[bool, float] = {}
     for row in rows:
         leads = (row.get("beside_leader") or {}).get("pace_rps", {}).get("leader")
-        if leads == row["variant"] or row["scenario"].startswith("map"):
+        # cells of the map and other distances stand beside: no answer rests on them
+        if leads == row["variant"] or "map" in row["scenario"] or "rtt=" in row["scenario"]:
             continue
         bounds = pace_bounds(row)
         width = math.log(bounds[1] / bounds[0]) / 2 if bounds is not None else math.inf
         broker = row["strategy"].startswith("celery")
         widest[broker] = max(widest.get(broker, 0.0), width)
-    windows_s = sum(step.get("step", step).get("window_s", 0.0) for step in steps)
+    windows_s = sum(step.get("window_s", 0.0) for step in steps)
     return Sharpness(wall_s, windows_s / wall_s, widest)
 
 

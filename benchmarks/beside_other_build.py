@@ -60,10 +60,14 @@ def pace_bounds(row: dict[str, Any]) -> tuple[float, float] | None:
     ----------
     row : of summary.json, version 6 or 7.
     """
-    pace = (row.get("beside_leader") or {}).get("pace_rps") or {}
+    pace = _pace(row)
     if pace.get("low") and pace.get("high"):
         return float(pace["low"]), float(pace["high"])
     return None
+
+
+def _pace(row: dict[str, Any]) -> dict[str, Any]:
+    return (row.get("beside_leader") or {}).get("pace_rps") or {}
 
 
 def sharpness_of(folder: Path, wall_s: float) -> Sharpness:
@@ -78,9 +82,10 @@ def sharpness_of(folder: Path, wall_s: float) -> Sharpness:
     steps = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
     widest: dict[bool, float] = {}
     for row in rows:
-        leads = (row.get("beside_leader") or {}).get("pace_rps", {}).get("leader")
+        same = [each for each in rows if each["scenario"] == row["scenario"]]
+        leaders = {_pace(each).get("leader") for each in same}
         # cells of the map and other distances stand beside: no answer rests on them
-        if leads == row["variant"] or "map" in row["scenario"] or "rtt=" in row["scenario"]:
+        if row["variant"] in leaders or "map" in row["scenario"] or "rtt=" in row["scenario"]:
             continue
         bounds = pace_bounds(row)
         width = math.log(bounds[1] / bounds[0]) / 2 if bounds is not None else math.inf

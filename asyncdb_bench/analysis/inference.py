@@ -8,7 +8,7 @@ in reasonable time*, ISMM 2013): the logarithm of a ratio is
     log ratio of round r in launch l = effect + deviation of l + deviation of r
 
 The rounds' spread is known well from many rounds. How far a launch strays is hardly known from one
-or two, so its variance starts from a prior that was measured (:mod:`.launch_prior`) and is
+or two, so its variance starts from a cautious prior (:mod:`.launch_prior`) and is
 moderated by what the launches at hand show, each by its degrees of freedom (Smyth, *Statistical
 Applications in Genetics* 3, 2004). The error adds up both; its degrees of freedom are
 Satterthwaite's (*Biometrics Bulletin* 2, 1946). All pairs of variants hold at once by Tukey's

@@ -1,8 +1,8 @@
-"""How far launches of one variant stray: measured, and narrowed by this machine's own runs. Pure.
+"""How far launches of one variant stray: a prior, narrowed by this machine's own runs. Pure.
 
-The figures come from ``benchmarks/launch_spread.py`` on several machines (`docs/method.md`): many
-launches of the same variants, the rounds' part taken off. What a run's own launches show, and those
-of earlier runs on the same machine, moderate them.
+The figures are cautious ones: in the reference of version 0.8 a launch added 1 % at most to a pace.
+``benchmarks/launch_spread.py`` measures them, from many launches of the same variants. What a run's
+own launches show, and those of earlier runs on the same machine, moderate them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from asyncdb_bench.analysis.metrics import CAPACITY, CPU, FREEZE, P50, P95, P99,
 from asyncdb_bench.records.launches import Seen
 
 FREEDOM = 8.0
-"""What the measured spreads are worth: they differed between machines and variants by a third."""
+"""What they are worth: they may be wrong by a third."""
 MOST_FREEDOM = 60.0
 """What earlier runs on a machine add up to at most: variants and versions change."""
 LEAST = 0.3

@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from asyncdb_bench.analysis.accounts import tells_pace
 from asyncdb_bench.analysis.inference import Said
-from asyncdb_bench.analysis.metric_table import Table, brokers_of
+from asyncdb_bench.analysis.metric_table import Answer, Table, brokers_of
 from asyncdb_bench.analysis.metrics import PACE
 from asyncdb_bench.measure.climbing import Climbing
 from asyncdb_bench.measure.orders import Key, LaunchOrder, Now
@@ -100,6 +100,7 @@ class RunSchedule:
         self._rested: dict[str, str] = {}
         self._before: dict[str, tuple[int, int]] = {}
         self._tables: dict[str, Table] = {}
+        self._answers: dict[str, dict[str, Answer]] = {}
         self.climbing = Climbing(plan)
         self._orders = self._stages()
 
@@ -134,14 +135,14 @@ class RunSchedule:
         if order.kind == "pace" and tells_pace(step):
             cells = self._cells[order.scenario].setdefault(order.variant, {})
             cells.setdefault(self._launch, {})[order.round] = step.achieved_rps
-            self._tables.pop(order.scenario, None)
+            self._forget(order.scenario)
 
     def note_lost(self, trials: Sequence[Trial]) -> None:
         """Take note that what some trials measured counts for nothing, as a part was lost."""
         for each in trials:
             key, scenario = (each.variant, each.scenario), each.scenario
             self._cells[scenario].get(each.variant, {}).pop(each.block, None)
-            self._tables.pop(scenario, None)
+            self._forget(scenario)
             self._settled.discard(scenario)
             self._climbed.discard(key)
             if self._rested.get(each.variant) == scenario:
@@ -361,7 +362,7 @@ class RunSchedule:
         best = table.best
         if label == best or label not in table.cells:
             return 1.5 if label not in table.cells else 0.0
-        answer = table.answer(best, label, settings.equal, settings.half_width)
+        answer = self._answer(scenario, label)
         if answer.ratio is None or not answer.ratio.known:
             return 25.0
         if answer.said is Said.SAME:
@@ -372,13 +373,21 @@ class RunSchedule:
 
     def _behind(self, scenario: str, label: str) -> float:
         """Return by how much less a variant's interval matters: the farther behind, the less."""
-        table, settings = self._table(scenario), self._given.settings
+        table = self._table(scenario)
         if label not in table.cells or len(table.cells) < 2:
             return 1.0
-        answer = table.answer(table.best, label, settings.equal, settings.half_width)
+        answer = self._answer(scenario, label)
         if answer.ratio is None or answer.said is not Said.WORSE:
             return 1.0
         return (1 + abs(answer.ratio.centre)) ** 2
+
+    def _answer(self, scenario: str, label: str) -> Answer:
+        """Return what is said of a variant beside the best, reckoned once for each new value."""
+        answers = self._answers.setdefault(scenario, {})
+        if label not in answers:
+            table, settings = self._table(scenario), self._given.settings
+            answers[label] = table.answer(table.best, label, settings.equal, settings.half_width)
+        return answers[label]
 
     def _own_openness(self, table: Table, label: str, wanted: float) -> float:
         """Return the same for a variant with nothing beside it: by its own interval."""
@@ -386,6 +395,11 @@ class RunSchedule:
         if bounds is None:
             return 25.0
         return (math.log(bounds[1] / bounds[0]) / 2 / wanted) ** 2
+
+    def _forget(self, scenario: str) -> None:
+        """Forget what followed from values that have changed."""
+        self._tables.pop(scenario, None)
+        self._answers.pop(scenario, None)
 
     def _table(self, scenario: str) -> Table:
         if scenario not in self._tables:

@@ -50,17 +50,26 @@ class Rest:
 
     @classmethod
     def of(cls, steps: Iterable[Step]) -> Rest:
-        """Return the use of one variant's turns at rest; nothing where there are none."""
-        idle = sound(steps, "idle")
+        """Return the use of one variant's turns at rest; nothing where there are none.
+
+        Parameters
+        ----------
+        steps : all of the variant's turns in a launch. What workers and broker use at rest is no
+            more than in any turn at full speed: more is something else, such as the rest of a
+            start.
+        """
+        steps = list(steps)
+        idle, busy = sound(steps, "idle"), sound(steps, "pace")
         seconds = sum(step.lasted_s for step in idle)
         if not seconds:
             return cls()
-        app = sum(step.usage["app"].cpu_s for step in idle if "app" in step.usage)
+        app = sum(_used_s(step, OWN_ROLES[:1]) for step in idle)
         beats = sum(step.turn.beats for step in idle)
-        other = sum(
-            step.usage[role].cpu_s for step in idle for role in OWN_ROLES[1:] if role in step.usage
+        other = sum(_used_s(step, OWN_ROLES[1:]) for step in idle) / seconds
+        least = min(
+            (_used_s(e, OWN_ROLES[1:]) / (e.lasted_s + ANSWERED_S) for e in busy), default=other
         )
-        return cls(app / beats if beats else 0.0, other / seconds, app / seconds)
+        return cls(app / beats if beats else 0.0, min(other, least), app / seconds)
 
     @property
     def busy(self) -> float:
@@ -72,8 +81,7 @@ def gross_ms(step: Step) -> float | None:
     """Return the CPU time per right answer of application, workers and broker, milliseconds."""
     if not step.ledger.ok:
         return None
-    used = sum(step.usage[role].cpu_s for role in OWN_ROLES if role in step.usage)
-    return used * 1000 / step.ledger.ok
+    return _used_s(step, OWN_ROLES) * 1000 / step.ledger.ok
 
 
 def net_ms(step: Step, rest: Rest) -> float | None:
@@ -84,3 +92,8 @@ def net_ms(step: Step, rest: Rest) -> float | None:
     seconds = step.lasted_s + ANSWERED_S
     idle_s = rest.beat_s * step.turn.beats + rest.other * seconds
     return gross - idle_s * 1000 / step.ledger.ok
+
+
+def _used_s(step: Step, roles: Iterable[str]) -> float:
+    """Return the CPU seconds that some roles used in a turn."""
+    return sum(step.usage[role].cpu_s for role in roles if role in step.usage)

@@ -24,7 +24,7 @@ from asyncdb_bench.analysis.metrics import PACE
 from asyncdb_bench.measure.climbing import Climbing
 from asyncdb_bench.measure.orders import Key, LaunchOrder, Now
 from asyncdb_bench.measure.turn_orders import LOADS, TurnOrders
-from asyncdb_bench.measure.turns import IDLE_S, TurnOrder
+from asyncdb_bench.measure.turns import IDLE_S, RUN_IN_ROUNDS, TurnOrder
 from asyncdb_bench.plan.climbs import climbs
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.launches import Seen
@@ -198,13 +198,14 @@ class RunSchedule:
 
     def _in_one_launch(self, until_s: float) -> Iterator[TurnOrder]:
         yield from self._climb(until_s)
-        empty = 0
+        empty, half_s = 0, (self._now.spent_s + until_s) / 2
         while (self._now.spent_s < until_s or self._is_bare()) and empty < MOST_EMPTY:
-            # once, and again where that was lost
-            yield from self._rest()
+            if self._has_run_in() or self._now.spent_s > half_s:
+                # once, and again where that was lost
+                yield from self._rest()
             unit = self._choose()
             if unit is None:
-                return
+                break
             scenario, kind = unit
             began_s, had = self._now.spent_s, 0
             for order in self._round(scenario, kind, until_s):
@@ -213,6 +214,12 @@ class RunSchedule:
             self._spent[scenario, kind != "pace"] += self._now.spent_s - began_s
             # no window fits into what is left, or nobody carries the load: time would stand still
             empty = 0 if had else empty + 1
+        yield from self._rest()
+
+    def _has_run_in(self) -> bool:
+        """Return whether enough was asked in this launch that what is left of a start is over."""
+        names = [each.label for each in self._turning() if self._variants(each.label)]
+        return all(self._in_launch[name] >= RUN_IN_ROUNDS for name in names)
 
     def _climb(self, until_s: float) -> Iterator[TurnOrder]:
         """Have the ladders climbed, within the share of the time that their scenarios have."""

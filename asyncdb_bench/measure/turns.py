@@ -38,6 +38,10 @@ LIMIT_S, LIMIT_LEAD_S = 1.0, 0.3
 """Least window, and load before it, near the limit: there a queue takes longest to fill."""
 IDLE_S = 0.5
 """Length of a turn at rest: at 1,000 heartbeats a second, whose cost is what it finds."""
+RUN_IN_ROUNDS = 2
+"""Rounds of each scenario in a launch before its variants rest: what is left over of their start
+(Celery's workers go on for a second or two after their first answer) is not what they use with
+nothing to do."""
 DRAIN_S = 3.0
 """How long a turn waits for what is under way at its end, at least."""
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from asyncdb_bench.measure.climbing import Climbing
 from asyncdb_bench.measure.orders import Key, LaunchOrder, Now
 from asyncdb_bench.measure.turn_orders import TurnOrders
-from asyncdb_bench.measure.turns import IDLE_S, TurnOrder
+from asyncdb_bench.measure.turns import IDLE_S, RUN_IN_ROUNDS, TurnOrder
 from asyncdb_bench.plan.climbs import climbs
 from asyncdb_bench.records.launches import Seen
 from asyncdb_bench.records.plan import Plan, Purpose, Trial, TurnKind
@@ -204,7 +204,6 @@ class GateSchedule:
         return LaunchOrder(number, asked, purpose)
 
     def _in_one_launch(self, pairs: Sequence[Pair], end_s: float) -> Iterator[TurnOrder]:
-        yield from self._rest()
         launches = self._most_launches()
         for pair in [each for each in pairs if each.climbs]:
             yield from self._climb(pair)
@@ -212,17 +211,24 @@ class GateSchedule:
             if pair.base and pair.rounds >= min(FEWEST_CLIMBS, launches):
                 self._analyse(pair, final=pair.rounds == launches)
         turning = [pair for pair in pairs if not pair.climbs]
+        rested, taken = False, 0
         while self._now.spent_s < end_s:
             left = [pair for pair in turning if self._has_more(pair)]
             if not left:
-                return
+                break
+            if not rested and taken >= RUN_IN_ROUNDS * len(turning):
+                rested = True
+                yield from self._rest()
             pair = min(left, key=lambda each: (each.rounds, self._random.random()))
             yield from self._round(pair)
             pair.rounds += 1
+            taken += 1
             rounds = self.rules.rounds
             told = pair.base and not pair.doubt and pair.analysed < len(rounds)
             if told and pair.rounds >= rounds[pair.analysed]:
                 self._analyse(pair, final=pair.analysed + 1 == len(rounds))
+        if not rested:
+            yield from self._rest()
 
     def _has_more(self, pair: Pair) -> bool:
         """Return whether more rounds of a pair in this launch serve."""

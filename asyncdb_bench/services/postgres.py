@@ -141,6 +141,9 @@ class Postgres:
             self._admin([f'CREATE DATABASE "{name}"'])
             self._clones.add(name)
             self._seed(name, data)
+            # here and not in each copy: DDL makes idle connections to other databases commit
+            with contextlib.suppress(ServiceError):
+                self._admin(["CREATE EXTENSION IF NOT EXISTS pg_stat_statements"], name)
             self._templates[data.key] = name
         return self._templates[data.key]
 
@@ -185,8 +188,6 @@ class Postgres:
         database = f"{self.prefix}_{name}".lower()
         self._admin([f'CREATE DATABASE "{database}" TEMPLATE "{template}"'])
         self._clones.add(database)
-        with contextlib.suppress(ServiceError):
-            self._admin(["CREATE EXTENSION IF NOT EXISTS pg_stat_statements"], database)
         return self.url_of(database)
 
     def drop(self, url: str) -> None:

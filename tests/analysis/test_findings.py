@@ -64,6 +64,14 @@ def test_workers_and_broker_are_charged_net_of_their_seconds_and_the_database_is
     assert net_ms(busy, Rest.of([rest])) == pytest.approx((0.5 - 0.03 * 1.05) * 10)
 
 
+def test_what_is_left_of_a_start_is_no_use_at_rest() -> None:
+    """A turn at rest in which workers were still starting makes their answers no cheaper."""
+    starting = turn("a", 0, "idle", usage=app(0.0, workers=0.6))
+    busy = [turn("a", usage=app(0.2, workers=used)) for used in (0.3, 0.4)]
+    assert Rest.of([starting, *busy]).other == pytest.approx(0.3 / 1.05)
+    assert net_ms(busy[1], Rest.of([starting, *busy])) == pytest.approx((0.6 - 0.3) * 10)
+
+
 # percentiles
 
 

@@ -16,7 +16,7 @@ from asyncdb_bench.analysis.comparison import compare_scenarios
 from asyncdb_bench.measure.orders import LaunchOrder
 from asyncdb_bench.measure.schedule import ASIDE_ROUNDS, ASIDE_SHARE, FIRST_ROUNDS, RunSchedule
 from asyncdb_bench.measure.simulated import Simulation, Strays, Truth
-from asyncdb_bench.measure.turns import TurnOrder
+from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, TurnOrder
 from asyncdb_bench.records.plan import Plan, Segment, Trial
 from tests.factories import manifest, settings
 
@@ -187,6 +187,16 @@ def test_rounds_that_are_given_are_had_and_no_more() -> None:
         "native": 1,
         "executor": 1,
     }
+
+
+def test_a_variant_rests_once_what_is_left_of_its_start_is_over() -> None:
+    variants = {"native": FAST, "executor": SLOW}
+    found = run(planned(tuple(variants), ("read", "slow")), variants, 60)
+    for label in variants:
+        kinds = [each.kind for each in found.turns if each.variant == label]
+        scenarios = [each.scenario for each in found.turns if each.variant == label]
+        before = Counter(scenarios[: kinds.index("idle")])
+        assert min(before[name] for name in ("read", "slow")) >= RUN_IN_ROUNDS
 
 
 def test_one_variant_alone_has_its_pace_its_loads_and_its_rest() -> None:

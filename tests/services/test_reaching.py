@@ -32,6 +32,9 @@ SECRET = Reach(tls=True)
 NOWHERE = Reach(rtt_ms=0.001)
 """Nearer than anything can be."""
 PATIENCE_S = 60.0
+AT_LEAST = 0.5
+"""Of the round trip that was asked for: what wakeups took while the proxy was calibrated is taken
+off the delay, and that may have been in a busy moment."""
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +60,15 @@ def test_the_round_trip_is_set_for_connections_that_are_open(
     with asking(services.reached(database, FAR, through=True)) as ask:
         for reach in (FAR, FARTHER, FAR):
             services.set_reach(reach)
-            # what wakeups take is taken off the delay beforehand
-            assert median_ms(timed(ask, 0.1)) >= reach.rtt_ms * 0.8
+            assert median_ms(timed(ask, 0.1)) >= reach.rtt_ms * AT_LEAST
         services.set_reach(Reach())
         assert eventually(lambda: median_ms(timed(ask, 0.1)) < FARTHER.rtt_ms, PATIENCE_S)
 
 
 def test_what_there_really_is_is_measured_for_both_services(services: RunningServices) -> None:
     found = services.round_trips(FAR, with_broker=True, through=True)
-    assert found["database"] >= FAR.rtt_ms * 0.8
-    assert found["broker"] >= FAR.broker_rtt_ms * 0.8
+    assert found["database"] >= FAR.rtt_ms * AT_LEAST
+    assert found["broker"] >= FAR.broker_rtt_ms * AT_LEAST
     assert "broker" not in services.round_trips(FAR, with_broker=False, through=True)
 
 

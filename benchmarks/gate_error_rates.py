@@ -16,7 +16,6 @@ from dataclasses import replace
 
 from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.analysis.metrics import PACE
-from asyncdb_bench.measure.simulated import Simulation, Strays, Truth
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices
@@ -24,6 +23,7 @@ from asyncdb_bench.records.plan import Plan, Trial
 from asyncdb_bench.regression.decision import Rules, said_of_all
 from asyncdb_bench.regression.gate_schedule import GateSchedule
 from asyncdb_bench.regression.pairs import pairs_of
+from benchmarks.simulated import Simulation, Strays, Truth
 
 SLOWER = (1.0, 1.05, 1.1, 1.2, 1.5)
 

@@ -12,7 +12,6 @@ from typing import Any
 from asyncdb_bench.measure.loop import MeasureLoop
 from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.measure.schedule import RunSchedule
-from asyncdb_bench.measure.simulated import Silent
 from asyncdb_bench.plan.cores import share_out, usable_cores
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
@@ -22,6 +21,7 @@ from asyncdb_bench.records.run_folder import RunFolder, make_run_folder
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.cleanup import Cleanup
+from benchmarks.simulated import Silent
 from tests.factories import settings
 
 PINNING = share_out("auto", usable_cores())

@@ -21,7 +21,6 @@ from asyncdb_bench.measure.loop import MeasureLoop
 from asyncdb_bench.measure.recording import Recording
 from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.measure.schedule import FIRST_ROUNDS, RunSchedule
-from asyncdb_bench.measure.simulated import Silent, Truth, simulated_step
 from asyncdb_bench.measure.turns import TurnOrder
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import plan_scenario
@@ -31,6 +30,7 @@ from asyncdb_bench.records.run_folder import make_run_folder
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.services.absent import NoServices
 from asyncdb_bench.trial.life import PartLostError
+from benchmarks.simulated import Silent, Truth, simulated_step
 from tests.factories import manifest, settings
 
 SCENARIOS = ("read", "slow:ms=5", "mixed")

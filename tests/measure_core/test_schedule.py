@@ -15,9 +15,9 @@ import pytest
 from asyncdb_bench.analysis.comparison import compare_scenarios
 from asyncdb_bench.measure.orders import LaunchOrder
 from asyncdb_bench.measure.schedule import ASIDE_ROUNDS, ASIDE_SHARE, FIRST_ROUNDS, RunSchedule
-from asyncdb_bench.measure.simulated import Simulation, Strays, Truth
 from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, TurnOrder
 from asyncdb_bench.records.plan import Plan, Segment, Trial
+from benchmarks.simulated import Simulation, Strays, Truth
 from tests.factories import manifest, settings
 
 FAST, SAME, SLOW = Truth(8), Truth(8), Truth(12)

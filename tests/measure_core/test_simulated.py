@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.measure.simulated import Truth, erlang_c, response_ms
+from benchmarks.simulated import Truth, erlang_c, response_ms
 
 
 @given(st.integers(1, 50), st.floats(0.01, 0.99))

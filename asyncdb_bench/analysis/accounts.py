@@ -21,7 +21,7 @@ def sound(steps: Iterable[Step], kind: TurnKind) -> list[Step]:
 
 LONGEST_PACE_S = 2.0
 """Window of a turn at full speed, at most."""
-FEWEST_COMPLETIONS = 10
+FEWEST_COMPLETIONS = 3
 """In a window at full speed, unless it is as long as it may be: fewer say nothing of a pace. It
 happens in a first window, as long as nobody knows how slow a variant is."""
 

@@ -13,7 +13,6 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from asyncdb_bench.old_names import serve_old_names as _serve_old_names
 from asyncdb_bench.version import VERSION
 
 if _TYPE_CHECKING:
@@ -55,6 +54,3 @@ def __getattr__(name: str) -> _Any:
 def __dir__() -> list[str]:
     """Return the public names."""
     return sorted([*_APART, *_import_module("asyncdb_bench.public").__all__])
-
-
-_serve_old_names()

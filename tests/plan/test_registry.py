@@ -10,7 +10,7 @@ from asyncdb_bench.errors import PluginError, UnknownNameError
 from asyncdb_bench.plan.registry import make_scenario, names, scenario_class, strategy_class
 
 MINE = '''
-from asyncdb_bench.strategy import Strategy
+from asyncdb_bench import Strategy
 
 class Mine(Strategy):
     """One of a user's own."""

@@ -55,8 +55,7 @@ def test_over_redis(name: str, valkey: RunningServices) -> None:
 
 
 WRONG = '''
-from asyncdb_bench.session import PoolKnobs, SessionStrategy
-from asyncdb_bench.operation import drive
+from asyncdb_bench import PoolKnobs, SessionStrategy, drive
 
 class Wrong(SessionStrategy[PoolKnobs]):
     """Commits after each statement, asks twice, and forgets to close."""

@@ -65,6 +65,19 @@ def ratio(value: float) -> str:
     return f"{value:.2f}" if value < 10 else number(value)
 
 
+def ratio_bounds(low: float, high: float) -> tuple[str, str]:
+    """Return the bounds of a ratio as text; with three decimals where two would hide a 1 outside.
+
+    Parameters
+    ----------
+    low, high : of the interval.
+    """
+    texts = ratio(low), ratio(high)
+    if "1.00" in texts and not low <= 1 <= high:
+        return f"{low:.3f}", f"{high:.3f}"
+    return texts
+
+
 def xml_text(text: str) -> str:
     """Return a text without what XML 1.0 cannot carry."""
     return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "�", text)

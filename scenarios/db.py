@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import randint
 
 from asyncdb_bench import OwnScenario, Route, ScenarioKnobs, Steps, operation, sql
-from asyncdb_bench.contract.data.worlds import READ, ROWS, WORLD, is_world
+from asyncdb_bench.contract.data.worlds import READ, ROWS, TABLES, is_world
 
 
 @operation(check=lambda _, answer: is_world(answer), rows=1, reads=True, route=Route("GET", "/db"))
@@ -20,6 +20,6 @@ class Db(OwnScenario[ScenarioKnobs]):
 
     name = "db"
     summary = "TechEmpower's single query: a random row by its key"
-    tables = WORLD
+    tables = TABLES
     asks_for = {db: 1}
     loads = (50, 100, 200, 400, 600, 800, 1000, 1250, 1500, 2000, 2500, 3000)

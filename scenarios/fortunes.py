@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from asyncdb_bench import OwnScenario, Reply, Route, ScenarioKnobs, Steps, operation, sql
-from asyncdb_bench.contract.data.worlds import FORTUNE, MESSAGES
+from asyncdb_bench.contract.data.worlds import MESSAGES, TABLES
 
 ADDED = "Additional fortune added at request time."
 HEAD = (
@@ -40,6 +40,6 @@ class Fortunes(OwnScenario[ScenarioKnobs]):
 
     name = "fortunes"
     summary = "TechEmpower's fortunes: twelve rows and one more, sorted, as an escaped table"
-    tables = FORTUNE
+    tables = TABLES
     asks_for = {fortunes: 1}
     loads = (50, 100, 200, 400, 600, 800, 1000, 1250, 1500, 2000)

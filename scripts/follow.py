@@ -1,15 +1,14 @@
 """Follow a tutorial word for word in an empty folder, and say how many minutes each part took.
 
 ``.venv/bin/python scripts/follow.py docs/tutorials/decide.md``. Blocks marked ``sh`` are run,
-others that have a title are written to that file. asyncdb-bench is installed from a wheel of this
-checkout.
+others that have a title are written to that file, one after another as in one terminal. This
+checkout lies where the tutorials expect a clone.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -61,22 +60,16 @@ def follow(page: Path, folder: Path) -> dict[str, float]:
     subprocess.CalledProcessError : a block failed.
     """
     took: dict[str, float] = {}
-    wheels = folder / "wheels"
-    build = ["build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable]
-    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
-    subprocess.run([uv, *build, "--out-dir", str(wheels), str(ROOT)], check=True)
-    links = f"{wheels} {os.environ.get('PIP_FIND_LINKS', '')}".strip()
-    environment = os.environ | {"PIP_FIND_LINKS": links}
-    work = folder / "work"
-    work.mkdir()
+    (folder / "asyncdb-bench").symlink_to(ROOT)
+    here, where = folder, folder / ".where"
     for block in blocks(page.read_text()):
         began = time.monotonic()
         if block.title:
-            path = work / block.title
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text)
+            (here / block.title).write_text(block.text)
         else:
-            subprocess.run(["bash", "-ec", block.text], cwd=work, env=environment, check=True)
+            script = f"{block.text}\npwd >{shlex.quote(str(where))}"
+            subprocess.run(["bash", "-ec", script], cwd=here, check=True)
+            here = Path(where.read_text().strip())
         took[block.heading] = took.get(block.heading, 0.0) + time.monotonic() - began
     return took
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.text import counted, listed, markdown_cell, number, warranted, xml_text
+from asyncdb_bench.text import (
+    counted,
+    listed,
+    markdown_cell,
+    number,
+    ratio_bounds,
+    warranted,
+    xml_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +49,16 @@ def test_rounding_stays_within_the_interval(value: float, share: float) -> None:
 )
 def test_what_is_rounded_to_a_hundred_is_whole(value: float, expected: str) -> None:
     assert number(value) == expected
+
+
+@given(st.floats(0.1, 9), st.floats(0.1, 9))
+def test_bounds_that_leave_out_one_are_seen_to(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert ratio_bounds(0.53, 0.998) == ("0.530", "0.998")
+    assert ratio_bounds(0.53, 1.002) == ("0.53", "1.00")
+    shown = [float(each) for each in ratio_bounds(low, high)]
+    if high < 0.999 or low > 1.001:
+        assert shown[1] < 1 or shown[0] > 1
 
 
 def test_lists_and_counts_read_as_sentences() -> None:

@@ -12,7 +12,7 @@ from asyncdb_bench.analysis.inference import CONFIDENCE, HOLDS, Ratio, Said
 from asyncdb_bench.analysis.metric_table import Answer
 from asyncdb_bench.analysis.metrics import CAPACITY
 from asyncdb_bench.records.sentences import sentence
-from asyncdb_bench.text import counted, listed, number, warranted
+from asyncdb_bench.text import counted, listed, number, ratio_bounds, warranted
 from asyncdb_bench.text import ratio as as_ratio
 
 OPEN_ENDED = "the ladder ended before it was saturated: ask for more load, or give it more time"
@@ -121,8 +121,7 @@ def ratio_words(ratio: Ratio) -> str:
     """Return a ratio with its interval as text, e.g. ``1.42 x (1.38 to 1.46)``."""
     if ratio.bounds is None:
         return f"{as_ratio(ratio.ratio)} x"
-    low, high = ratio.bounds
-    return f"{as_ratio(ratio.ratio)} x ({as_ratio(low)} to {as_ratio(high)})"
+    return f"{as_ratio(ratio.ratio)} x ({' to '.join(ratio_bounds(*ratio.bounds))})"
 
 
 def unknown(each: Answer, found: ScenarioFindings) -> str:

@@ -75,8 +75,10 @@ def common(
 
 def main() -> None:
     """Run the command line; turn our errors into a line and an exit code."""
-    # to be told to end is to be interrupted: what was measured is kept
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # to be told to end is to be interrupted: what was measured is kept; a script's background jobs
+    # begin with SIGINT ignored
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     debug = "--debug" in sys.argv
     try:
         app(standalone_mode=True)

@@ -9,7 +9,9 @@ import typer
 
 def serve_verb(
     strategy: Annotated[str, typer.Argument(help="a strategy, with knobs if you like")],
-    scenario: Annotated[str, typer.Option(help="whose operations to serve")] = "mixed",
+    scenario: Annotated[
+        str, typer.Option(help="whose operations to serve; several with commas")
+    ] = "mixed",
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any free one", min=0, max=65535)] = 8888,
     budget: Annotated[int, typer.Option(help="database connections", min=1, max=350)] = 8,

@@ -15,6 +15,7 @@ from asyncdb_bench.errors import UnknownNameError, UsageError
 from asyncdb_bench.plan.git import git_says, revision_and_changes
 from asyncdb_bench.plan.profiles import configuration
 from asyncdb_bench.plan.reach import is_far
+from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.records.plan import Target, Variant
 
 STRATEGY = "target"
@@ -73,7 +74,13 @@ def environment_of(target: Target) -> dict[str, str]:
     if not target.command:
         return dict(os.environ)
     described = _described(target.name)
-    return os.environ | {name: str(value) for name, value in described.env.items()}
+    own = {name: str(value) for name, value in described.env.items()}
+    environment = os.environ | own
+    if any(PYTHON in each for each in target.command) and (CHECKOUT / "bench.py").is_file():
+        # a checkout's interpreter has all but asyncdb_bench itself
+        paths = [environment.get("PYTHONPATH", ""), str(CHECKOUT)]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    return environment
 
 
 def at_checkout(variant: Variant, checkout: Path, label: str) -> Variant:

@@ -62,6 +62,11 @@ BREAKING = frozenset(
 )
 """Kinds after which nothing that the trial measured is used: it is run again from the start."""
 
+CORE_OF_ITS_OWN = "give the load generator a core of its own (--cpus), or ask for less"
+LEAVE_ALONE = (
+    "leave the load generator's core to it alone: end what else runs there, or ask for less"
+)
+"""Instead of :data:`CORE_OF_ITS_OWN` where it has one."""
 REMEDIES = {
     DoubtKind.DIED: f"look at its log, and at what ended it; `{PROGRAM} check` starts it alone",
     DoubtKind.HALTED: "leave the processes of a run alone, and end debuggers",
@@ -82,8 +87,8 @@ REMEDIES = {
     DoubtKind.ROUND_TRIP: "repeat it when the machine is quiet",
     DoubtKind.CLIENT_BUSY: "spread the load (--load-processes) or ask for less",
     DoubtKind.STARTS_APART: "take load workers on a nearer network, or repeat it when it is quiet",
-    DoubtKind.ARRIVALS: "give the load generator a core of its own (--cpus), or ask for less",
-    DoubtKind.SEND_LAG: "give the load generator a core of its own (--cpus), or ask for less",
+    DoubtKind.ARRIVALS: CORE_OF_ITS_OWN,
+    DoubtKind.SEND_LAG: CORE_OF_ITS_OWN,
     DoubtKind.UNANSWERED: "look at the server's log",
     DoubtKind.GROUPED: "free memory, or ask for fewer variants at once",
     DoubtKind.NOT_STOPPED: "end the debugger, or run where processes may be stopped",

@@ -490,3 +490,8 @@ class Pinning:
     def of(self, role: str) -> tuple[int, ...]:
         """Return a role's cores; empty: all."""
         return self.cores.get(role, ())
+
+    def is_alone(self, role: str) -> bool:
+        """Return whether no other role runs on a role's cores."""
+        others = {each for name, cores in self.cores.items() if name != role for each in cores}
+        return bool(self.of(role)) and others.isdisjoint(self.of(role))

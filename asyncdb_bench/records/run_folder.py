@@ -28,6 +28,7 @@ from asyncdb_bench.records.json_lines import Appender, checked, read_lines
 from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Deployment, Manifest
 from asyncdb_bench.records.sealing import SUMS, altered, sums_of, with_files
 from asyncdb_bench.records.step import Step, TrialEnd
+from asyncdb_bench.text import PROGRAM
 
 T = TypeVar("T")
 
@@ -416,7 +417,9 @@ def open_run(root: Path, name: str) -> RunFolder:
         if (each / "manifest.json").is_file() and not each.is_symlink()
     )
     raise StoreError(
-        f"no run {name!r} under {root}; there: {', '.join(known[-5:]) or 'none yet, `make bench`'}"
+        f"no run {name!r} under {root}; "
+        + (f"name one of those there: {', '.join(known[-5:])}; or " if known else "")
+        + f"measure one: `{PROGRAM} run`"
     )
 
 

@@ -7,7 +7,7 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -24,15 +24,16 @@ from asyncdb_bench.measure.launch import (
     Launch,
     Services,
 )
-from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.refusals import refusals
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import parse_specs
+from asyncdb_bench.plan.sharing import sharing_groups
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.services.attached import attached_services
 from asyncdb_bench.services.reaching import NOTHING_BETWEEN, Between
 from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.text import listed
 
 TIMEOUT_S = 10.0
 LOCUST = Path(sys.prefix) / "bin" / "locust"
@@ -43,11 +44,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What to serve: one strategy, one scenario's operations, where, with what.
+    """What to serve: one strategy, the operations of scenarios on the same data, where, with what.
 
     Parameters
     ----------
-    strategy, scenario : requests.
+    strategy, scenario : requests; several scenarios are separated by commas.
     host, port : where to listen.
     budget : database connections.
     attached : name of a task queue that workers elsewhere consume; then the database of
@@ -69,18 +70,25 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
 
     Raises
     ------
-    UsageError : not exactly one strategy and one scenario.
+    UsageError : not one strategy, or scenarios that cannot share an application.
     ServiceError : something could not start, or the port is taken.
     """
     variants, scenarios = parse_specs(serving.strategy), parse_specs(serving.scenario)
-    if len(variants) != 1 or len(scenarios) != 1:
-        raise UsageError("serve takes one strategy and one scenario")
-    variant, scenario = make_variant(variants[0], serving.budget), plan_scenario(scenarios[0], {})
-    for refused in refusals([variant], [scenario]).values():
-        raise UnsupportedError(f"{variant.label} cannot serve {scenario.label}: {refused}")
+    if len(variants) != 1 or not scenarios:
+        raise UsageError("serve takes one strategy, and scenarios")
+    variant = make_variant(variants[0], serving.budget)
+    asked = tuple(plan_scenario(each, {}) for each in scenarios)
+    for label, refused in refusals([variant], asked).items():
+        raise UnsupportedError(f"{variant.label} cannot serve {label}: {refused[variant.label]}")
+    if len(groups := sharing_groups(asked)) > 1:
+        one, other = groups[0][0].label, groups[1][0].label
+        raise UsageError(
+            f"{one} and {other} cannot be served by one application: they have other tables, or"
+            " operations of equal names or routes; give each a `serve` of its own"
+        )
     launch = Launch(
         variant=variant,
-        scenarios=(scenario,),
+        scenarios=asked,
         name="serve",
         queue=serving.attached or f"asyncdb-bench-serve-{secrets.token_hex(6)}",
         timeout_s=serving.timeout_s,
@@ -99,10 +107,10 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
         if serving.attached:
             services = attached_services(with_broker=bool(variant.brokers))
         else:
-            between = Between((reach_of(scenario, variant),), variant.budget)
+            between = Between(launch.reaches, variant.budget)
             services = stack.enter_context(variant_services(variant, logs, say, between))
         processes = stack.enter_context(launched(launch, services, logs))
-        say(_usage(variant, scenario, f"http://{serving.host}:{processes.port}"))
+        say(_usage(variant, asked, f"http://{serving.host}:{processes.port}"))
         parts = [app.part() for app in processes.apps]
         while all(part.exit_code() is None for part in parts):
             time.sleep(0.2)
@@ -166,20 +174,23 @@ def curl_arguments(asked: Request, url: str) -> str:
     return shlex.join(words)
 
 
-def _usage(variant: Variant, scenario: PlannedScenario, url: str) -> str:
-    asked = make_scenario(scenario.scenario, scenario.knobs)
-    operations = asked.workload().operations
-    rng = np.random.default_rng(0)
-    lines = [f"{variant.label} serves {scenario.label} on {url}; Ctrl-C ends it. Try:"]
+def _usage(variant: Variant, scenarios: Sequence[PlannedScenario], url: str) -> str:
+    labels = listed([each.label for each in scenarios])
+    lines = [f"{variant.label} serves {labels} on {url}; Ctrl-C ends it. Try:"]
     lines += [f"  curl {url}/healthz"]
-    for name in scenario.mix:
-        try:
-            params = example_params(asked, name, rng)
-        except UsageError:
-            lines.append(f"  {name}: needs the answers of a session's steps before it")
-            continue
-        lines.append(f"  curl {curl_arguments(operations[name].route.parts(params), url)}")
-    lines.append(
-        f"  {relative(LOCUST)} -f {relative(LOCUSTFILE)} --scenario {scenario.request} --host {url}"
-    )
+    rng = np.random.default_rng(0)
+    for scenario in scenarios:
+        asked = make_scenario(scenario.scenario, scenario.knobs)
+        operations = asked.workload().operations
+        for name in scenario.mix:
+            try:
+                params = example_params(asked, name, rng)
+            except UsageError:
+                lines.append(f"  {name}: needs the answers of a session's steps before it")
+                continue
+            lines.append(f"  curl {curl_arguments(operations[name].route.parts(params), url)}")
+    lines += [
+        f"  {relative(LOCUST)} -f {relative(LOCUSTFILE)} --scenario {each.request} --host {url}"
+        for each in scenarios
+    ]
     return "\n".join(lines)

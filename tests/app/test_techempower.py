@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from asyncdb_bench.contract.data.worlds import TABLES
 from asyncdb_bench.measure.family import launched
 from asyncdb_bench.measure.launch import (
     Launch,
@@ -22,7 +23,7 @@ from tests.command_line import Bench
 
 pytestmark = [pytest.mark.services, pytest.mark.patient]
 TIMEOUT_S = 180.0
-FOUR = f"{Path(__file__).parents[1] / 'plugins' / 'four_tests.py'}:FourTests"
+FOUR = ("db", "queries", "updates", "fortunes")
 STRATEGIES = names("strategies")
 COUNTED = ("native",)
 """Those with whom CI counts queries under 512 clients; with all: ASYNCDB_BENCH_LONG=1."""
@@ -37,8 +38,8 @@ def test_their_verifier_has_nothing_to_say(
     # skipped where RabbitMQ is not installed
     services: RunningServices = request.getfixturevalue("rabbitmq" if over_rabbitmq else "valkey")
     name = f"te-{strategy}"
-    asked = plan_scenario(Spec(FOUR, {}), {})
-    launch = Launch(variant, (asked,), name, f"{name}-{os.getpid()}", TIMEOUT_S)
+    asked = tuple(plan_scenario(Spec(each, {}), {}) for each in FOUR)
+    launch = Launch(variant, asked, name, f"{name}-{os.getpid()}", TIMEOUT_S)
     counted = strategy in COUNTED or bool(os.environ.get("ASYNCDB_BENCH_LONG"))
     with launched(launch, services, tmp_path) as processes:
         assert list(problems_of(processes.port, processes.database, counted=counted)) == []
@@ -55,31 +56,25 @@ def problems_of(port: int, url: str, *, counted: bool) -> Iterator[str]:
         yield from theirs.count_problems(port, url, "/updates", updates=True)
 
 
-@pytest.mark.parametrize("scenario", ["db", "queries", "updates", "fortunes"])
-def test_a_built_in_scenario_serves_its_route_by_the_command_line(
-    scenario: str, bench: Bench
-) -> None:
-    with bench.serving("native", "--scenario", scenario) as (port, said):
-        assert f"http://127.0.0.1:{port}/{scenario}" in said
-        if scenario == "fortunes":
-            assert theirs.fortunes_problems(port) == []
-        elif scenario == "db":
-            assert theirs.db_problems(port) == []
-        else:
-            assert theirs.cases_problems(port, f"/{scenario}") == []
+def test_all_four_are_served_on_one_port_by_the_command_line(bench: Bench) -> None:
+    with bench.serving("native", "--scenario", ",".join(FOUR)) as (port, said):
+        for scenario in FOUR:
+            assert f"http://127.0.0.1:{port}/{scenario}" in said
+        assert theirs.fortunes_problems(port) == []
+        assert theirs.db_problems(port) == []
+        assert theirs.cases_problems(port, "/queries") == []
+        assert theirs.cases_problems(port, "/updates") == []
 
 
 def test_the_tables_have_the_rows_that_they_ask_for(postgres: RunningServices) -> None:
-    from asyncdb_bench.contract.data.worlds import FORTUNE, WORLD
-
-    for data, table, rows in ((WORLD, "world", 10_000), (FORTUNE, "fortune", 12)):
-        url = postgres.clone(data, f"te_rows_{table}")
-        try:
-            with psycopg.connect(url) as connection:
+    url = postgres.clone(TABLES, "te_rows")
+    try:
+        with psycopg.connect(url) as connection:
+            for table, rows in {"world": 10_000, "fortune": 12}.items():
                 row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
                 assert row == (rows,)
-        finally:
-            postgres.drop(url)
+    finally:
+        postgres.drop(url)
 
 
 def test_their_checks_find_what_is_wrong() -> None:

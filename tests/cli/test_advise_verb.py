@@ -18,6 +18,12 @@ def stored(inside: Inside) -> Inside:
     return inside
 
 
+def test_in_a_fresh_clone_it_names_the_run_that_is_there(stored: Inside) -> None:
+    done = stored("advise", "--rtt", "0.3")
+    assert done.returncode == 2
+    assert "name one of those there: reference; or measure one: `bench.py run`" in done.stderr
+
+
 def test_a_case_is_answered_from_a_run(stored: Inside) -> None:
     done = stored("advise", "reference", "--rtt", "0.3", "--query-ms", "0", "--rps", "100")
     assert done.returncode == 0, done.stderr

@@ -22,10 +22,10 @@ UV = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("
 
 
 def run(
-    *command: str | Path, cwd: Path, timeout_s: float = 500
+    *command: str | Path, cwd: Path, timeout_s: float = 500, path: str = "/usr/bin:/bin"
 ) -> subprocess.CompletedProcess[str]:
     """Run with an environment of PATH and HOME alone, without RabbitMQ on the path."""
-    kept = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")} | lock_in(cwd)
+    kept = {"PATH": path, "HOME": os.environ.get("HOME", "/")} | lock_in(cwd)
     return subprocess.run(
         [str(each) for each in command],
         cwd=cwd,
@@ -135,8 +135,11 @@ def test_init_lays_out_a_folder_whose_example_conforms(program: Path, tmp_path: 
     assert planned.returncode == 0, planned.stderr
     workflow = yaml.safe_load((folder / ".github/workflows/performance.yml").read_text())
     assert "gate" in workflow["jobs"]
-    dry = run("make", "-n", "bench", cwd=folder)
-    assert "asyncdb-bench run --strategy blocking,executor,native --scenario example" in dry.stdout
+    words = "run --strategy blocking,executor,native --scenario example"
+    here = run("make", "-n", "bench", cwd=folder)
+    assert here.stdout == f"{program.with_name('python')} -m asyncdb_bench {words}\n"
+    found = run("make", "-n", "bench", cwd=folder, path=f"{program.parent}:/usr/bin:/bin")
+    assert found.stdout == f"asyncdb-bench {words}\n"
     again = run(program, "init", folder, cwd=tmp_path)
     assert again.returncode == 2
     assert "exist already; nothing was written" in again.stderr

@@ -23,6 +23,8 @@ def test_what_is_written_passes_check_as_it_stands(tmp_path: Path, kind: str) ->
     text = (tmp_path / "our_way.py").read_text()
     assert "from asyncdb_bench import" in text
     assert text.count("TODO") >= 3
+    (summary,) = [line for line in text.splitlines() if line.startswith("    summary = ")]
+    assert "TODO" not in summary.partition("#")[0]
     assert len(text.splitlines()) <= 60
     checked = bench_in(tmp_path, *command[1:])
     assert checked.returncode == 0, checked.stdout + checked.stderr

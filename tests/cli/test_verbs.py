@@ -159,6 +159,28 @@ def test_serve_serves_until_ctrl_c_and_locust_drives_it(bench: Bench) -> None:
         serving.stdout.close()
 
 
+def test_a_script_interrupts_what_it_put_into_the_background(bench: Bench) -> None:
+    # where it begins with SIGINT ignored
+    here = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        serving = bench.start("serve", "native", "--port", "0")
+    finally:
+        signal.signal(signal.SIGINT, here)
+    assert serving.stdout is not None
+    try:
+        assert serving.stdout.readline() == "starting PostgreSQL\n"
+    finally:
+        serving.send_signal(signal.SIGINT)
+        assert serving.wait(timeout=120) == 130
+        serving.stdout.close()
+
+
+def test_serve_refuses_scenarios_that_cannot_share_an_application(bench: Bench) -> None:
+    done = bench("serve", "native", "--scenario", "read,fortunes")
+    assert done.returncode == 2
+    assert "read and fortunes cannot be served by one application" in done.stderr
+
+
 def test_serve_refuses_a_taken_port(bench: Bench) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ def repository_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             subprocess.run([*git, *command], check=True)
     monkeypatch.chdir(tmp_path / "one")
     return tmp_path / "one"
+
+
+def test_the_harness_interpreter_finds_asyncdb_bench(repository_folder: Path) -> None:
+    (app,) = target_variants(["app"])
+    assert app.target is not None
+    said = subprocess.run(
+        [sys.executable, "-c", "import asyncdb_bench"],
+        cwd=repository_folder,
+        env={"PATH": "/usr/bin:/bin"} | {"PYTHONPATH": environment_of(app.target)["PYTHONPATH"]},
+        check=False,
+    )
+    assert said.returncode == 0
 
 
 def test_a_table_a_checkout_and_addresses_become_variants(repository_folder: Path) -> None:

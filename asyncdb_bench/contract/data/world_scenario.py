@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from asyncdb_bench.contract.data.worlds import MOST_QUERIES, WORLD, is_world
+from asyncdb_bench.contract.data.worlds import MOST_QUERIES, TABLES, is_world
 from asyncdb_bench.contract.knob import knob
 from asyncdb_bench.contract.own_scenario import OwnScenario
 from asyncdb_bench.contract.scenario import ScenarioKnobs
@@ -22,7 +22,7 @@ class WorldScenario(OwnScenario[QueriesKnobs]):
     """Asks for as many rows as its knob says."""
 
     Knobs = QueriesKnobs
-    tables = WORLD
+    tables = TABLES
 
     def draw(self, operation: str, rng: Any) -> dict[str, Any]:
         """Ask for as many as the knob says."""

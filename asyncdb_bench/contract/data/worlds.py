@@ -31,17 +31,14 @@ MESSAGES = (
     "フレームワークのベンチマーク",
 )
 
-WORLD = Tables(
-    "world",
+TABLES = Tables(
+    "techempower",
     Sql(
         "CREATE TABLE world (id integer PRIMARY KEY, randomnumber integer NOT NULL);"
         # the same numbers each time, and no pattern that an index would follow
         f"INSERT INTO world SELECT g, 1 + mod(g * 7919 + 12345, {ROWS})"
         f" FROM generate_series(1, {ROWS}) AS g"
     ),
-)
-FORTUNE = Tables(
-    "fortune",
     Sql(
         "CREATE TABLE fortune (id integer PRIMARY KEY, message varchar(2048) NOT NULL);"
         "INSERT INTO fortune VALUES "

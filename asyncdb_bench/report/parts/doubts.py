@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from asyncdb_bench.analysis import resources as accounts
-from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.doubts import CORE_OF_ITS_OWN, LEAVE_ALONE, Doubt, DoubtKind
+from asyncdb_bench.records.plan import Pinning
 from asyncdb_bench.records.sentences import sentence, sentences, unsteady
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.report.document import (
@@ -47,7 +48,7 @@ def doubts_section(found: Findings) -> Section:
             Bullets(items=tuple(_by_doubt(invalid)), more="reasons"),
             Data(title="invalid turns", table=_invalid_table(invalid)),
         ]
-    if remedies := remedies_of(found.records, found.ends):
+    if remedies := remedies_of(found.records, found.ends, found.manifest.pinning):
         blocks += [Text(text="What to do:"), Bullets(items=tuple(remedies))]
     if sized:
         blocks += [
@@ -86,11 +87,14 @@ def _line(
     return "; ".join(parts)
 
 
-def remedies_of(records: Sequence[Step], ends: Sequence[TrialEnd]) -> list[str]:
+def remedies_of(records: Sequence[Step], ends: Sequence[TrialEnd], pinning: Pinning) -> list[str]:
     """Return what to do about what made steps invalid, each once."""
     steps_and_ends: list[Step | TrialEnd] = [*records, *ends]
     doubts = [doubt for each in steps_and_ends for doubt in each.reasons]
-    return list(dict.fromkeys(doubt.remedy for doubt in doubts if doubt.remedy))
+    remedies = [doubt.remedy for doubt in doubts if doubt.remedy]
+    if pinning.is_alone("load"):
+        remedies = [LEAVE_ALONE if each == CORE_OF_ITS_OWN else each for each in remedies]
+    return list(dict.fromkeys(remedies))
 
 
 def _add(blocks: list[Block], title: str, items: Iterable[Any], said: Callable[[Any], str]) -> None:

@@ -292,6 +292,14 @@ def test_what_cannot_be_measured_is_said_and_the_rest_is_kept(bench: Bench) -> N
     assert set(lost) == {"Dying", "Unavailable"}
 
 
+def test_what_answers_wrongly_is_not_measured_and_says_so_in_its_own_words(bench: Bench) -> None:
+    named = ("--strategy", "native,tests/plugins/odd.py:Uneven", "--scenario", "mixed")
+    done = bench("run", *named, "--profile", "smoke", "--time-budget", "20")
+    assert done.returncode == 4, done.stdout + done.stderr
+    said = " ".join(done.stdout.partition("Objective:")[0].split())
+    assert re.search(r"Uneven: not measured, because .*operator does not exist: uuid", said), said
+
+
 def test_one_variant_alone_on_one_core_in_twenty_seconds(bench: Bench) -> None:
     core = min(os.sched_getaffinity(0))
     command = bench.command("run", "--strategy", "native", "--time-budget", "20")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
@@ -82,7 +84,45 @@ def test_a_role_that_may_make_no_database_is_told_the_ways_out(stock: Postgres) 
         use_url(url, "p")
 
 
-def test_a_pooler_is_named(stock: Postgres, tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["serve", "run"])
+def test_a_role_that_may_only_make_tables_is_told_the_ways_out_by_every_verb(
+    stock: Postgres, bench: Bench, verb: str
+) -> None:
+    url = role(stock, f"tables_for_{verb}", "")
+    named = ("native",) if verb == "serve" else ("--strategy", "native", "--profile", "smoke")
+    done = bench(verb, *named, environment={"DATABASE_URL": url})
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f'ALTER ROLE "tables_for_{verb}" CREATEDB, or leave DATABASE_URL out' in done.stderr
+
+
+def test_such_a_role_serves_the_database_that_it_has(stock: Postgres, bench: Bench) -> None:
+    url = role(stock, "tenant", "")
+    with psycopg.connect(stock.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE tenant OWNER tenant")
+    bench.environment["DATABASE_URL"] = changed(url, database="tenant")
+    given = ("native", "--scenario", "db", "--attached", "tenants")
+    for _ in ("seeded", "found seeded"):
+        with (
+            bench.serving(*given) as (port, _said),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/db") as answer,
+        ):
+            assert set(json.load(answer)) == {"id", "randomNumber"}
+
+
+def test_a_server_as_it_is_shipped_is_served_from(stock: Postgres, bench: Bench) -> None:
+    # with what a managed service's URL has
+    copied = f"{stock.url}?sslmode=prefer&channel_binding=prefer&application_name=shop"
+    copied += "&connect_timeout=10&options=-c%20statement_timeout%3D5s"
+    bench.environment["DATABASE_URL"] = copied.replace("postgresql://", "postgres://", 1)
+    for strategy in ("native", "asyncpg_raw", "executor"):
+        with (
+            bench.serving(strategy, "--scenario", "fortunes") as (port, _),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/fortunes") as answer,
+        ):
+            assert answer.status == 200
+
+
+def test_a_pooler_is_named(stock: Postgres, tmp_path: Path, bench: Bench) -> None:
     if find_pooler() is None:
         pytest.skip("pgbouncer is not installed")
     folder = databases.scratch_folder("pooler")
@@ -91,6 +131,10 @@ def test_a_pooler_is_named(stock: Postgres, tmp_path: Path) -> None:
         url = changed(stock.url, port=str(pooler.port))
         with pytest.raises(ServiceError, match=r"names a pooler .*--via pgbouncer puts one"):
             use_url(url, "p")
+        for verb in (("serve", "native"), CHECK, ("run", "--strategy", "native"), ("doctor",)):
+            done = bench(*verb, environment={"DATABASE_URL": url})
+            assert done.returncode == 3, done.stdout + done.stderr
+            assert "DATABASE_URL names a pooler" in done.stdout + done.stderr
     finally:
         pooler.stop()
 
@@ -218,6 +262,22 @@ def test_a_broker_that_was_named_and_refuses_is_no_missing_contestant(bench: Ben
         assert done.returncode == 3, done.stdout + done.stderr
         assert "BROKER_URL: no answer from 127.0.0.1:1" in done.stderr
         assert "conforms" not in done.stdout
+        assert "sesame" not in done.stdout + done.stderr
+
+
+def test_a_broker_that_knows_another_password_is_named_without_it(
+    valkey: RunningServices, bench: Bench
+) -> None:
+    assert valkey.broker is not None
+    port = urlsplit(valkey.broker.url).port
+    given = {"BROKER_URL": f"redis://:open%20sesame@127.0.0.1:{port}/0"}
+    for verb in (
+        ("run", "--strategy", "native,celery", "--scenario", "read", "--profile", "smoke"),
+        ("check", "read", "--strategies", "celery"),
+    ):
+        done = bench(*verb, environment=given)
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert f"BROKER_URL: no answer from 127.0.0.1:{port}" in done.stderr
         assert "sesame" not in done.stdout + done.stderr
 
 

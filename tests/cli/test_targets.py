@@ -131,6 +131,20 @@ def test_one_that_runs_already_is_loaded_and_goes_on_to_run(folder: Path, databa
     assert all(each["usage"]["app"]["processes"] == 1 for each in steps(folder))
 
 
+def test_servers_that_close_idle_connections_are_measured(folder: Path, database: str) -> None:
+    with (
+        running(folder, database, "idle") as (one, _),
+        running(folder, database, "idle") as (two, _),
+    ):
+        named = (f"a=http://127.0.0.1:{one}", f"b=http://127.0.0.1:{two}")
+        targets = ("--target", named[0], "--target", named[1])
+        done = smoke(folder, *targets, "--scenario", "notes.py:Reads")
+    assert done.returncode == 0, done.stdout + done.stderr
+    ledgers = [each["ledger"] for each in steps(folder)]
+    assert sum(each["ok"] for each in ledgers) > 0
+    assert sum(each["error"] for each in ledgers) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -147,6 +147,34 @@ CREATE FUNCTION of_state(s state) RETURNS bigint LANGUAGE sql STABLE
   BEGIN ATOMIC SELECT count(*) FROM item WHERE state = s; END;
 INSERT INTO item (name, state, tags) VALUES
   (E'semi;colon\n\\.\n100%% é', 'it''s; done', ARRAY['a;b']), (NULL, NULL, NULL);
+CREATE SCHEMA app;
+CREATE DOMAIN app.share AS numeric(5,2) CHECK (VALUE BETWEEN 0 AND 100);
+CREATE TABLE app."Event" (
+  at timestamptz NOT NULL, "order" int, part app.share DEFAULT 50, span int4range, extra jsonb,
+  gross numeric GENERATED ALWAYS AS ("order" * 1.19) STORED
+) PARTITION BY RANGE (at);
+CREATE TABLE app.event_2026 PARTITION OF app."Event"
+  FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE app.event_rest PARTITION OF app."Event" DEFAULT;
+CREATE TABLE app.log (what text);
+CREATE FUNCTION app.note() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+  -- a comment; with a semicolon
+  INSERT INTO app.log VALUES (format('%s; 100%%', TG_OP));
+  RETURN NEW;
+END;
+$body$;
+INSERT INTO app."Event" (at, "order", span, extra)
+  SELECT timestamptz '2026-12-01' + n * interval '1 day', n, int4range(n, n + 5),
+  jsonb_build_object('text', E'line\nfeed\\.') FROM generate_series(1, 60) AS n;
+CREATE TRIGGER noted AFTER INSERT ON app."Event" FOR EACH ROW EXECUTE FUNCTION app.note();
+CREATE FUNCTION app.noted() RETURNS text LANGUAGE sql BEGIN ATOMIC
+  INSERT INTO app."Event" (at, "order") VALUES ('2026-05-05', 100);
+  SELECT max(what) FROM app.log;
+END;
+CREATE MATERIALIZED VIEW app.months AS
+  SELECT date_trunc('month', at) AS month, count(*) AS n FROM app."Event" GROUP BY 1;
+COMMENT ON TABLE app.log IS E'it\'s; a "comment" -- here';
 """
 FORMS: dict[str, tuple[list[str], Callable[[bytes], bytes]]] = {
     "plain": ([], bytes),
@@ -191,6 +219,12 @@ def test_a_dump(form: str, dumps: Callable[[str], Path], postgres: RunningServic
     assert found == [("semi;colon\n\\.\n100%% é", "it's; done", ["a;b"]), (None, None, None)]
     assert rows(postgres, data, "SELECT of_state('it''s; done')") == [(1,)]
     assert rows(postgres, data, "INSERT INTO item (name) VALUES ('n') RETURNING id") == [(3,)]
+    assert rows(postgres, data, "SELECT n FROM app.months ORDER BY month") == [(30,), (30,)]
+    event = "SELECT gross, part, extra ->> 'text' FROM app.event_rest ORDER BY at LIMIT 1"
+    assert [(float(g), p, t) for g, p, t in rows(postgres, data, event)] == [
+        (31 * 1.19, 50, "line\nfeed\\.")
+    ]
+    assert rows(postgres, data, "SELECT app.noted()") == [("INSERT; 100%",)]
 
 
 @pytest.mark.services

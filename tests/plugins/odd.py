@@ -55,6 +55,19 @@ class Unavailable(Burn):
         raise UnavailableError("told to")
 
 
+class Uneven(SessionStrategy[PoolKnobs]):
+    """Answers reads alone."""
+
+    name = "uneven"
+    summary = "some of its answers are errors"
+
+    async def run(self, operation: Operation, params: Params) -> Any:
+        """Read, or fail as a driver does that cannot take a parameter."""
+        if not operation.reads:
+            raise TypeError("operator does not exist: uuid = character varying")
+        return self.execute(operation, params)
+
+
 class Dying(SessionStrategy[PoolKnobs]):
     """Ends its process at the three hundredth request."""
 

@@ -1,6 +1,6 @@
 """An application as people have it: Tornado, SQLAlchemy in an executor, handlers of its own.
 
-``application.py PORT [slow] [attach] [trace FOLDER] [values DUMP]``; its database is at
+``application.py PORT [slow] [idle] [attach] [trace FOLDER] [values DUMP]``; its database is at
 ``DATABASE_URL``.
 """
 
@@ -119,7 +119,9 @@ async def main() -> None:
         folder = sys.argv[sys.argv.index("trace") + 1]
         dump = sys.argv[sys.argv.index("values") + 1] if "values" in sys.argv else ""
         asyncdb_bench.trace(ENGINE, folder, seconds=600, values=bool(dump), dump=dump)
-    application.listen(int(sys.argv[1]), "127.0.0.1")
+    # gunicorn closes idle connections after 2 s, uvicorn and Node after 5 s
+    options = {"idle_connection_timeout": 0.2} if "idle" in sys.argv else {}
+    application.listen(int(sys.argv[1]), "127.0.0.1", **options)
     await asyncio.Event().wait()
 
 

@@ -48,6 +48,13 @@ class Notes(OwnScenario[ScenarioKnobs]):
         return {"body": "ünd"} if operation == "written" else {}
 
 
+class Reads(Notes):
+    """What may be sent again."""
+
+    name = "reads"
+    asks_for = {listed: 3, opened: 6}
+
+
 @operation(check=lambda _, answer: bool(answer), reads=True, route=Route("GET", "/away"))
 def away() -> Steps:
     """Be sent on."""

@@ -1,0 +1,1 @@
+"""What users brought: a case for each public bug report, and which tests hold it."""

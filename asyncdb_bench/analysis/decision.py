@@ -151,7 +151,7 @@ def choice_of(
         # where nothing is recommended, "nothing" would be the price of something
         costs=costs if known or costs != NOTHING else "–",
         sure=sure,
-        what_then=_what_then(verdict, sure, found),
+        what_then=_what_then(verdict, sure, found, variants),
         ahead="" if known or verdict.alone else leader,
         open=verdict.open,
     )
@@ -211,11 +211,16 @@ def beside_words(each: Answer) -> str:
     return f"{each.other} {does} {ratio_words(each.ratio)}"
 
 
-def _what_then(verdict: Verdict, sure: Sure, found: ScenarioFindings) -> str:
+def _what_then(
+    verdict: Verdict, sure: Sure, found: ScenarioFindings, variants: Mapping[str, Variant]
+) -> str:
     """Say what would tell what is open."""
     if verdict.alone:
-        added = ",".join(others_than(verdict.best[0]))
-        return f"nothing was measured beside it: add STRATEGY={verdict.best[0]},{added}"
+        (only,) = verdict.best
+        added = f"STRATEGY={only},{','.join(others_than(only))}"
+        if only in variants and variants[only].target is not None:
+            added = "another --target"
+        return f"nothing was measured beside it: add {added}"
     if sure is Sure.UNSOUND:
         return "what is doubtful could turn it: see What to doubt"
     open_ = [each for each in found.beside if each.other in verdict.open]

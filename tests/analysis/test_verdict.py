@@ -21,7 +21,7 @@ from asyncdb_bench.analysis.decision import (
 from asyncdb_bench.analysis.step.histogram import counts_of
 from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.plan import Part, Variant
+from asyncdb_bench.records.plan import Part, Target, Variant
 from asyncdb_bench.records.step import Step, TrialEnd
 from tests.factories import LATE, end, manifest, paces, step, turn
 
@@ -174,6 +174,9 @@ def test_one_variant_alone_is_no_recommendation() -> None:
     assert (found.use, found.sure, found.ahead) == ((), Sure.OPEN, "")
     assert found.answer == "executor alone was measured"
     assert found.what_then.startswith("nothing was measured beside it: add STRATEGY=executor,")
+    alone = Variant("shop", "target", {}, 0, target=Target("shop", "http://127.0.0.1:1"))
+    theirs = chosen(compared(paces({"shop": 100})), shop=alone)
+    assert theirs.what_then == "nothing was measured beside it: add another --target"
     assert whole_sentence([found]) == ""
 
 

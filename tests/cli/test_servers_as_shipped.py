@@ -99,7 +99,7 @@ def test_such_a_role_serves_the_database_that_it_has(stock: Postgres, bench: Ben
     url = role(stock, "tenant", "")
     with psycopg.connect(stock.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE tenant OWNER tenant")
-    bench.environment["DATABASE_URL"] = changed(url, database="tenant")
+    bench.environment["DATABASE_URL"] = changed(url, dbname="tenant")
     given = ("native", "--scenario", "db", "--attached", "tenants")
     for _ in ("seeded", "found seeded"):
         with (

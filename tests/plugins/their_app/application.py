@@ -120,8 +120,8 @@ async def main() -> None:
         dump = sys.argv[sys.argv.index("values") + 1] if "values" in sys.argv else ""
         asyncdb_bench.trace(ENGINE, folder, seconds=600, values=bool(dump), dump=dump)
     # gunicorn closes idle connections after 2 s, uvicorn and Node after 5 s
-    options = {"idle_connection_timeout": 0.2} if "idle" in sys.argv else {}
-    application.listen(int(sys.argv[1]), "127.0.0.1", **options)
+    patience_s = 0.2 if "idle" in sys.argv else 3600
+    application.listen(int(sys.argv[1]), "127.0.0.1", idle_connection_timeout=patience_s)
     await asyncio.Event().wait()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,11 +29,13 @@ class Side:
     manifest : of the run.
     found : what was found of each scenario, by label.
     variant : its label; empty: all of the run's.
+    unused : by scenario and variant, how many turns are in no figure, and of how many.
     """
 
     manifest: Manifest
     found: Mapping[str, ScenarioFindings]
     variant: str = ""
+    unused: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -121,6 +124,9 @@ def compare_sides(base: Side, head: Side) -> Contrast:
                 left_out.append(f"{scenario.label}: no turn of {names}")
                 continue
             rows += _rows(base, head, scenario.label, one, two, paired=paired)
+            sides = {(base.title, one): base, (head.title, two): head}
+            notes = [_unused(side, scenario.label, name) for (_, name), side in sides.items()]
+            warnings += [each for each in notes if each]
         if rows:
             compared[scenario.label] = rows
     left_out += [f"{label}: only in {head.title}" for label in theirs]
@@ -323,8 +329,20 @@ def _side(folder: RunFolder, variant: str) -> Side:
     known = [each.label for each in manifest.plan.variants]
     if variant and variant not in known:
         raise UsageError(f"{folder.run_id} has no variant {variant!r}; it has {', '.join(known)}")
-    found = {each.scenario: each.findings for each in analysed(folder).comparisons}
-    return Side(manifest, found, variant)
+    run = analysed(folder)
+    found = {each.scenario: each.findings for each in run.comparisons}
+    used = Counter((each.scenario, each.variant) for each in run.records if each.valid)
+    taken = Counter((each.scenario, each.variant) for each in run.offered)
+    unused = {key: (count - used[key], count) for key, count in taken.items() if count > used[key]}
+    return Side(manifest, found, variant, unused)
+
+
+def _unused(side: Side, scenario: str, variant: str) -> str:
+    unused, taken = side.unused.get((scenario, variant), (0, 0))
+    if not unused:
+        return ""
+    place = f"{side.manifest.run_id}, {scenario} · {variant}"
+    return f"{place}: {unused} of {taken} turns were not sound and are in no figure"
 
 
 def contrasts(base: str, heads: Sequence[str], run: str, results: Path) -> tuple[Contrast, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -37,6 +38,15 @@ def test_two_runs_are_compared_and_the_page_written(inside: Inside) -> None:
     assert "the same within" in ended.stdout
     assert "not interleaved" in one_line(ended.stdout)
     assert "not interleaved" in page_of(ended.stdout)
+
+
+def test_turns_that_were_not_sound_are_counted(inside: Inside) -> None:
+    unsound = [replace(each, valid=False) for each in turns(b=1000)[1:7]]
+    inside.store("one", [*turns(a=1000), turns(b=1000)[0], *unsound])
+    ended = inside("compare", "one/a", "one/b")
+    assert ended.returncode == 0, ended.stderr
+    assert "one, read · b: 6 of 7 turns were not sound and are in no figure" in ended.stdout
+    assert "· a:" not in ended.stdout
 
 
 def test_several_variants_of_a_run_are_compared_with_the_first_in_one_page(inside: Inside) -> None:

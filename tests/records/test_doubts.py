@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from asyncdb_bench.errors import StoreError
 from asyncdb_bench.records.doubts import BREAKING, REMEDIES, Doubt, DoubtKind
+from asyncdb_bench.records.plan import Pinning
 from asyncdb_bench.records.run import SCHEMA_VERSION
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder
 from asyncdb_bench.records.sentences import sentence, sentences
+from asyncdb_bench.report.parts.doubts import remedies_of
 from tests.factories import manifest, step
 
 numbers = st.one_of(st.none(), st.floats(0, 1e9, allow_nan=False))
@@ -42,6 +44,15 @@ def test_what_breaks_a_trial_and_what_to_do() -> None:
     assert all(Doubt(kind).remedy for kind in BREAKING)
     assert Doubt(DoubtKind.P99).remedy == "", "a slow server is a finding"
     assert set(REMEDIES) <= set(DoubtKind)
+
+
+def test_who_has_a_core_of_its_own_is_not_told_to_get_one() -> None:
+    late = [step("native", valid=False, reasons=(Doubt(DoubtKind.SEND_LAG, 9, 2),))]
+    shares = Pinning({"app": (0,), "postgresql": (1,), "load": (1,)})
+    alone = Pinning({"app": (0,), "postgresql": (1,), "load": (2,)})
+    for pinning in (Pinning(), shares):
+        assert "a core of its own (--cpus)" in remedies_of(late, (), pinning)[0]
+    assert remedies_of(late, (), alone)[0].startswith("leave the load generator's core to it alone")
 
 
 def test_several_are_one_line() -> None:

@@ -17,10 +17,12 @@ def calibrate_verb(
     ] = 1,
 ) -> None:
     """Measure what the load generator and this machine can do, in about a minute."""
-    from asyncdb_bench.records.run_folder import write_calibration
+    from asyncdb_bench.records.run_folder import see_writable, write_calibration
     from asyncdb_bench.trial.client_calibration import measure_client
 
+    results = folders.places().results
+    see_writable(results)
     calibration = measure_client(
         lambda text: print(text, flush=True), cpus, processes=load_processes
     )
-    print(f"calibration: {write_calibration(folders.places().results, calibration)}")
+    print(f"calibration: {write_calibration(results, calibration)}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -343,6 +344,21 @@ class RunFolder:
     def write_summary(self, summary: Any) -> None:
         """Write ``summary.json``."""
         self._write("summary.json", summary)
+
+
+def see_writable(root: Path) -> None:
+    """See that files can be written into a folder, before a minute is spent on what goes there.
+
+    Raises
+    ------
+    StoreError : they cannot.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        raise StoreError(f"cannot write into {root}: {error.strerror}; name --results") from error
 
 
 def write_calibration(root: Path, calibration: Calibration) -> Path:

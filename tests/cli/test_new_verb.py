@@ -56,13 +56,16 @@ def test_what_cannot_be_written_is_refused(
     assert (tmp_path / "taken.py").read_text() == "mine"
 
 
-@pytest.mark.parametrize("arguments", [("new", "scenario", "mine"), ("init", "mine"), ("init",)])
+@pytest.mark.parametrize(
+    "arguments", [("new", "scenario", "mine"), ("init", "mine"), ("init",), ("calibrate",)]
+)
 def test_a_folder_that_may_not_be_written_is_named(arguments: tuple[str, ...]) -> None:
     # not even root may write there
     done = bench_in(Path("/proc"), *arguments)
     assert done.returncode == 2, done.stderr
     assert "cannot write" in done.stderr
     assert "Traceback" not in done.stderr
+    assert done.stdout == ""
 
 
 def test_modules_of_theirs_with_our_folders_names_are_in_nobodys_way(tmp_path: Path) -> None:

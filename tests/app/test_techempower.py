@@ -20,7 +20,7 @@ from asyncdb_bench.services.running import RunningServices
 from tests.app import techempower as theirs
 from tests.command_line import Bench
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 TIMEOUT_S = 180.0
 FOUR = f"{Path(__file__).parents[1] / 'plugins' / 'four_tests.py'}:FourTests"
 STRATEGIES = names("strategies")

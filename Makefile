@@ -47,15 +47,16 @@ doctor: $(STAMP) ## what was found on this machine and what is missing
 list: $(STAMP) ## strategies, scenarios and profiles with their knobs
 	@$(BIN)/python bench.py list
 
-SHORT := $(if $(ASYNCDB_BENCH_LONG),,and not long)
+SHORT := $(if $(ASYNCDB_BENCH_LONG),,-m "not long")
 PURE := not services and not e2e and not browser
-BESIDE := ($(PURE)) or patient
+# many tests wait more than they work
+WORKERS ?= $(shell expr $$(nproc) + 1)
 
 test-long: $(STAMP) ## all tests, and those that take longest
 	@ASYNCDB_BENCH_LONG=1 $(MAKE) --no-print-directory test
 
-test: $(STAMP) ## all tests in two parts, whatever fails: those that mind no busy machine on two cores
-	@sh scripts/tests.sh $(BIN)/python "$(BESIDE)" "not ($(BESIDE)) $(SHORT)" $(ARGS)
+test: $(STAMP) ## all tests, in one process more than there are cores
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(SHORT) $(ARGS)
 
 test-unit: $(STAMP) ## the tests that need no service, in seconds
 	@$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS)

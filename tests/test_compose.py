@@ -22,7 +22,7 @@ from asyncdb_bench.services.running import RunningServices
 from tests.command_line import ROOT
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.patient]
+pytestmark = pytest.mark.e2e
 
 SECRETS = {"POSTGRES_PASSWORD": "pg-secret", "RABBITMQ_PASSWORD": "mq-secret"}
 CHECK = [str(Path(sys.executable).with_name("check-jsonschema"))]

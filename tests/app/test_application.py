@@ -29,7 +29,7 @@ from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.child import Child
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 
 
 @contextmanager

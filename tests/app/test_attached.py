@@ -72,7 +72,6 @@ def url(postgres: RunningServices) -> Iterator[str]:
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_attach_tells_lag_and_phases_and_nothing_else(url: str) -> None:
     with their_application(url, "attach") as port:
         headers, body = ask(port, "/notes/5")
@@ -93,7 +92,6 @@ def test_attach_tells_lag_and_phases_and_nothing_else(url: str) -> None:
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_a_trace_becomes_a_scenario_of_stand_ins_that_conforms(url: str, tmp_path: Path) -> None:
     folder = tmp_path / "traced"
     with their_application(url, "attach", "trace", str(folder)) as port:
@@ -122,7 +120,6 @@ def test_a_trace_becomes_a_scenario_of_stand_ins_that_conforms(url: str, tmp_pat
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_with_values_the_scenario_sends_the_statements_themselves(url: str, tmp_path: Path) -> None:
     folder = tmp_path / "traced"
     folder.mkdir()
@@ -141,7 +138,6 @@ def test_with_values_the_scenario_sends_the_statements_themselves(url: str, tmp_
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_an_async_engine_is_traced_likewise_and_for_its_time_alone(
     url: str, tmp_path: Path
 ) -> None:
@@ -179,7 +175,6 @@ def test_an_async_engine_is_traced_likewise_and_for_its_time_alone(
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_a_session_that_outlives_its_requests_is_told_apart_by_them(
     url: str, tmp_path: Path
 ) -> None:
@@ -216,7 +211,6 @@ CREATE TABLE part (id bigserial PRIMARY KEY, doc uuid NOT NULL REFERENCES doc, n
 
 
 @pytest.mark.services
-@pytest.mark.patient
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
 def test_values_of_all_usual_types_are_sent_again(
     driver: str, postgres: RunningServices, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -26,7 +26,7 @@ from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
 from tests.app.test_application import ask, serving
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 GROWTH_MB = 120
 """What the application may take beyond what it had, whatever is sent."""
 LATE_S = 5.0

@@ -21,7 +21,7 @@ from asyncdb_bench.services.running import RunningServices
 from tests.app import techempower as theirs
 from tests.command_line import Bench
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 TIMEOUT_S = 180.0
 FOUR = ("db", "queries", "updates", "fortunes")
 STRATEGIES = names("strategies")

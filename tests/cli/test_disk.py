@@ -15,7 +15,7 @@ import pytest
 
 from tests.command_line import ROOT, without_services
 
-pytestmark = [pytest.mark.e2e, pytest.mark.patient]
+pytestmark = pytest.mark.e2e
 SIZE = "400m"
 INODES = 300
 PATIENCE_S = 300.0

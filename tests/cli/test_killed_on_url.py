@@ -16,7 +16,7 @@ from tests.command_line import ROOT, without_services
 from tests.waiting import eventually
 
 PATIENCE_S = 180.0
-pytestmark = [pytest.mark.e2e, pytest.mark.services, pytest.mark.patient]
+pytestmark = [pytest.mark.e2e, pytest.mark.services]
 
 
 def databases(services: RunningServices) -> int:

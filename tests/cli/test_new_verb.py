@@ -11,7 +11,7 @@ import pytest
 
 from tests.command_line import ROOT, bench_in, without_services
 
-pytestmark = [pytest.mark.e2e, pytest.mark.patient]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("kind", ["strategy", "scenario"])

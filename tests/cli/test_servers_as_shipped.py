@@ -24,7 +24,7 @@ from asyncdb_bench.services.postgres import Postgres, use_url
 from asyncdb_bench.services.running import RunningServices
 from tests.command_line import Bench
 
-pytestmark = [pytest.mark.services, pytest.mark.e2e, pytest.mark.patient]
+pytestmark = [pytest.mark.services, pytest.mark.e2e]
 
 CHECK = ("check", "read", "--strategies", "native")
 

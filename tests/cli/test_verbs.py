@@ -14,7 +14,7 @@ import pytest
 
 from tests.command_line import ROOT, Bench, without_services
 
-pytestmark = [pytest.mark.e2e, pytest.mark.patient]
+pytestmark = pytest.mark.e2e
 
 
 def test_list_shows_knobs_with_defaults_units_and_bounds(bench: Bench) -> None:

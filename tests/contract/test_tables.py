@@ -58,14 +58,12 @@ def refused(services: RunningServices, *sources: Any) -> str:
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_models_and_a_function(postgres: RunningServices) -> None:
     data = Tables("things", Base, fill)
     assert rows(postgres, data, "SELECT * FROM thing ORDER BY id") == [(1, "a"), (2, "b")]
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_sql_of_a_file_csv_and_parquet_and_sequences_that_follow(
     postgres: RunningServices, tmp_path: Path
 ) -> None:
@@ -114,7 +112,6 @@ BEGIN; INSERT INTO noted VALUES ('c'); COMMIT;
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_a_script_arrives_as_psql_sends_it(postgres: RunningServices) -> None:
     made = ";\n".join(f"CREATE TABLE s{n} AS {each}" for n, each in enumerate(SCRIPTS))
     data = Tables("scripts", Sql(made), Sql(FUNCTIONS))
@@ -126,7 +123,6 @@ def test_a_script_arrives_as_psql_sends_it(postgres: RunningServices) -> None:
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_somebodys_variables_do_not_reach_psql(
     postgres: RunningServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +207,6 @@ def dumps(
 
 
 @pytest.mark.services
-@pytest.mark.patient
 @pytest.mark.parametrize("form", FORMS)
 def test_a_dump(form: str, dumps: Callable[[str], Path], postgres: RunningServices) -> None:
     data = Tables("dump", Dump(str(dumps(form))))
@@ -228,7 +223,6 @@ def test_a_dump(form: str, dumps: Callable[[str], Path], postgres: RunningServic
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_a_dump_with_the_line_ends_of_windows(
     dumps: Callable[[str], Path], postgres: RunningServices, tmp_path: Path
 ) -> None:
@@ -238,7 +232,6 @@ def test_a_dump_with_the_line_ends_of_windows(
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_a_dump_that_cannot_be_used_says_why(
     dumps: Callable[[str], Path], postgres: RunningServices, tmp_path: Path
 ) -> None:
@@ -265,7 +258,6 @@ def test_a_dump_that_cannot_be_used_says_why(
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_what_cannot_be_written_is_refused_with_its_place(
     postgres: RunningServices, tmp_path: Path
 ) -> None:
@@ -302,7 +294,6 @@ CSVS: dict[str, tuple[bytes, dict[str, str], list[tuple[Any, ...]]]] = {
 
 
 @pytest.mark.services
-@pytest.mark.patient
 @pytest.mark.parametrize("kind", CSVS)
 def test_csv(kind: str, postgres: RunningServices, tmp_path: Path) -> None:
     content, options, right = CSVS[kind]
@@ -314,7 +305,6 @@ def test_csv(kind: str, postgres: RunningServices, tmp_path: Path) -> None:
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_csv_that_cannot_be_read_says_where(postgres: RunningServices, tmp_path: Path) -> None:
     wrong = {
         b"id;name\n1;a\n": "delimiter=';'",
@@ -335,7 +325,6 @@ def test_csv_that_cannot_be_read_says_where(postgres: RunningServices, tmp_path:
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_parquet_as_pandas_writes_it(postgres: RunningServices, tmp_path: Path) -> None:
     when = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
     frame = pd.DataFrame(
@@ -488,7 +477,6 @@ def test_what_cannot_be_known_is_seeded_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.services
-@pytest.mark.patient
 def test_a_second_scenario_does_not_get_the_first_ones_rows(postgres: RunningServices) -> None:
     def numbers(count: int) -> Callable[[Connection], None]:
         def put(connection: Connection) -> None:

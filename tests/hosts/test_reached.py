@@ -17,7 +17,7 @@ from asyncdb_bench.trial.hosts import agent_messages as m
 from asyncdb_bench.trial.hosts.reached_hosts import ReachedHosts
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 
 STAND_IN = """#!/bin/sh
 # logs what it is asked, and runs here what it is to run there

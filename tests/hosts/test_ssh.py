@@ -20,7 +20,7 @@ from asyncdb_bench.trial.hosts import agent_messages as m
 from asyncdb_bench.trial.hosts.reached import ReachedHost
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 
 
 async def run(process: Any) -> None:

@@ -43,7 +43,7 @@ from tests.command_line import ROOT
 from tests.load.scripted import PATIENCE_S, Part, read_answer, serving
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 
 TOKEN = "a-token-of-tests"
 

@@ -14,7 +14,7 @@ from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 OWN = Path(__file__).parents[1] / "plugins" / "own.py"
 
 

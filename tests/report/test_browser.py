@@ -25,7 +25,7 @@ from tests.regression.test_history import history_runs, series, stepped
 from tests.regression.test_sides import turned
 from tests.report.made import at_loads, reported
 
-pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.patient]
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 ARTIFACTS = ROOT / ".artifacts"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")

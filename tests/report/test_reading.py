@@ -22,7 +22,7 @@ from asyncdb_bench.report.write import Written
 from tests.report.test_browser import barriers, browser, opened
 
 __all__ = ["browser"]
-pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.patient]
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 MOST_WORDS, MOST_TABLES, MOST_FIGURES, MOST_BYTES = 3000, 12, 15, 1_500_000
 FIRST_WORDS, OPEN_WORDS = 120, 10

@@ -17,7 +17,7 @@ from asyncdb_bench.services.program import Program, free_port
 from tests.command_line import Bench
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.services, pytest.mark.e2e, pytest.mark.patient]
+pytestmark = [pytest.mark.services, pytest.mark.e2e]
 
 PASSWORD, ENCODED = "pass@word/1", "pass%40word%2F1"
 

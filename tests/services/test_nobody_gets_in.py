@@ -24,7 +24,7 @@ from asyncdb_bench.services.running import RunningServices
 from tests.command_line import ROOT, Bench
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 GUESSES = ("", "bench", "postgres", "guest", "redis", "password")
 LOOPBACK = {"127.0.0.1", "::1"}
 

@@ -18,7 +18,7 @@ from asyncdb_bench.services.round_trip import database_round_trips
 from asyncdb_bench.services.running import RunningServices
 from tests.measure import Ran, run
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 
 NATIVE = "native:via=pgbouncer"
 VARIANTS = (

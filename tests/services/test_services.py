@@ -22,7 +22,7 @@ from asyncdb_bench.services.program import GUARD, is_listening
 from asyncdb_bench.services.running import RunningServices
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 
 LOCAL = "postgresql://postgres@127.0.0.1:5432/postgres"
 

@@ -29,7 +29,7 @@ CELERY_WAYS = [
 ]
 RESULT_WAYS = [f"celery:results={way}" for way in ("redis", "amqp")]
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 
 
 def conforms(request: str, services: RunningServices) -> None:

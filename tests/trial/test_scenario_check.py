@@ -10,7 +10,7 @@ from asyncdb_bench.plan.registry import is_scenario, names
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.trial.scenario_check import check_scenario
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 OWN = Path(__file__).parents[1] / "plugins" / "own.py"
 TYPED = OWN.with_name("typed.py")
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty.py"

@@ -44,6 +44,12 @@ def start(logs: Path, *, broker: str) -> RunningServices:
     return services
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _lock(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep tests that measure in several processes of pytest from waiting for one another."""
+    os.environ["ASYNCDB_BENCH_LOCK_DIR"] = str(tmp_path_factory.mktemp("lock"))
+
+
 @pytest.fixture(scope="session")
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServices]:
     """PostgreSQL and a RabbitMQ node of our own."""

@@ -138,14 +138,13 @@ def _may_pin(cores: tuple[int, ...]) -> bool:
 
 def _pids(names: tuple[str, ...]) -> list[int]:
     """Return the processes of some names that no other of them started."""
-    own = {each.pid: each for each in psutil.process_iter() if _is_called(each, names)}
-    return [pid for pid, each in own.items() if each.ppid() not in own]
-
-
-def _is_called(process: psutil.Process, names: tuple[str, ...]) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return process.name() in names and _near(process.pid)
-    return False
+    parents: dict[int, int] = {}
+    for process in psutil.process_iter():
+        # it may end between two questions, as a connection's process of PostgreSQL does
+        with contextlib.suppress(psutil.Error):
+            if process.name() in names and _near(process.pid):
+                parents[process.pid] = process.ppid()
+    return [pid for pid, parent in parents.items() if parent not in parents]
 
 
 def _near(pid: int) -> bool:

@@ -23,7 +23,7 @@ from asyncdb_bench.contract.operation import (
 from asyncdb_bench.contract.own_scenario import OwnScenario
 from asyncdb_bench.contract.process_strategy import ProcessKnobs, ProcessStrategy
 from asyncdb_bench.contract.recorded import Recorded
-from asyncdb_bench.contract.route import Reply, Route, clamped
+from asyncdb_bench.contract.route import Reply, Response, Route, clamped
 from asyncdb_bench.contract.scenario import Scenario, ScenarioKnobs, Workload, loads_at_once
 from asyncdb_bench.contract.session import Session, Talk
 from asyncdb_bench.contract.session_strategies import (
@@ -70,6 +70,7 @@ __all__ = [
     "Recorded",
     "Reply",
     "RequestTimeoutError",
+    "Response",
     "Route",
     "Scenario",
     "ScenarioKnobs",

@@ -43,7 +43,8 @@ class JsonHandler(RequestHandler):
         self.set_header("Content-Type", content_type)
         if phases is not None:
             self.set_header(HEADER, phases.header())
-        self.finish(body)
+        # Tornado takes an empty body for one, which a 204 may not have
+        self.finish(body or None)
 
     def refuse(self, status: HTTPStatus, reason: str) -> None:
         """Finish with an error and its reason."""
@@ -148,7 +149,7 @@ class RouteHandler(StrategyHandler):
     """A path of a scenario's own: the operations that are asked for there, by method."""
 
     def initialize(
-        self, strategy: Strategy[Any], routed: Mapping[str, Operation], timeout_s: float
+        self, strategy: Strategy[Any], routed: Mapping[str, list[Operation]], timeout_s: float
     ) -> None:
         """Take what the application was made with."""
         self.strategy = strategy
@@ -157,25 +158,36 @@ class RouteHandler(StrategyHandler):
         self.timing = strategy.knobs.timing
 
     async def _serve(self, **in_path: str) -> None:
-        operation = self.routed.get(self.request.method or "")
-        if operation is None:
+        listed = self.routed.get(self.request.method or "")
+        if listed is None:
             self.set_header("Allow", ", ".join(self.routed))
             self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.METHOD_NOT_ALLOWED.phrase)
             return
+        query = self.request.query_arguments
+        operation = next((each for each in listed if each.route.takes(query)), None)
+        if operation is None:
+            self.refuse(HTTPStatus.NOT_FOUND, f"no route {self.request.uri}; GET / lists them")
+            return
         await self.run(operation, lambda: self._params(operation, in_path), operation.route.reply)
 
-    get = post = put = patch = delete = _serve
+    get = head = options = post = put = patch = delete = _serve
 
     def _params(self, operation: Operation, in_path: Mapping[str, str]) -> Any:
         """Return an operation's parameters from path, query, headers and body, validated."""
         route, request = operation.route, self.request
-        given: dict[str, Any] = {
-            name: values[-1].decode() for name, values in request.query_arguments.items()
-        }
+        lists = operation.lists
+        given: dict[str, Any] = {name: [] for name, empty in lists.items() if empty}
+
+        def said(arguments: Mapping[str, list[bytes]]) -> dict[str, Any]:
+            return {
+                name: [each.decode() for each in values] if name in lists else values[-1].decode()
+                for name, values in arguments.items()
+            }
+
+        given |= route.query_values(said(request.query_arguments))
         given |= {**route.header_values(request.headers), **in_path}
         if route.has_body and route.body == "form":
-            form = request.body_arguments.items()
-            given |= {name: values[-1].decode() for name, values in form}
+            given |= said(request.body_arguments)
         elif route.has_body and request.body:
             body = msgspec.json.decode(request.body)
             if not isinstance(body, dict):
@@ -213,24 +225,28 @@ class IndexHandler(JsonHandler):
         self.answer(listed)
 
 
-def routes_of(operations: Mapping[str, Operation]) -> dict[str, dict[str, Operation]]:
+def routes_of(operations: Mapping[str, Operation]) -> dict[str, dict[str, list[Operation]]]:
     """Return the operations with a route of their own by path, as a pattern, and method.
+
+    Several differ in the constants of their queries; who has most is the first.
 
     Raises
     ------
     PluginError : two have the same.
     """
-    found: dict[str, dict[str, Operation]] = {}
+    found: dict[str, dict[str, list[Operation]]] = {}
     for each in operations.values():
         if "route" not in each.traits:
             continue
-        at = found.setdefault(each.route.pattern, {})
-        if other := at.get(each.route.method):
-            raise PluginError(
-                f"operations {other.name!r} and {each.name!r} are both asked for at"
-                f" {each.route.method} {each.route.path}"
-            )
-        at[each.route.method] = each
+        at = found.setdefault(each.route.pattern, {}).setdefault(each.route.method, [])
+        for other in at:
+            if other.route.constants == each.route.constants:
+                raise PluginError(
+                    f"operations {other.name!r} and {each.name!r} are both asked for at"
+                    f" {each.route.method} {each.route.path}"
+                )
+        at.append(each)
+        at.sort(key=lambda one: -len(one.route.constants))
     return found
 
 

@@ -17,7 +17,8 @@ from typing import Annotated, Any, TypedDict, Unpack
 
 import msgspec
 
-from asyncdb_bench.contract.route import Route, usual_route
+from asyncdb_bench.contract.route import Request, Route, usual_route
+from asyncdb_bench.errors import PluginError
 
 Params = Mapping[str, Any]
 Steps = Generator[Any, Any, Any]
@@ -106,6 +107,14 @@ class Operation:
         self.orm = traits.get("orm", False)
         self.name = steps.__name__
         self.route = traits.get("route") or usual_route(self.name)
+        taken = inspect.signature(steps).parameters
+        if all(each.kind not in VARIABLE for each in taken.values()):
+            self.route.see_that_it_fits(list(taken))
+        self._unsaid = [
+            name
+            for name, each in taken.items()
+            if each.default is not each.empty and each.default not in NOTHING
+        ]
         self.summary = (inspect.getdoc(steps) or "").partition("\n")[0]
 
     def with_steps(self, steps: Callable[..., Steps]) -> Operation:
@@ -134,6 +143,40 @@ class Operation:
         ]
         return msgspec.defstruct(f"{self.name}_params", fields, forbid_unknown_fields=True)
 
+    @functools.cached_property
+    def lists(self) -> dict[str, bool]:
+        """The parameters that are lists, or may be: several of a name in a query or a form.
+
+        Of each, whether it is empty where nothing is said of it: it has no default.
+        """
+        known = msgspec.inspect.type_info(self.params_type)
+        assert isinstance(known, msgspec.inspect.StructType)
+        return {
+            each.name: each.required and not self._is_in_json(each.name)
+            for each in known.fields
+            if _is_list(each.type)
+        }
+
+    def request(self, params: Params) -> Request:
+        """Return the request for it; see :meth:`Route.parts`.
+
+        Raises
+        ------
+        PluginError : a value cannot be said where its route has it.
+        """
+        asked = self.route.parts(params)
+        for name in self._unsaid:
+            # left out of a query, a form or a header it would become its default
+            if name in params and params[name] in NOTHING and not self._is_in_json(name):
+                raise PluginError(
+                    f"operation {self.name!r}: parameter {name} is {params[name]!r} and has another"
+                    " default: text cannot say that, leave it out or give it no default"
+                )
+        return asked
+
+    def _is_in_json(self, name: str) -> bool:
+        return self.route.body == "json" and name in self.route.placed([name])[1]
+
     def plain(self, params: Params) -> dict[str, Any]:
         """Return parameters as JSON can say them, to travel to another process."""
         found: dict[str, Any] = msgspec.to_builtins(dict(params), str_keys=True)
@@ -153,6 +196,19 @@ class Operation:
         return f"Operation({self.name})"
 
 
+def _is_list(kind: msgspec.inspect.Type) -> bool:
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return any(_is_list(each) for each in kind.types)
+    return isinstance(kind, LISTS)
+
+
+VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+NOTHING: tuple[Any, ...] = (None, [], (), set(), frozenset())
+"""What is said in a query, a form or a header by leaving it out."""
+LISTS = (
+    msgspec.inspect.CollectionType,
+    msgspec.inspect.TupleType,
+)
 BIGINT = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 

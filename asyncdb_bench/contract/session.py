@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from asyncdb_bench.contract.browsing import Cookies
+
 Talk = Generator[tuple[str, dict[str, Any]], Any, None]
 """Yields an operation's name and parameters, and receives its answer as `check` has it."""
 
@@ -51,6 +53,7 @@ class Conversation:
     talk : its generator.
     operation, params : asked for next.
     done : how many steps were answered.
+    cookies : that its user has; None: an answer has set none yet.
     """
 
     session: Session
@@ -58,6 +61,7 @@ class Conversation:
     operation: str
     params: dict[str, Any]
     done: int = 0
+    cookies: Cookies | None = None
 
     def answered(self, answer: Any) -> bool:
         """Take a step's answer; return whether the session goes on.

@@ -10,8 +10,8 @@ import gevent
 import msgspec
 
 from asyncdb_bench.contract.operation import Operation
-from asyncdb_bench.contract.route import decoded
-from asyncdb_bench.load.http_message import Answer, read_answer
+from asyncdb_bench.contract.route import REDIRECTS, Response, decoded
+from asyncdb_bench.load.http_message import Answer, headers_of, read_answer
 from asyncdb_bench.load.recorder import Recorder
 from asyncdb_bench.load.requests import Asked
 from asyncdb_bench.records.step import Outcome
@@ -91,25 +91,30 @@ class Judge:
             said = read_answer(raw, asked.operation.route.method)
             if said.timing:
                 self.record.told.note(place, said.timing)
-            answer = self._judge(place, asked, said)
+            answer = self._judge(place, asked, said, raw)
         tell_locust(self.environment, self.record, asked.operation, place, self.started_ns)
         return answer
 
-    def _judge(self, place: int, asked: Asked, said: Answer) -> Any:
+    def _judge(self, place: int, asked: Asked, said: Answer, raw: bytes) -> Any:
         status, record, operation = self.record.status[place], self.record, asked.operation
-        if not 200 <= status < 300:
+        if not operation.route.expects(status):
             outcome = Outcome.TIMEOUT if status == TIMEOUT_STATUS else Outcome.ERROR
-            record.fail(place, outcome, f"{status}: {_reason(said.body)}")
+            to = headers_of(raw).get("Location") if status in REDIRECTS else None
+            reason = f"redirects to {to}" if to else _reason(said.body)
+            record.fail(place, outcome, f"{status}: {reason}")
             return None
         why = ""
         try:
             answer = decoded(said.body, said.content_type)
+            if operation.route.whole:
+                answer = Response(status, headers_of(raw), answer)
             if operation.check(asked.params, answer):
                 record.right(place, operation, asked.params)
                 return answer
         except Exception as error:
             # a check that raises refuses the answer, too: what it looked for was not there
-            why = f"{type(error).__name__}: {error} in {said.content_type or said.body[:20]!r}"
+            where = said.content_type or said.body[:20] if said.body else "an empty answer"
+            why = f"{type(error).__name__}: {error} in {where!r}"
         record.wrong(place, operation.name, why)
         return None
 

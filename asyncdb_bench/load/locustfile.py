@@ -6,13 +6,13 @@ harness does not use it; see :mod:`asyncdb_bench.load.user` for why.
 
 from __future__ import annotations
 
+from email.message import Message
 from typing import Any
 
 import numpy as np
 from locust import FastHttpUser, between, events, task
 
 from asyncdb_bench.contract.operation import Operation
-from asyncdb_bench.contract.route import decoded
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.contract.session import Users
 from asyncdb_bench.plan.registry import make_scenario
@@ -52,37 +52,45 @@ class ApplicationUser(FastHttpUser):
         """Ask for one operation; a wrong answer is a failure."""
         if self.users is not None:
             user, right, answer = self.users.take(), False, None
+            if not user.done:
+                self.client.cookiejar.clear()
             try:
                 right, answer = self.ask_for(user.operation, user.params)
             finally:
                 self.users.give_back(user, answer, right=right)
             return
+        self.client.cookiejar.clear()
         name = str(self.rng.choice(self.names, p=self.shares))
         self.ask_for(name, self.scenario.params(name, self.rng))
 
     def ask_for(self, name: str, params: dict[str, Any]) -> tuple[bool, Any]:
         """Ask for one operation; return whether the answer is right, and the answer."""
         operation = self.operations[name]
-        asked = operation.route.parts(params)
+        route, asked = operation.route, operation.request(params)
         with self.client.request(
             asked.method,
             asked.target,
-            name=f"{asked.method} {operation.route.path}",
+            name=f"{asked.method} {route.path}",
             data=asked.body.decode(),
             headers=asked.headers,
+            allow_redirects=route.follow,
             catch_response=True,
         ) as response:
             answer = None
-            if 200 <= response.status_code < 300:
+            if route.expects(response.status_code):
+                headers = Message()
+                for header, value in response.headers.items():
+                    headers[header] = value
                 try:
-                    kind = response.headers.get("Content-Type", "")
-                    answer = decoded(response.content, kind)
+                    answer = route.answer(response.status_code, headers, response.content)
                     right = operation.check(params, answer)
                 except Exception as error:
                     right = False
                     response.failure(f"wrong answer: {type(error).__name__}: {error}")
                 else:
-                    if not right:
+                    if right:
+                        response.success()
+                    else:
                         response.failure("wrong answer")
                 return right, answer
             return False, None

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
-from asyncdb_bench.contract.session import Users
+from asyncdb_bench.contract.browsing import MOST_HOPS, Cookies, redirected
+from asyncdb_bench.contract.route import REDIRECTS, Request
+from asyncdb_bench.contract.session import Conversation, Users
 from asyncdb_bench.load.asking import Asker
-from asyncdb_bench.load.connection import Connection
+from asyncdb_bench.load.connection import Connection, host_of
+from asyncdb_bench.load.http_message import headers_of, sets_cookies
 from asyncdb_bench.load.judging import Judge
 from asyncdb_bench.load.kept import Kept
 from asyncdb_bench.load.loop import Loop
@@ -25,6 +29,22 @@ MOMENT_NS = 200_000
 """Where nothing is due for so long, a request can be prepared or an answer judged: some 10 us."""
 PAUSE_NS = 10_000_000
 """How long a connection of the closed loop waits after a failure: a refusal costs no time."""
+
+
+@dataclass(slots=True)
+class Trail:
+    """A request that was redirected.
+
+    Parameters
+    ----------
+    request : asked last.
+    cookies : to send with the next; None: there are none.
+    hops : redirects so far.
+    """
+
+    request: Request
+    cookies: Cookies | None = None
+    hops: int = 0
 
 
 class Measured(Asker):
@@ -55,6 +75,7 @@ class Measured(Asker):
         self.judge = judge
         self.users = users
         self._asked: dict[int, Asked] = {}
+        self._trails: dict[int, Trail] = {}
 
     def begin(self) -> None:
         """Begin a window."""
@@ -72,26 +93,72 @@ class Measured(Asker):
 
     def answered(self, key: int, connection: Connection, answer: bytes, status: int) -> None:
         """Note an answer's times and its status, and keep it."""
-        record = self.record
+        record, asked = self.record, self._asked[key]
         record.done_ns[key] = connection.done_ns
-        record.sent_ns[key] = connection.sent_ns
         record.status[key] = status
         record.bytes_sent += len(connection.request)
         record.bytes_received += len(answer)
-        asked = self._asked.pop(key)
+        if key not in self._trails:
+            record.sent_ns[key] = connection.sent_ns
+        if asked.user is not None and sets_cookies(answer):
+            self._take_cookies(asked.user, connection, answer)
+        if status in REDIRECTS and asked.operation.route.follow:
+            self._follow(key, asked, connection, answer)
+            return
+        del self._asked[key]
+        self._trails.pop(key, None)
         if asked.user is None:
             self.judge.keep(key, asked, answer)
         else:
             self._give_back(asked, self.judge.judge(key, asked, answer), key)
+        self._go_on(well=200 <= status < 300 or asked.operation.route.expects(status))
 
     def failed(self, key: int, connection: Connection | None, outcome: Outcome, why: str) -> None:
         """Note that there was no answer, and why."""
         self.record.done_ns[key] = time.monotonic_ns()
         self._note_sent(key, connection)
+        self._fail(key, outcome, why)
+
+    def _fail(self, key: int, outcome: Outcome, why: str) -> None:
         self.record.fail(key, outcome, why)
         asked = self._asked.pop(key)
+        self._trails.pop(key, None)
         self.judge.keep(key, asked, b"")
         self._give_back(asked, None, key)
+        self._go_on(well=False)
+
+    def _go_on(self, *, well: bool) -> None:
+        """Take note that a request has ended, and whether as its route expects."""
+
+    def _follow(self, key: int, asked: Asked, connection: Connection, answer: bytes) -> None:
+        """Ask for what a redirect leads to, within the same request."""
+        trail = self._trails.get(key)
+        if trail is None:
+            trail = self._trails[key] = Trail(asked.operation.request(asked.params))
+        if asked.user is not None:
+            trail.cookies = asked.user.cookies
+        elif sets_cookies(answer):
+            self._take_cookies(trail, connection, answer)
+        status, location = self.record.status[key], headers_of(answer).get("Location", "")
+        host, port = host_of(self.kept.address), self.kept.address[1]
+        trail.hops += 1
+        try:
+            if trail.hops > MOST_HOPS:
+                raise ValueError(f"redirects more than {MOST_HOPS} times, then to {location}")
+            trail.request = redirected(trail.request, status, location, host, port)
+        except ValueError as error:
+            self._fail(key, Outcome.ERROR, f"{status}: {error}")
+            return
+        to = trail.request if trail.cookies is None else trail.cookies.added_to(trail.request)
+        self.ask(key, to.sent_to(host, port), to.method)
+
+    def _take_cookies(
+        self, whose: Conversation | Trail, connection: Connection, answer: bytes
+    ) -> None:
+        if whose.cookies is None:
+            whose.cookies = Cookies(host_of(self.kept.address), self.kept.address[1])
+        target = connection.request.split(b" ", 2)[1].decode()
+        whose.cookies.take(target, headers_of(answer))
 
     def end(self) -> None:
         """Close the connections of what is still under way, and judge what is kept."""
@@ -119,7 +186,8 @@ class Measured(Asker):
         if connection is None:
             return
         record = self.record
-        record.sent_ns[key] = connection.sent_ns
+        if key not in self._trails:
+            record.sent_ns[key] = connection.sent_ns
         if connection.sent_ns:
             record.bytes_sent += len(connection.request) - len(connection.unsent)
         if connection.incoming is not None:
@@ -197,18 +265,12 @@ class ClosedLoop(Measured):
         for _ in range(self._connections):
             self.loop.call_at(started_ns, self._ask_next)
 
-    def answered(self, key: int, connection: Connection, answer: bytes, status: int) -> None:
+    def _go_on(self, *, well: bool) -> None:
         """Ask again, after a pause where it was a failure."""
-        super().answered(key, connection, answer, status)
-        if 200 <= status < 300:
+        if well:
             self._ask_next(0)
         else:
             self._pause()
-
-    def failed(self, key: int, connection: Connection | None, outcome: Outcome, why: str) -> None:
-        """Ask again after a pause."""
-        super().failed(key, connection, outcome, why)
-        self._pause()
 
     def _pause(self) -> None:
         self.loop.call_at(time.monotonic_ns() + PAUSE_NS, self._ask_next)

@@ -62,8 +62,10 @@ class Maker:
     def make(self, name: str, params: dict[str, Any], user: Conversation | None = None) -> Asked:
         """Return a request for an operation."""
         number, operation = self._known[name]
-        request = operation.route.request(self._host, self._port, params)
-        return Asked(number, operation, params, request, user)
+        request = operation.request(params)
+        if user is not None and user.cookies is not None:
+            request = user.cookies.added_to(request)
+        return Asked(number, operation, params, request.sent_to(self._host, self._port), user)
 
 
 class Drawn:

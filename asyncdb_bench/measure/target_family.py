@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import http.client
 import signal
 import sys
@@ -16,9 +15,10 @@ import msgspec
 import numpy as np
 
 from asyncdb_bench.attached import PATH
+from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import Request
-from asyncdb_bench.contract.scenario import Scenario, example_params
-from asyncdb_bench.errors import ServiceError, UsageError
+from asyncdb_bench.contract.session import begun
+from asyncdb_bench.errors import BenchError, ServiceError, described
 from asyncdb_bench.measure.launch import Launch, Processes, Services
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.plan.registry import make_scenario
@@ -28,7 +28,7 @@ from asyncdb_bench.records.plan import Target
 from asyncdb_bench.services.part import Part, last_lines
 from asyncdb_bench.services.program import Program, free_port
 from asyncdb_bench.trial.listeners import is_here, listeners
-from asyncdb_bench.trial.target_answers import asked, wrong
+from asyncdb_bench.trial.target_answers import Visitor, asked, judged
 
 GRACE_S = 5.0
 """How long an application that we started may take to end when it is told to."""
@@ -198,32 +198,58 @@ class TargetFamily:
         return f" within {self.target.ready_s:g} s (log: {self.program.log})"
 
     def _see_that_answers_are_right(self, host: str, port: int) -> None:
-        """Ask once for each operation that can be asked for by itself."""
+        """Ask once for each operation, or go through each session to its end."""
         rng = np.random.default_rng(0)
         for asked_for in self.launch.scenarios:
             scenario = make_scenario(asked_for.scenario, asked_for.knobs)
-            for name in scenario.mix():
-                with contextlib.suppress(UsageError):
-                    self._see_that_one_is_right(host, port, scenario, name, rng)
+            operations = scenario.workload().operations
+            for session in scenario.sessions():
+                visitor = Visitor(host, port, self.launch.timeout_s)
+                try:
+                    talk, goes_on = begun(session, rng), True
+                    while goes_on:
+                        operation = operations[talk.operation]
+                        goes_on = talk.answered(self._right(visitor, operation, talk.params))
+                except BenchError:
+                    raise
+                except Exception as error:
+                    # the session is somebody's code
+                    raise ServiceError(
+                        f"{self.target.name}: a session raised {described(error)}"
+                    ) from error
+            if not scenario.sessions():
+                for name in scenario.mix():
+                    visitor = Visitor(host, port, self.launch.timeout_s)
+                    self._right(visitor, operations[name], scenario.params(name, rng))
 
-    def _see_that_one_is_right(
-        self, host: str, port: int, scenario: Scenario[Any], name: str, rng: np.random.Generator
-    ) -> None:
-        operation = scenario.workload().operations[name]
-        params = example_params(scenario, name, rng)
-        request = operation.route.parts(params)
+    def _right(self, visitor: Visitor, operation: Operation, params: dict[str, Any]) -> Any:
+        """Ask for an operation; return its answer.
+
+        Raises
+        ------
+        ServiceError : it is not right, or none came.
+        """
+        request = operation.request(params)
         whose = f"{self.target.name}: {request.method} {request.target}"
         try:
-            status, headers, body = asked(host, port, request, self.launch.timeout_s)
+            said = visitor.ask(request, follow=operation.route.follow)
         except TimeoutError:
             raise ServiceError(
                 f"{whose} gives no answer within {self.launch.timeout_s:g} s"
             ) from None
+        except ValueError as error:
+            raise ServiceError(f"{whose} {error}") from None
         except (OSError, http.client.HTTPException) as error:
             raise ServiceError(f"{whose}: {type(error).__name__}: {error}") from error
-        why = wrong(status, headers, body, functools.partial(operation.check, params))
+        answer, why = judged(operation, params, said)
+        if why and visitor.cookies.kept_back:
+            why += (
+                f"; its cookie {visitor.cookies.kept_back[0]} is for HTTPS alone and was not sent"
+                " back over HTTP: have it set without Secure"
+            )
         if why:
             raise ServiceError(f"{whose} {why}")
+        return answer
 
     def _pids(self, port: int) -> tuple[int, ...]:
         """Return the processes that listen on the port, else what we started."""

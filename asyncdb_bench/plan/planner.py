@@ -14,7 +14,7 @@ from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.hosts import misfits, read_hosts
 from asyncdb_bench.plan.load_workers import count, wrong_workers
 from asyncdb_bench.plan.profiles import make_settings
-from asyncdb_bench.plan.refusals import refusals, refusing, without_tables
+from asyncdb_bench.plan.refusals import follows, refusals, refusing, without_tables
 from asyncdb_bench.plan.registry import names, scenario_class
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
 from asyncdb_bench.plan.targets import target_variants
@@ -88,6 +88,11 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         f"{each.label} has no tables: it is asked of an application of yours, with --target"
         for each in planned
         if each and not targets and not choices.targets and without_tables(each)
+    ]
+    wrong += [
+        f"{each.label}: a route with follow=True is for an application of yours, with --target"
+        for each in planned
+        if each and not targets and not choices.targets and follows(each)
     ]
     wrong += [
         f"{each.label} is offered by one load process: what it measures from one member to another"

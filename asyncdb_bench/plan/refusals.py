@@ -45,6 +45,12 @@ def without_tables(asked: PlannedScenario) -> bool:
     return make_scenario(asked.scenario, asked.knobs).workload().data is NO_TABLES
 
 
+def follows(asked: PlannedScenario) -> bool:
+    """Return whether redirects are followed, so that one request would be several operations."""
+    operations = make_scenario(asked.scenario, asked.knobs).workload().operations
+    return any(operations[name].route.follow for name in asked.mix)
+
+
 def refusing(plan: Plan, refused: Refused) -> Plan:
     """Return a plan whose scenarios say which variants they are not asked of, and why."""
     scenarios = tuple(

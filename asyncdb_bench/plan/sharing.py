@@ -43,11 +43,8 @@ def are_compatible(one: Mapping[str, Operation], other: Mapping[str, Operation])
     """Return whether one application can serve both: no name and no route stands for two."""
     if any(one[name] is not other[name] for name in one.keys() & other.keys()):
         return False
-    routes = {(each.route.method, each.route.pattern): name for name, each in one.items()}
-    return all(
-        routes.get((each.route.method, each.route.pattern), name) == name
-        for name, each in other.items()
-    )
+    routes = {_place(each): name for name, each in one.items()}
+    return all(routes.get(_place(each), name) == name for name, each in other.items())
 
 
 def served_operations(config: WorkConfig) -> dict[str, Operation]:
@@ -63,3 +60,8 @@ def served_operations(config: WorkConfig) -> dict[str, Operation]:
 def members_of(groups: Sequence[Group], label: str) -> Group:
     """Return the group that a scenario belongs to."""
     return next(each for each in groups if any(asked.label == label for asked in each))
+
+
+def _place(operation: Operation) -> tuple[str, str, frozenset[tuple[str, str]]]:
+    route = operation.route
+    return route.method, route.pattern, route.constants

@@ -91,7 +91,7 @@ def running(
     try:
         processes = family.start(services, database)
         prober = make_prober(launch.scenarios[0], processes.port, launch.timeout_s)
-        while prober.ask().status != 200:
+        while not prober.ask().right:
             if time.monotonic() - began > READY_S:
                 raise ServiceError(f"{launch.variant.label} gave no right answer in {READY_S:g} s")
         yield family, processes, time.monotonic() - began
@@ -101,11 +101,11 @@ def running(
 
 def make_prober(scenario: PlannedScenario, port: int, timeout_s: float) -> Prober:
     """Return a prober of a scenario's first operation."""
-    operation = next(iter(scenario.mix))
+    name = next(iter(scenario.mix))
     made = make_scenario(scenario.scenario, scenario.knobs)
-    params = example_params(made, operation, np.random.default_rng(1))
-    route = made.workload().operations[operation].route
-    return Prober(port, route.parts(params), timeout_s + 1)
+    params = example_params(made, name, np.random.default_rng(1))
+    operation = made.workload().operations[name]
+    return Prober(port, operation.request(params), timeout_s + 1, operation.route.expects)
 
 
 def _look(
@@ -222,7 +222,7 @@ def kill_and_watch(
             time.sleep(0.1)
         time.sleep(CALM_S)
     meanwhile = [each for each in prober.answers if each.asked_s + each.took_s > moment]
-    failed = [each for each in meanwhile if each.status != 200]
+    failed = [each for each in meanwhile if not each.right]
     return Killed(
         part=part,
         asked=len(meanwhile),

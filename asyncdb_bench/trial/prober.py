@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -19,12 +20,13 @@ STEADY = 5
 class ProbeAnswer(NamedTuple):
     """One question: when it was asked (monotonic seconds), how long it took, what came.
 
-    `status` is HTTP's, 0 where no answer came.
+    `status` is HTTP's, 0 where no answer came; `right` whether it is that of a right answer.
     """
 
     asked_s: float
     took_s: float
     status: int
+    right: bool
 
 
 class Prober:
@@ -35,9 +37,17 @@ class Prober:
     port : of the application on loopback.
     asked : what to ask.
     timeout_s : after which an answer does not count any more.
+    expects : whether a status is that of a right answer.
     """
 
-    def __init__(self, port: int, asked: Request, timeout_s: float) -> None:
+    def __init__(
+        self,
+        port: int,
+        asked: Request,
+        timeout_s: float,
+        expects: Callable[[int], bool] = lambda status: status == http.client.OK,
+    ) -> None:
+        self.expects = expects
         self.port = port
         self.asked = asked
         self.timeout_s = timeout_s
@@ -70,13 +80,13 @@ class Prober:
             pass
         finally:
             connection.close()
-        return ProbeAnswer(asked, time.monotonic() - asked, status)
+        return ProbeAnswer(asked, time.monotonic() - asked, status, self.expects(status))
 
     def steady_since(self, moment_s: float) -> bool:
         """Return whether the last few questions, all asked after a moment, were answered."""
         after = sorted(each for each in list(self.answers) if each.asked_s > moment_s)
         last = after[-STEADY:]
-        return len(last) == STEADY and all(each.status == 200 for each in last)
+        return len(last) == STEADY and all(each.right for each in last)
 
     def _ask_all(self) -> None:
         due = time.monotonic()
@@ -99,7 +109,7 @@ def back_after_s(answers: list[ProbeAnswer], moment_s: float) -> float | None:
     where it does not answer at the end.
     """
     after = sorted(each for each in answers if each.asked_s + each.took_s > moment_s)
-    failed = [place for place, each in enumerate(after) if each.status != 200]
+    failed = [place for place, each in enumerate(after) if not each.right]
     if not failed:
         return 0.0
     rest = after[failed[-1] + 1 :]

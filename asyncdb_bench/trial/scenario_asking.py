@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from email.message import Message
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asyncdb_bench.contract.engine import make_engine
 from asyncdb_bench.contract.operation import drive
-from asyncdb_bench.contract.route import decoded
 from asyncdb_bench.contract.scenario import Scenario, Workload
 from asyncdb_bench.contract.session import begun
 from asyncdb_bench.trial.conformance_checks import TIMEOUT_S
@@ -67,8 +67,10 @@ def asked_directly(workload: Workload, database: str) -> Iterator[tuple[Engine, 
         operation = workload.operations[name]
         with Session(engine) as session, session.begin():
             answer = drive(operation.steps(**operation.typed(params)), session.execute)
-        reply = operation.route.reply(answer)
-        return decoded(reply.encoded, reply.content_type)
+        reply, headers = operation.route.reply(answer), Message()
+        for header, value in {"Content-Type": reply.content_type, **reply.headers}.items():
+            headers[header] = value
+        return operation.route.answer(reply.status, headers, reply.encoded)
 
     try:
         with engine.connect():

@@ -6,6 +6,7 @@ import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from email.message import Message
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +15,7 @@ import numpy as np
 from asyncdb_bench.contract.data.tables import NO_TABLES
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.own_scenario import OwnScenario
+from asyncdb_bench.contract.route import Response
 from asyncdb_bench.contract.scenario import Scenario, Workload
 from asyncdb_bench.contract.session import begun
 from asyncdb_bench.errors import BenchError, PluginError, described
@@ -172,11 +174,13 @@ def check_answer(operation: Operation, params: dict[str, Any], answer: Any) -> N
     """See that an operation's check tells a right answer from a wrong one."""
     short = str(answer)[:200]
     require(operation.check(params, answer), f"refuses its own answer {short} to {params}")
-    wrong = dict.fromkeys(answer) if isinstance(answer, dict) else type(answer)()
+    body = answer.body if isinstance(answer, Response) else answer
+    wrong = dict.fromkeys(body) if isinstance(body, dict) else type(body)()
+    given = Response(answer.status, Message(), wrong) if isinstance(answer, Response) else wrong
     require(
-        not accepts(operation.check, params, wrong) or answer == wrong,
+        not accepts(operation.check, params, given) or body == wrong,
         "accepts an answer in which every value is null"
-        if isinstance(answer, dict)
+        if isinstance(body, dict)
         else f"accepts an empty answer ({wrong!r})",
     )
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from asyncdb_bench.contract.route import decoded
 from asyncdb_bench.contract.scenario import Scenario, Workload
 from asyncdb_bench.errors import ServiceError, described
 from asyncdb_bench.measure.family import launched
@@ -29,6 +27,7 @@ from asyncdb_bench.trial.conformance_checks import (
 )
 from asyncdb_bench.trial.scenario_asking import ask_all, asked_directly
 from asyncdb_bench.trial.statement_counts import uncounted
+from asyncdb_bench.trial.target_answers import asked, judged
 
 PATIENCE_S = 60.0
 """A worker's first answer may take seconds on a busy machine: whether it is right is asked here."""
@@ -137,20 +136,9 @@ def over_http(port: int, workload: Workload, name: str, params: dict[str, Any]) 
     NonconformityError : it is not right.
     """
     operation = workload.operations[name]
-    asked = operation.route.parts(params)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S + 1)
-    try:
-        connection.request(asked.method, asked.target, asked.body or None, asked.headers)
-        response = connection.getresponse()
-        body = response.read()
-    finally:
-        connection.close()
-    require(
-        200 <= response.status < 300,
-        f"{name}{params}: {response.status} {body[:200].decode(errors='replace')}",
-    )
-    answer = decoded(body, response.headers.get("Content-Type", ""))
-    require(operation.check(params, answer), f"{name}{params}: wrong answer {str(answer)[:200]}")
+    said = asked("127.0.0.1", port, operation.request(params), PATIENCE_S + 1)
+    answer, why = judged(operation, params, said)
+    require(not why, f"{name}{params}: {why}")
     return answer
 
 

@@ -161,7 +161,9 @@ def relative(path: Path) -> Path:
 def curl_arguments(asked: Request, url: str) -> str:
     """Return what curl is called with to send a request."""
     words = [url + asked.target]
-    if asked.method not in {"GET", "POST"}:
+    if asked.method == "HEAD":
+        words.append("--head")
+    elif asked.method not in {"GET", "POST"}:
         words += ["-X", asked.method]
     words += [
         word
@@ -188,7 +190,7 @@ def _usage(variant: Variant, scenarios: Sequence[PlannedScenario], url: str) -> 
             except UsageError:
                 lines.append(f"  {name}: needs the answers of a session's steps before it")
                 continue
-            lines.append(f"  curl {curl_arguments(operations[name].route.parts(params), url)}")
+            lines.append(f"  curl {curl_arguments(operations[name].request(params), url)}")
     lines += [
         f"  {relative(LOCUST)} -f {relative(LOCUSTFILE)} --scenario {each.request} --host {url}"
         for each in scenarios

@@ -1,48 +1,86 @@
-"""One question to somebody's application, and why an answer is not what was expected."""
+"""Questions to somebody's application, and why an answer is not what was expected."""
 
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable
-from typing import Any
+from email.message import Message
+from typing import Any, NamedTuple
 
-from asyncdb_bench.contract.route import Request, decoded
+from asyncdb_bench.contract.browsing import MOST_HOPS, Cookies, redirected
+from asyncdb_bench.contract.operation import Operation, Params
+from asyncdb_bench.contract.route import REDIRECTS, Request
 
 
-def asked(
-    host: str, port: int, request: Request, timeout_s: float
-) -> tuple[int, dict[str, str], bytes]:
-    """Ask once, on a connection of its own; return status, headers in lower case, and body."""
+class Said(NamedTuple):
+    """An answer as it came."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+def asked(host: str, port: int, request: Request, timeout_s: float) -> Said:
+    """Ask once, on a connection of its own."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
         connection.request(request.method, request.target, request.body or None, request.headers)
         answer = connection.getresponse()
-        headers = {name.lower(): value for name, value in answer.getheaders()}
-        return answer.status, headers, answer.read()
+        return Said(answer.status, answer.headers, answer.read())
     finally:
         connection.close()
 
 
-def wrong(status: int, headers: dict[str, str], body: bytes, check: Callable[[Any], bool]) -> str:
-    """Return why an answer is not what was expected; empty: it is.
+class Visitor:
+    """Somebody who keeps the cookies of an application, and follows its redirects where asked to.
 
     Parameters
     ----------
-    status, headers, body : of the answer.
-    check : takes the answer as the client has it.
+    host, port : of the application.
+    timeout_s : for each answer.
     """
-    if 300 <= status < 400:
-        where = headers.get("location", "nowhere")
-        return f"redirects to {where}: let the route ask there, or log in first in a session"
-    if not 200 <= status < 300:
-        return f"answers {status}: {body[:120].decode(errors='replace')!r}"
-    kind = headers.get("content-type", "")
+
+    def __init__(self, host: str, port: int, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self.cookies = Cookies(f"[{host}]" if ":" in host else host, port)
+        self._place = host, port
+
+    def ask(self, request: Request, *, follow: bool) -> Said:
+        """Ask once, and go where a redirect leads to if `follow` says so.
+
+        Raises
+        ------
+        ValueError : it leads out of the application, or too far.
+        OSError, http.client.HTTPException : no answer came.
+        """
+        host, port = self._place
+        for _ in range(MOST_HOPS + 1):
+            said = asked(host, port, self.cookies.added_to(request), self.timeout_s)
+            self.cookies.take(request.target, said.headers)
+            if not follow or said.status not in REDIRECTS:
+                return said
+            where = f"[{host}]" if ":" in host else host
+            location = said.headers.get("Location", "")
+            request = redirected(request, said.status, location, where, port)
+        raise ValueError(f"redirects more than {MOST_HOPS} times, then to {location}")
+
+
+def judged(operation: Operation, params: Params, said: Said) -> tuple[Any, str]:
+    """Return an answer as `check` has it, and why it is not what was expected; empty: it is."""
+    status, headers, body = said
+    if not operation.route.expects(status):
+        if status in REDIRECTS:
+            return None, (
+                f"redirects to {headers.get('Location', 'nowhere')}: let the route ask there, say"
+                " follow=True or statuses=(302,) in it, or log in first in a session"
+            )
+        return None, f"answers {status}: {body[:120].decode(errors='replace')!r}"
+    kind = headers.get("Content-Type", "")
     try:
-        answer = decoded(body, kind)
-        right = check(answer)
+        answer = operation.route.answer(status, headers, body)
+        right = operation.check(params, answer)
     except Exception as error:
-        return (
-            f"answers what its check does not take ({type(error).__name__}: {error}), as"
+        return None, (
+            f"answers what its check does not take ({type(error).__name__}: {error}), {status} as"
             f" {kind or 'no content type'}: {body[:80].decode(errors='replace')!r}"
         )
-    return "" if right else f"answers wrongly: {body[:120].decode(errors='replace')!r}"
+    return answer, "" if right else f"answers wrongly: {body[:120].decode(errors='replace')!r}"

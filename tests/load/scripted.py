@@ -184,7 +184,7 @@ class Client:
 
     def request(self, asked: Operation) -> Asked:
         """Return a request for an operation without parameters."""
-        return Asked(0, asked, {}, asked.route.request("127.0.0.1", self.port, {}))
+        return Asked(0, asked, {}, asked.request({}).sent_to("127.0.0.1", self.port))
 
     def open(
         self,

@@ -46,7 +46,10 @@ def test_celery_needs_more_lines_of_configuration() -> None:
 
 
 def asked(*statuses: int, start: float = 0.0) -> list[ProbeAnswer]:
-    return [ProbeAnswer(start + 0.05 * n, 0.01, status) for n, status in enumerate(statuses)]
+    return [
+        ProbeAnswer(start + 0.05 * n, 0.01, status, status == 200)
+        for n, status in enumerate(statuses)
+    ]
 
 
 def test_it_answers_again_when_it_goes_on_to() -> None:

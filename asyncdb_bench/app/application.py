@@ -176,7 +176,7 @@ class RouteHandler(StrategyHandler):
         """Return an operation's parameters from path, query, headers and body, validated."""
         route, request = operation.route, self.request
         lists = operation.lists
-        given: dict[str, Any] = {name: [] for name, empty in lists.items() if empty}
+        given: dict[str, Any] = dict(operation.unsaid)
 
         def said(arguments: Mapping[str, list[bytes]]) -> dict[str, Any]:
             return {

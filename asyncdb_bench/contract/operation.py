@@ -110,11 +110,9 @@ class Operation:
         taken = inspect.signature(steps).parameters
         if all(each.kind not in VARIABLE for each in taken.values()):
             self.route.see_that_it_fits(list(taken))
-        self._unsaid = [
-            name
-            for name, each in taken.items()
-            if each.default is not each.empty and each.default not in NOTHING
-        ]
+        self._defaults = {
+            name: each.default for name, each in taken.items() if each.default is not each.empty
+        }
         self.summary = (inspect.getdoc(steps) or "").partition("\n")[0]
 
     def with_steps(self, steps: Callable[..., Steps]) -> Operation:
@@ -144,18 +142,32 @@ class Operation:
         return msgspec.defstruct(f"{self.name}_params", fields, forbid_unknown_fields=True)
 
     @functools.cached_property
-    def lists(self) -> dict[str, bool]:
-        """The parameters that are lists, or may be: several of a name in a query or a form.
+    def lists(self) -> frozenset[str]:
+        """The parameters that are lists, or may be: several of a name in a query or a form."""
+        return frozenset(each.name for each in self._fields if _may_be(each.type, LISTS))
 
-        Of each, whether it is empty where nothing is said of it: it has no default.
+    @functools.cached_property
+    def unsaid(self) -> dict[str, Any]:
+        """What parameters without a default are where a query, form or header says nothing of them.
+
+        Text cannot say None, nor an empty list: both are left out.
         """
+        nothing: dict[str, Any] = {
+            each.name: None if _may_be(each.type, NONE) else []
+            for each in self._fields
+            if _may_be(each.type, (*LISTS, *NONE))
+        }
+        return {
+            name: value
+            for name, value in nothing.items()
+            if name not in self._defaults and not self._is_in_json(name)
+        }
+
+    @property
+    def _fields(self) -> tuple[msgspec.inspect.Field, ...]:
         known = msgspec.inspect.type_info(self.params_type)
         assert isinstance(known, msgspec.inspect.StructType)
-        return {
-            each.name: each.required and not self._is_in_json(each.name)
-            for each in known.fields
-            if _is_list(each.type)
-        }
+        return known.fields
 
     def request(self, params: Params) -> Request:
         """Return the request for it; see :meth:`Route.parts`.
@@ -165,13 +177,15 @@ class Operation:
         PluginError : a value cannot be said where its route has it.
         """
         asked = self.route.parts(params)
-        for name in self._unsaid:
-            # left out of a query, a form or a header it would become its default
-            if name in params and params[name] in NOTHING and not self._is_in_json(name):
-                raise PluginError(
-                    f"operation {self.name!r}: parameter {name} is {params[name]!r} and has another"
-                    " default: text cannot say that, leave it out or give it no default"
-                )
+        for name, value in params.items():
+            left_out = value is None or (not value and isinstance(value, EMPTIES))
+            if left_out and not self._is_in_json(name):
+                read = self._defaults.get(name, self.unsaid.get(name))
+                if (value is None) != (read is None) or read:
+                    raise PluginError(
+                        f"operation {self.name!r}: parameter {name} is {value!r}, which a query, a"
+                        f" form or a header cannot say, so that it would be read as {read!r}"
+                    )
         return asked
 
     def _is_in_json(self, name: str) -> bool:
@@ -196,19 +210,16 @@ class Operation:
         return f"Operation({self.name})"
 
 
-def _is_list(kind: msgspec.inspect.Type) -> bool:
+def _may_be(kind: msgspec.inspect.Type, kinds: tuple[type[msgspec.inspect.Type], ...]) -> bool:
     if isinstance(kind, msgspec.inspect.UnionType):
-        return any(_is_list(each) for each in kind.types)
-    return isinstance(kind, LISTS)
+        return any(_may_be(each, kinds) for each in kind.types)
+    return isinstance(kind, kinds)
 
 
 VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-NOTHING: tuple[Any, ...] = (None, [], (), set(), frozenset())
-"""What is said in a query, a form or a header by leaving it out."""
-LISTS = (
-    msgspec.inspect.CollectionType,
-    msgspec.inspect.TupleType,
-)
+LISTS = (msgspec.inspect.CollectionType, msgspec.inspect.TupleType)
+NONE = (msgspec.inspect.NoneType, msgspec.inspect.AnyType)
+EMPTIES = (list, tuple, set, frozenset)
 BIGINT = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 

@@ -57,6 +57,7 @@ def test_answers_are_read_by_their_content_type() -> None:
     assert decoded(b"[1]", "application/problem+json") == [1]
     assert decoded("ä".encode(), "text/html; charset=utf-8") == "ä"
     assert decoded(b"\xff", "image/png") == b"\xff"
+    assert decoded(b"", "application/json") == decoded(b"", "") == decoded(b"", "image/png") == ""
     with pytest.raises(ValueError, match="JSON"):
         decoded(b"<html>", "application/json")
 
@@ -71,12 +72,39 @@ def test_an_answer_may_be_rendered_or_have_headers() -> None:
     assert renamed.encoded == b'{"all":[1]}'
 
 
+def test_a_header_of_ones_own_takes_the_place_of_the_usual_one() -> None:
+    own = Route("POST", "/a", headers={"content-type": "application/vnd.api+json", "Host": "shop"})
+    sent = own.parts({}).sent_to("127.0.0.1", 80)
+    assert sent.lower().count(b"content-type:") == sent.lower().count(b"host:") == 1
+    assert b"Host: shop\r\n" in sent
+    latin = Route("GET", "/a", headers={"X": "{x}"}).parts({"x": "é"})
+    assert b"X: \xe9\r\n" in latin.sent_to("h", 1)
+    assert Route("GET", "/a", headers={"X": "a {x}"}).parts({"x": None}).headers == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [(204, "x", "204 has no body"), (304, b"x", "304 has no body"), (101, "", "200 to 599")],
+)
+def test_a_reply_that_cannot_be_is_refused(status: int, body: bytes | str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Reply(body, status=status)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
         ({"method": "FETCH", "path": "/"}, "FETCH"),
         ({"method": "GET", "path": "a"}, "begin with /"),
         ({"method": "POST", "path": "/a", "body": "xml"}, "xml"),
+        ({"method": "GET", "path": "/a#b"}, "behind # is never sent"),
+        ({"method": "GET", "path": "/a/{b:int}"}, "braces hold a parameter's name"),
+        ({"method": "GET", "path": "/a/{b"}, "braces hold a parameter's name"),
+        ({"method": "GET", "path": "/a", "fields": ("b",)}, "a GET has no body"),
+        ({"method": "GET", "path": "/a", "statuses": (100,)}, "statuses are 200 to 599, not 100"),
+        ({"method": "GET", "path": "/a", "headers": {"A b": "c"}}, "'A b' is no header"),
+        ({"method": "POST", "path": "/a", "headers": {"content-length": "1"}}, "no header"),
+        ({"method": "GET", "path": "/a", "headers": {"A": "b\nC: d"}}, "no line of latin-1"),
     ],
 )
 def test_a_route_that_cannot_be_is_refused(given: dict[str, str], says: str) -> None:

@@ -65,9 +65,9 @@ class Cookies:
         return asked._replace(headers={**asked.headers, "Cookie": found}) if found else asked
 
     @property
-    def kept_back(self) -> list[str]:
-        """Names of those that are for HTTPS alone, so that they are not sent."""
-        return sorted(each.name for each in self._jar if each.secure)
+    def names(self) -> set[str]:
+        """Of those that may be sent: not over HTTPS alone."""
+        return {each.name for each in self._jar if not each.secure}
 
     def _described(self, target: str) -> Described:
         return Described(self._origin + target)  # noqa: S310 - nothing is opened

@@ -242,10 +242,10 @@ class TargetFamily:
         except (OSError, http.client.HTTPException) as error:
             raise ServiceError(f"{whose}: {type(error).__name__}: {error}") from error
         answer, why = judged(operation, params, said)
-        if why and visitor.cookies.kept_back:
+        if why and visitor.kept_back:
             why += (
-                f"; its cookie {visitor.cookies.kept_back[0]} is for HTTPS alone and was not sent"
-                " back over HTTP: have it set without Secure"
+                f"; the cookie {min(visitor.kept_back)} was not sent back: it is for HTTPS alone"
+                " (Secure), or for another domain or path (http.cookiejar's rules)"
             )
         if why:
             raise ServiceError(f"{whose} {why}")

@@ -6,7 +6,7 @@ import http.client
 from email.message import Message
 from typing import Any, NamedTuple
 
-from asyncdb_bench.contract.browsing import MOST_HOPS, Cookies, redirected
+from asyncdb_bench.contract.browsing import MOST_HOPS, Cookies, redirected, set_by
 from asyncdb_bench.contract.operation import Operation, Params
 from asyncdb_bench.contract.route import REDIRECTS, Request
 
@@ -37,11 +37,16 @@ class Visitor:
     ----------
     host, port : of the application.
     timeout_s : for each answer.
+
+    Attributes
+    ----------
+    kept_back : names of cookies that were set and are not sent.
     """
 
     def __init__(self, host: str, port: int, timeout_s: float) -> None:
         self.timeout_s = timeout_s
         self.cookies = Cookies(f"[{host}]" if ":" in host else host, port)
+        self.kept_back: set[str] = set()
         self._place = host, port
 
     def ask(self, request: Request, *, follow: bool) -> Said:
@@ -56,6 +61,7 @@ class Visitor:
         for _ in range(MOST_HOPS + 1):
             said = asked(host, port, self.cookies.added_to(request), self.timeout_s)
             self.cookies.take(request.target, said.headers)
+            self.kept_back |= set_by(said.headers).keys() - self.cookies.names
             if not follow or said.status not in REDIRECTS:
                 return said
             where = f"[{host}]" if ":" in host else host

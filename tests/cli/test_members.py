@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def test_members_sign_in_and_are_measured(tmp_path: Path, port: int) -> None:
     ("scenario", "says"),
     [
         ("Strangers", "GET /me redirects to /sign-in?next=%2Fme"),
-        ("Behind", "its cookie behind_tls is for HTTPS alone and was not sent back over HTTP"),
+        ("Behind", "the cookie behind_tls was not sent back: it is for HTTPS alone"),
         ("Forgetful", "POST /sign-in answers 403"),
         ("Stumbling", "a session raised KeyError: 'nothing' (signed_in.py, line "),
         ("Unsaid", "parameter note is or holds None, which a path cannot say"),
@@ -64,3 +65,27 @@ def test_a_session_that_fails_is_told_with_its_step(
     assert done.returncode in {2, 3}, done.stdout + done.stderr
     assert says in " ".join((done.stdout + done.stderr).split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("scenario", "right"), [("SignedIn", True), ("Strangers", False)])
+def test_locust_alone_judges_as_the_harness_does(port: int, scenario: str, right: bool) -> None:
+    locust = [
+        *(sys.executable, "-m", "locust", "-f", str(ROOT / "asyncdb_bench/load/locustfile.py")),
+        *("--headless", "--users", "3", "--spawn-rate", "3", "--run-time", "6s", "--json"),
+        *("--skip-log", "--host", f"http://127.0.0.1:{port}"),
+        *("--scenario", f"{THEIRS / 'signed_in.py'}:{scenario}"),
+    ]
+    done = subprocess.run(
+        locust,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    entries = json.loads(done.stdout)
+    failures = sum(each["num_failures"] for each in entries)
+    asked_for = sum(each["num_requests"] for each in entries)
+    assert asked_for > 0
+    assert failures == (0 if right else asked_for)

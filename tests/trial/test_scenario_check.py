@@ -13,6 +13,7 @@ from asyncdb_bench.trial.scenario_check import check_scenario
 pytestmark = pytest.mark.services
 OWN = Path(__file__).parents[1] / "plugins" / "own.py"
 TYPED = OWN.with_name("typed.py")
+SHAPES = OWN.with_name("shapes.py")
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty.py"
 
 
@@ -59,6 +60,12 @@ def test_types_are_the_same_under_every_strategy() -> None:
     assert [each for each in found if each.problem] == []
     tried = {each.check.partition(":")[0] for each in found} & set(names("strategies"))
     assert tried == set(names("strategies"))
+
+
+def test_routes_of_every_shape_are_answered_rightly_over_http() -> None:
+    found = list(check_scenario(Spec(f"{SHAPES}:Shapes", {}), ("native", "celery", "blocking")))
+    assert [each for each in found if each.problem] == []
+    assert sum("right answers over HTTP" in each.check for each in found) == 3
 
 
 def test_what_fails_in_the_plain_session_is_a_finding() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from http.cookiejar import CookieJar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,9 @@ def redirected(asked: Request, status: int, location: str, host: str, port: int)
     ValueError : it leads out of the application, or nowhere.
     """
     origin = f"http://{host}:{port}"
+    with suppress(UnicodeError):
+        # headers are read as latin-1, and many servers, Tornado's among them, write UTF-8
+        location = location.encode("latin-1").decode()
     to = urlsplit(urljoin(origin + asked.target, location))
     inside = to.scheme == "http" and (to.hostname, to.port or 80) == (host.strip("[]"), port)
     if not location or not inside:

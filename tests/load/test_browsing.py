@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from asyncdb_bench import Route, Session, Steps, Talk, operation
+from asyncdb_bench.contract.browsing import redirected
 from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.route import Request
 from asyncdb_bench.contract.session import Users
 from asyncdb_bench.load.http_message import headers_of, sets_cookies
 from asyncdb_bench.load.measured import ClosedLoop
@@ -167,6 +169,23 @@ def test_a_redirect_is_followed_within_its_request_with_the_cookies_that_it_sets
                 assert COOKIE.search(request), place
         took_ns = np.subtract(record.done_ns, record.sent_ns)
         assert np.all(took_ns > 19e6), "from the first request to the last answer"
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/st\xc3\xa4dte?q=\xc3\xbc b", "/st%C3%A4dte?q=%C3%BC%20b"),
+        ("/st\xe4dte", "/st%C3%A4dte"),
+        ("?page=2", "/a/b?page=2"),
+        ("../c%20d", "/c%20d"),
+        ("http://127.0.0.1:80", "/"),
+    ],
+)
+def test_where_a_redirect_leads(location: str, target: str) -> None:
+    before = Request("POST", "/a/b?x=1", {"Content-Type": "a/b", "X": "y"}, b"body")
+    assert redirected(before, 303, location, "127.0.0.1", 80) == Request(
+        "GET", target, {"X": "y"}, b""
+    )
 
 
 def test_a_redirect_keeps_method_and_body_where_it_must() -> None:

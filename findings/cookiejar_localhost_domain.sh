@@ -1,8 +1,8 @@
 #!/bin/sh
 # Python 3.11.7, http.cookiejar (and so requests and Locust): localhost cannot set a cookie for Domain=localhost.
 #
-# Guess beforehand: a cookie whose Domain is the very host that sets it is kept and sent back (RFC 6265, 5.3, 6), as browsers
-# and curl do; 127.0.0.1 for Domain=127.0.0.1 is, too.
+# Guess beforehand: a cookie whose Domain is the very host that sets it is kept and sent back (RFC 6265, 5.3, step 6);
+# 127.0.0.1 for Domain=127.0.0.1 is, too.
 # Seen: from localhost it is dropped without a word, since the domain has no dot in it; without Domain it is kept.
 #
 # Needs no service. Fails if what is seen changes.

@@ -50,7 +50,14 @@ CASES: dict[str, tuple[str, ...]] = {
         f"{_TABLES}::test_somebodys_variables_do_not_reach_psql",
     ),
     "pgbouncer-url": (f"{_SHIPPED}::test_a_pooler_is_named",),
+    "route-shapes": (
+        "tests/app/test_routes.py",
+        "tests/contract/test_route.py",
+        "tests/trial/test_scenario_check.py::test_routes_of_every_shape_are_answered_rightly_over_http",
+        "tests/trial/test_scenario_check.py::test_what_fails_in_the_plain_session_is_a_finding",
+    ),
     "sql-percent": (f"{_TABLES}::test_a_script_arrives_as_psql_sends_it",),
+    "target-rest": ("tests/load/test_browsing.py", "tests/cli/test_members.py"),
     "template-key": (
         f"{_TABLES}::test_what_makes_other_data_has_another_key",
         f"{_TABLES}::test_a_name_of_the_module_and_a_file_that_is_read_count",

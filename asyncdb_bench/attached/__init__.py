@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 from typing import Any
 
-from asyncdb_bench.attached.engine_events import note_times
 from asyncdb_bench.attached.own_heartbeat import PATH, OwnHeartbeat
 from asyncdb_bench.attached.tracing import Tracing
 
@@ -19,8 +18,9 @@ __all__ = ["PATH", "attach", "trace"]
 def attach(application: Any, *engines: Any) -> Any:
     """Let the harness read an application's loop lag, and where each request's time goes.
 
-    It adds ``Server-Timing`` to each answer, and answers ``GET /.well-known/asyncdb-bench`` to
-    clients of this machine: with the lateness of a heartbeat that begins when it is first asked.
+    It adds ``Server-Timing`` to answers, to some 250 a second where there are more, and answers
+    ``GET /.well-known/asyncdb-bench`` to clients of this machine: with the lateness of a heartbeat
+    that begins when it is first asked.
     Where a proxy of this machine stands before the application, let it not pass that path on.
 
     Parameters
@@ -34,7 +34,9 @@ def attach(application: Any, *engines: Any) -> Any:
     The application; of an ASGI application one that wraps it, to be served instead.
     """
     for engine in engines:
-        note_times(engine)
+        from asyncdb_bench.contract.engine_timing import watch
+
+        watch(engine)
     if hasattr(application, "add_handlers"):
         from asyncdb_bench.attached.tornado_side import attach_tornado
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from asyncdb_bench.attached.own_heartbeat import PATH, OwnHeartbeat, is_local
-from asyncdb_bench.attached.requests_noted import begin
+from asyncdb_bench.attached.requests_noted import Sample
 from asyncdb_bench.contract.timing import HEADER
 
 Message = MutableMapping[str, Any]
@@ -25,14 +25,14 @@ class AttachedAsgi:
     def __init__(self, application: Any, heartbeat: OwnHeartbeat) -> None:
         self.application = application
         self.heartbeat = heartbeat
+        self.sample = Sample()
 
     async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
         """Serve a connection."""
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
-        client = scope.get("client")
-        if scope["path"] == PATH and is_local(client[0] if client else None):
+        if scope["path"] == PATH and is_local((scope.get("client") or (None,))[0]):
             body = self.heartbeat.answer()
             headers = [
                 (b"content-type", b"application/json"),
@@ -41,7 +41,10 @@ class AttachedAsgi:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             return
-        phases = begin(lambda: name_of(scope))
+        phases = self.sample.begin(name_of, scope)
+        if phases is None:
+            await self.application(scope, receive, send)
+            return
 
         async def timed(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -8,24 +8,27 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import Application, OutputTransform, RequestHandler
 
 from asyncdb_bench.attached.own_heartbeat import PATH, OwnHeartbeat, is_local
-from asyncdb_bench.attached.requests_noted import begin
-from asyncdb_bench.contract.timing import HEADER
-
-HANDLER = "_asyncdb_bench_handler"
+from asyncdb_bench.attached.requests_noted import Sample
+from asyncdb_bench.contract.timing import HEADER, Phases
 
 
 class ServerTiming(OutputTransform):
-    """Adds ``Server-Timing``; Tornado makes one for each request, before its handler runs."""
+    """Adds ``Server-Timing`` to an answer, where its request's phases are noted.
 
-    def __init__(self, request: HTTPServerRequest) -> None:
-        name = f"{request.method} {getattr(request, HANDLER, '')}".strip()
-        self.phases = begin(lambda: name)
+    Parameters
+    ----------
+    phases : None: they are not.
+    """
+
+    def __init__(self, phases: Phases | None) -> None:
+        self.phases = phases
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
     ) -> tuple[int, HTTPHeaders, bytes]:
         """Add the header beside one that the application has itself."""
-        headers.add(HEADER, self.phases.header())
+        if self.phases is not None:
+            headers.add(HEADER, self.phases.header())
         return status_code, headers, chunk
 
 
@@ -49,17 +52,19 @@ class OwnHeartbeatHandler(RequestHandler):
 
 def attach_tornado(application: Application, heartbeat: OwnHeartbeat) -> Application:
     """Add both to an application."""
-    find = application.find_handler
+    sample, nothing = Sample(), ServerTiming(None)
 
-    def find_handler(request: HTTPServerRequest, **options: Any) -> Any:
-        # a request does not know its handler, and who adds a header is given the request alone
-        delegate = find(request, **options)
-        found = getattr(delegate, "handler_class", None)
-        setattr(request, HANDLER, getattr(found, "__name__", ""))
-        return delegate
+    def name_of(request: HTTPServerRequest) -> str:
+        # a request does not know its handler
+        found = getattr(application.find_handler(request), "handler_class", None)
+        return f"{request.method} {getattr(found, '__name__', '')}".strip()
 
-    application.find_handler = find_handler  # type: ignore[method-assign]
-    application.add_transform(ServerTiming)
+    def transform(request: HTTPServerRequest) -> ServerTiming:
+        # Tornado asks for one for each request, before its handler runs
+        phases = sample.begin(name_of, request)
+        return nothing if phases is None else ServerTiming(phases)
+
+    application.transforms.append(transform)  # type: ignore[arg-type]
     handler: list[Any] = [(PATH, OwnHeartbeatHandler, {"heartbeat": heartbeat})]
     application.add_handlers(".*", handler)
     return application

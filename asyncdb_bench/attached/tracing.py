@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asyncdb_bench.attached import requests_noted
 from asyncdb_bench.attached.requests_noted import Noted, request
 from asyncdb_bench.attached.statement_text import is_write, portable, without_literals
 from asyncdb_bench.attached.traced_values import UnwritableError, as_json
@@ -123,8 +124,10 @@ class Tracing:
         }
         for name, listener in wanted.items():
             event.listen(engine, name, listener)
+        requests_noted.tracings += 1
 
         def taken() -> None:
+            requests_noted.tracings -= 1
             for name, listener in wanted.items():
                 event.remove(engine, name, listener)
 

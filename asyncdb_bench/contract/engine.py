@@ -126,12 +126,11 @@ def make_engine(
     isolation : level of transactions, e.g. ``"repeatable_read"``.
     """
     from sqlalchemy import create_engine
-    from sqlalchemy.pool import QueuePool
 
-    from asyncdb_bench.contract.engine_timing import TimedPool, watch
+    from asyncdb_bench.contract.engine_timing import watch
 
     target, options = _options(url, pool, timeout_s, driver, isolation)
-    engine = create_engine(target, poolclass=TimedPool if timed else QueuePool, **options)
+    engine = create_engine(target, **options)
     if timed:
         watch(engine)
     return engine
@@ -156,15 +155,16 @@ def make_async_engine(
         :mod:`asyncdb_bench.contract.fair_pool`.
     """
     from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import AsyncAdaptedQueuePool
 
     from asyncdb_bench.contract.engine_timing import watch
-    from asyncdb_bench.contract.fair_pool import async_pool
+    from asyncdb_bench.contract.fair_pool import FairAsyncPool
 
     target, options = _options(url, pool, timeout_s, driver, isolation)
-    kind = async_pool(timed=timed, fair=fair)
+    kind = FairAsyncPool if fair else AsyncAdaptedQueuePool
     engine = create_async_engine(target, poolclass=kind, **options)
     if timed:
-        watch(engine.sync_engine)
+        watch(engine)
     return engine
 
 

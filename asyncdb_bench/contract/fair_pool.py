@@ -17,8 +17,6 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Full
 
-from asyncdb_bench.contract.engine_timing import TimedAsyncPool
-
 
 class FairQueue(AsyncAdaptedQueue[Any]):
     """First come, first served; parameters as of :class:`AsyncAdaptedQueue`."""
@@ -110,22 +108,3 @@ class FairAsyncPool(AsyncAdaptedQueuePool):
     """A pool on :class:`FairQueue`."""
 
     _queue_class = FairQueue
-
-
-class TimedFairAsyncPool(TimedAsyncPool):
-    """Likewise, with the phases noted."""
-
-    _queue_class = FairQueue
-
-
-def async_pool(*, timed: bool, fair: bool) -> type[AsyncAdaptedQueuePool]:
-    """Return the pool's class.
-
-    Parameters
-    ----------
-    timed : whether the requests' phases are noted.
-    fair : whether waiters are served in the order in which they came.
-    """
-    if fair:
-        return TimedFairAsyncPool if timed else FairAsyncPool
-    return TimedAsyncPool if timed else AsyncAdaptedQueuePool

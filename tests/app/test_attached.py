@@ -15,16 +15,21 @@ from contextlib import contextmanager
 from decimal import Decimal
 from http.client import HTTPConnection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tornado.web import Application
 
 from asyncdb_bench import Tables
+from asyncdb_bench.attached import requests_noted
 from asyncdb_bench.attached import tracing as tracing_module
+from asyncdb_bench.attached.requests_noted import Sample
 from asyncdb_bench.attached.statement_text import is_write, portable, without_literals
 from asyncdb_bench.attached.traced_scenario import MOST_ROWS
 from asyncdb_bench.attached.traced_values import UnwritableError, annotation, writable
 from asyncdb_bench.attached.tracing import Tracing, Unit
+from asyncdb_bench.contract import timing
 from asyncdb_bench.contract.data import stand_ins
 from asyncdb_bench.contract.data.sql_scripts import client_program
 from asyncdb_bench.contract.timing import parse
@@ -406,6 +411,56 @@ def test_an_asgi_application_is_wrapped_likewise() -> None:
         assert elsewhere["body"] == b"ok", "for others there is nothing of ours"
 
     asyncio.run(story())
+
+
+def test_of_many_requests_a_sample_is_noted_and_of_few_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [10**9]
+    monkeypatch.setattr(timing, "time", SimpleNamespace(monotonic_ns=lambda: clock[0]))
+    monkeypatch.setattr(requests_noted, "monotonic_ns", lambda: clock[0])
+    sample = Sample()
+
+    def noted(requests: int, apart_us: int) -> int:
+        count = 0
+        for _ in range(requests):
+            clock[0] += apart_us * 1000
+            begun = sample.begin(str, "a request")
+            assert timing.current.get() is begun
+            count += begun is not None
+        return count
+
+    try:
+        assert noted(50, 20_000) == 50
+        # four seconds, 10,000 a second
+        assert 500 < noted(40_000, 100) < 2000
+        noted(1000, 20_000)
+        assert noted(50, 20_000) == 50
+    finally:
+        timing.current.set(None)
+
+
+def test_engines_are_timed_without_events_and_after_dispose() -> None:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.orm import Session
+
+    from asyncdb_bench import attach
+
+    engine = create_engine("sqlite://")
+    attach(Application([]), engine)
+    assert not engine._has_events, "the first listener slows each statement down"
+    for _ in range(2):
+        timing.current.set(phases := timing.Phases())
+        with engine.begin() as connection:
+            connection.execute(text("SELECT 1"))
+        assert phases.pool > 0
+        assert 0 < phases.database <= phases.held
+        engine.dispose()
+    with Session(engine) as session:
+        session.execute(text("SELECT 1"))
+        timing.current.set(phases := timing.Phases())
+        session.execute(text("SELECT 1"))
+        session.commit()
+    timing.current.set(None)
+    assert 0 < phases.database <= phases.held
 
 
 @pytest.mark.parametrize(

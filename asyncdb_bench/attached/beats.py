@@ -11,11 +11,11 @@ from asyncdb_bench.records.step import HEARTBEAT_US
 
 GAUGES_EVERY = 50
 MOST = 120_000
-"""Beats that no one took, some two minutes: then it stops."""
+"""Beats that no one took: then it stops."""
 
 
 class Beating:
-    """Beats every millisecond on the loop and notes lateness in microseconds.
+    """Beats on the loop and notes lateness in microseconds.
 
     Beats missed during a stall are not noted one by one;
     :func:`asyncdb_bench.analysis.step.series.expand_stalls` puts them back.
@@ -24,11 +24,18 @@ class Beating:
     ----------
     gauges : read every 50 beats, e.g. the depth of a hidden queue.
     most : beats that are kept until they are taken; 0: all.
+    every_us : microseconds between beats.
     """
 
-    def __init__(self, gauges: Callable[[], dict[str, float]], most: int = MOST) -> None:
+    def __init__(
+        self,
+        gauges: Callable[[], dict[str, float]],
+        most: int = MOST,
+        every_us: int = HEARTBEAT_US,
+    ) -> None:
         self._gauges = gauges
         self._most = most
+        self.every_us = every_us
         self._lag_us = array("q")
         self._rows: list[dict[str, float]] = []
         self.beats = False
@@ -37,9 +44,9 @@ class Beating:
         """Start to beat on the running loop."""
         self.beats = True
         self._loop = asyncio.get_running_loop()
-        self._due_us = _now_us() + HEARTBEAT_US
+        self._due_us = _now_us() + self.every_us
         self._first_us = self._due_us
-        self._loop.call_later(HEARTBEAT_US / 1e6, self._beat)
+        self._loop.call_later(self.every_us / 1e6, self._beat)
 
     def take(self) -> tuple[list[int], list[int], list[dict[str, float]]]:
         """Return what was noted since the last call, and start anew.
@@ -56,7 +63,7 @@ class Beating:
         at_us, due = self._first_us, []
         for lag in lag_us:
             due.append(at_us)
-            at_us += HEARTBEAT_US * (1 + lag // HEARTBEAT_US)
+            at_us += self.every_us * (1 + lag // self.every_us)
         self._first_us = at_us
         return due, lag_us, rows
 
@@ -64,7 +71,7 @@ class Beating:
         now_us = _now_us()
         lag_us = max(0, now_us - self._due_us)
         self._lag_us.append(lag_us)
-        self._due_us += HEARTBEAT_US * (1 + lag_us // HEARTBEAT_US)
+        self._due_us += self.every_us * (1 + lag_us // self.every_us)
         if len(self._lag_us) % GAUGES_EVERY == 0:
             self._rows.append({"at_us": now_us, **self._gauges()})
         if self._most and len(self._lag_us) >= self._most:

@@ -25,6 +25,7 @@ from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.targets import PORT, PYTHON, environment_of
 from asyncdb_bench.records.messages import Heartbeats
 from asyncdb_bench.records.plan import Target
+from asyncdb_bench.records.step import HEARTBEAT_US
 from asyncdb_bench.services.part import Part, last_lines
 from asyncdb_bench.services.program import Program, free_port
 from asyncdb_bench.trial.listeners import is_here, listeners
@@ -79,9 +80,10 @@ class TargetProcess:
 class _Beats(msgspec.Struct):
     at_us: list[int]
     lag_us: list[int]
+    every_us: int = HEARTBEAT_US
 
     def message(self) -> Heartbeats:
-        return Heartbeats(self.at_us, self.lag_us)
+        return Heartbeats(self.at_us, self.lag_us, every_us=self.every_us)
 
 
 class TargetFamily:

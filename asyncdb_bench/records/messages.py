@@ -15,7 +15,7 @@ import msgspec
 
 from asyncdb_bench.errors import SaidFailedError, ServiceError, UsageError
 from asyncdb_bench.records.plan import Broker, Fault, LoadOrder, Variant
-from asyncdb_bench.records.step import Ledger, LoadWorker
+from asyncdb_bench.records.step import HEARTBEAT_US, Ledger, LoadWorker
 
 PROTOCOL = 3
 DOOR = 1
@@ -214,11 +214,13 @@ class Heartbeats(msgspec.Struct, frozen=True, tag_field="event", tag="heartbeats
     ----------
     at_us, lag_us : one entry per beat: when it was due on CLOCK_MONOTONIC, and how late it came.
     gauges : rows of a time (``at_us``) and values by name.
+    every_us : microseconds between beats.
     """
 
     at_us: list[int] = []
     lag_us: list[int] = []
     gauges: list[dict[str, float]] = []
+    every_us: int = HEARTBEAT_US
 
 
 class Anew(msgspec.Struct, frozen=True, tag_field="event", tag="anew"):

@@ -9,11 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from asyncdb_bench.analysis.step import stalls
+from asyncdb_bench.analysis.step.series import merged, window_lag
+from asyncdb_bench.records.messages import Heartbeats
 
 
 def test_a_stall_stands_for_the_heartbeats_it_swallowed() -> None:
     expanded = stalls.expand_stalls(np.array([0, 5000, 300]), 1000)
     assert expanded.tolist() == [0, 5000, 4000, 3000, 2000, 1000, 300]
+
+
+def test_beats_farther_apart_stand_for_as_many_fewer() -> None:
+    beats = merged([Heartbeats([0, 4000, 24_000], [10, 17_000, 20], every_us=4000)])
+    assert window_lag(beats, 0, 1.0).tolist() == [10, 17_000, 13_000, 9000, 5000, 1000, 20]
 
 
 @given(hnp.arrays(np.int64, st.integers(0, 50), elements=st.integers(0, 50_000)))

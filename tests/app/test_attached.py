@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from tornado.web import Application
 
@@ -91,7 +92,8 @@ def test_attach_tells_lag_and_phases_and_nothing_else(url: str) -> None:
         beats = json.loads(ask(port, "/.well-known/asyncdb-bench")[1])
         assert len(beats["at_us"]) > 0
         assert len(beats["at_us"]) == len(beats["lag_us"])
-        assert set(beats) == {"pid", "at_us", "lag_us", "gauges"}
+        assert {each % beats["every_us"] for each in np.diff(beats["at_us"])} <= {0}
+        assert set(beats) == {"pid", "at_us", "lag_us", "every_us"}
     with their_application(url) as port:
         assert "server-timing" not in ask(port, "/notes/5")[0]
 

@@ -31,11 +31,13 @@ class Beats(NamedTuple):
     at_us : when each was due, shape (n,).
     lag_us : how late it came, shape (n,).
     gauges : rows of a time (``at_us``) and values by name, summed over the processes.
+    every_us : microseconds between beats of one process.
     """
 
     at_us: NDArray[np.int64]
     lag_us: NDArray[np.int64]
     gauges: list[dict[str, float]]
+    every_us: int = HEARTBEAT_US
 
 
 NO_BEATS = Beats(np.zeros(0, np.int64), np.zeros(0, np.int64), [])
@@ -45,7 +47,7 @@ def window_lag(beats: Beats, started_ns: int, window_s: float) -> NDArray[np.int
     """Return the loop's lag over the measured window, stalls expanded, microseconds."""
     start_us = started_ns // 1000
     inside = (beats.at_us >= start_us) & (beats.at_us < start_us + int(window_s * 1e6))
-    return stalls.expand_stalls(beats.lag_us[inside], HEARTBEAT_US)
+    return stalls.expand_stalls(beats.lag_us[inside], beats.every_us)
 
 
 def merged(heartbeats: Sequence[Heartbeats]) -> Beats:
@@ -57,7 +59,8 @@ def merged(heartbeats: Sequence[Heartbeats]) -> Beats:
     at_us = np.concatenate([np.array(each.at_us, np.int64) for each in heartbeats])
     lag_us = np.concatenate([np.array(each.lag_us, np.int64) for each in heartbeats])
     order = np.argsort(at_us, kind="stable")
-    return Beats(at_us[order], lag_us[order], _summed([each.gauges for each in heartbeats]))
+    gauges = _summed([each.gauges for each in heartbeats])
+    return Beats(at_us[order], lag_us[order], gauges, max(each.every_us for each in heartbeats))
 
 
 def _summed(readings: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
@@ -122,7 +123,9 @@ class DriverStrategy(PooledStrategy[P]):
         if operation.pauses:
             return await self._in_parts(operation, steps)
         answer: Any = await self._connected(
-            lambda execute: drive_async(steps, execute), plain=self._plain(operation)
+            lambda execute: drive_async(steps, execute),
+            plain=self._plain(operation),
+            commits=operation.commits,
         )
         return answer
 
@@ -151,13 +154,16 @@ class DriverStrategy(PooledStrategy[P]):
         answer: Any = came
         return answer
 
-    async def _connected(self, work: Callable[[Execute], Awaitable[Any]], *, plain: bool) -> Any:
+    async def _connected(
+        self, work: Callable[[Execute], Awaitable[Any]], *, plain: bool, commits: bool = True
+    ) -> Any:
         """Do some work in one transaction of one connection, or in none.
 
         Parameters
         ----------
         work : takes what runs a statement.
         plain : without BEGIN and COMMIT.
+        commits : False: the transaction is rolled back in the end.
         """
         # a request that is not sampled notes its phases, too, and they are dropped
         phases = current.get() or Phases()
@@ -167,7 +173,9 @@ class DriverStrategy(PooledStrategy[P]):
                 since = monotonic_ns()
                 self.in_use += 1
                 try:
-                    return await self._in_transaction(connection, work, phases, plain=plain)
+                    return await self._in_transaction(
+                        connection, work, phases, plain=plain, commits=commits
+                    )
                 finally:
                     self.in_use -= 1
                     phases.held += monotonic_ns() - since
@@ -185,6 +193,7 @@ class DriverStrategy(PooledStrategy[P]):
         phases: Phases,
         *,
         plain: bool,
+        commits: bool,
     ) -> Any:
         async def execute(statement: Any) -> Rows:
             shape, sql, values = self.statements.prepared(statement)
@@ -197,8 +206,13 @@ class DriverStrategy(PooledStrategy[P]):
 
         if plain:
             return await work(execute)
-        async with Timed(self.transaction(connection), phases):
-            return await work(execute)
+        answer: Any = None
+        with contextlib.suppress(_RolledBackError):
+            async with Timed(self.transaction(connection), phases):
+                answer = await work(execute)
+                if not commits:
+                    raise _RolledBackError
+        return answer
 
     async def close(self) -> None:
         """Close the pool."""
@@ -213,12 +227,20 @@ class DriverStrategy(PooledStrategy[P]):
     @classmethod
     def refusal(cls, knobs: P, operations: Iterable[Operation]) -> str:
         """Refuse what only a session can do, and isolation levels that nobody sets here."""
+        operations = list(operations)
         by_orm = [each.name for each in operations if each.orm]
         if by_orm:
             return f"{by_orm[0]!r} loads related rows by the ORM, and {cls.name} has no session"
+        streaming = [each.name for each in operations if each.streams]
+        if streaming:
+            return f"{streaming[0]!r} streams its rows, and {cls.name} has no session"
         if knobs.isolation != USUAL_ISOLATION:
             return f"{cls.name} sets no isolation level, and {knobs.isolation} was asked for"
         return ""
+
+
+class _RolledBackError(Exception):
+    """Ends a transaction without a commit, where all went well."""
 
 
 class Timed:

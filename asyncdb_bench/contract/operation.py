@@ -11,14 +11,14 @@ import asyncio
 import functools
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict, Unpack
 
 import msgspec
 
 from asyncdb_bench.contract.route import Request, Route, usual_route
-from asyncdb_bench.errors import PluginError
+from asyncdb_bench.errors import PluginError, UnsupportedError
 
 Params = Mapping[str, Any]
 Steps = Generator[Any, Any, Any]
@@ -51,6 +51,43 @@ class AtOnce:
     statements: tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A step whose rows come in parts, by a cursor of the server's or the driver's.
+
+    Parameters
+    ----------
+    statement : a SELECT.
+    rows : of a part.
+    take : is given each part, a sequence of rows; what comes back of the step is None.
+    """
+
+    statement: Any
+    rows: int
+    take: Callable[[Sequence[Any]], object]
+
+    def through(self, execute: Callable[[Any], Any]) -> None:
+        """Take all parts by a blocking session's `execute`."""
+        for part in execute(self._in_parts).partitions():
+            self.take(part)
+
+    async def through_async(self, stream: Callable[[Any], Awaitable[Any]] | None) -> None:
+        """Take all parts by an async session's `stream`.
+
+        Raises
+        ------
+        UnsupportedError : the strategy gives none.
+        """
+        if stream is None:
+            raise UnsupportedError("this strategy does not stream: it gives drive_async no stream=")
+        async for part in (await stream(self._in_parts)).partitions():
+            self.take(part)
+
+    @property
+    def _in_parts(self) -> Any:
+        return self.statement.execution_options(yield_per=self.rows)
+
+
 class Traits(TypedDict, total=False):
     """What else is to be known of an operation.
 
@@ -62,6 +99,9 @@ class Traits(TypedDict, total=False):
     independent : it yields :class:`AtOnce` alone: its reads need no common transaction.
     pauses : it yields :class:`Pause`.
     orm : it loads related rows by the ORM, which a strategy without a session cannot.
+    streams : it yields :class:`Streamed`, which a strategy without a session cannot run.
+    commits : False: it only reads, and its session is closed without a commit, as many
+        applications do: the transaction is rolled back.
     route : where it is asked for, besides ``POST /op/<name>``, and what its answer looks like.
     """
 
@@ -70,6 +110,8 @@ class Traits(TypedDict, total=False):
     independent: bool
     pauses: bool
     orm: bool
+    streams: bool
+    commits: bool
     route: Route
 
 
@@ -105,6 +147,8 @@ class Operation:
         self.independent = traits.get("independent", False)
         self.pauses = traits.get("pauses", False)
         self.orm = traits.get("orm", False)
+        self.streams = traits.get("streams", False)
+        self.commits = traits.get("commits", True)
         self.name = steps.__name__
         self.route = traits.get("route") or usual_route(self.name)
         taken = inspect.signature(steps).parameters
@@ -118,6 +162,13 @@ class Operation:
     def with_steps(self, steps: Callable[..., Steps]) -> Operation:
         """Return the same operation by other steps."""
         return Operation(steps, self.check, self.rows, **self.traits)
+
+    def uncommitted(self) -> Operation:
+        """Return the same operation without a commit, called ``<name>_uncommitted``."""
+        other = Operation(self.steps, self.check, self.rows, **self.traits | {"commits": False})
+        other.name = f"{self.name}_uncommitted"
+        other.route = usual_route(other.name)
+        return other
 
     def most_transactions(self, params: Params) -> int:
         """Return how many transactions a run with these parameters may take."""
@@ -283,6 +334,9 @@ def advance(steps: Steps, execute: Callable[[Any], Any]) -> Any:
                     result: Any = None
                 elif isinstance(statement, AtOnce):
                     result = [execute(each) for each in statement.statements]
+                elif isinstance(statement, Streamed):
+                    statement.through(execute)
+                    result = None
                 else:
                     result = execute(statement)
             except Exception as error:
@@ -298,6 +352,7 @@ async def drive_async(
     execute: Callable[[Any], Awaitable[Any]],
     release: Callable[[], Awaitable[Any]] | None = None,
     at_once: Callable[[tuple[Any, ...]], Awaitable[Any]] | None = None,
+    stream: Callable[[Any], Awaitable[Any]] | None = None,
 ) -> Any:
     """Run an operation's steps to the end with an awaitable `execute`; else as :func:`drive`.
 
@@ -305,8 +360,9 @@ async def drive_async(
     ----------
     steps, execute, release : as :func:`drive`.
     at_once : runs the statements of an :class:`AtOnce`; None: one after another.
+    stream : an async session's, for :class:`Streamed`.
     """
-    while isinstance(came := await advance_async(steps, execute, at_once), Pause):
+    while isinstance(came := await advance_async(steps, execute, at_once, stream), Pause):
         if release is not None:
             await release()
         await asyncio.sleep(came.seconds)
@@ -317,6 +373,7 @@ async def advance_async(
     steps: Steps,
     execute: Callable[[Any], Awaitable[Any]],
     at_once: Callable[[tuple[Any, ...]], Awaitable[Any]] | None = None,
+    stream: Callable[[Any], Awaitable[Any]] | None = None,
 ) -> Any:
     """Run steps as :func:`advance` does; parameters as :func:`drive_async`."""
     try:
@@ -333,6 +390,9 @@ async def advance_async(
                         result = await at_once(statement.statements)
                     else:
                         result = [await execute(each) for each in statement.statements]
+                elif isinstance(statement, Streamed):
+                    await statement.through_async(stream)
+                    result = None
                 else:
                     result = await execute(statement)
             except Exception as error:

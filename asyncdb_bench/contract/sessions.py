@@ -45,14 +45,11 @@ class Sessions:
         UnavailableError : no connection, or the database is gone.
         """
         make = self.reading if operation.reads else self.usual
-        with translated():
-            if not operation.pauses:
-                with make.begin() as session:
-                    return drive(operation.steps(**params), session.execute)
-            with make() as session:
-                answer = drive(operation.steps(**params), session.execute, session.commit)
+        with translated(), make() as session:
+            answer = drive(operation.steps(**params), session.execute, session.commit)
+            if operation.commits:
                 session.commit()
-                return answer
+            return answer
 
     def advance(self, operation: Operation, steps: Steps) -> Any:
         """Run steps in a session of their own until the connection would be given back."""
@@ -89,13 +86,13 @@ class AsyncSessions:
         with translated():
             if operation.independent:
                 return await drive_async(steps, self.read, at_once=self.at_once)
-            if operation.pauses:
-                async with make() as session:
-                    answer = await drive_async(steps, session.execute, session.commit)
+            async with make() as session:
+                answer = await drive_async(
+                    steps, session.execute, session.commit, stream=session.stream
+                )
+                if operation.commits:
                     await session.commit()
-                    return answer
-            async with make.begin() as session:
-                return await drive_async(steps, session.execute)
+                return answer
 
     async def read(self, statement: Any) -> Any:
         """Run one statement in a transaction of its own and return its whole result."""

@@ -73,6 +73,7 @@ class Recording:
         self.more_transactions = 0
         self.trips_before: Mapping[str, float] = {}
         operations = make_scenario(scenario.scenario, scenario.knobs).workload().operations
+        self.commits = all(operations[name].commits for name in scenario.mix)
         self.context = TrialContext(
             run_id=run_context.run_id,
             trial=trial,
@@ -82,14 +83,18 @@ class Recording:
             counts_rows=all(operations[name].rows is not None for name in scenario.mix),
             shape=scenario.shape,
             mean_factor=scenario.mean_factor,
-            autocommit=bool(variant.knobs.get("autocommit")),
+            autocommit=bool(variant.knobs.get("autocommit")) or not self.commits,
         )
 
     def count(self, reply: StepReply) -> None:
         """Count what was asked for; a chat's joins are transactions of their own."""
+        each = math.ceil(reply.transactions / max(reply.ledger.ok, 1))
+        if not self.commits:
+            # what is rolled back the database does not count as committed
+            self.more_transactions += reply.transactions + each * unsure(reply.ledger)
+            return
         self.ledgers.append(reply.ledger)
         self.ledgers.append(Ledger(reply.joined, reply.joined, 0, 0, 0, 0))
-        each = math.ceil(reply.transactions / max(reply.ledger.ok, 1))
         self.more_transactions += max(0, reply.transactions - reply.ledger.ok)
         self.more_transactions += max(0, each - 1) * unsure(reply.ledger)
 

@@ -85,6 +85,8 @@ def under_strategies(
 def plain_statements(scenario: Scenario[Any], services: RunningServices) -> tuple[int | None, str]:
     """Return how many statements a plain session sends for what is asked, or why not."""
     workload = scenario.workload()
+    if any(workload.operations[name].streams for name in scenario.mix()):
+        return None, "drivers fetch the parts of a streamed result each in their own way"
     database = services.clone(workload.data, f"plain_{time.time_ns()}")
     try:
         if why := uncounted(database):

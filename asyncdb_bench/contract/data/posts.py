@@ -10,7 +10,15 @@ import msgspec
 from sqlalchemy import BigInteger, Connection, ForeignKey, Text, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload
 
-from asyncdb_bench.contract.operation import AtOnce, Params, Pause, Steps, operation
+from asyncdb_bench.contract.operation import (
+    AtOnce,
+    Operation,
+    Params,
+    Pause,
+    Steps,
+    Streamed,
+    operation,
+)
 
 POSTS = 2
 """Posts of each author."""
@@ -23,6 +31,7 @@ Id = Annotated[int, msgspec.Meta(ge=1)]
 Queries = Annotated[int, msgspec.Meta(ge=1, le=100)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Width = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+Longer = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=60)]
 
 
@@ -197,6 +206,41 @@ def fanout_orm(first: Id, queries: Queries, rows: Count, width: Width) -> Steps:
     return {"rows": len(bodies), "posts": sum(map(len, bodies)) // width}
 
 
+@operation(
+    check=_right_fanout,
+    rows=fanout_rows,
+    transactions=lambda params: params["queries"],
+    reads=True,
+)
+def listed(first: Id, queries: Queries, rows: Count, width: Width, longer: Longer) -> Steps:
+    """Read posts by lists of their keys, one list after another.
+
+    Each list names its first key `longer` times more: a statement of its own for the driver and the
+    database, with the same rows.
+    """
+    seen = characters = 0
+    for start in range(first, first + queries * rows, rows):
+        keys = [*range(start, start + rows), *[start] * longer]
+        posts = (yield select(Post.id, Post.body).where(Post.id.in_(keys))).all()
+        seen, characters = seen + len(posts), characters + sum(len(each.body) for each in posts)
+    return {"rows": seen, "posts": characters // width}
+
+
+@operation(
+    check=_right_fanout,
+    transactions=lambda params: params["queries"],
+    reads=True,
+    streams=True,
+)
+def streamed(first: Id, queries: Queries, rows: Count, width: Width, part: Count) -> Steps:
+    """Read posts by cursors, one after another, `part` rows at a time."""
+    lengths: list[int] = []
+    for wanted in _spans(first, queries, rows):
+        statement = select(Post.id, Post.body).where(wanted)
+        yield Streamed(statement, part, lambda rows: lengths.extend(len(row.body) for row in rows))
+    return {"rows": len(lengths), "posts": sum(lengths) // width}
+
+
 def _right_hold(params: Params, answer: Params) -> bool:
     return bool(answer["ids"] == [params["first"], params["first"] + 1])
 
@@ -219,6 +263,11 @@ def released(first: Id, seconds: Seconds) -> Steps:
     return {"ids": [one, other]}
 
 
-OPERATIONS: dict[str, Any] = {
-    each.name: each for each in (page, page_core, fanout, fanout_orm, hold, released)
+# other processes find an operation by its name in its module
+page_uncommitted = page.uncommitted()
+page_core_uncommitted = page_core.uncommitted()
+listed_uncommitted = listed.uncommitted()
+streamed_uncommitted = streamed.uncommitted()
+OPERATIONS: dict[str, Operation] = {
+    each.name: each for each in tuple(globals().values()) if isinstance(each, Operation)
 }

@@ -68,7 +68,7 @@ class Streamed:
 
     def through(self, execute: Callable[[Any], Any]) -> None:
         """Take all parts by a blocking session's `execute`."""
-        for part in execute(self._in_parts).partitions():
+        for part in execute(self._in_parts).partitions(self.rows):
             self.take(part)
 
     async def through_async(self, stream: Callable[[Any], Awaitable[Any]] | None) -> None:
@@ -80,7 +80,7 @@ class Streamed:
         """
         if stream is None:
             raise UnsupportedError("this strategy does not stream: it gives drive_async no stream=")
-        async for part in (await stream(self._in_parts)).partitions():
+        async for part in (await stream(self._in_parts)).partitions(self.rows):
             self.take(part)
 
     @property

@@ -15,6 +15,7 @@ from asyncdb_bench.contract.operation import (
     AtOnce,
     Pause,
     Steps,
+    Streamed,
     advance,
     drive,
     drive_async,
@@ -22,6 +23,7 @@ from asyncdb_bench.contract.operation import (
 )
 from asyncdb_bench.contract.timing import Phases, current
 from asyncdb_bench.contract.together import together
+from asyncdb_bench.errors import UnsupportedError
 
 
 def walk(hold: bool) -> Steps:
@@ -48,6 +50,31 @@ def test_an_operation_goes_on_where_it_paused() -> None:
     steps = walk(False)
     assert advance(steps, str.upper) == Pause(0.001, hold=False)
     assert advance(steps, str.upper) == {"came": ["ONE", None, "TWO", "THREE"]}
+
+
+def test_streamed_rows_come_in_parts_and_in_order() -> None:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.orm import Session
+
+    parts: list[list[int]] = []
+
+    def streamed() -> Steps:
+        numbers = text(
+            "WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t LIMIT 7)"
+            " SELECT n FROM t"
+        )
+        came = yield Streamed(numbers, 3, lambda rows: parts.append([row.n for row in rows]))
+        return came
+
+    with Session(create_engine("sqlite://")) as session:
+        assert drive(streamed(), session.execute) is None
+    assert parts == [[1, 2, 3], [4, 5, 6], [7]]
+
+    async def none(_: Any) -> None:
+        raise AssertionError
+
+    with pytest.raises(UnsupportedError, match="does not stream"):
+        asyncio.run(drive_async(streamed(), none))
 
 
 def test_async_reads_run_at_once_where_that_is_offered() -> None:

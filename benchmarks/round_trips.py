@@ -81,7 +81,7 @@ async def count(url: str, spec: str, driver: str, options: argparse.Namespace) -
         if number == options.warm:
             proxy.trips = 0
         await sessions.run(operations[name], scenario.params(name, rng))
-    trips = proxy.trips / options.requests
+    trips: float = proxy.trips / options.requests
     await engine.dispose()
     server.close()
     return trips

@@ -18,7 +18,7 @@ __all__ = ["PATH", "attach", "trace"]
 def attach(application: Any, *engines: Any) -> Any:
     """Let the harness read an application's loop lag, and where each request's time goes.
 
-    It adds ``Server-Timing`` to answers, to some 250 a second where there are more, and answers
+    It adds ``Server-Timing`` to answers, to some 125 a second where there are more, and answers
     ``GET /.well-known/asyncdb-bench`` to clients of this machine: with the lateness of a heartbeat
     that begins when it is first asked.
     Where a proxy of this machine stands before the application, let it not pass that path on.

@@ -31,7 +31,7 @@ request: ContextVar[Noted | None] = ContextVar("asyncdb_bench_request", default=
 tracings = 0
 """How many tracings are under way: they want each request's name."""
 
-EVERY_NS = 4_000_000
+EVERY_NS = 8_000_000
 """A request's phases are noted this often on average, so that this takes some 0.5 % of a core."""
 
 

@@ -52,11 +52,18 @@ class OwnHeartbeatHandler(RequestHandler):
 
 def attach_tornado(application: Application, heartbeat: OwnHeartbeat) -> Application:
     """Add both to an application."""
-    sample, nothing = Sample(), ServerTiming(None)
+    sample, nothing, find = Sample(), ServerTiming(None), application.find_handler
+
+    def find_handler(request: HTTPServerRequest, **options: Any) -> Any:
+        # a rule of the application's would be looked at for each request, and take longer
+        if request.path == PATH:
+            own = {"heartbeat": heartbeat}
+            return application.get_handler_delegate(request, OwnHeartbeatHandler, own)
+        return find(request, **options)
 
     def name_of(request: HTTPServerRequest) -> str:
         # a request does not know its handler
-        found = getattr(application.find_handler(request), "handler_class", None)
+        found = getattr(find(request), "handler_class", None)
         return f"{request.method} {getattr(found, '__name__', '')}".strip()
 
     def transform(request: HTTPServerRequest) -> ServerTiming:
@@ -65,6 +72,5 @@ def attach_tornado(application: Application, heartbeat: OwnHeartbeat) -> Applica
         return nothing if phases is None else ServerTiming(phases)
 
     application.transforms.append(transform)  # type: ignore[arg-type]
-    handler: list[Any] = [(PATH, OwnHeartbeatHandler, {"heartbeat": heartbeat})]
-    application.add_handlers(".*", handler)
+    application.find_handler = find_handler  # type: ignore[method-assign]
     return application

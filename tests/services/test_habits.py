@@ -10,7 +10,7 @@ from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.scenario_check import check_scenario
 from tests.measure import Ran, run
 
-pytestmark = [pytest.mark.services, pytest.mark.patient]
+pytestmark = pytest.mark.services
 
 SESSIONS = ("native", "executor", "psycopg_async")
 RAW = (*SESSIONS, "asyncpg_raw")

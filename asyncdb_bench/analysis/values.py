@@ -145,7 +145,12 @@ def _batch_values(
 
 
 def _slack(steps: Sequence[Step], metric: Metric) -> Slack:
-    """Return how far one variant's values may be off by what its turns are in doubt for."""
+    """Return how far one variant's values may be off by what its turns are in doubt for.
+
+    Where nobody counted connections and transactions, a variant may have had any number of them.
+    """
+    if any(note.kind is DoubtKind.UNWATCHED for step in steps for note in step.notes):
+        return Slack(FASTER, FASTER, doubt=True)
     if metric in (PACE, CAPACITY):
         turns = sound(steps, "pace")
         limited = [

@@ -129,6 +129,15 @@ def test_a_busy_client_bounds_a_pace_from_below_and_turns_only_what_it_could() -
     assert answer.said is Said.UNSOUND, "what the client held back may be ahead"
 
 
+@pytest.mark.parametrize("rates", [{"fast": 1000, "slow": 500}, {"fast": 1000, "slow": 1000}])
+def test_no_answer_is_sound_where_the_database_was_not_watched(rates: dict[str, float]) -> None:
+    unwatched = Doubt(DoubtKind.UNWATCHED, subject="permission denied for view")
+    turns = paces(rates, rounds=40)
+    assert findings(turns).beside[0].said in (Said.WORSE, Said.SAME)
+    (answer,) = findings([replace(each, notes=(unwatched,)) for each in turns]).beside
+    assert answer.said is Said.UNSOUND
+
+
 def test_late_sends_are_as_much_off_a_percentile_as_they_were() -> None:
     """Two variants apart by 10 ms of 20; the client was late by 23 ms in one of them."""
     late = {"doubts": (LATE,), "service_counts": counts_of(np.full(200, 7_000))}

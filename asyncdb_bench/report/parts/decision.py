@@ -64,8 +64,8 @@ def _missing(found: Findings) -> list[str]:
     said = [f"{name}: {first.absence(name)}." for name in everywhere[:MOST] if first is not None]
     if why := unwatched(found):
         said.append(
-            f"The database could not be watched ({why}): budgets are as declared, and nobody else"
-            " counted what was done."
+            f"The database could not be watched ({why}): budgets are as declared, nobody else"
+            " counted what was done, and no answer is sound."
         )
     return said
 

@@ -70,6 +70,9 @@ def _run(config: WorkerConfig, options: WorkerOptions) -> int:
     )
     app = tasks.make_app(queue, backend=tasks.backend_url(queue, client=False))
     operations = faulty_operations(served_operations(config), config.fault)
+    # Celery says that a worker is ready while its processes still start: they say it themselves
+    has_begun, begins = os.pipe()
+    os.set_blocking(begins, False)
     tasks.connect_when_ready(
         lambda: tasks.WorkerDatabase(
             config.database_url,
@@ -82,8 +85,16 @@ def _run(config: WorkerConfig, options: WorkerOptions) -> int:
         ),
         forks=options.pool == "prefork",
         gc_freeze=options.gc_freeze,
+        connected=lambda: os.write(begins, b"."),
     )
-    signals.worker_ready.connect(lambda **_: say(Ready(pid=os.getpid())), weak=False)
+    processes = options.concurrency if options.pool == "prefork" else 1
+
+    def say_ready() -> None:
+        for _ in range(processes):
+            os.read(has_begun, 1)
+        say(Ready(pid=os.getpid()))
+
+    signals.worker_ready.connect(lambda **_: _thread.start_new_thread(say_ready, ()), weak=False)
     worker = app.Worker(
         hostname=f"{config.queue}-{os.getpid()}@localhost",
         pool=options.pool,

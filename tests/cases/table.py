@@ -41,6 +41,7 @@ CASES: dict[str, tuple[str, ...]] = {
         "tests/cli/test_targets.py::test_servers_that_close_idle_connections_are_measured",
     ),
     "not-reached": (
+        "tests/contract/test_celery_queues.py::test_a_worker_is_ready_when_its_processes_are",
         "tests/cli/test_run_verb.py"
         "::test_what_answers_wrongly_is_not_measured_and_says_so_in_its_own_words",
     ),

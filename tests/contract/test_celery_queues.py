@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from asyncdb_bench.measure.family import launched
+from asyncdb_bench.measure.launch import Launch
+from asyncdb_bench.plan.request import Spec
+from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
 from tests.measure import measure
 
@@ -40,6 +46,24 @@ def test_depth_and_time_in_the_queue_agree(over: RunningServices, tmp_path: Path
     names = {name for each in found.folder.tables("series", ["name"]) for name in
              each["name"].to_pylist()}  # fmt: skip
     assert {"broker_depth", "waiting", "oldest_us"} <= names
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_worker_is_ready_when_its_processes_are(
+    pool: str, valkey: RunningServices, tmp_path: Path
+) -> None:
+    variant = make_variant(Spec("celery", {"pool": pool}), 8)
+    name = f"ready-{pool}-{os.getpid()}"
+    launch = Launch(variant, (plan_scenario(Spec("read", {}), {}),), name, name, 10.0)
+    count = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with (
+        launched(launch, valkey, tmp_path) as processes,
+        psycopg.connect(processes.database) as connection,
+    ):
+        assert connection.execute(count).fetchone() == (8,)
 
 
 @pytest.mark.parametrize("request_text", ["blocking", "executor:threads=2", "native:pool=2"])

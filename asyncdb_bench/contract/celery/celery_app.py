@@ -267,7 +267,11 @@ def use_database(database: WorkerDatabase | None) -> None:
 
 
 def connect_when_ready(
-    make: Callable[[], WorkerDatabase], *, forks: bool, gc_freeze: bool = True
+    make: Callable[[], WorkerDatabase],
+    *,
+    forks: bool,
+    gc_freeze: bool = True,
+    connected: Callable[[], object] = lambda: None,
 ) -> None:
     """Have a worker connect to the database once it runs.
 
@@ -276,13 +280,17 @@ def connect_when_ready(
     make : connects.
     forks : whether the pool forks: an engine made before would share its sockets with the children.
     gc_freeze : take what start-up made out of garbage collection, as the application does.
+    connected : called then in each process that runs tasks, also where that failed.
     """
 
     def connect(**_: Any) -> None:
-        use_database(make())
-        if gc_freeze:
-            gc.collect()
-            gc.freeze()
+        try:
+            use_database(make())
+            if gc_freeze:
+                gc.collect()
+                gc.freeze()
+        finally:
+            connected()
 
     when = signals.worker_process_init if forks else signals.worker_init
     when.connect(connect, weak=False)

@@ -60,6 +60,10 @@ def counted(count: int, word: str, plural: str = "") -> str:
     return f"{count:,} {word if count == 1 else plural or word + 's'}"
 
 
+NOTHING_TOLD = 100.0
+"""A ratio's bound beyond which it only says that too few rounds were had."""
+
+
 def ratio(value: float) -> str:
     """Return a ratio as text: two decimals, and what is warranted from 10 on."""
     return f"{value:.2f}" if value < 10 else number(value)
@@ -68,11 +72,16 @@ def ratio(value: float) -> str:
 def ratio_bounds(low: float, high: float) -> tuple[str, str]:
     """Return the bounds of a ratio as text; with three decimals where two would hide a 1 outside.
 
+    What is beyond :data:`NOTHING_TOLD` or its inverse tells nothing but that, and is not spelt out.
+
     Parameters
     ----------
     low, high : of the interval.
     """
-    texts = ratio(low), ratio(high)
+    texts = (
+        ratio(low) if low > 1 / NOTHING_TOLD else f"<{1 / NOTHING_TOLD:g}",
+        ratio(high) if high < NOTHING_TOLD else f">{NOTHING_TOLD:g}",
+    )
     if "1.00" in texts and not low <= 1 <= high:
         return f"{low:.3f}", f"{high:.3f}"
     return texts

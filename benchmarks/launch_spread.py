@@ -57,10 +57,15 @@ def lines_of(folder: RunFolder) -> list[str]:
                 found.append(
                     f"| {manifest.machine['cpu']} | {asked.label} | {table.metric.title} |"
                     f" {'with' if with_broker else 'without'} |"
-                    f" {math.sqrt(spread.variance):.2%} | {spread.freedom:.0f} |"
+                    f" {signed_root(spread.variance):.2%} | {spread.freedom:.0f} |"
                     f" {round_sd:.1%} | {MEASURED[table.metric.name][with_broker]:.2%} |"
                 )
     return found
+
+
+def signed_root(variance: float) -> float:
+    """Return a standard deviation; below 0 where rounds alone explain more than was seen."""
+    return math.copysign(math.sqrt(abs(variance)), variance)
 
 
 def main() -> None:

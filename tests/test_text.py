@@ -56,6 +56,7 @@ def test_bounds_that_leave_out_one_are_seen_to(one: float, other: float) -> None
     low, high = sorted((one, other))
     assert ratio_bounds(0.53, 0.998) == ("0.530", "0.998")
     assert ratio_bounds(0.53, 1.002) == ("0.53", "1.00")
+    assert ratio_bounds(1e-9, 155_412_884.0) == ("<0.01", ">100")
     shown = [float(each) for each in ratio_bounds(low, high)]
     if high < 0.999 or low > 1.001:
         assert shown[1] < 1 or shown[0] > 1

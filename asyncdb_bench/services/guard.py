@@ -31,6 +31,10 @@ IPC_RMID = 0
 SHMID_LINE = 7
 """The line of ``postmaster.pid`` that names the segment: key and id (miscinit.c of PostgreSQL)."""
 
+ATTACHED = 6
+"""The column of ``/proc/sysvipc/shm`` that counts processes."""
+WAIT_S, LONGEST_WAITS = 0.01, 1000
+
 
 def main() -> int:
     """Run the program until it ends by itself or standard input does."""
@@ -64,6 +68,7 @@ def main() -> int:
         if not guarded.restart:
             break
         guarded.restart = False
+        _wait_for_segment(segment)
     _remove(options, segment)
     with contextlib.suppress(OSError):
         os.write(told, b"done\n")
@@ -142,6 +147,26 @@ def _segment(options: dict[str, Any]) -> int | None:
             return int(file.read().splitlines()[SHMID_LINE - 1].split()[1])
     except (KeyError, OSError, IndexError, ValueError):
         return None
+
+
+def _wait_for_segment(segment: int | None) -> None:
+    """Wait until no process is attached to a segment of shared memory: else no server starts anew.
+
+    PostgreSQL's connections are in process groups of their own, and end a moment after it.
+    """
+    for _ in range(LONGEST_WAITS):
+        if not _attached(segment):
+            return
+        threading.Event().wait(WAIT_S)
+
+
+def _attached(segment: int | None) -> int:
+    """Return how many processes are attached to a segment, by ``/proc/sysvipc/shm`` (proc(5))."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        with open("/proc/sysvipc/shm") as file:  # noqa: PTH123 - as above
+            rows = [line.split() for line in file.read().splitlines()[1:]]
+        return sum(int(row[ATTACHED]) for row in rows if int(row[1]) == segment)
+    return 0
 
 
 def _remove(options: dict[str, Any], segment: int | None) -> None:

@@ -60,6 +60,32 @@ def test_the_embedded_server_leaves_nothing(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_a_killed_server_starts_again_while_a_connection_of_it_is_still_ending(
+    tmp_path: Path,
+) -> None:
+    server = databases.start_embedded(databases.scratch_folder("test"), tmp_path, "asyncdb_bench_t")
+    assert server.program is not None
+    try:
+        with psycopg.connect(server.url) as connection:
+            backend = psutil.Process(connection.info.backend_pid)
+            backend.suspend()
+            server.program.restart()
+            # by then a server that did not wait has found its memory in use, and has ended
+            time.sleep(0.5)
+            backend.resume()
+        assert eventually(lambda: answers(server), 60)
+    finally:
+        server.stop()
+
+
+def answers(server: databases.Postgres) -> bool:
+    try:
+        server.check()
+    except ServiceError:
+        return False
+    return True
+
+
 def test_templates_that_were_forgotten_are_seeded_anew(postgres: RunningServices) -> None:
     names = []
     for _ in range(3):

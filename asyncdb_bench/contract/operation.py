@@ -165,10 +165,14 @@ class Operation:
 
     def uncommitted(self) -> Operation:
         """Return the same operation without a commit, called ``<name>_uncommitted``."""
-        other = Operation(self.steps, self.check, self.rows, **self.traits | {"commits": False})
-        other.name = f"{self.name}_uncommitted"
-        other.route = usual_route(other.name)
-        return other
+
+        @functools.wraps(self.steps)
+        def steps(**params: Any) -> Steps:
+            return self.steps(**params)
+
+        steps.__name__ = f"{self.name}_uncommitted"
+        traits = self.traits | {"commits": False, "route": usual_route(steps.__name__)}
+        return Operation(steps, self.check, self.rows, **traits)
 
     def most_transactions(self, params: Params) -> int:
         """Return how many transactions a run with these parameters may take."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.util.queue import Empty
 
+from asyncdb_bench.contract.data.posts import page
 from asyncdb_bench.contract.fair_pool import FairQueue
 from asyncdb_bench.contract.operation import (
     AtOnce,
@@ -24,6 +25,8 @@ from asyncdb_bench.contract.operation import (
 from asyncdb_bench.contract.timing import Phases, current
 from asyncdb_bench.contract.together import together
 from asyncdb_bench.errors import UnsupportedError
+from asyncdb_bench.plan.faults import faulty_operations
+from asyncdb_bench.records.plan import Fault
 
 
 def walk(hold: bool) -> Steps:
@@ -147,6 +150,15 @@ def test_most_transactions_may_follow_from_the_parameters() -> None:
 
     assert several.most_transactions({"n": 4}) == 4
     assert several.with_steps(several.steps).most_transactions({"n": 4}) == 4
+
+
+def test_an_operation_without_a_commit_keeps_its_name_beside_an_injected_delay() -> None:
+    uncommitted = page.uncommitted()
+    assert (uncommitted.name, uncommitted.commits) == ("page_uncommitted", False)
+    assert uncommitted.route.path == "/op/page_uncommitted"
+    (delayed,) = faulty_operations({uncommitted.name: uncommitted}, Fault(delay_ms=1)).values()
+    assert (delayed.name, delayed.route.path) == (uncommitted.name, uncommitted.route.path)
+    assert delayed.params_type.__struct_fields__ == page.params_type.__struct_fields__
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 4))

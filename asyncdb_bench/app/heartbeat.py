@@ -17,7 +17,7 @@ class Heartbeat:
     """
 
     def __init__(self, gauges: Callable[[], dict[str, float]]) -> None:
-        self._beating = Beating(gauges, most=0)
+        self._beating = Beating(gauges, most_s=0)
 
     def start(self) -> None:
         """Start to beat on the running loop."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from asyncdb_bench.attached.own_heartbeat import PATH, OwnHeartbeat
 from asyncdb_bench.attached.tracing import Tracing
+from asyncdb_bench.contract.engine_timing import watch
 
 __all__ = ["PATH", "attach", "trace"]
 
@@ -34,8 +35,6 @@ def attach(application: Any, *engines: Any) -> Any:
     The application; of an ASGI application one that wraps it, to be served instead.
     """
     for engine in engines:
-        from asyncdb_bench.contract.engine_timing import watch
-
         watch(engine)
     if hasattr(application, "add_handlers"):
         from asyncdb_bench.attached.tornado_side import attach_tornado

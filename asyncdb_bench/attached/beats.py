@@ -10,8 +10,8 @@ from collections.abc import Callable
 from asyncdb_bench.records.step import HEARTBEAT_US
 
 GAUGES_EVERY = 50
-MOST = 120_000
-"""Beats that no one took: then it stops."""
+MOST_S = 120
+"""How long it beats while no one takes what it noted."""
 
 
 class Beating:
@@ -23,18 +23,18 @@ class Beating:
     Parameters
     ----------
     gauges : read every 50 beats, e.g. the depth of a hidden queue.
-    most : beats that are kept until they are taken; 0: all.
+    most_s : how long beats are kept until they are taken, seconds; 0: always.
     every_us : microseconds between beats.
     """
 
     def __init__(
         self,
         gauges: Callable[[], dict[str, float]],
-        most: int = MOST,
+        most_s: int = MOST_S,
         every_us: int = HEARTBEAT_US,
     ) -> None:
         self._gauges = gauges
-        self._most = most
+        self._most = most_s * 1_000_000 // every_us
         self.every_us = every_us
         self._lag_us = array("q")
         self._rows: list[dict[str, float]] = []

@@ -12,8 +12,6 @@ from asyncdb_bench.attached.beats import Beating
 PATH = "/.well-known/asyncdb-bench"
 EVERY_US = 4000
 """A beat of a millisecond took 2 to 5 % of a core of somebody's application."""
-MOST = 30_000
-"""Two minutes' beats."""
 
 
 class OwnHeartbeat:
@@ -30,7 +28,7 @@ class OwnHeartbeat:
         """Return what was noted since the last question, as JSON."""
         loop = asyncio.get_running_loop()
         if self._beating is None or self._loop is not loop or not self._beating.beats:
-            self._beating, self._loop = Beating(dict, MOST, EVERY_US), loop
+            self._beating, self._loop = Beating(dict, every_us=EVERY_US), loop
             self._beating.start()
             at_us: list[int] = []
             lag_us: list[int] = []

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from contextlib import suppress
+from email.message import Message
 from http.cookiejar import CookieJar
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 # of urllib the description of a request alone, which http.cookiejar reads
 from urllib.request import Request as Described
 
 from asyncdb_bench.contract.route import PLAIN, Request
-
-if TYPE_CHECKING:
-    from email.message import Message
 
 MOST_HOPS = 10
 
@@ -85,7 +84,17 @@ def _said(headers: Message) -> Any:
     return SimpleNamespace(info=lambda: headers)
 
 
-def redirected(asked: Request, status: int, location: str, host: str, port: int) -> Request:
+def message_of(headers: Iterable[tuple[str, str]]) -> Message:
+    """Return headers by names in any case; several may have one name."""
+    found = Message()
+    for name, value in headers:
+        found[name] = value
+    return found
+
+
+def redirected(
+    asked: Request, status: int, location: str, host: str, port: int, hops: int = 1
+) -> Request:
     """Return the request that a redirect asks for, as browsers do it.
 
     Parameters
@@ -93,11 +102,14 @@ def redirected(asked: Request, status: int, location: str, host: str, port: int)
     asked : what was redirected.
     status, location : of the answer.
     host, port : of the application.
+    hops : how many redirects there were with this one.
 
     Raises
     ------
-    ValueError : it leads out of the application, or nowhere.
+    ValueError : it leads out of the application, nowhere, or on after :data:`MOST_HOPS`.
     """
+    if hops > MOST_HOPS:
+        raise ValueError(f"redirects more than {MOST_HOPS} times, then to {location}")
     origin = f"http://{host}:{port}"
     with suppress(UnicodeError):
         # headers are read as latin-1, and many servers, Tornado's among them, write UTF-8

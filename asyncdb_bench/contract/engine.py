@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from asyncdb_bench.contract.database_url import PLACE, USUAL_PORT, is_socket, parameters, url_of
+from asyncdb_bench.contract.engine_timing import watch
 from asyncdb_bench.errors import PluginError, UnavailableError
 from asyncdb_bench.masking import hide
 
@@ -127,8 +128,6 @@ def make_engine(
     """
     from sqlalchemy import create_engine
 
-    from asyncdb_bench.contract.engine_timing import watch
-
     target, options = _options(url, pool, timeout_s, driver, isolation)
     engine = create_engine(target, **options)
     if timed:
@@ -157,7 +156,6 @@ def make_async_engine(
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-    from asyncdb_bench.contract.engine_timing import watch
     from asyncdb_bench.contract.fair_pool import FairAsyncPool
 
     target, options = _options(url, pool, timeout_s, driver, isolation)

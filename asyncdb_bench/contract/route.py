@@ -98,6 +98,11 @@ class Response:
         return set_by(self.headers)
 
 
+def host_of(host: str) -> str:
+    """Return a host as it stands in a request: numbers of IPv6 in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 class Request(NamedTuple):
     """A request: `target` is path and query, `body` empty where it has none."""
 

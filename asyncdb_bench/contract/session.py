@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from asyncdb_bench.contract.browsing import Cookies
 
+Ask = Callable[[str, dict[str, Any]], Any]
+"""Takes an operation's name and parameters, and returns the answer."""
 Talk = Generator[tuple[str, dict[str, Any]], Any, None]
 """Yields an operation's name and parameters, and receives its answer as `check` has it."""
 
@@ -87,6 +89,23 @@ class Conversation:
                 f"a session's step {self.done + 1} is {asked or 'its end'}; its steps say"
                 f" {due or 'the end'}: {', '.join(steps)}"
             )
+
+
+def go_through(session: Session, rng: np.random.Generator, ask: Ask) -> None:
+    """Ask for a session's steps to its end.
+
+    Parameters
+    ----------
+    session, rng : which, and what it draws from.
+    ask : takes an operation's name and parameters, returns the answer.
+
+    Raises
+    ------
+    ValueError : as :func:`begun`.
+    """
+    talk = begun(session, rng)
+    while talk.answered(ask(talk.operation, talk.params)):
+        pass
 
 
 def begun(session: Session, rng: np.random.Generator) -> Conversation:

@@ -21,7 +21,8 @@ from wsproto.events import (
 )
 from wsproto.utilities import ProtocolError
 
-from asyncdb_bench.load.connection import Address, host_of
+from asyncdb_bench.contract.route import host_of
+from asyncdb_bench.load.connection import Address
 from asyncdb_bench.load.http_message import ConnectionLostError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Member:
         self.protocol = WSConnection(ConnectionType.CLIENT)
         self.socket: Any = gevent.socket.create_connection(address, timeout=self.user.timeout_s)
         self.socket.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
-        host = f"{host_of(address)}:{address[1]}"
+        host = f"{host_of(address[0])}:{address[1]}"
         asked = Request(host=host, target=f"/chat/{self.room}")
         self.socket.sendall(self.protocol.send(asked))
         self.held: list[str] = []

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from asyncdb_bench.contract.route import host_of
 from asyncdb_bench.load.http_message import Incoming
 
 Address = tuple[str, int]
@@ -137,11 +138,6 @@ def reachable(address: Address, timeout_s: float) -> Where:
     return found[-1][0], found[-1][4]
 
 
-def host_of(address: Address) -> str:
-    """Return a host as it stands in a request: numbers of IPv6 in brackets (RFC 3986, 3.2.2)."""
-    return f"[{address[0]}]" if ":" in address[0] else address[0]
-
-
 def get_bytes(address: Address, path: str) -> bytes:
     """Return the whole HTTP/1.1 request of a GET."""
-    return f"GET {path} HTTP/1.1\r\nHost: {host_of(address)}:{address[1]}\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: {host_of(address[0])}:{address[1]}\r\n\r\n".encode()

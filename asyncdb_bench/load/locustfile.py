@@ -6,12 +6,12 @@ harness does not use it; see :mod:`asyncdb_bench.load.user` for why.
 
 from __future__ import annotations
 
-from email.message import Message
 from typing import Any
 
 import numpy as np
 from locust import FastHttpUser, between, events, task
 
+from asyncdb_bench.contract.browsing import message_of
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.contract.session import Users
@@ -78,9 +78,7 @@ class ApplicationUser(FastHttpUser):
         ) as response:
             answer = None
             if route.expects(response.status_code):
-                headers = Message()
-                for header, value in response.headers.items():
-                    headers[header] = value
+                headers = message_of(response.headers.items())
                 try:
                     answer = route.answer(response.status_code, headers, response.content)
                     right = operation.check(params, answer)

@@ -12,11 +12,11 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from asyncdb_bench.contract.browsing import MOST_HOPS, Cookies, redirected
-from asyncdb_bench.contract.route import REDIRECTS, Request
+from asyncdb_bench.contract.browsing import Cookies, redirected
+from asyncdb_bench.contract.route import REDIRECTS, Request, host_of
 from asyncdb_bench.contract.session import Conversation, Users
 from asyncdb_bench.load.asking import Asker
-from asyncdb_bench.load.connection import Connection, host_of
+from asyncdb_bench.load.connection import Connection
 from asyncdb_bench.load.http_message import headers_of, sets_cookies
 from asyncdb_bench.load.judging import Judge
 from asyncdb_bench.load.kept import Kept
@@ -140,12 +140,10 @@ class Measured(Asker):
         elif sets_cookies(answer):
             self._take_cookies(trail, connection, answer)
         status, location = self.record.status[key], headers_of(answer).get("Location", "")
-        host, port = host_of(self.kept.address), self.kept.address[1]
+        host, port = host_of(self.kept.address[0]), self.kept.address[1]
         trail.hops += 1
         try:
-            if trail.hops > MOST_HOPS:
-                raise ValueError(f"redirects more than {MOST_HOPS} times, then to {location}")
-            trail.request = redirected(trail.request, status, location, host, port)
+            trail.request = redirected(trail.request, status, location, host, port, trail.hops)
         except ValueError as error:
             self._fail(key, Outcome.ERROR, f"{status}: {error}")
             return
@@ -156,7 +154,7 @@ class Measured(Asker):
         self, whose: Conversation | Trail, connection: Connection, answer: bytes
     ) -> None:
         if whose.cookies is None:
-            whose.cookies = Cookies(host_of(self.kept.address), self.kept.address[1])
+            whose.cookies = Cookies(host_of(self.kept.address[0]), self.kept.address[1])
         target = connection.request.split(b" ", 2)[1].decode()
         whose.cookies.take(target, headers_of(answer))
 

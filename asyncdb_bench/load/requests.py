@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.route import host_of
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.contract.session import Conversation, Users
-from asyncdb_bench.load.connection import Address, host_of
+from asyncdb_bench.load.connection import Address
 
 AHEAD = 16_384
 """So many requests are prepared before a window, some 10 MB; of a longer one the others follow."""
@@ -57,7 +58,7 @@ class Maker:
         self, operations: Mapping[str, Operation], names: Sequence[str], address: Address
     ) -> None:
         self._known = {name: (number, operations[name]) for number, name in enumerate(names)}
-        self._host, self._port = host_of(address), address[1]
+        self._host, self._port = host_of(address[0]), address[1]
 
     def make(self, name: str, params: dict[str, Any], user: Conversation | None = None) -> Asked:
         """Return a request for an operation."""

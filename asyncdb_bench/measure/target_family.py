@@ -7,6 +7,7 @@ import http.client
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import numpy as np
 from asyncdb_bench.attached import PATH
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import Request
-from asyncdb_bench.contract.session import begun
+from asyncdb_bench.contract.session import Ask, go_through
 from asyncdb_bench.errors import BenchError, ServiceError, described
 from asyncdb_bench.measure.launch import Launch, Processes, Services
 from asyncdb_bench.plan.cores import on_cores
@@ -205,13 +206,10 @@ class TargetFamily:
         for asked_for in self.launch.scenarios:
             scenario = make_scenario(asked_for.scenario, asked_for.knobs)
             operations = scenario.workload().operations
+
             for session in scenario.sessions():
-                visitor = Visitor(host, port, self.launch.timeout_s)
                 try:
-                    talk, goes_on = begun(session, rng), True
-                    while goes_on:
-                        operation = operations[talk.operation]
-                        goes_on = talk.answered(self._right(visitor, operation, talk.params))
+                    go_through(session, rng, self._asking(host, port, operations))
                 except BenchError:
                     raise
                 except Exception as error:
@@ -221,8 +219,12 @@ class TargetFamily:
                     ) from error
             if not scenario.sessions():
                 for name in scenario.mix():
-                    visitor = Visitor(host, port, self.launch.timeout_s)
-                    self._right(visitor, operations[name], scenario.params(name, rng))
+                    self._asking(host, port, operations)(name, scenario.params(name, rng))
+
+    def _asking(self, host: str, port: int, operations: Mapping[str, Operation]) -> Ask:
+        """Return what asks for operations, as somebody who comes for the first time."""
+        visitor = Visitor(host, port, self.launch.timeout_s)
+        return lambda name, params: self._right(visitor, operations[name], params)
 
     def _right(self, visitor: Visitor, operation: Operation, params: dict[str, Any]) -> Any:
         """Ask for an operation; return its answer.

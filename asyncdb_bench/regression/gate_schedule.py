@@ -211,18 +211,17 @@ class GateSchedule:
             if pair.base and pair.rounds >= min(FEWEST_CLIMBS, launches):
                 self._analyse(pair, final=pair.rounds == launches)
         turning = [pair for pair in pairs if not pair.climbs]
-        rested, taken = False, 0
+        rested = False
         while self._now.spent_s < end_s:
             left = [pair for pair in turning if self._has_more(pair)]
             if not left:
                 break
-            if not rested and taken >= RUN_IN_ROUNDS * len(turning):
+            if not rested and all(self._taken(pair) >= RUN_IN_ROUNDS for pair in left):
                 rested = True
                 yield from self._rest()
             pair = min(left, key=lambda each: (each.rounds, self._random.random()))
             yield from self._round(pair)
             pair.rounds += 1
-            taken += 1
             rounds = self.rules.rounds
             told = pair.base and not pair.doubt and pair.analysed < len(rounds)
             if told and pair.rounds >= rounds[pair.analysed]:
@@ -238,8 +237,12 @@ class GateSchedule:
             return head in self._alive and pair.rounds < self.rules.first
         there = [(label, pair.scenario.label) in self._alive for label in pair.labels]
         share = self.rules.rounds[-1] / self.rules.launches
-        own = self._in_launch[pair.strategy, pair.scenario.label]
+        own = self._taken(pair)
         return pair.is_open and all(there) and (own < share or self.launches >= self.rules.launches)
+
+    def _taken(self, pair: Pair) -> int:
+        """Return how many rounds a pair has had in this launch."""
+        return self._in_launch[pair.strategy, pair.scenario.label]
 
     def _rest(self) -> Iterator[TurnOrder]:
         """Have each variant rest for a moment: what it uses with nothing to do."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from email.message import Message
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asyncdb_bench.contract.browsing import message_of
 from asyncdb_bench.contract.engine import make_engine
 from asyncdb_bench.contract.operation import drive
 from asyncdb_bench.contract.scenario import Scenario, Workload
-from asyncdb_bench.contract.session import begun
+from asyncdb_bench.contract.session import Ask, go_through
 from asyncdb_bench.trial.conformance_checks import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ DRAWS = 20
 """How often each operation is tried."""
 VISITS = 5
 """How often each session is."""
-Ask = Callable[[str, dict[str, Any]], Any]
 
 
 def ask_all(scenario: Scenario[Any], wanted: Iterable[str], ask: Ask) -> None:
@@ -37,9 +36,7 @@ def ask_all(scenario: Scenario[Any], wanted: Iterable[str], ask: Ask) -> None:
     rng = np.random.default_rng(2)
     for session in scenario.sessions():
         for _ in range(VISITS):
-            conversation = begun(session, rng)
-            while conversation.answered(ask(conversation.operation, conversation.params)):
-                pass
+            go_through(session, rng, ask)
     if not scenario.sessions():
         for name in wanted:
             for _ in range(DRAWS):
@@ -67,9 +64,8 @@ def asked_directly(workload: Workload, database: str) -> Iterator[tuple[Engine, 
         operation = workload.operations[name]
         with Session(engine) as session, session.begin():
             answer = drive(operation.steps(**operation.typed(params)), session.execute)
-        reply, headers = operation.route.reply(answer), Message()
-        for header, value in {"Content-Type": reply.content_type, **reply.headers}.items():
-            headers[header] = value
+        reply = operation.route.reply(answer)
+        headers = message_of({"Content-Type": reply.content_type, **reply.headers}.items())
         return operation.route.answer(reply.status, headers, reply.encoded)
 
     try:

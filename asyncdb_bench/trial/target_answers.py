@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 from email.message import Message
 from typing import Any, NamedTuple
 
-from asyncdb_bench.contract.browsing import MOST_HOPS, Cookies, redirected, set_by
+from asyncdb_bench.contract.browsing import Cookies, redirected, set_by
 from asyncdb_bench.contract.operation import Operation, Params
-from asyncdb_bench.contract.route import REDIRECTS, Request
+from asyncdb_bench.contract.route import REDIRECTS, Request, host_of
 
 
 class Said(NamedTuple):
@@ -45,7 +46,7 @@ class Visitor:
 
     def __init__(self, host: str, port: int, timeout_s: float) -> None:
         self.timeout_s = timeout_s
-        self.cookies = Cookies(f"[{host}]" if ":" in host else host, port)
+        self.cookies = Cookies(host_of(host), port)
         self.kept_back: set[str] = set()
         self._place = host, port
 
@@ -58,16 +59,15 @@ class Visitor:
         OSError, http.client.HTTPException : no answer came.
         """
         host, port = self._place
-        for _ in range(MOST_HOPS + 1):
+        for hops in itertools.count(1):
             said = asked(host, port, self.cookies.added_to(request), self.timeout_s)
             self.cookies.take(request.target, said.headers)
             self.kept_back |= set_by(said.headers).keys() - self.cookies.names
             if not follow or said.status not in REDIRECTS:
-                return said
-            where = f"[{host}]" if ":" in host else host
+                break
             location = said.headers.get("Location", "")
-            request = redirected(request, said.status, location, where, port)
-        raise ValueError(f"redirects more than {MOST_HOPS} times, then to {location}")
+            request = redirected(request, said.status, location, host_of(host), port, hops)
+        return said
 
 
 def judged(operation: Operation, params: Params, said: Said) -> tuple[Any, str]:

@@ -24,6 +24,7 @@ from asyncdb_bench.load.measured import ClosedLoop, Measured, OpenModel
 from asyncdb_bench.load.probe import Probe
 from asyncdb_bench.load.recorder import Recorder
 from asyncdb_bench.load.requests import Asked, Requests, Ring
+from tests.in_thread import running
 
 END = "end"
 """The connection is closed."""
@@ -111,17 +112,9 @@ async def _request(reader: asyncio.StreamReader) -> bytes:
 @contextmanager
 def serving(script: Script) -> Iterator[Server]:
     """Serve in a thread."""
-    made, ready = Server(script), threading.Event()
-    loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(made.serve(ready, stop),))
-    thread.start()
-    assert ready.wait(PATIENCE_S)
-    try:
+    made = Server(script)
+    with running(made.serve):
         yield made
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(PATIENCE_S)
-        loop.close()
 
 
 def answer(body: bytes = b'{"n": 1}', *head: str, status: str = "200 OK") -> bytes:

@@ -2,7 +2,7 @@
 
 ``PYTHONPATH=. .venv/bin/python benchmarks/window_length.py`` (15 minutes) keeps `native` twice,
 `executor` and `blocking` running, all but one of them paused, and asks each of them in random
-order in windows of each length, as many of each as take as long together, and for a second by wrk.
+order in windows of each length, as many of each as take as long together, and for two seconds by wrk.
 It prints each length's ratios to `native`, their standard errors, and paces beside wrk's. Needs
 wrk.
 """
@@ -38,11 +38,10 @@ from asyncdb_bench.services.running import RunningServices
 NAMES = {"native": "native", "native#2": "native", "executor": "executor", "blocking": "blocking"}
 CONNECTIONS = 32
 PINNING = share_out("auto", usable_cores())
-SCENARIO = plan_scenario(Spec("read", {}), {})
 SCRIPT = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
-wrk.body = '{"account": 1}'
+wrk.body = '{"account": 1, "seconds": 0.05}'
 function done(summary, latency, requests)
   io.write(string.format("FOUND %d %d\\n", summary.requests, summary.duration))
 end
@@ -51,13 +50,13 @@ Paces = dict[tuple[str, str], dict[tuple[int, int], float]]
 """By length or wrk and by variant: the pace in each launch and round, 1/s."""
 
 
-def wrk_pace(port: int, script: Path, seconds: int) -> float:
+def wrk_pace(url: str, script: Path, seconds: int) -> float:
     """Return answers a second by wrk."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script)]
     nice = ["nice", "-n", "-10"] if os.geteuid() == 0 else []
     with on_cores(PINNING.of("load")):
         answer = subprocess.run(
-            [*nice, *command, f"http://127.0.0.1:{port}/op/read"],
+            [*nice, *command, url],
             capture_output=True,
             text=True,
             check=True,
@@ -67,27 +66,28 @@ def wrk_pace(port: int, script: Path, seconds: int) -> float:
     return int(found[1]) / int(found[2]) * 1e6
 
 
-def measure(lengths: list[float], launches: int, rounds: int) -> Paces:
+def measure(name: str, lengths: list[float], launches: int, rounds: int) -> Paces:
     """Measure all; a round has each variant for a second in windows of each length, and by wrk."""
     found: Paces = defaultdict(dict)
+    scenario = plan_scenario(Spec(name, {}), {})
     draw = random.Random(2017)
     for launch in range(launches):
-        with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
-            folder = Path(name)
+        with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
+            folder = Path(scratch)
             stack.enter_context(on_cores(PINNING.of("postgresql")))
             services = stack.enter_context(
                 RunningServices(folder, "asyncdb_bench_length", with_broker=False)
             )
             script = folder / "ask.lua"
             script.write_text(SCRIPT)
-            load = load_for([SCENARIO], 5.0, 4000, folder / "load.log", PINNING.of("load"))
+            load = load_for([scenario], 5.0, 4000, folder / "load.log", PINNING.of("load"))
             stack.callback(load.stop, 0)
             ports: dict[str, int] = {}
             paused: dict[str, Stoppable] = {}
             for label, strategy in NAMES.items():
                 variant = make_variant(Spec(strategy, {}), 8)
                 what = Launch(
-                    variant, (SCENARIO,), f"{label[:6]}{len(ports)}", "none", 5.0, pinning=PINNING
+                    variant, (scenario,), f"{label[:6]}{len(ports)}", "none", 5.0, pinning=PINNING
                 )
                 processes = stack.enter_context(launched(what, services, folder))
                 ports[label] = processes.port
@@ -106,7 +106,7 @@ def measure(lengths: list[float], launches: int, rounds: int) -> Paces:
                             order = LoadOrder(
                                 0, window_s, 3.0, (launch, number, len(found)), lead_s=lead_s,
                                 connections=CONNECTIONS, port=ports[label], probe=False,
-                                scenario=SCENARIO.label,
+                                scenario=scenario.label,
                             )  # fmt: skip
                             file = folder / "pace.npz"
                             reply = offer(load, order, str(file))
@@ -117,7 +117,10 @@ def measure(lengths: list[float], launches: int, rounds: int) -> Paces:
                             key = (f"{window_s:g}", label)
                         else:
                             time.sleep(0.03)
-                            pace, key = wrk_pace(ports[label], script, 1), ("wrk", label)
+                            url = f"http://127.0.0.1:{ports[label]}/op/{name}"
+                            pace, key = wrk_pace(url, script, 2), ("wrk", label)
+                            # what wrk left unanswered is worked off by whoever had it queued
+                            time.sleep(2 * CONNECTIONS / pace)
                         paused[label].stop()
                         found[key][launch, len(found[key])] = pace
     return found
@@ -153,13 +156,14 @@ def report(found: Paces) -> None:
 def main() -> None:
     """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--scenario", default="read", help="read or slow")
     parser.add_argument("--lengths", default="0.1,0.2,0.5,1")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--launches", type=int, default=3)
     parser.add_argument("--keep", default="", help="write the paces to this file, as JSON")
     given = parser.parse_args()
     lengths = [float(each) for each in given.lengths.split(",")]
-    found = measure(lengths, given.launches, given.rounds)
+    found = measure(given.scenario, lengths, given.launches, given.rounds)
     if given.keep:
         rows = [[*key, list(each.values())] for key, each in found.items()]
         Path(given.keep).write_text(json.dumps(rows))

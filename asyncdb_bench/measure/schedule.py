@@ -34,7 +34,7 @@ from asyncdb_bench.records.step import Step
 FIRST_ROUNDS = 4
 """Rounds of each scenario before any has more."""
 LOAD_SHARE = 0.3
-"""Of a scenario's time that turns at a load take, where its paces are open, too."""
+"""Of all time that turns at a load take, while any pace is open."""
 FEWEST_COMMON = 8
 """Rounds at the common load after which latency has had enough where all paces are known."""
 ASIDE_SHARE = 0.12
@@ -320,14 +320,21 @@ class RunSchedule:
         beside = sum(self._spent[name, False] for name in aside)
         if wanting and (not open_ or beside < ASIDE_SHARE * spent):
             return min(wanting, key=lambda name: self._spent[name, False]), "pace"
-        latency = [name for name in main if self._wants_load(name, open_=name in open_)]
+        latency = [name for name in main if self._wants_load(name, open_=bool(open_))]
         if latency:
-            name = min(latency, key=lambda name: self._loads[name])
+            # by time, not rounds: one at the load of slow requests takes as long as ten others
+            name = min(latency, key=lambda name: self._spent[name, True])
             return name, LOADS[self._loads[name] % len(LOADS)]
         if not open_:
             return None
-        names, weights = list(open_), [min(need, 25.0) for need in open_.values()]
+        # by time, not rounds: one of slow requests takes as long as three others
+        names = list(open_)
+        weights = [min(need, 25.0) / self._round_s(name) for name, need in open_.items()]
         return self._random.choices(names, weights)[0], "pace"
+
+    def _round_s(self, scenario: str) -> float:
+        """Return how long a round of a scenario's paces took on average, seconds."""
+        return max(self._spent[scenario, False] / self._rounds[scenario], 1e-3)
 
     def _choose_alone(self, aside: list[str]) -> tuple[str, TurnKind] | None:
         """Return the cell of a map that has the next round."""
@@ -434,12 +441,13 @@ class RunSchedule:
         return there
 
     def _wants_load(self, scenario: str, *, open_: bool) -> bool:
+        """Return whether a scenario may have a round at a load, where any pace is open or none."""
         known = any(self._turns.pace((label, scenario)) for label in self._variants(scenario))
         if self._scenarios[scenario].pace_only or not known:
             return False
-        load, pace = self._spent[scenario, True], self._spent[scenario, False]
         if open_:
-            return load < LOAD_SHARE * (load + pace)
+            load = sum(each for (_, loaded), each in self._spent.items() if loaded)
+            return load < LOAD_SHARE * sum(self._spent.values())
         return self._loads[scenario] < self._most_rounds(2 * FEWEST_COMMON)
 
     def _is_over(self) -> bool:

@@ -18,8 +18,8 @@ CARRIES = 0.9
 
 CYCLES = 6
 """Batches of requests that a window at full speed should hold: those that are let in together end
-together, so that a window of fewer holds one batch more or less."""
-LEAST_CYCLES = 1.5
+together, and of fewer it is felt which of them the window cuts."""
+LEAST_CYCLES = 2.5
 """Likewise of requests that take so long that `CYCLES` of them are too many."""
 LEAD_S, LEAD_CYCLES = 0.04, 1.0
 """Load before a window: until as many requests as are served at once have been answered, so that

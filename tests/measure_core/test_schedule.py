@@ -14,7 +14,14 @@ import pytest
 
 from asyncdb_bench.analysis.comparison import compare_scenarios
 from asyncdb_bench.measure.orders import LaunchOrder
-from asyncdb_bench.measure.schedule import ASIDE_ROUNDS, ASIDE_SHARE, FIRST_ROUNDS, RunSchedule
+from asyncdb_bench.measure.schedule import (
+    ASIDE_ROUNDS,
+    ASIDE_SHARE,
+    FIRST_ROUNDS,
+    LOAD_SHARE,
+    RunSchedule,
+)
+from asyncdb_bench.measure.turn_orders import LOADS
 from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, TurnOrder
 from asyncdb_bench.records.plan import Plan, Segment, Trial
 from benchmarks.simulated import Simulation, Strays, Truth
@@ -97,6 +104,26 @@ def test_the_time_goes_to_the_scenario_that_is_open() -> None:
     counts = Counter(scenario for scenario, _ in rounds(found, "pace"))
     assert counts["slow"] > 2 * counts["read"]
     assert counts["read"] >= FIRST_ROUNDS
+
+
+def test_turns_at_a_load_take_their_share_of_the_time_while_a_pace_is_open() -> None:
+    plan = planned(("native", "executor"), ("read", "slow"))
+    chance = random.Random(5)
+
+    def truth(trial: Trial) -> Truth:
+        if trial.scenario == "slow":
+            return Truth(400 if trial.variant == "native" else 600)
+        return Truth(8 * math.exp(chance.gauss(0, 0.2)))
+
+    found = Simulation(RunSchedule(plan, {}), truth, budget_s=150, strays=Strays(0.001, 0.005))
+    found.run()
+    spent: dict[tuple[str, bool], float] = defaultdict(float)
+    for each in found.turns:
+        spent[each.scenario, each.kind in LOADS] += each.lead_s + each.window_s
+    loads = {name: spent[name, True] for name in ("read", "slow")}
+    assert sum(loads.values()) < (LOAD_SHARE + 0.1) * sum(spent.values())
+    # by time, whose single turns take longer has fewer of them
+    assert 0.5 < loads["read"] / loads["slow"] < 2
 
 
 def test_who_is_known_to_be_far_behind_takes_part_now_and_then() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asyncdb_bench.analysis.step import stalls
 from asyncdb_bench.analysis.step.backlog import outages
@@ -94,7 +95,7 @@ class Times:
         last = int(done.max()) if len(done) else 0
         self.lasted_s = max(lead_s + window_s, (last - begun_ns) / 1e9)
         if closed:
-            self.achieved_rps = pace(np.sort(done[self.right]), begun_ns, started_ns, ended_ns)
+            self.achieved_rps = pace(done[self.right], started_ns, ended_ns)
         else:
             self.achieved_rps = stalls.completion_rate(
                 (intended[inside] - started_ns) // 1000,
@@ -103,24 +104,23 @@ class Times:
             )
 
 
-def pace(done: Any, begun_ns: int, started_ns: int, ended_ns: int) -> float:
+def pace(done: NDArray[np.int64], started_ns: int, ended_ns: int) -> float:
     """Return the rate of completions of a closed loop within a window, 1/s.
 
-    It is taken from one completion to another: requests that are let in together end together, and
-    a window of fixed length would hold one such batch more or less.
+    Requests that are let in together end together, so that a window holds one such batch more or
+    less, wherever its edges fall. Each completion counts by where in the window it lies, from
+    nothing at the edges to 1.5 in the middle and 1 on average (Epanechnikov, *Theory of Probability
+    and Its Applications* 14, 1969): the rate is as unbiased as the plain count for any stationary
+    load, and what the edges cut hardly counts.
 
     Parameters
     ----------
-    done : when right answers came, ascending, nanoseconds.
-    begun_ns : when the load began: nothing was under way.
+    done : when right answers came, nanoseconds, shape (n,).
     started_ns, ended_ns : the window.
     """
-    before = done[done < started_ns]
-    since = int(before[-1]) if len(before) else begun_ns
-    within = done[(done > since) & (done < ended_ns)]
-    if not len(within):
-        return 0.0
-    return float(len(within) * 1e9 / (int(within[-1]) - since))
+    length = ended_ns - started_ns
+    place = (done[(done > started_ns) & (done < ended_ns)] - started_ns) / length
+    return float((6 * place * (1 - place)).sum() * 1e9 / length)
 
 
 def _phases(columns: Any, right: Any) -> dict[str, np.ndarray[Any, Any]]:

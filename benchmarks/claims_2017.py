@@ -194,7 +194,7 @@ def _deployed(found: Deployment) -> str:
     size = "" if found.packages_mb is None else f" of {found.packages_mb:.0f} MB"
     return (
         f"{found.variant}: {count} process{'' if count == 1 else 'es'}, {len(found.servers)}"
-        f" server{'' if len(found.servers) == 1 else 's'} beside them, {lines}{found.packages}"
+        f" server{'' if len(found.servers) == 1 else 's'}, {lines}{found.packages}"
         f" packages{size}, {found.cold_start_s:.1f} s until the first answer,"
         f" {sum(found.rest_mb.values()):.0f} MB at rest"
     )
@@ -350,15 +350,15 @@ def markdown(found: Sequence[Claim], manifest: Manifest) -> str:
     rtt_ms = manifest.plan.settings.rtt_ms
     distance = f"the database {rtt_ms:g} ms away" if rtt_ms else "the database on loopback"
     lines = [
-        "# What was said in 2017, and what is measured",
+        "# The claims of 2017",
         "",
-        "In 2017 an engineer built a real-time chat on Tornado with SQLAlchemy, tried Celery and",
-        "`run_on_executor`, and judged by feel. These are his claims, one by one.",
+        "Do they hold? In 2017 an engineer built a real-time chat on Tornado with SQLAlchemy,",
+        "tried Celery and `run_on_executor`, and judged without measuring. These are his claims.",
         "",
         f"Measured by `{command_of(manifest)}` (seed"
         f" {manifest.seed}) on {machine['cpu']}, {machine['cores']} cores, {manifest.started_at};"
         f" {services}; {distance}. {manifest.plan.settings.blocks}"
-        f" block{'' if manifest.plan.settings.blocks == 1 else 's'}; figures less than"
+        f" launch{'' if manifest.plan.settings.blocks == 1 else 'es'}; figures less than"
         f" {APART:g} x apart are called alike.",
     ]
     for each in found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from asyncdb_bench.analysis.pace_map import TITLES, Cell, PaceMap
+from asyncdb_bench.analysis.pace_map import TITLES, Cell, PaceMap, borders
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.text import counted, number
 from asyncdb_bench.text import ratio as as_ratio
@@ -23,7 +23,7 @@ def how_sure(cell: Cell) -> str:
 
 
 def best_words(cell: Cell, most: int = 3) -> str:
-    """Return who leads in a cell, and who is not told from it."""
+    """Return the leaders of a cell: the best, and those not distinguished from it."""
     return " = ".join(cell.best[:most]) + (" = …" if len(cell.best) > most else "")
 
 
@@ -35,15 +35,17 @@ def map_page(found: PaceMap, manifest: Manifest, command: str) -> str:
     found : the map.
     manifest, command : for where the figures come from.
     """
-    lines = ["# The map: which way for which request", ""]
-    lines += [f"- {each[:1].upper()}{each[1:]}." for each in found.sentences]
-    lines += [
+    lines = [
+        "# The map",
         "",
-        "In each cell the way with the best pace and those that this run does not tell from it, its"
-        " pace, and the others beside it. Pace: requests a second with"
-        f" {manifest.plan.settings.connections} connections that ask again at once, with"
-        f" {manifest.plan.settings.budget} connections to the database for each way, on one core.",
+        "Which strategy has the highest pace for which request? Each cell names it with those that"
+        " this run does not distinguish from it, its pace, and the ratios of the others. Pace:"
+        f" requests per second of {manifest.plan.settings.connections} connections that ask again"
+        f" at once, with {manifest.plan.settings.budget} connections to the database for each"
+        " strategy, on one core.",
     ]
+    crossings = [f"- {each[:1].upper()}{each[1:]}." for each in borders(found.cells)]
+    lines += ["", *crossings] if crossings else []
     panel, column, row = found.shown
     for at_panel in found.values(panel):
         columns, rows = found.values(column), found.values(row)
@@ -70,7 +72,7 @@ def map_page(found: PaceMap, manifest: Manifest, command: str) -> str:
 
 def told(answer: tuple[float, float] | None) -> str:
     """Return what the model says of a pace, with the error to expect."""
-    return "not told" if answer is None else f"{number(answer[0])}/s ± {answer[1]:.0%}"
+    return "not known" if answer is None else f"{number(answer[0])}/s ± {answer[1]:.0%}"
 
 
 def _value(axis: str, value: float) -> str:
@@ -99,13 +101,13 @@ def _model_lines(found: PaceMap) -> list[str]:
         "",
         "## The model",
         "",
-        "CPU time for a request and for each of its queries, round trips, the queries' own time,"
-        " and how many requests are let in at once: fitted to the cells, each cell predicted by a"
-        " fit that did not know it. It answers between the cells where those about the place were"
-        " predicted within 15 %.",
+        "CPU time of a request and of each query, round trips, the queries' own time, and the"
+        " number of concurrent requests, fitted to the cells; each cell is predicted by a fit"
+        " without it."
+        " The model answers between cells that were predicted within 15 %.",
         "",
-        "| way | at once | CPU, ms | CPU of a query, ms | round trips besides | beside its time, ms"
-        " | error: median, worst | cells within 15 % |",
+        "| strategy | concurrent | CPU, ms | CPU of a query, ms | more round trips | more time of a"
+        " query, ms | error: median, worst | cells within 15 % |",
         "|---|---:|---:|---:|---:|---:|---|---:|",
     ]
     lines += [
@@ -113,18 +115,5 @@ def _model_lines(found: PaceMap) -> list[str]:
         f" {way.each_ms:.2f} | {model.typical(name):.0%}, {model.worst(name):.0%} |"
         f" {model.within(name):.0%} |"
         for name, way in model.ways.items()
-    ]
-    names = list(model.ways)
-    lines += [
-        "",
-        "What it says between the cells, with the worst error of the cells about the place:",
-        "",
-        f"| ms away | queries | ms a query | {' | '.join(names)} |",
-        "|---:|---:|---:|" + "---:|" * len(names),
-    ]
-    lines += [
-        f"| {case.rtt_ms:g} | {case.queries:g} | {case.ms:g} |"
-        f" {' | '.join(told(said[name]) for name in names)} |"
-        for case, said in found.between()
     ]
     return lines

@@ -33,7 +33,8 @@ def written(text: str, outcomes: Sequence[Outcome]) -> str:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """Return a row per part and fault, and a column per moment: a mark for each strategy."""
+    """Return a row per part and fault, and a column per moment: a mark for each strategy, or one
+    where all have the same."""
     by_key = {(o.case.part, o.case.fault, o.case.moment, o.case.strategy): o for o in outcomes}
     lines = [
         f"| part | fault | {' | '.join(MOMENTS)} |",
@@ -41,10 +42,11 @@ def table(outcomes: Sequence[Outcome]) -> str:
     ]
     for part in (*PARTS, *CELERY_PARTS):
         for fault in FAULTS:
-            cells = [
-                " ".join(mark(by_key.get((part, fault, moment, each))) for each in STRATEGIES)
+            marks = [
+                [mark(by_key.get((part, fault, moment, each))) for each in STRATEGIES]
                 for moment in MOMENTS
             ]
+            cells = [each[0] if len(set(each)) == 1 else " ".join(each) for each in marks]
             lines.append(f"| {part} | {fault} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -146,6 +146,6 @@ def _model(trips: PaceMap) -> Fold:
             )
             for case, said in trips.between()
         ),
-        note="With the worst error of the cells about the place; not told: it is beyond 15 %.",
+        note="With the worst error of the cells about the place; not known: it is beyond 15 %.",
     )
     return Fold(id="model", title="A model for what lies between", line="", blocks=(ways, between))

@@ -97,6 +97,32 @@ def test_no_placeholder_is_left() -> None:
         assert "-PENDING" not in text, page
 
 
+ROOMS = "asyncdb_bench|benchmarks|docs|findings|scenarios|scripts|strategies|tests"
+
+
+@pytest.mark.parametrize(
+    "page", [each for each in PAGES if each not in TUTORIALS], ids=lambda page: page.name
+)
+def test_files_that_are_named_exist(page: Path) -> None:
+    for named in re.findall(rf"\b(?:{ROOMS})/[\w/.-]+\.(?:py|sh|toml)\b", page.read_text()):
+        assert (ROOT / named).exists() or (page.parent / named).exists(), named
+
+
+def test_the_documents_are_short_and_each_begins_with_its_question() -> None:
+    docs = [each for each in PAGES[1:-1] if each.name != "licences.md"]
+    assert len(PAGES[0].read_text().split()) <= 900
+    assert sum(len(each.read_text().split()) for each in docs) <= 16_000
+    for each in docs:
+        title, first = each.read_text().split("\n\n", 2)[:2]
+        assert "?" in title + first or each.name == "architecture.md", each
+
+
+def test_the_glossary_has_thirty_words_at_most() -> None:
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
+    assert 1 < len(set(rows)) - 1 <= 30
+    assert len(rows) == len(set(rows))
+
+
 def test_the_version_is_the_newest_of_the_changelog() -> None:
     newest = re.search(r"^## (\S+) ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None

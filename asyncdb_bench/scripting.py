@@ -81,6 +81,9 @@ class Lines:
         """Say which service starts."""
         self.say(f"starting {name}")
 
+    def recall(self, launches: Any) -> None:
+        """Take note of nothing: no answer is said before the end."""
+
     def launch(self, order: Any) -> None:
         """Say that variants are launched."""
         self.say(f"launch {order.number + 1}")

@@ -328,6 +328,8 @@ def prepared(
         if services.taken_out:
             notes += (f"set, and not passed on to processes of ours: {listed(services.taken_out)}",)
             display.say(f"note: {notes[-1]}")
+        launches = read_launches(folder.path.parent, fingerprint(here))
+        display.recall(launches)
         manifest = make_manifest(plan, folder.run_id, services, command, here)
         folder.write_manifest(
             replace(
@@ -336,7 +338,7 @@ def prepared(
                 calibration=calibration,
                 notes=notes,
                 canary=pace,
-                launches=read_launches(folder.path.parent, fingerprint(here)),
+                launches=launches,
                 hosts=hosts.machines() if hosts is not None else {},
             )
         )

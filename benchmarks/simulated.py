@@ -358,4 +358,4 @@ class Silent:
     def _nothing(self, _: object) -> None:
         """Show nothing."""
 
-    service = launch = step = end = _nothing
+    service = recall = launch = step = end = _nothing

@@ -2,7 +2,7 @@
 
 ``PYTHONPATH=. .venv/bin/python benchmarks/window_length.py`` (15 minutes) keeps `native` twice,
 `executor` and `blocking` running, all but one of them paused, and asks each of them in random
-order in windows of each length, as many of each as take as long together, and for two seconds by wrk.
+order in windows of each length, as many of each as take as long together, and for 2 s by wrk.
 It prints each length's ratios to `native`, their standard errors, and paces beside wrk's. Needs
 wrk.
 """

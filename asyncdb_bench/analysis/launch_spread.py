@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from asyncdb_bench.analysis.findings import ScenarioFindings
-from asyncdb_bench.analysis.inference import informed
+from asyncdb_bench.analysis.inference import WHOLE, informed
 from asyncdb_bench.analysis.launch_prior import MEASURED, key_of
 from asyncdb_bench.analysis.metric_table import Table
 from asyncdb_bench.records.launches import LaunchSpread
@@ -68,7 +68,12 @@ def spread_of_launches(table: Table, *, with_broker: bool) -> LaunchSpread | Non
     residuals = means - means.mean(axis=1, keepdims=True)
     residuals -= residuals.mean(axis=0, keepdims=True)
     freedom = (len(whole) - 1) * (len(launches) - 1)
-    by_rounds = table.spread_of(*whole).round ** 2 * float(np.mean([1 / n for n in counts]))
+    rounds = table.spread_of(*whole)
+    several = any(WHOLE not in table.cells[name][launch] for name in whole for launch in launches)
+    if several and rounds.freedom < freedom:
+        # what single rounds stray by would count as the launches'
+        return None
+    by_rounds = rounds.round**2 * float(np.mean([1 / n for n in counts]))
     # the floor that is added to values strays in no launch
     strays = max(float(np.mean([table.share_of(name) for name in whole])), LEAST_SHARE) ** 2
     variance = (float((residuals**2).sum()) / freedom - by_rounds) / strays

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from asyncdb_bench.analysis.accounts import tells_pace
 from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.analysis.metric_table import Answer, Table, brokers_of
 from asyncdb_bench.analysis.metrics import PACE
 from asyncdb_bench.plan.climbs import climbs
+from asyncdb_bench.records.launches import Seen
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.records.step import Step
 from asyncdb_bench.report.answer_words import beside_text
@@ -43,10 +45,15 @@ class LiveAnswers:
     Parameters
     ----------
     plan : what is run.
+
+    Attributes
+    ----------
+    seen : spreads of launches on this machine before, which intervals start from.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self.seen: Seen = {}
         self._brokers = brokers_of(plan.variants)
         self._cells: dict[str, dict[str, dict[int, dict[int, float]]]] = defaultdict(dict)
         self._carried: dict[str, dict[str, float]] = defaultdict(dict)
@@ -57,7 +64,7 @@ class LiveAnswers:
         """Take note of a turn; those of a launch that confirms are numbered like others."""
         if not step.valid or step.purpose != "measure":
             return
-        if step.turn.kind == "pace" and step.achieved_rps > 0:
+        if step.turn.kind == "pace" and tells_pace(step):
             cells = self._cells[step.scenario].setdefault(step.variant, {})
             cells.setdefault(step.block, {})[step.turn.round] = step.achieved_rps
             self._rows.pop(step.scenario, None)
@@ -75,7 +82,7 @@ class LiveAnswers:
         return self._rows[scenario]
 
     def _found(self, scenario: str) -> list[Row]:
-        table = Table(PACE, self._cells[scenario], brokers=self._brokers)
+        table = Table(PACE, self._cells[scenario], {}, self._brokers, self.seen)
         settings, best = self._plan.settings, table.best
         rows: list[Row] = []
         for name, pace in sorted(table.values.items(), key=lambda each: -each[1]):

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from asyncdb_bench.cli.live_answers import LiveAnswers
 from asyncdb_bench.measure.orders import LaunchOrder
 from asyncdb_bench.plan.estimate import estimate_s
+from asyncdb_bench.records.launches import Seen
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.records.sentences import sentences
 from asyncdb_bench.records.step import Step, TrialEnd
@@ -58,6 +59,10 @@ class Progress:
         """Show that a service is being started."""
         self.now = f"starting {name}"
         self.say(self.now)
+
+    def recall(self, launches: Seen) -> None:
+        """Have intervals start from how launches strayed on this machine before."""
+        self.answers.seen = launches
 
     def launch(self, order: LaunchOrder) -> None:
         """Show that variants are being launched."""

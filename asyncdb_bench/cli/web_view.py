@@ -13,6 +13,7 @@ from asyncdb_bench.cli.live_state import LiveState
 from asyncdb_bench.cli.progress import Progress
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.measure.orders import LaunchOrder
+from asyncdb_bench.records.launches import Seen
 from asyncdb_bench.records.step import Step, TrialEnd
 
 LOOPBACK = "127.0.0.1"
@@ -91,6 +92,10 @@ class WebProgress:
     def service(self, name: str) -> None:
         """Show which service is being started."""
         self._inner.service(name)
+
+    def recall(self, launches: Seen) -> None:
+        """Take note of how launches strayed on this machine before."""
+        self._inner.recall(launches)
 
     def launch(self, order: LaunchOrder) -> None:
         """Show that variants are being launched."""

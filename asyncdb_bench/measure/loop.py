@@ -29,6 +29,7 @@ from asyncdb_bench.measure.running_variant import RunningVariant
 from asyncdb_bench.measure.turns import TurnOrder
 from asyncdb_bench.plan.sharing import sharing_groups
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.launches import Seen
 from asyncdb_bench.records.plan import PlannedScenario, Trial
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.trial.child import Child
@@ -49,6 +50,9 @@ class Display(Protocol):
 
     def service(self, name: str) -> None:
         """Show that a service is being started."""
+
+    def recall(self, launches: Seen) -> None:
+        """Take note of how launches strayed on this machine before."""
 
     def launch(self, order: LaunchOrder) -> None:
         """Show that variants are being launched."""

@@ -1,4 +1,4 @@
-"""How launches have strayed on this machine: ``results/launches.jsonl``, a line for each run."""
+"""How launches strayed on this machine: ``results/launch_spreads.jsonl``, a line for each run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from asyncdb_bench.errors import StoreError
 from asyncdb_bench.records.json_lines import Appender, read_lines
 
-NAME = "launches.jsonl"
+NAME = "launch_spreads.jsonl"
 LATEST = 40
 """Runs that are looked back on: a machine, and what runs on it, changes."""
 

@@ -142,6 +142,8 @@ def test_the_spread_of_launches_is_found_without_what_rounds_explain() -> None:
     assert (
         spread_of_launches(Table(PACE, world(rng, [1, 2], 1, 9, 0, 0)), with_broker=False) is None
     )
+    alone = Table(PACE, world(rng, [100] * 4, 3, 1, 0.0, 0.1))
+    assert spread_of_launches(alone, with_broker=False) is None, "its rounds stray"
 
 
 def test_what_all_share_in_a_round_is_in_no_ratio() -> None:

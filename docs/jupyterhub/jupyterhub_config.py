@@ -45,7 +45,7 @@ c.JupyterHub.load_groups = {
 }
 
 if os.environ.get("ATTACH"):
-    import asyncdb_bench
+    from asyncdb_bench_attach import attach, trace
 
     made = JupyterHub.init_tornado_application
 
@@ -53,8 +53,8 @@ if os.environ.get("ATTACH"):
         """Look into the application that the hub has made."""
         made(hub)
         engine = hub.db.get_bind()
-        asyncdb_bench.attach(hub.tornado_application, engine)
+        attach(hub.tornado_application, engine)
         if folder := os.environ.get("TRACE"):
-            asyncdb_bench.trace(engine, folder)
+            trace(engine, folder)
 
     JupyterHub.init_tornado_application = attached

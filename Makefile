@@ -94,7 +94,8 @@ format: $(STAMP) ## let ruff format and fix
 
 lock: $(STAMP) ## compile requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --upgrade \
-	  --python-version 3.11 pyproject.toml --group dev --group history -o requirements.lock
+	  --python-version 3.11 --no-emit-package asyncdb-bench-attach \
+	  pyproject.toml --group dev --group history -o requirements.lock
 
 reference: $(STAMP) ## measure the committed reference report anew (eleven minutes)
 	@sh scripts/reference.sh $(BIN)/python

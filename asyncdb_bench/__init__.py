@@ -5,35 +5,34 @@ docs/add-a-strategy.md and docs/add-a-scenario.md. docs/from-python.md says how 
 started from Python, docs/own-application.md what an application of one's own calls. The names are
 stable: a change of one is announced in CHANGELOG.md.
 
-A name is imported when it is used: an application that calls :func:`attach` needs nothing but
-Tornado.
+A name is imported when it is used; :func:`attach` and :func:`trace` are those of
+:mod:`asyncdb_bench_attach`, which other people's applications install alone.
 """
 
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from asyncdb_bench.version import VERSION
+from asyncdb_bench_attach import __version__ as __version__
 
 if _TYPE_CHECKING:
-    from asyncdb_bench.attached import attach as attach
-    from asyncdb_bench.attached import trace as trace
     from asyncdb_bench.frames import LoadedRun as LoadedRun
     from asyncdb_bench.frames import compare as compare
     from asyncdb_bench.frames import load_run as load_run
     from asyncdb_bench.public import *  # noqa: F403
     from asyncdb_bench.scripting import make_plan as make_plan
     from asyncdb_bench.scripting import run as run
+    from asyncdb_bench_attach import attach as attach
+    from asyncdb_bench_attach import trace as trace
 
-__version__ = VERSION
 _APART = {
-    "attach": "attached",
-    "trace": "attached",
-    "LoadedRun": "frames",
-    "compare": "frames",
-    "load_run": "frames",
-    "make_plan": "scripting",
-    "run": "scripting",
+    "attach": "asyncdb_bench_attach",
+    "trace": "asyncdb_bench_attach",
+    "LoadedRun": "asyncdb_bench.frames",
+    "compare": "asyncdb_bench.frames",
+    "load_run": "asyncdb_bench.frames",
+    "make_plan": "asyncdb_bench.scripting",
+    "run": "asyncdb_bench.scripting",
 }
 """Names that need libraries of their own, or none, by module."""
 
@@ -44,7 +43,7 @@ def __getattr__(name: str) -> _Any:
         raise AttributeError(f"module 'asyncdb_bench' has no attribute {name!r}")
     if name == "__all__":
         return __dir__()
-    module = _import_module(f"asyncdb_bench.{_APART.get(name, 'public')}")
+    module = _import_module(_APART.get(name, "asyncdb_bench.public"))
     if name not in _APART and name not in module.__all__:
         raise AttributeError(f"module 'asyncdb_bench' has no attribute {name!r}")
     found = globals()[name] = getattr(module, name)

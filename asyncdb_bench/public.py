@@ -38,9 +38,9 @@ from asyncdb_bench.contract.sessions import AsyncSessions, Sessions
 from asyncdb_bench.contract.sql_text import as_sent, sql
 from asyncdb_bench.contract.strategy import Context, Knobs, Strategy
 from asyncdb_bench.contract.thread_strategy import ThreadKnobs, ThreadStrategy
-from asyncdb_bench.contract.timing import hand_over, taken_back
 from asyncdb_bench.errors import KnobError, RequestTimeoutError, UnavailableError
 from asyncdb_bench.records.plan import Objective, Part, Segment
+from asyncdb_bench_attach.timing import hand_over, taken_back
 
 __all__ = [
     "BUDGET",

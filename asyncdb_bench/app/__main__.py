@@ -21,7 +21,6 @@ from asyncdb_bench.app.bounded_server import BoundedServer
 from asyncdb_bench.app.chat import Rooms, is_chat
 from asyncdb_bench.app.control import Control
 from asyncdb_bench.app.heartbeat import Heartbeat
-from asyncdb_bench.contract import timing
 from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.strategy import Context, Strategy
 from asyncdb_bench.errors import BenchError, ServiceError
@@ -29,6 +28,7 @@ from asyncdb_bench.plan.faults import faulty_operations, faulty_strategy
 from asyncdb_bench.plan.registry import strategy_class
 from asyncdb_bench.plan.sharing import served_operations
 from asyncdb_bench.records.messages import AppConfig, Failed, Ready, decoded_config, read_line, say
+from asyncdb_bench_attach import timing
 
 BACKLOG = 4096
 

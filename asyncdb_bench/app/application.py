@@ -17,8 +17,8 @@ from asyncdb_bench.app.chat import ChatHandler, Rooms
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import JSON, Reply
 from asyncdb_bench.contract.strategy import Strategy
-from asyncdb_bench.contract.timing import HEADER, Phases, current
 from asyncdb_bench.errors import PluginError, RequestTimeoutError, UnavailableError, described
+from asyncdb_bench_attach.timing import HEADER, Phases, current
 
 _encode = msgspec.json.Encoder().encode
 BITS = 63

@@ -17,8 +17,8 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.strategy import Strategy
-from asyncdb_bench.contract.timing import Phases, current
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
+from asyncdb_bench_attach.timing import Phases, current
 
 UNDER_WAY_MOST = 64
 """Messages of one member that are under way at once."""

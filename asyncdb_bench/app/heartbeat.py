@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from asyncdb_bench.attached.beats import Beating
 from asyncdb_bench.records.messages import Heartbeats
+from asyncdb_bench.records.step import HEARTBEAT_US
+from asyncdb_bench_attach.application import Beating
 
 
 class Heartbeat:
@@ -17,7 +18,7 @@ class Heartbeat:
     """
 
     def __init__(self, gauges: Callable[[], dict[str, float]]) -> None:
-        self._beating = Beating(gauges, most_s=0)
+        self._beating = Beating(gauges, 0, HEARTBEAT_US)
 
     def start(self) -> None:
         """Start to beat on the running loop."""

@@ -30,7 +30,7 @@ from asyncdb_bench.cli import (
 from asyncdb_bench.cli.options import flattened
 from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError
 from asyncdb_bench.masking import masked
-from asyncdb_bench.version import VERSION
+from asyncdb_bench_attach import __version__
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -69,7 +69,7 @@ def common(
 ) -> None:
     """Measure how a Tornado application should call its SQL database."""
     if version:
-        print(f"asyncdb-bench {VERSION}")
+        print(f"asyncdb-bench {__version__}")
         raise typer.Exit
 
 

@@ -27,9 +27,9 @@ from asyncdb_bench.contract.operation import (
     drive_async,
 )
 from asyncdb_bench.contract.session_strategies import P, PooledStrategy
-from asyncdb_bench.contract.timing import Phases, current
 from asyncdb_bench.contract.together import together
 from asyncdb_bench.errors import UnavailableError
+from asyncdb_bench_attach.timing import Phases, current
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from asyncdb_bench.contract.database_url import PLACE, USUAL_PORT, is_socket, parameters, url_of
-from asyncdb_bench.contract.engine_timing import watch
 from asyncdb_bench.errors import PluginError, UnavailableError
 from asyncdb_bench.masking import hide
+from asyncdb_bench_attach.timing import watch
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -122,7 +122,7 @@ def make_engine(
     url : ``postgresql://…`` without a driver.
     pool : connections.
     timeout_s : how long a checkout may wait.
-    timed : whether the requests' phases are noted, see :mod:`asyncdb_bench.contract.engine_timing`.
+    timed : whether the requests' phases are noted, see :func:`asyncdb_bench_attach.timing.watch`.
     driver : of :data:`DISTRIBUTIONS`, one that can block.
     isolation : level of transactions, e.g. ``"repeatable_read"``.
     """

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from asyncdb_bench.contract.knob import BUDGET, knob
 from asyncdb_bench.contract.operation import Operation, Params
 from asyncdb_bench.contract.strategy import Knobs, Strategy
-from asyncdb_bench.contract.timing import Phases, current, report
 from asyncdb_bench.errors import UnavailableError, UnsupportedError
+from asyncdb_bench_attach.timing import Phases, current, report
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor

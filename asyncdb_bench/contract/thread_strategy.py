@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asyncdb_bench.contract.knob import BUDGET, knob
 from asyncdb_bench.contract.operation import Operation, Params, Pause, Steps, drive_async
 from asyncdb_bench.contract.session_strategies import PoolKnobs, SessionStrategy
-from asyncdb_bench.contract.timing import hand_over, taken_back
 from asyncdb_bench.contract.together import together
+from asyncdb_bench_attach.timing import hand_over, taken_back
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor

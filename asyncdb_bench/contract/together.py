@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
-from asyncdb_bench.contract.timing import Phases, current
+from asyncdb_bench_attach.timing import Phases, current
 
 
 async def together(reads: Iterable[Awaitable[Any]]) -> list[Any]:

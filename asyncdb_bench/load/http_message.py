@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
-from asyncdb_bench.contract.timing import HEADER
+from asyncdb_bench_attach.timing import HEADER
 
 WITH_BODY = frozenset(b"HTTP/1.1 %d" % code for code in range(200, 600) if code not in (204, 304))
 LENGTH = b"\r\ncontent-length:"

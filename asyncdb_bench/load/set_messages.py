@@ -10,7 +10,7 @@ import msgspec
 from asyncdb_bench import clock
 from asyncdb_bench.records.messages import PROTOCOL, LoadConfig, StepReply
 from asyncdb_bench.records.plan import LoadOrder
-from asyncdb_bench.version import VERSION
+from asyncdb_bench_attach import __version__
 
 KNOCK = "asyncdb-knock"
 CHALLENGE = "asyncdb-challenge"
@@ -42,7 +42,7 @@ def own_identity(host: str, pid: int) -> Identity:
     """Return the identity of this process."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return Identity(
-        version=VERSION,
+        version=__version__,
         protocol=PROTOCOL,
         python=python,
         host=host,

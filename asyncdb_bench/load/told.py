@@ -7,8 +7,8 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncdb_bench.contract.timing import ServerTiming, parse
 from asyncdb_bench.records.step import PHASES, TASK_STAMPS
+from asyncdb_bench_attach.timing import ServerTiming, parse
 
 LEGS = tuple(name for name in PHASES if name != "send_lag")
 NO_TASK = (0,) * len(TASK_STAMPS)

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 
-from asyncdb_bench.attached import PATH
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import Request
 from asyncdb_bench.contract.session import Ask, go_through
@@ -31,6 +30,7 @@ from asyncdb_bench.services.part import Part, last_lines
 from asyncdb_bench.services.program import Program, free_port
 from asyncdb_bench.trial.listeners import is_here, listeners
 from asyncdb_bench.trial.target_answers import Visitor, asked, judged
+from asyncdb_bench_attach.application import PATH
 
 GRACE_S = 5.0
 """How long an application that we started may take to end when it is told to."""

@@ -16,7 +16,6 @@ from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.operation import drive
 from asyncdb_bench.contract.route import portable
 from asyncdb_bench.contract.strategy import LIMITS, Context, Strategy
-from asyncdb_bench.contract.timing import Phases, current
 from asyncdb_bench.errors import first_line
 from asyncdb_bench.measure.monitor import Monitor
 from asyncdb_bench.plan.registry import make_scenario, strategy_class
@@ -26,6 +25,7 @@ from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.conformance_work import TYPED, Conformance
 from asyncdb_bench.trial.failing_proxy import FailingProxy, tcp_target
 from asyncdb_bench.trial.statement_counts import uncounted
+from asyncdb_bench_attach.timing import Phases, current
 
 WORK = f"{Path(__file__).with_name('conformance_work.py')}:{Conformance.__name__}"
 TIMEOUT_S = 15.0

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from decimal import Decimal
 from http.client import HTTPConnection
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,21 +22,25 @@ import pytest
 from tornado.web import Application
 
 from asyncdb_bench import Tables
-from asyncdb_bench.attached import requests_noted
-from asyncdb_bench.attached import tracing as tracing_module
-from asyncdb_bench.attached.requests_noted import Sample
-from asyncdb_bench.attached.statement_text import is_write, portable, without_literals
-from asyncdb_bench.attached.traced_scenario import MOST_ROWS
-from asyncdb_bench.attached.traced_values import UnwritableError, annotation, writable
-from asyncdb_bench.attached.tracing import Tracing, Unit
-from asyncdb_bench.contract import timing
 from asyncdb_bench.contract.data import stand_ins
 from asyncdb_bench.contract.data.sql_scripts import client_program
-from asyncdb_bench.contract.timing import parse
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.services.program import free_port, is_listening
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.trial.scenario_check import check_scenario
+from asyncdb_bench_attach import timing
+from asyncdb_bench_attach import tracing as tracing_module
+from asyncdb_bench_attach.scenario import MOST_ROWS
+from asyncdb_bench_attach.statements import (
+    UnwritableError,
+    annotation,
+    is_write,
+    portable,
+    without_literals,
+    writable,
+)
+from asyncdb_bench_attach.timing import Sample, parse
+from asyncdb_bench_attach.tracing import Tracing, Unit
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -188,7 +191,7 @@ def test_a_session_that_outlives_its_requests_is_told_apart_by_them(
     from sqlalchemy import create_engine, text
 
     from asyncdb_bench import trace
-    from asyncdb_bench.attached.requests_noted import Noted, request
+    from asyncdb_bench_attach.timing import Noted, request
 
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect():
@@ -318,7 +321,7 @@ def test_a_scenario_that_could_not_run_is_not_written(
     tracing = Tracing(str(tmp_path), 60, values=True, dump="app.sql")
     unit = Unit()
     unit.texts, unit.writes, unit.ms, unit.rows = ["SELECT ?"], [False], [1.0], [1]
-    unit.sent = ["a value of type Point"]
+    unit.sent = ["a value of type Point cannot be written"]
     tracing._keep(unit)
     tracing.stop()
     assert {each.name for each in tmp_path.iterdir()} == {"trace.json"}
@@ -353,30 +356,6 @@ def mix_of(file: Path) -> dict[str, float]:
     from asyncdb_bench.plan.registry import make_scenario
 
     return dict(make_scenario(f"{file}:Traced", {}).mix())
-
-
-def test_attach_needs_nothing_but_tornado() -> None:
-    code = """
-import sys
-import importlib.abc
-
-class Only(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        root = name.partition(".")[0]
-        if root in sys.stdlib_module_names or root in {"tornado", "asyncdb_bench"}:
-            return None
-        raise ModuleNotFoundError(f"{root} is not there")
-
-sys.meta_path.insert(0, Only())
-import asyncdb_bench
-from tornado.web import Application
-asyncdb_bench.attach(Application([]))
-print("attached")
-"""
-    said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    assert said.stdout.strip() == "attached", said.stderr
 
 
 def test_an_asgi_application_is_wrapped_likewise() -> None:
@@ -417,8 +396,7 @@ def test_an_asgi_application_is_wrapped_likewise() -> None:
 
 def test_of_many_requests_a_sample_is_noted_and_of_few_all(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [10**9]
-    monkeypatch.setattr(timing, "time", SimpleNamespace(monotonic_ns=lambda: clock[0]))
-    monkeypatch.setattr(requests_noted, "monotonic_ns", lambda: clock[0])
+    monkeypatch.setattr(timing, "monotonic_ns", lambda: clock[0])
     sample = Sample()
 
     def noted(requests: int, apart_us: int) -> int:

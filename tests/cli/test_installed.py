@@ -66,7 +66,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             continue
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, source / name)
-    for package in (source, ROOT / "tests" / "plugins" / "package"):
+    for package in (source, source / "asyncdb_bench_attach", ROOT / "tests/plugins/package"):
         uv(
             *("build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable),
             *("--out-dir", folder / "dist", package),

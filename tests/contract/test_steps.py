@@ -22,11 +22,11 @@ from asyncdb_bench.contract.operation import (
     drive_async,
     operation,
 )
-from asyncdb_bench.contract.timing import Phases, current
 from asyncdb_bench.contract.together import together
 from asyncdb_bench.errors import UnsupportedError
 from asyncdb_bench.plan.faults import faulty_operations
 from asyncdb_bench.records.plan import Fault
+from asyncdb_bench_attach.timing import Phases, current
 
 
 def walk(hold: bool) -> Steps:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.contract.timing import Phases, current, hand_over, parse, taken_back
+from asyncdb_bench_attach.timing import Phases, current, hand_over, parse, taken_back
 
 MS = 1_000_000
 

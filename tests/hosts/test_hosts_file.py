@@ -167,7 +167,7 @@ def test_the_job_that_stands_for_a_host_fits_kubernetes(cores: dict[str, tuple[i
     assert made["spec"]["activeDeadlineSeconds"] > 0
 
 
-def test_what_is_copied_is_a_wheel_of_this_package() -> None:
+def test_what_is_copied_is_a_wheel_of_both_packages() -> None:
     with zipfile.ZipFile(io.BytesIO(packed())) as wheel:
         names = wheel.namelist()
         assert wheel.testzip() is None
@@ -175,6 +175,7 @@ def test_what_is_copied_is_a_wheel_of_this_package() -> None:
     assert "asyncdb_bench/trial/hosts/agent.py" in names
     assert "asyncdb_bench/_builtin/strategies/native.py" in names
     assert "asyncdb_bench/_builtin/bench.toml" in names
+    assert "asyncdb_bench_attach/timing.py" in names
     assert sorted(line.split(",")[0] for line in record.splitlines()) == sorted(names)
     assert not any("tests/" in each or "__pycache__" in each for each in names)
 

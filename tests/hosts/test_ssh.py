@@ -115,7 +115,7 @@ def test_a_host_is_given_the_wheel_watched_and_left_as_it_was(
 ) -> None:
     with opened(server.host(), tmp_path) as there:
         folder = Path(there.folder)
-        assert (folder / "asyncdb_bench" / "version.py").is_file()
+        assert (folder / "asyncdb_bench_attach" / "timing.py").is_file()
         assert there.machine.cores
         there.ask(m.Begin({"app": [os.getpid()]}), m.State)
         used = there.ask(m.End(), m.Used)

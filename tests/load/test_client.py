@@ -13,7 +13,6 @@ import pytest
 from asyncdb_bench.contract.operation import Operation, Steps, operation
 from asyncdb_bench.contract.route import Route
 from asyncdb_bench.contract.session import Session, Talk, Users
-from asyncdb_bench.contract.timing import Phases
 from asyncdb_bench.load import requests as drawing
 from asyncdb_bench.load.judging import Judge
 from asyncdb_bench.load.kept import Kept
@@ -24,6 +23,7 @@ from asyncdb_bench.load.recorder import MOST_REASONS, OTHERS, Recorder
 from asyncdb_bench.load.requests import Maker, Ring
 from asyncdb_bench.load.requests import Steps as StepsOfUsers
 from asyncdb_bench.records.step import Outcome
+from asyncdb_bench_attach.timing import Phases
 from tests.load.scripted import (
     END,
     PATIENCE_S,

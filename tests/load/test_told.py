@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from asyncdb_bench.contract.timing import Phases
 from asyncdb_bench.load.told import LEGS, Told
+from asyncdb_bench_attach.timing import Phases
 
 MS = 1_000_000
 SECOND = 1_000 * MS

@@ -24,7 +24,7 @@ MARK = "this is the other checkout"
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy this checkout; its `executor` does not open."""
     folder = tmp_path_factory.mktemp("base")
-    for name in ("asyncdb_bench", "strategies", "scenarios"):
+    for name in ("asyncdb_bench", "asyncdb_bench_attach", "strategies", "scenarios"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(CHECKOUT / name, folder / name, ignore=ignored)
     shutil.copy(CHECKOUT / "bench.toml", folder)

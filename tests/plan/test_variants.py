@@ -36,7 +36,7 @@ def test_a_path_after_the_at_sign_belongs_to_the_variant() -> None:
 
 
 def copy_of_checkout(folder: Path) -> Path:
-    for name in ("asyncdb_bench", "strategies", "scenarios"):
+    for name in ("asyncdb_bench", "asyncdb_bench_attach", "strategies", "scenarios"):
         shutil.copytree(
             CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
         )

@@ -47,7 +47,7 @@ class Twofold(AsyncSessionStrategy[PoolKnobs]):
 
     async def run(self, operation: Operation, params: Params) -> Any:
         """Run it, and count the time in the database again."""
-        from asyncdb_bench.contract.timing import current
+        from asyncdb_bench_attach.timing import current
 
         answer = await super().run(operation, params)
         phases = current.get()

@@ -19,9 +19,9 @@ from asyncdb_bench.contract.engine import USUAL_ISOLATION, fill_pool, make_engin
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import portable
 from asyncdb_bench.contract.sessions import Sessions
-from asyncdb_bench.contract.timing import Phases, current, report
 from asyncdb_bench.errors import UnavailableError
 from asyncdb_bench.records.plan import Broker
+from asyncdb_bench_attach.timing import Phases, current, report
 
 TASK = "asyncdb_bench.run_operation"
 QUEUE_EXPIRES_S = 60.0

@@ -26,7 +26,7 @@ from asyncdb_bench.trial import kernel
 from asyncdb_bench.trial.host import describe_machine
 from asyncdb_bench.trial.hosts import agent_messages as m
 from asyncdb_bench.trial.hosts.tcp_losses import losses
-from asyncdb_bench.version import VERSION
+from asyncdb_bench_attach import __version__
 
 BEAT_S = 0.25
 LOOK_S = 0.06
@@ -78,7 +78,7 @@ class Agent:
             f"{role}: no such process is visible" for role, each in pids.items() if not each
         ]
         return m.Machine(
-            version=VERSION,
+            version=__version__,
             python=f"{sys.version_info.major}.{sys.version_info.minor}",
             clock=clock.identity(),
             machine=dict(describe_machine()),

@@ -26,7 +26,7 @@ from asyncdb_bench.trial.hosts import agent_messages as m
 from asyncdb_bench.trial.hosts.job import job_manifest
 from asyncdb_bench.trial.hosts.ways import command, kubectl
 from asyncdb_bench.trial.hosts.wheel import RECEIVE, packed
-from asyncdb_bench.version import VERSION
+from asyncdb_bench_attach import __version__
 
 REACH_S = 60.0
 ANSWER_S = 20.0
@@ -130,9 +130,9 @@ class ReachedHost:
         cores = tuple(sorted({core for each in self.host.cores.values() for core in each}))
         programs = {role: names for role, names in PROGRAMS.items() if role in self.host.roles}
         self.machine = self.ask(m.Look(cores, programs), m.Machine)
-        if self.machine.version != VERSION:
+        if self.machine.version != __version__:
             raise UsageError(
-                f"host {self.name} runs asyncdb-bench {self.machine.version}, not {VERSION}"
+                f"host {self.name} runs asyncdb-bench {self.machine.version}, not {__version__}"
             )
         self.measure_clock()
 

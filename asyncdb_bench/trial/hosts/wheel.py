@@ -1,4 +1,4 @@
-"""The one thing that is copied to a host: this package as a wheel (PEP 427), packed in memory."""
+"""The one thing that is copied to a host: our packages as a wheel (PEP 427), packed in memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncdb_bench_attach
 from asyncdb_bench.plan.registry import CHECKOUT, PACKAGE
-from asyncdb_bench.version import VERSION
 
-NAME = "asyncdb_bench"
+NAME, ATTACH = "asyncdb_bench", asyncdb_bench_attach.__name__
+VERSION = asyncdb_bench_attach.__version__
 CARRIED = ("strategies", "scenarios")
 STAMP = (2020, 1, 1, 0, 0, 0)
 """Of all files, so that the same code is the same wheel."""
@@ -41,7 +42,7 @@ except BaseException:
 
 @functools.cache
 def packed() -> bytes:
-    """Return the wheel: the package with the strategies, scenarios and profiles that it carries."""
+    """Return the wheel: the packages with the strategies, scenarios and profiles they need."""
     made = io.BytesIO()
     info = f"{NAME}-{VERSION}.dist-info"
     files = dict(_files())
@@ -59,6 +60,7 @@ def packed() -> bytes:
 
 def _files() -> Iterator[tuple[str, bytes]]:
     yield from _folder(PACKAGE, NAME)
+    yield from _folder(Path(asyncdb_bench_attach.__file__).parent, ATTACH)
     if (PACKAGE / "_builtin").is_dir():
         return
     for name in CARRIED:

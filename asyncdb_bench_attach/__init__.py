@@ -1,19 +1,20 @@
-"""What an application of one's own calls to be looked into: nothing but Tornado is needed.
+"""What an application of one's own calls to be looked into by asyncdb-bench: Tornado is enough.
 
 In comes a Tornado or ASGI application, perhaps its SQLAlchemy engine; out go the loop's lag, the
-phases of each request, and, where it is asked for, what its requests do in the database.
+phases of each request, and, where it is asked for, what its requests do in the database. Nothing is
+imported, patched or started before :func:`attach` or :func:`trace` is called.
 """
 
 from __future__ import annotations
 
-import atexit
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.attached.own_heartbeat import PATH, OwnHeartbeat
-from asyncdb_bench.attached.tracing import Tracing
-from asyncdb_bench.contract.engine_timing import watch
+if TYPE_CHECKING:
+    from asyncdb_bench_attach.tracing import Tracing
 
-__all__ = ["PATH", "attach", "trace"]
+__all__ = ["attach", "trace"]
+__version__ = "0.9.0"
+"""Of asyncdb-bench, too, whose changelog's newest entry has it."""
 
 
 def attach(application: Any, *engines: Any) -> Any:
@@ -34,15 +35,13 @@ def attach(application: Any, *engines: Any) -> Any:
     -------
     The application; of an ASGI application one that wraps it, to be served instead.
     """
+    from asyncdb_bench_attach.application import AttachedAsgi, attach_tornado
+    from asyncdb_bench_attach.timing import watch
+
     for engine in engines:
         watch(engine)
-    if hasattr(application, "add_handlers"):
-        from asyncdb_bench.attached.tornado_side import attach_tornado
-
-        return attach_tornado(application, OwnHeartbeat())
-    from asyncdb_bench.attached.asgi_side import AttachedAsgi
-
-    return AttachedAsgi(application, OwnHeartbeat())
+    on_tornado = hasattr(application, "add_handlers")
+    return attach_tornado(application) if on_tornado else AttachedAsgi(application)
 
 
 def trace(
@@ -79,6 +78,10 @@ def trace(
     ------
     ValueError : `values` without a `dump`.
     """
+    import atexit
+
+    from asyncdb_bench_attach.tracing import Tracing
+
     if values and not dump:
         raise ValueError("values=True needs dump=: the statements run on the tables in it")
     tracing = Tracing(folder, seconds, values=values, dump=dump)

@@ -7,18 +7,21 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from asyncdb_bench.attached import requests_noted
-from asyncdb_bench.attached.requests_noted import Noted, request
-from asyncdb_bench.attached.statement_text import is_write, portable, without_literals
-from asyncdb_bench.attached.traced_values import UnwritableError, as_json
-
-if TYPE_CHECKING:
-    from asyncdb_bench.attached.traced_scenario import Traced
+from asyncdb_bench_attach import timing
+from asyncdb_bench_attach.scenario import TIMES, VALUES, Kind, UnitSample, traced
+from asyncdb_bench_attach.statements import (
+    UnwritableError,
+    as_json,
+    is_write,
+    portable,
+    without_literals,
+)
+from asyncdb_bench_attach.timing import Noted, request
 
 MOST_KINDS = 500
 """Kinds of work that are told apart; what else comes is counted together."""
@@ -32,32 +35,6 @@ ELSEWHERE = "other"
 
 
 @dataclass(slots=True)
-class Kind:
-    """A kind of work: the same statements in the same order, for the same kind of request.
-
-    Parameters
-    ----------
-    request : method and handler or route; empty where it is not known.
-    statements : texts without literals.
-    writes : which of them change something.
-    count : how often.
-    beyond : statements that were not noted, in all.
-    ms, rows : samples: of each unit a value for each statement.
-    held_ms : samples of how long the connection was held.
-    values : samples: of each unit the statements with their values, or why they cannot be written.
-    """
-
-    request: str
-    statements: tuple[str, ...]
-    writes: tuple[bool, ...]
-    count: int = 0
-    beyond: int = 0
-    ms: list[list[float]] = field(default_factory=list)
-    rows: list[list[int]] = field(default_factory=list)
-    held_ms: list[float] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
-
-
 class Unit:
     """What was sent on a connection between its checkout and its return, for one request.
 
@@ -66,17 +43,14 @@ class Unit:
     whose : the request; None: not known.
     """
 
-    __slots__ = ("began", "beyond", "ms", "rows", "sent", "texts", "whose", "writes")
-
-    def __init__(self, whose: Noted | None = None) -> None:
-        self.whose = whose
-        self.began = time.monotonic_ns()
-        self.texts: list[str] = []
-        self.writes: list[bool] = []
-        self.ms: list[float] = []
-        self.rows: list[int] = []
-        self.sent: list[tuple[str, dict[str, Any]] | str] = []
-        self.beyond = 0
+    whose: Noted | None = None
+    began: int = field(default_factory=time.monotonic_ns)
+    texts: list[str] = field(default_factory=list)
+    writes: list[bool] = field(default_factory=list)
+    ms: list[float] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    sent: list[tuple[str, dict[str, Any]] | str] = field(default_factory=list)
+    beyond: int = 0
 
 
 class Tracing:
@@ -86,22 +60,20 @@ class Tracing:
     ----------
     folder : to write to.
     seconds : after which nothing is noted any more.
-    values, dump : see :func:`asyncdb_bench.trace`.
+    values, dump : see :func:`asyncdb_bench_attach.trace`.
     """
 
     def __init__(self, folder: str, seconds: float, *, values: bool, dump: str = "") -> None:
         self.folder = Path(folder)
-        self.seconds = seconds
         self.values = values
         self.dump = dump
         self.kinds: dict[Any, Kind] = {}
-        self.requests: dict[str, int] = {}
+        self.requests: Counter[str] = Counter()
         self.connections = self.most_connections = 0
         self.room = ROOM
         self.began = time.monotonic()
-        self.until = self.began + seconds
         self._lock = threading.Lock()
-        self._taken: Callable[[], None] = lambda: None
+        self._listeners: list[tuple[Any, str, Any]] = []
         self._done = False
         self._timer = threading.Timer(seconds, self.stop)
         self._timer.daemon = True
@@ -116,56 +88,50 @@ class Tracing:
         """
         from sqlalchemy import event
 
-        wanted: dict[str, Callable[..., Any]] = {
-            "checkout": self._out,
-            "checkin": self._in,
-            "before_cursor_execute": self._before,
-            "after_cursor_execute": self._after,
-        }
-        for name, listener in wanted.items():
-            event.listen(engine, name, listener)
-        requests_noted.tracings += 1
-
-        def taken() -> None:
-            requests_noted.tracings -= 1
-            for name, listener in wanted.items():
-                event.remove(engine, name, listener)
-
-        self._taken = taken
+        self._listeners = [
+            (engine, "checkout", self._out),
+            (engine, "checkin", self._in),
+            (engine, "before_cursor_execute", self._before),
+            (engine, "after_cursor_execute", self._after),
+        ]
+        for each in self._listeners:
+            event.listen(*each)
+        timing.tracings += 1
 
     def stop(self) -> None:
         """Note no more and write what was noted; a second call does nothing."""
-        from asyncdb_bench.attached.traced_scenario import TIMES, VALUES, traced
-
         with self._lock:
             if self._done:
                 return
             self._done = True
         self._timer.cancel()
-        self._taken()
-        self.seconds = time.monotonic() - self.began
+        if self._listeners:
+            from sqlalchemy import event
+
+            timing.tracings -= 1
+            for each in self._listeners:
+                event.remove(*each)
+        seconds = time.monotonic() - self.began
         self.folder.mkdir(parents=True, exist_ok=True)
         kinds = sorted(self.kinds.values(), key=lambda each: -each.count)
         told = {
-            "seconds": round(self.seconds, 3),
+            "seconds": round(seconds, 3),
             "requests": self.requests,
             "connections_at_once": self.most_connections,
-            "kinds": [{k: v for k, v in asdict(each).items() if k != "values"} for each in kinds],
+            "kinds": [each.told() for each in kinds],
         }
         (self.folder / "trace.json").write_text(json.dumps(told, indent=1) + "\n")
-        found = traced(kinds, self.seconds, self.most_connections, self.dump if self.values else "")
-        if found.text:
-            (self.folder / "traced.py").write_text(found.text)
-            lines = [json.dumps(each, default=as_json) + "\n" for each in found.samples]
-            (self.folder / (VALUES if self.values else TIMES)).write_text("".join(lines))
-        self._say(found, sum(each.count for each in kinds))
-
-    def _say(self, found: Traced, units: int) -> None:
-        """Say in the application's terminal what was written, and what is missing in it."""
+        dump = self.dump if self.values else ""
+        text, samples, left = traced(kinds, seconds, self.most_connections, dump)
+        units = sum(each.count for each in kinds)
         said = [f"asyncdb-bench: {units} units of work noted in {self.folder}/trace.json"]
-        if not found.text:
+        if text:
+            (self.folder / "traced.py").write_text(text)
+            lines = [json.dumps(each, default=as_json) + "\n" for each in samples]
+            (self.folder / (VALUES if self.values else TIMES)).write_text("".join(lines))
+        else:
             said.append("no scenario is written: none of them can be sent again")
-        said += [f"left out: {each}" for each in found.left_out]
+        said += [f"left out: {each}" for each in left]
         sys.stderr.write("\n  ".join(said) + "\n")
         sys.stderr.flush()
 
@@ -176,7 +142,7 @@ class Tracing:
             self.most_connections = max(self.most_connections, self.connections)
 
     def _before(
-        self, connection: Any, _cursor: Any, _text: str, _values: Any, context: Any, _many: bool
+        self, _connection: Any, _cursor: Any, _text: str, _values: Any, context: Any, _many: bool
     ) -> None:
         context._asyncdb_bench_since = time.monotonic_ns()
 
@@ -202,7 +168,10 @@ class Tracing:
         if self.values:
             # rows of one INSERT come as one set of values, too, though they are called many
             for each in values if many and isinstance(values, list) else [values]:
-                unit.sent.append(_sent(text, each))
+                try:
+                    unit.sent.append(portable(text, each))
+                except UnwritableError as why:
+                    unit.sent.append(str(why))
 
     def _in(self, _connection: Any, record: Any) -> None:
         unit: Unit | None = record.info.pop("asyncdb_bench_unit", None)
@@ -217,32 +186,25 @@ class Tracing:
         held_ms = (time.monotonic_ns() - unit.began) / 1e6
         whose = unit.whose
         name = whose.name() if whose is not None else ""
+        sent = next((each for each in unit.sent if isinstance(each, str)), unit.sent)
         with self._lock:
             if whose is not None:
                 whose.units += 1
                 if whose.units == 1:
-                    self.requests[name] = self.requests.get(name, 0) + 1
+                    self.requests[name] += 1
             kind = self._kind(name, unit)
             kind.count += 1
             kind.beyond += unit.beyond
             place = kind.count - 1 if kind.count <= SAMPLES else random.randrange(kind.count)
             if place >= SAMPLES or kind.request == ELSEWHERE:
                 return
-            if place >= len(kind.ms):
+            sample = UnitSample(unit.ms, unit.rows, held_ms, sent)
+            if place < len(kind.samples):
+                kind.samples[place] = sample
+            elif self.room >= len(unit.texts):
                 # there may have been no room for some before
-                place = len(kind.ms)
-                if self.room < len(unit.texts):
-                    return
                 self.room -= len(unit.texts)
-            for samples, value in (
-                (kind.ms, unit.ms),
-                (kind.rows, unit.rows),
-                (kind.held_ms, held_ms),
-            ):
-                put(samples, place, value)
-            if self.values:
-                unwritable = [each for each in unit.sent if isinstance(each, str)]
-                put(kind.values, place, unwritable[0] if unwritable else unit.sent)
+                kind.samples.append(sample)
 
     def _kind(self, name: str, unit: Unit) -> Kind:
         key: Any = (name, tuple(unit.texts))
@@ -251,19 +213,3 @@ class Tracing:
         if key not in self.kinds:
             self.kinds[key] = Kind(name, tuple(unit.texts), tuple(unit.writes))
         return self.kinds[key]
-
-
-def _sent(text: str, values: Any) -> tuple[str, dict[str, Any]] | str:
-    """Return a statement with its values, or what stands against writing them."""
-    try:
-        return portable(text, values)
-    except UnwritableError as error:
-        return f"a value of type {error}"
-
-
-def put(samples: list[Any], place: int, value: Any) -> None:
-    """Put a value at a place of a list that may end just before it."""
-    if place == len(samples):
-        samples.append(value)
-    else:
-        samples[place] = value

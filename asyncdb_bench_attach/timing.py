@@ -8,10 +8,12 @@ its nanoseconds. Times are CLOCK_MONOTONIC, which all processes of a machine sha
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
+from random import random
+from time import monotonic_ns
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -19,11 +21,7 @@ T = TypeVar("T")
 two_clocks = False
 """Whether workers read another clock than the application: how long it is then known only of both
 ways together."""
-SERVER_PHASES = ("queue", "pool", "database", "reply", "python")
-"""What the application tells of itself; `python` is what the others leave of the handler's time."""
 HEADER = "Server-Timing"
-
-
 _TIMING = re.compile(
     r'handler;desc="(\d+)";dur=([\d.]+), queue;dur=([\d.]+), pool;dur=([\d.]+),'
     r" database;dur=([\d.]+), reply;dur=([\d.]+), held;dur=([\d.]+), run;dur=([\d.]+)"
@@ -45,24 +43,16 @@ class Phases:
     run : a thread or worker was occupied (overlaps likewise); 0 where neither is used.
     holds_since : when a connection was checked out that is still held; 0: none was.
     ended : when a thread was done with the work that was handed over; 0: none was.
-    task : :data:`TASK_STAMPS` of its task, where there is one.
+    task : when its task was published, received and begun, where there is one.
     """
 
     __slots__ = (
-        "began",
-        "database",
-        "ended",
-        "held",
-        "holds_since",
-        "pool",
-        "queue",
-        "reply",
-        "run",
-        "task",
+        *("began", "database", "ended", "held", "holds_since"),
+        *("pool", "queue", "reply", "run", "task"),
     )
 
     def __init__(self) -> None:
-        self.began = time.monotonic_ns()
+        self.began = monotonic_ns()
         self.queue = self.pool = self.database = self.reply = self.held = self.run = 0
         self.holds_since = self.ended = 0
         self.task: tuple[int, int, int] | None = None
@@ -73,7 +63,7 @@ class Phases:
         `handler` is the whole of the handler until now; its description is when it began, by which
         a client on the same machine tells the way there from the way back.
         """
-        total = time.monotonic_ns() - self.began
+        total = monotonic_ns() - self.began
         task = ', task;desc="{} {} {}"'.format(*self.task) if self.task else ""
         return (
             f'handler;desc="{self.began}";dur={total / 1e6:.3f}, queue;dur={self.queue / 1e6:.3f},'
@@ -92,7 +82,7 @@ class Phases:
             and back counts as queue.
         """
         began, ended, pool, database, held, published, received = told
-        now = time.monotonic_ns()
+        now = monotonic_ns()
         if not two_clocks and submitted_ns <= began <= ended <= now:
             self.queue += began - submitted_ns
             self.reply += now - ended
@@ -134,7 +124,7 @@ def report(phases: Phases, published_ns: int = 0, received_ns: int = 0) -> list[
     phases : of the task.
     published_ns, received_ns : of its message; 0: not known.
     """
-    own = [phases.began, time.monotonic_ns(), phases.pool, phases.database, phases.held]
+    own = [phases.began, monotonic_ns(), phases.pool, phases.database, phases.held]
     return [*own, published_ns, received_ns]
 
 
@@ -147,20 +137,20 @@ def hand_over(call: Callable[..., T]) -> Callable[..., T]:
     phases = current.get()
     if phases is None:
         return call
-    return partial(_arrive, phases, time.monotonic_ns(), call)
+    return partial(_arrive, phases, monotonic_ns(), call)
 
 
 def _arrive(
     phases: Phases, submitted_ns: int, call: Callable[..., T], *args: Any, **options: Any
 ) -> T:
-    began = time.monotonic_ns()
+    began = monotonic_ns()
     phases.queue += began - submitted_ns
     token = current.set(phases)
     try:
         return call(*args, **options)
     finally:
         current.reset(token)
-        phases.ended = time.monotonic_ns()
+        phases.ended = monotonic_ns()
         phases.run += phases.ended - began
 
 
@@ -168,7 +158,7 @@ def taken_back() -> None:
     """Note that the handler goes on with the result of what it handed over."""
     phases = current.get()
     if phases is not None and phases.ended:
-        phases.reply += time.monotonic_ns() - phases.ended
+        phases.reply += monotonic_ns() - phases.ended
 
 
 class ServerTiming(NamedTuple):
@@ -193,3 +183,134 @@ def parse(header: str) -> ServerTiming | None:
     began, *durations, published, received, started = found.groups()
     task = (int(published), int(received), int(started)) if started else None
     return ServerTiming._make([int(began), *(float(each) * 1000 for each in durations), task])
+
+
+@dataclass(slots=True)
+class Noted:
+    """A request: what it is called, and how many units of work in the database it had.
+
+    Parameters
+    ----------
+    name : returns what it is called: its method and its handler or route. Paths are not kept:
+        names and keys may stand in them.
+    """
+
+    name: Callable[[], str]
+    units: int = 0
+
+
+request: ContextVar[Noted | None] = ContextVar("asyncdb_bench_request", default=None)
+tracings = 0
+"""How many tracings are under way: they want each request's name."""
+
+EVERY_NS = 8_000_000
+"""A request's phases are noted this often on average, so that this takes some 0.5 % of a core."""
+
+
+class Sample:
+    """Which requests have their phases noted: all while they are few, some by chance of many.
+
+    By chance, since the first of those that arrive together waits otherwise than the last.
+    """
+
+    def __init__(self) -> None:
+        self._left = self._gap = 1
+        self._since_ns = monotonic_ns()
+        self._each_ns = float(EVERY_NS)
+
+    def begin(self, name: Callable[[Any], str], of: Any) -> Phases | None:
+        """Note that a request begins in this context.
+
+        Parameters
+        ----------
+        name : returns what a request is called; see :class:`Noted`.
+        of : the request, as `name` takes it.
+
+        Returns
+        -------
+        Its phases, where they are noted.
+        """
+        if tracings:
+            request.set(Noted(lambda: name(of)))
+        self._left -= 1
+        if self._left > 0:
+            if current.get() is not None:
+                # some servers have one context for all requests of a connection
+                current.set(None)
+            return None
+        phases = Phases()
+        # what came after a pause says no more of the rate than that there is room for each
+        passed_ns = min(EVERY_NS, (phases.began - self._since_ns) / self._gap)
+        self._since_ns = phases.began
+        self._each_ns += (passed_ns - self._each_ns) / 8
+        self._left = self._gap = 1 + round(2 * random() * (EVERY_NS / self._each_ns - 1))
+        current.set(phases)
+        return phases
+
+
+def watch(engine: Any) -> None:
+    """Note the time of every checkout, statement, commit and rollback, and of held connections.
+
+    The dialect's and the pool's own calls are wrapped rather than events listened to: the first
+    listener on an engine sends every statement through SQLAlchemy's dispatch, which took 5 to 10 %
+    of a request (``benchmarks/phases_cost.py``), and no event tells when a commit was answered.
+
+    Parameters
+    ----------
+    engine : SQLAlchemy's, blocking or async; somebody else's, perhaps.
+    """
+    target = getattr(engine, "sync_engine", engine)
+    _watch_pool(target.pool)
+    dialect: Any = target.dialect
+    for name in ("do_execute", "do_executemany", "do_execute_no_params"):
+        setattr(dialect, name, _timed(getattr(dialect, name)))
+    for name in ("do_commit", "do_rollback"):
+        setattr(dialect, name, _timed(getattr(dialect, name), ends=True))
+
+
+def _watch_pool(pool: Any) -> Any:
+    """Note how long checkouts take, and since when connections are held; return the pool."""
+    connect, recreate = pool.connect, pool.recreate
+
+    def timed() -> Any:
+        phases = current.get()
+        if phases is None:
+            return connect()
+        asked = monotonic_ns()
+        try:
+            return connect()
+        finally:
+            phases.holds_since = monotonic_ns()
+            phases.pool += phases.holds_since - asked
+
+    pool.connect = timed
+    # what dispose() puts in its place
+    pool.recreate = lambda: _watch_pool(recreate())
+    return pool
+
+
+def _timed(call: Callable[..., None], *, ends: bool = False) -> Callable[..., None]:
+    """Return a call that notes its time.
+
+    Parameters
+    ----------
+    call : of the dialect.
+    ends : whether it ends a transaction, after which the connection goes back to the pool.
+    """
+
+    def timed(*args: Any) -> None:
+        phases = current.get()
+        if phases is None:
+            return call(*args)
+        began = monotonic_ns()
+        try:
+            return call(*args)
+        finally:
+            now = monotonic_ns()
+            phases.database += now - began
+            if ends:
+                # a session that outlives requests holds its connection from their beginning on
+                phases.held += now - (phases.holds_since or phases.began)
+                phases.holds_since = now
+
+    return timed

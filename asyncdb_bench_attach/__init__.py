@@ -35,13 +35,13 @@ def attach(application: Any, *engines: Any) -> Any:
     -------
     The application; of an ASGI application one that wraps it, to be served instead.
     """
-    from asyncdb_bench_attach.application import AttachedAsgi, attach_tornado
+    from asyncdb_bench_attach.application import attach_asgi, attach_tornado
     from asyncdb_bench_attach.timing import watch
 
     for engine in engines:
         watch(engine)
-    on_tornado = hasattr(application, "add_handlers")
-    return attach_tornado(application) if on_tornado else AttachedAsgi(application)
+    add = attach_tornado if hasattr(application, "add_handlers") else attach_asgi
+    return add(application)
 
 
 def trace(

@@ -125,30 +125,20 @@ def is_local(address: str | None) -> bool:
         return False
 
 
-class AttachedAsgi:
-    """Adds ``Server-Timing`` and the heartbeat's path to an application (ASGI 3.0, HTTP scope).
+def attach_asgi(application: Any) -> Any:
+    """Return an ASGI application (3.0) with both: the header and the path, of its HTTP scope."""
+    heartbeat, sample = OwnHeartbeat(), Sample()
 
-    Parameters
-    ----------
-    application : of ASGI.
-    """
-
-    def __init__(self, application: Any) -> None:
-        self.application = application
-        self.heartbeat = OwnHeartbeat()
-        self.sample = Sample()
-
-    async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
-        """Serve a connection."""
+    async def attached(scope: Message, receive: Any, send: Send) -> None:
         http = scope["type"] == "http"
         if http and scope["path"] == PATH and is_local((scope.get("client") or (None,))[0]):
-            body = self.heartbeat.answer()
+            body = heartbeat.answer()
             length = (b"content-length", str(len(body)).encode())
             headers = [(b"content-type", b"application/json"), length]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             return
-        phases = self.sample.begin(_name_of_scope, scope) if http else None
+        phases = sample.begin(_name_of_scope, scope) if http else None
 
         async def timed(message: Message) -> None:
             if phases is not None and message["type"] == "http.response.start":
@@ -156,7 +146,9 @@ class AttachedAsgi:
                 message = {**message, "headers": [*message.get("headers", ()), header]}
             await send(message)
 
-        await self.application(scope, receive, send if phases is None else timed)
+        await application(scope, receive, send if phases is None else timed)
+
+    return attached
 
 
 def _name_of_scope(scope: Message) -> str:

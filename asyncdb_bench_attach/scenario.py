@@ -11,15 +11,8 @@ from statistics import median
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from asyncdb_bench_attach.statements import (
-    GIVEN,
-    KINDS,
-    Text,
-    UnwritableError,
-    annotation,
-    new_keys,
-    repeatable,
-)
+from asyncdb_bench_attach import statements
+from asyncdb_bench_attach.statements import UnwritableError
 
 MOST_OPERATIONS = 20
 """The most frequent kinds of work; the rest is left out, and the file says how much that is."""
@@ -179,7 +172,7 @@ def _imports(text: str) -> str:
     """Return the imports of the types that operations declare."""
     declared = re.findall(r"^def .*$|^    \w+ = uuid4\(\)$", text, re.MULTILINE)
     used = set(re.findall(r"\w+", " ".join(declared)))
-    types = [each for each in (*KINDS, uuid4) if each.__name__ in used]
+    types = [each for each in (*statements.KINDS, uuid4) if each.__name__ in used]
     lines = {f"from {each.__module__} import {each.__name__}\n" for each in types}
     lines = {each for each in lines if "builtins" not in each}
     return "".join([*sorted(lines), "\n" * bool(lines)])
@@ -270,23 +263,23 @@ def _itself(kind: Kind) -> tuple[str, list[str], list[dict[str, Any]]]:
     lines = [f"    {key} = {source}" for key, source in made.items()]
     for place, text in enumerate(shape, 1):
         given = _given(text, place, columns)
-        sent = repeatable(text, given)
+        sent = statements.repeatable(text, given)
         for key, values in given.items():
-            cast = next((each.cast for each in values if isinstance(each, Text)), "")
+            cast = next((each.cast for each in values if isinstance(each, statements.Text)), "")
             if cast:
                 sent = re.sub(rf"(?<![\\\w]):{key}\b", f"CAST(:{key} AS {cast})", sent)
         passed = "".join(f", {key}=s{place}_{key}" for key in given)
         lines.append(f"    done = yield as_sent({sent!r}{passed})")
         # what returns no rows has none to count
         lines.append("    seen += len(done.all()) if getattr(done, 'returns_rows', True) else 0")
-    taken = ", ".join(f"{key}: {annotation(values)}" for key, values in recorded.items())
+    taken = ", ".join(f"{key}: {statements.annotation(values)}" for key, values in recorded.items())
     samples = [{key: each[key] for key in recorded} for each in rows]
     return taken, [*lines, '    return {"rows": seen}'], samples
 
 
 def _given(text: str, place: int, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """Return the values of a statement's parameters, which are named by its place, too."""
-    return {key: columns[f"s{place}_{key}"] for key in GIVEN.findall(text)}
+    return {key: columns[f"s{place}_{key}"] for key in statements.GIVEN.findall(text)}
 
 
 def _keys_made(shape: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> dict[str, str]:
@@ -300,7 +293,7 @@ def _keys_made(shape: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> di
     made = {
         f"s{place}_{key}": "uuid4()"
         for place, text in enumerate(shape, 1)
-        for key in new_keys(text, _given(text, place, columns))
+        for key in statements.new_keys(text, _given(text, place, columns))
     }
     first = {repr(columns[key]): key for key in reversed(made)}
     for key, values in columns.items():

@@ -12,15 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asyncdb_bench_attach import timing
+from asyncdb_bench_attach import statements, timing
 from asyncdb_bench_attach.scenario import TIMES, VALUES, Kind, UnitSample, traced
-from asyncdb_bench_attach.statements import (
-    UnwritableError,
-    as_json,
-    is_write,
-    portable,
-    without_literals,
-)
 from asyncdb_bench_attach.timing import Noted, request
 
 MOST_KINDS = 500
@@ -127,7 +120,7 @@ class Tracing:
         said = [f"asyncdb-bench: {units} units of work noted in {self.folder}/trace.json"]
         if text:
             (self.folder / "traced.py").write_text(text)
-            lines = [json.dumps(each, default=as_json) + "\n" for each in samples]
+            lines = [json.dumps(each, default=statements.as_json) + "\n" for each in samples]
             (self.folder / (VALUES if self.values else TIMES)).write_text("".join(lines))
         else:
             said.append("no scenario is written: none of them can be sent again")
@@ -161,16 +154,16 @@ class Tracing:
             unit.beyond += 1
             return
         took_ns = time.monotonic_ns() - context._asyncdb_bench_since
-        unit.texts.append(without_literals(text))
-        unit.writes.append(is_write(text))
+        unit.texts.append(statements.without_literals(text))
+        unit.writes.append(statements.is_write(text))
         unit.ms.append(took_ns / 1e6)
         unit.rows.append(max(0, int(getattr(cursor, "rowcount", 0) or 0)))
         if self.values:
             # rows of one INSERT come as one set of values, too, though they are called many
             for each in values if many and isinstance(values, list) else [values]:
                 try:
-                    unit.sent.append(portable(text, each))
-                except UnwritableError as why:
+                    unit.sent.append(statements.portable(text, each))
+                except statements.UnwritableError as why:
                     unit.sent.append(str(why))
 
     def _in(self, _connection: Any, record: Any) -> None:

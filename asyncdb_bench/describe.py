@@ -12,12 +12,12 @@ import sys
 import msgspec
 
 from asyncdb_bench.errors import BenchError, UsageError
-from asyncdb_bench.plan.git import revision_and_changes
+from asyncdb_bench.plan.other_checkout import revision_and_changes
 from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant
+from asyncdb_bench.processes.host import versions
 from asyncdb_bench.records.messages import DOOR, PROTOCOL, Describe, Description
-from asyncdb_bench.trial.host import versions
 
 
 def description_of(question: Describe) -> Description:

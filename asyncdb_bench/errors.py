@@ -19,13 +19,14 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-
-from asyncdb_bench.masking import masked
+from urllib.parse import quote, quote_plus
 
 EXIT_DONE = 0
 EXIT_REGRESSED = 1
@@ -122,3 +123,42 @@ def described(error: BaseException) -> str:
     own = [each for each in trace if not LIBRARIES.search(each.filename)]
     where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
     return f"{type(error).__name__}: {first_line(error)}{where}"
+
+
+STARS = "***"
+SHORTEST = 3
+"""Characters: what is shorter would be found in many a word."""
+_forms: set[str] = set()
+
+
+def hide(secret: str) -> None:
+    """Have a secret masked from now on, in all the forms in which it may be written."""
+    if len(secret) < SHORTEST:
+        return
+    written = {
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        repr(secret)[1:-1],
+    }
+    # as a header and libpq write it, and what pages and JSON make of either
+    written |= {each.replace("%20", "+") for each in written} | {quote(secret, safe=" +")}
+    written |= {html.escape(each) for each in written}
+    written |= {json.dumps(each)[1:-1] for each in written}
+    written |= {json.dumps(each, ensure_ascii=False)[1:-1] for each in written}
+    _forms.update(written)
+
+
+def masked(text: str) -> str:
+    """Return a text in which stars stand for each secret that is known.
+
+    Parameters
+    ----------
+    text : what somebody else's code says, e.g. of an error.
+    """
+    # the longest first: a form may be a part of another
+    for form in sorted(_forms, key=len, reverse=True):
+        if form in text:
+            text = text.replace(form, STARS)
+    return text

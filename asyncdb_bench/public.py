@@ -1,14 +1,23 @@
 """The names that authors of strategies and scenarios write with."""
 
-from asyncdb_bench.contract.celery.strategy import WorkerStrategy
-from asyncdb_bench.contract.celery.worker_knobs import WorkerKnobs
-from asyncdb_bench.contract.data.post_scenario import PostKnobs, PostScenario
-from asyncdb_bench.contract.data.sources import Csv, Dump, Parquet, Sql
+from asyncdb_bench.contract.celery.strategy import WorkerKnobs, WorkerStrategy
+from asyncdb_bench.contract.data.bases import (
+    PostKnobs,
+    PostScenario,
+    SlowKnobs,
+    StandardKnobs,
+    StandardScenario,
+)
+from asyncdb_bench.contract.data.sources import Csv, Dump, Parquet, Sql, Tables
 from asyncdb_bench.contract.data.stand_ins import STAND_INS, stand_in
-from asyncdb_bench.contract.data.standard import SlowKnobs, StandardKnobs, StandardScenario
-from asyncdb_bench.contract.data.tables import Tables
 from asyncdb_bench.contract.driver_strategy import DriverStrategy
-from asyncdb_bench.contract.engine import make_async_engine, make_engine, translated
+from asyncdb_bench.contract.engine import (
+    AsyncSessions,
+    Sessions,
+    make_async_engine,
+    make_engine,
+    translated,
+)
 from asyncdb_bench.contract.knob import BUDGET, knob
 from asyncdb_bench.contract.operation import (
     AtOnce,
@@ -21,23 +30,27 @@ from asyncdb_bench.contract.operation import (
     drive_async,
     operation,
 )
-from asyncdb_bench.contract.own_scenario import OwnScenario
 from asyncdb_bench.contract.process_strategy import ProcessKnobs, ProcessStrategy
-from asyncdb_bench.contract.recorded import Recorded
+from asyncdb_bench.contract.raw_result import as_sent, sql
 from asyncdb_bench.contract.route import Reply, Response, Route, clamped
-from asyncdb_bench.contract.scenario import Scenario, ScenarioKnobs, Workload, loads_at_once
-from asyncdb_bench.contract.session import Session, Talk
+from asyncdb_bench.contract.scenario import (
+    OwnScenario,
+    Scenario,
+    ScenarioKnobs,
+    Workload,
+    loads_at_once,
+)
+from asyncdb_bench.contract.session import Recorded, Session, Talk
 from asyncdb_bench.contract.session_strategies import (
     AsyncPoolKnobs,
     AsyncSessionStrategy,
     PooledStrategy,
     PoolKnobs,
     SessionStrategy,
+    ThreadKnobs,
+    ThreadStrategy,
 )
-from asyncdb_bench.contract.sessions import AsyncSessions, Sessions
-from asyncdb_bench.contract.sql_text import as_sent, sql
 from asyncdb_bench.contract.strategy import Context, Knobs, Strategy
-from asyncdb_bench.contract.thread_strategy import ThreadKnobs, ThreadStrategy
 from asyncdb_bench.errors import KnobError, RequestTimeoutError, UnavailableError
 from asyncdb_bench.records.plan import Objective, Part, Segment
 from asyncdb_bench_attach.timing import hand_over, taken_back

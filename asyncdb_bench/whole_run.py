@@ -16,7 +16,7 @@ import psutil
 
 from asyncdb_bench import report
 from asyncdb_bench.analysis.launch_spread import launch_spreads
-from asyncdb_bench.analysis.standing import not_measured
+from asyncdb_bench.analysis.values import not_measured
 from asyncdb_bench.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
@@ -27,36 +27,34 @@ from asyncdb_bench.errors import (
     StoreError,
     WriteError,
 )
+from asyncdb_bench.extensions.deployment.deployment import example, measure_deployment
+from asyncdb_bench.extensions.hosts.reached_hosts import ReachedHosts
+from asyncdb_bench.measure.launching import groups_that_fit
 from asyncdb_bench.measure.loop import Display, MeasureLoop, Results
-from asyncdb_bench.measure.memory import groups_that_fit
-from asyncdb_bench.measure.orders import Schedule
 from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.measure.schedule import RunSchedule
-from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
-from asyncdb_bench.plan.git import revision_and_changes
+from asyncdb_bench.measure.turns import Schedule
+from asyncdb_bench.plan.cores import on_cores, permitted, share_out, sharing_groups, usable_cores
 from asyncdb_bench.plan.hosts import shown
 from asyncdb_bench.plan.load_workers import count
+from asyncdb_bench.plan.other_checkout import revision_and_changes
+from asyncdb_bench.plan.planner import refusing
 from asyncdb_bench.plan.reach import reach_of, reaches_of
-from asyncdb_bench.plan.refusals import refusing
 from asyncdb_bench.plan.registry import CHECKOUT
-from asyncdb_bench.plan.sharing import sharing_groups
+from asyncdb_bench.processes.cleanup import Cleanup
+from asyncdb_bench.processes.host import describe_machine, fingerprint, machine_pace, versions
+from asyncdb_bench.processes.load_set import several_loads
+from asyncdb_bench.processes.lock import MachineLock
+from asyncdb_bench.records.atomic_files import append_launches, read_launches
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.launches import append_launches, read_launches
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Manifest
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder, read_calibration
-from asyncdb_bench.services.absent import NoServices
+from asyncdb_bench.services.attached import NoServices
 from asyncdb_bench.services.pooler import MISSING, find_pooler
 from asyncdb_bench.services.reaching import Between
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.text import PROGRAM, listed
-from asyncdb_bench.trial.canary import machine_pace
-from asyncdb_bench.trial.cleanup import Cleanup
-from asyncdb_bench.trial.deployment import example, measure_deployment
-from asyncdb_bench.trial.host import describe_machine, fingerprint, versions
-from asyncdb_bench.trial.hosts.reached_hosts import ReachedHosts
-from asyncdb_bench.trial.load_of_run import several_loads
-from asyncdb_bench.trial.lock import MachineLock
 
 HESITATE_S = 3
 LEAST_S = 8.0

@@ -34,16 +34,16 @@ from typing import NamedTuple
 
 from asyncdb_bench.analysis.statistics import percentiles
 from asyncdb_bench.analysis.step.durations import Times
+from asyncdb_bench.measure.client_calibration import Client, null_bench
 from asyncdb_bench.measure.family import launched
 from asyncdb_bench.measure.launch import Launch, load_for, offer
 from asyncdb_bench.plan.cores import on_cores, share_out, usable_cores
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
+from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.messages import NullConfig
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.client_calibration import Client, null_bench
 
 CLOSED = 32
 SPREAD = 200

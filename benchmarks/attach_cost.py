@@ -27,9 +27,9 @@ import numpy as np
 
 import asyncdb_bench
 from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.processes.kernel import run_s
 from asyncdb_bench.services.program import free_port, is_listening
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.kernel import run_s
 from benchmarks.interface_overhead import pin
 
 QUERY = "SELECT owner, balance FROM account WHERE id = 5"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from asyncdb_bench.analysis.comparison import Comparison, command_of, compare_scenarios
 from asyncdb_bench.analysis.findings import Carried
-from asyncdb_bench.analysis.standing import standing
+from asyncdb_bench.analysis.values import standing
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.records.run import Deployment, Manifest

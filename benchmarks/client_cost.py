@@ -31,12 +31,12 @@ import psutil
 from scipy import stats
 
 from asyncdb_bench.contract.data.accounts import balance_of
+from asyncdb_bench.measure.client_calibration import Client, Sizes, calibrated_scenario, max_rate
 from asyncdb_bench.measure.launch import READY_S, load_for, offer
 from asyncdb_bench.plan.cores import on_cores, permitted, share_out, usable_cores
+from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.messages import NullConfig, Ready
 from asyncdb_bench.records.plan import LoadOrder
-from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.client_calibration import Client, Sizes, calibrated_scenario, max_rate
 
 PINNING = permitted(share_out("auto", usable_cores()))
 CONNECTIONS = 32

@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 
 from asyncdb_bench.plan.cores import on_cores, share_out, usable_cores
+from asyncdb_bench.processes import kernel
 from asyncdb_bench.records.plan import Reach
+from asyncdb_bench.services.distances import database_round_trips
 from asyncdb_bench.services.postgres import bin_folders
 from asyncdb_bench.services.reaching import Between
-from asyncdb_bench.services.round_trip import database_round_trips
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial import kernel
 
 TRIPS_MS = (0.3, 0.5, 1.0, 2.0, 5.0)
 CLIENTS = 40

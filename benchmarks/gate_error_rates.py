@@ -14,8 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from asyncdb_bench.analysis.inference import Said
-from asyncdb_bench.analysis.metrics import PACE
+from asyncdb_bench.analysis.inference import PACE, Said
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices

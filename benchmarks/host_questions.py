@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from asyncdb_bench.extensions.hosts import agent_messages as m
+from asyncdb_bench.extensions.hosts.reached import ReachedHost
 from asyncdb_bench.records.plan import Host
-from asyncdb_bench.trial.hosts import agent_messages as m
-from asyncdb_bench.trial.hosts.reached import ReachedHost
 
 TIMES = 50
 

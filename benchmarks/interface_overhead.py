@@ -26,10 +26,10 @@ from asyncdb_bench.measure.launch import Launch
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
+from asyncdb_bench.processes.child import Child
+from asyncdb_bench.processes.kernel import cpu_s, tree
 from asyncdb_bench.records.messages import Ready
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.kernel import cpu_s, tree
 from benchmarks.minimal_handlers import MinimalConfig
 
 STRATEGIES = ("blocking", "executor", "native")

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asyncdb_bench.analysis import statistics
+from asyncdb_bench.analysis.inference import CPU, PACE, Metric
 from asyncdb_bench.analysis.metric_table import Table, brokers_of, table_of
-from asyncdb_bench.analysis.metrics import CPU, PACE, Metric
 from asyncdb_bench.analysis.values import values_of
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asyncdb_bench.analysis.findings import findings_of
-from asyncdb_bench.analysis.launch_prior import MEASURED
+from asyncdb_bench.analysis.inference import MEASURED
 from asyncdb_bench.analysis.launch_spread import spread_of_launches
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles

@@ -21,10 +21,12 @@ import numpy as np
 from scipy import stats
 
 from asyncdb_bench.analysis.step.durations import Times
-from asyncdb_bench.load.record_batches import batches, empty, read, whole
+from asyncdb_bench.load.arrivals import drawn, owners
 from asyncdb_bench.load.recorder import save
-from asyncdb_bench.load.step_plan import drawn, owners
+from asyncdb_bench.load.set_messages import batches, empty, read, whole
 from asyncdb_bench.plan.cores import on_cores, share_out, usable_cores
+from asyncdb_bench.processes import kernel
+from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.messages import (
     Gather,
     Gathered,
@@ -36,10 +38,7 @@ from asyncdb_bench.records.messages import (
     StepReply,
 )
 from asyncdb_bench.records.plan import LoadOrder
-from asyncdb_bench.records.request_table import request_columns
-from asyncdb_bench.records.step import Outcome
-from asyncdb_bench.trial import kernel
-from asyncdb_bench.trial.child import Child
+from asyncdb_bench.records.step import Outcome, request_columns
 
 SIZES = (1, 2, 4, 8)
 NEAR_RPS = 3500.0

@@ -11,10 +11,8 @@ import math
 
 import numpy as np
 
-from asyncdb_bench.analysis.inference import Cells
-from asyncdb_bench.analysis.launch_prior import prior_of
+from asyncdb_bench.analysis.inference import PACE, Cells, prior_of
 from asyncdb_bench.analysis.metric_table import Table
-from asyncdb_bench.analysis.metrics import PACE
 
 EQUAL, HALF_WIDTH, LEAST, MOST, EVERY = 0.05, 0.03, 4, 60, 2
 

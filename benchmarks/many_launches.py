@@ -12,9 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from asyncdb_bench.cli.progress import Progress
-from asyncdb_bench.measure.orders import LaunchOrder, Now
 from asyncdb_bench.measure.turn_orders import TurnOrders
-from asyncdb_bench.measure.turns import IDLE_S, TurnOrder
+from asyncdb_bench.measure.turns import IDLE_S, LaunchOrder, Now, TurnOrder
 from asyncdb_bench.plan.cores import on_cores, share_out, usable_cores
 from asyncdb_bench.records.plan import Plan, Purpose, Trial, TurnKind, Variant
 from asyncdb_bench.records.run_folder import RunFolder
@@ -37,7 +36,7 @@ PLACES = Places(Path("results").resolve(), Path("reports").resolve())
 
 
 class ManyLaunches:
-    """So many launches, each of so many rounds; see :class:`asyncdb_bench.measure.orders.Schedule`.
+    """So many launches, each of so many rounds; see :class:`asyncdb_bench.measure.turns.Schedule`.
 
     Parameters
     ----------

@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from asyncdb_bench.contract.engine import make_async_engine
-from asyncdb_bench.contract.sessions import AsyncSessions
+from asyncdb_bench.contract.engine import AsyncSessions, make_async_engine
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.records.plan import Reach

@@ -17,13 +17,11 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.step.histogram import Counts, counts_of, summary
 from asyncdb_bench.analysis.step.validity import behind, misses
-from asyncdb_bench.measure.loop import Results
-from asyncdb_bench.measure.losses import Losses
-from asyncdb_bench.measure.orders import LaunchOrder, Now, Schedule
-from asyncdb_bench.measure.turns import TurnOrder
+from asyncdb_bench.analysis.values import standing
+from asyncdb_bench.measure.loop import Losses, Results
+from asyncdb_bench.measure.turns import LaunchOrder, Now, Schedule, TurnOrder
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import PlannedScenario, Settings, Trial
 from asyncdb_bench.records.step import Ledger, Percentiles, Step, TrialEnd, Turn, Usage

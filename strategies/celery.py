@@ -38,7 +38,8 @@ class Celery(WorkerStrategy[CeleryKnobs]):
 
     def make_way(self, options: Any) -> Any:
         """Return how tasks are sent and awaited, as `wait` says."""
-        from asyncdb_bench.contract.celery import bridge, result_waits
+        from asyncdb_bench.contract.celery import bridge
+        from asyncdb_bench.contract.celery import result_backends as result_waits
 
         if self.knobs.wait == "callback":
             return bridge.Bridge(options)

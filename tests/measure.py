@@ -15,12 +15,12 @@ from asyncdb_bench.measure.schedule import RunSchedule
 from asyncdb_bench.plan.cores import share_out, usable_cores
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
+from asyncdb_bench.processes.cleanup import Cleanup
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Objective, Plan, PlannedScenario, Variant
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.cleanup import Cleanup
 from benchmarks.simulated import Silent
 from tests.factories import settings
 

@@ -69,7 +69,7 @@ def test_no_password_is_left_in_place() -> None:
         ("vendor.github-workflows", ".github/workflows/nightly.yml"),
         (
             "vendor.github-workflows",
-            "asyncdb_bench/cli/starting_files/folder/performance.yml.txt",
+            "asyncdb_bench/extensions/check/starting_files/folder/performance.yml.txt",
         ),
     ],
 )

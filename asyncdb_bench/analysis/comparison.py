@@ -9,15 +9,12 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from asyncdb_bench.analysis.findings import Carried, ScenarioFindings, findings_of
-from asyncdb_bench.analysis.limits import Limit, knee, limit, phases_at
-from asyncdb_bench.analysis.merging import curve_steps, pace_steps
-from asyncdb_bench.analysis.metrics import FREEZE, P50, P95, P99
-from asyncdb_bench.analysis.sizing import Need, needs
-from asyncdb_bench.analysis.tables import aggregate, steps_table
-from asyncdb_bench.records.doubts import Doubt
+from asyncdb_bench.analysis.inference import FREEZE, P50, P95, P99
+from asyncdb_bench.analysis.limits import Limit, Need, knee, limit, needs, phases_at
+from asyncdb_bench.analysis.tables import aggregate, curve_steps, pace_steps, steps_table
+from asyncdb_bench.records.doubts import Doubt, sentence
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.records.run import Manifest
-from asyncdb_bench.records.sentences import sentence
 from asyncdb_bench.records.step import RoundTrip, Step, TrialEnd
 from asyncdb_bench.text import PROGRAM, listed
 

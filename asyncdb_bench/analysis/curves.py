@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from asyncdb_bench.analysis.step import stalls
+from asyncdb_bench.analysis.step import durations as stalls
+from asyncdb_bench.analysis.step.durations import felt_operations, population
 from asyncdb_bench.analysis.step.histogram import Sketch
-from asyncdb_bench.analysis.step.population import felt_operations, population
 
 K = TypeVar("K", bound=Hashable)
 

@@ -6,14 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from asyncdb_bench.analysis.accounts import Rest, gross_ms, sound
-from asyncdb_bench.analysis.inference import Said, Slack
-from asyncdb_bench.analysis.ladder import climbs_of, common_rung, rung_values
-from asyncdb_bench.analysis.limit_load import LimitLoad, Trying, limit_load
+from asyncdb_bench.analysis.inference import CAPACITY, METRICS, PACE, Metric, Said, Slack
+from asyncdb_bench.analysis.ladder import (
+    LimitLoad,
+    Trying,
+    climbs_of,
+    common_rung,
+    limit_load,
+    rung_values,
+)
 from asyncdb_bench.analysis.metric_table import Answer, Table, answer_of, brokers_of, table_of
-from asyncdb_bench.analysis.metrics import CAPACITY, METRICS, PACE, Metric
-from asyncdb_bench.analysis.values import Values, values_of
-from asyncdb_bench.records.launches import Seen
+from asyncdb_bench.analysis.values import Rest, Values, gross_ms, sound, values_of
+from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.plan import Settings, Variant
 from asyncdb_bench.records.step import OPEN_KINDS, Step
 

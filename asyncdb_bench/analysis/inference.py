@@ -13,6 +13,10 @@ moderated by what the launches at hand show, each by its degrees of freedom (Smy
 Applications in Genetics* 3, 2004). The error adds up both; its degrees of freedom are
 Satterthwaite's (*Biometrics Bulletin* 2, 1946). All pairs of variants hold at once by Tukey's
 studentized range.
+
+The figures are cautious ones: in the reference of version 0.8 a launch added 1 % at most to a pace.
+``benchmarks/launch_spread.py`` measures them, from many launches of the same variants. What a run's
+own launches show, and those of earlier runs on the same machine, moderate them.
 """
 
 from __future__ import annotations
@@ -26,7 +30,52 @@ from enum import StrEnum
 import numpy as np
 
 from asyncdb_bench.analysis import statistics
-from asyncdb_bench.analysis.metrics import Metric
+from asyncdb_bench.analysis.step.histogram import GROWTH
+from asyncdb_bench.records.atomic_files import Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure that is compared.
+
+    Parameters
+    ----------
+    name : of the figure, as in ``summary.json``.
+    title, unit : for people.
+    more_is_better : whether a ratio above 1 is good.
+    floor : added before ratios are taken, in the figure's unit: differences far below it do not
+        matter, whatever their ratio.
+    grain : standard error that a value has by the bins that it is read from, as a share.
+    quantile : of the distribution that it is, 0 to 1; 0: it is none.
+    """
+
+    name: str
+    title: str
+    unit: str
+    more_is_better: bool = False
+    floor: float = 0.0
+    grain: float = 0.0
+    quantile: float = 0.0
+
+
+BIN = GROWTH / math.sqrt(12)
+"""Standard deviation of a uniform error within one bin."""
+PACE = Metric("pace_rps", "pace", "1/s", more_is_better=True)
+CAPACITY = Metric("capacity_rps", "capacity", "1/s", more_is_better=True)
+P50 = Metric("p50_ms", "p50", "ms", grain=BIN, quantile=0.5)
+P95 = Metric("p95_ms", "p95", "ms", grain=BIN, quantile=0.95)
+P99 = Metric("p99_ms", "p99", "ms", grain=BIN, quantile=0.99)
+FREEZE = Metric(
+    "loop_lag_p99_ms",
+    "loop freeze",
+    "ms",
+    floor=1.0,
+    grain=BIN,
+    quantile=0.99,
+)
+CPU = Metric("cpu_ms_per_request", "CPU per request", "ms")
+METRICS = (PACE, CAPACITY, P50, P95, P99, FREEZE, CPU)
+
 
 BORROWED = 6
 """Degrees of freedom of all variants' spread over rounds that count beside a pair's own: few rounds
@@ -471,3 +520,44 @@ def rounds_wanting(ratio: Ratio, equal: float, half_width: float) -> float:
     room = math.log1p(equal) - far
     wanted = max(far, room if room > 0 else 0.0, math.log1p(half_width))
     return (ratio.half_width / wanted) ** 2
+
+
+FREEDOM = 8.0
+"""What they are worth: they may be wrong by a third."""
+MOST_FREEDOM = 60.0
+"""What earlier runs on a machine add up to at most: variants and versions change."""
+LEAST = 0.3
+"""Share of what is usual below which no machine's launches are taken to stray."""
+MEASURED: Mapping[str, tuple[float, float]] = {
+    PACE.name: (0.008, 0.020),
+    CPU.name: (0.008, 0.015),
+    CAPACITY.name: (0.010, 0.025),
+    P50.name: (0.010, 0.025),
+    P95.name: (0.020, 0.040),
+    P99.name: (0.030, 0.060),
+    FREEZE.name: (0.040, 0.060),
+}
+"""Standard deviations of logarithms by metric: of variants without and with a broker."""
+
+
+def key_of(metric: Metric, *, with_broker: bool) -> str:
+    """Return what tells the spreads of a metric and of a kind of variant."""
+    return f"{metric.name}{'+broker' if with_broker else ''}"
+
+
+def prior_of(metric: Metric, *, with_broker: bool, seen: Seen) -> Prior:
+    """Return the prior of a metric.
+
+    Parameters
+    ----------
+    metric : which.
+    with_broker : whether the variant works over a broker, whose launches stray more.
+    seen : on this machine before.
+    """
+    sd = MEASURED[metric.name][with_broker]
+    found = seen.get(key_of(metric, with_broker=with_broker))
+    if found is None or not found.freedom:
+        return Prior(sd, FREEDOM)
+    more = min(found.freedom, MOST_FREEDOM)
+    variance = (FREEDOM * sd**2 + more * found.variance) / (FREEDOM + more)
+    return Prior(max(variance, (LEAST * sd) ** 2) ** 0.5, FREEDOM + more)

@@ -8,8 +8,8 @@ from typing import Any
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.findings import Carried
-from asyncdb_bench.analysis.metrics import CPU, PACE
-from asyncdb_bench.analysis.sizing import APART
+from asyncdb_bench.analysis.inference import CPU, PACE
+from asyncdb_bench.analysis.limits import APART
 from asyncdb_bench.records.plan import Variant
 
 ENOUGH = 0.95

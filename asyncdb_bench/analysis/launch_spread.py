@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from asyncdb_bench.analysis.findings import ScenarioFindings
-from asyncdb_bench.analysis.inference import WHOLE, informed
-from asyncdb_bench.analysis.launch_prior import MEASURED, key_of
+from asyncdb_bench.analysis.inference import MEASURED, WHOLE, informed, key_of
 from asyncdb_bench.analysis.metric_table import Table
-from asyncdb_bench.records.launches import LaunchSpread
+from asyncdb_bench.records.atomic_files import LaunchSpread
 
 LEAST_SHARE = 0.05
 """Values that are nearly all floor say nothing of how far they stray."""

@@ -15,6 +15,7 @@ from asyncdb_bench.analysis.inference import (
     BORROWED,
     CONFIDENCE,
     Cells,
+    Metric,
     Prior,
     Ratio,
     Said,
@@ -22,15 +23,14 @@ from asyncdb_bench.analysis.inference import (
     Spread,
     classify,
     exp,
+    prior_of,
     ratio_of,
     rounds_wanting,
     satterthwaite,
     spread_of,
 )
-from asyncdb_bench.analysis.launch_prior import prior_of
-from asyncdb_bench.analysis.metrics import Metric
 from asyncdb_bench.analysis.values import Values
-from asyncdb_bench.records.launches import Seen
+from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.plan import Variant
 
 BATCHES = 10

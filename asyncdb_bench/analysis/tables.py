@@ -2,16 +2,205 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from asyncdb_bench.analysis import statistics
-from asyncdb_bench.analysis.accounts import OWN_ROLES
-from asyncdb_bench.records.doubts import Doubt
-from asyncdb_bench.records.sentences import sentence
-from asyncdb_bench.records.step import Step, TrialEnd
+from asyncdb_bench.analysis.step import histogram
+from asyncdb_bench.analysis.values import OWN_ROLES
+from asyncdb_bench.records.doubts import Doubt, sentence
+from asyncdb_bench.records.plan import Objective
+from asyncdb_bench.records.step import (
+    OPEN_KINDS,
+    Ledger,
+    Percentiles,
+    Step,
+    Threads,
+    TrialEnd,
+    Usage,
+)
+
+NEAR = math.log(1.08)
+"""Loads that are no further apart are one point of the curve."""
+
+
+def curve_steps(steps: Sequence[Step], objective: Objective) -> list[Step]:
+    """Return one variant's open-model turns as steps of a ladder: a step per launch and load.
+
+    Parameters
+    ----------
+    steps : turns of one variant in one scenario, all launches.
+    objective : of the scenario.
+
+    Returns
+    -------
+    Sound turns alone. Loads that lie within 8 % are taken as one, at their mean; the common load is
+    kept as it is, since figures are compared there. Rungs are points already.
+    """
+    sound = [step for step in steps if step.valid and step.turn.kind in OPEN_KINDS]
+    made = [step for step in steps if step.turn.kind == "rung"]
+    for load, group in _points(sound):
+        for block in sorted({step.block for step in group}):
+            own = [step for step in group if step.block == block]
+            made.append(merged_step(own, load, objective))
+    return made
+
+
+def _points(steps: Sequence[Step]) -> Iterable[tuple[float, list[Step]]]:
+    common = [step for step in steps if step.turn.kind == "common"]
+    for load in sorted({step.offered_rps for step in common}):
+        yield load, [step for step in common if step.offered_rps == load]
+    rest = [step for step in steps if step.turn.kind != "common"]
+    groups: list[list[Step]] = []
+    for step in sorted(rest, key=lambda each: each.offered_rps):
+        if not groups or math.log(step.offered_rps / groups[-1][0].offered_rps) > NEAR:
+            groups.append([])
+        groups[-1].append(step)
+    for group in groups:
+        mean = sum(step.offered_rps for step in group) / len(group)
+        yield round(mean, 1 if mean < 100 else 0), group
+
+
+def pace_steps(steps: Sequence[Step]) -> list[Step]:
+    """Return one variant's turns at full speed as saturated steps, one per launch.
+
+    What was short then is what holds the variant back; see :func:`diagnose`.
+    """
+    sound = [step for step in steps if step.valid and step.turn.kind == "pace"]
+    if not sound:
+        return []
+    load = round(sum(step.achieved_rps for step in sound) / len(sound), 1)
+    made = []
+    for block in sorted({step.block for step in sound}):
+        own = [step for step in sound if step.block == block]
+        made.append(replace(merged_step(own, load, None), holds=False))
+    return made
+
+
+def merged_step(steps: Sequence[Step], load: float, objective: Objective | None) -> Step:
+    """Return several turns of one variant in one block as one step.
+
+    Parameters
+    ----------
+    steps : of the same kind or load; at least one.
+    load : that the step says was offered, 1/s.
+    objective : which the merged requests must hold; None: not asked.
+    """
+    first = steps[0]
+    counts = histogram.merged(step.latency_counts for step in steps)
+    lags = histogram.merged(step.lag_counts for step in steps)
+    latency = histogram.summary(counts)
+    held = sum(step.holds for step in steps) * 2 > len(steps)
+    if objective is not None and len(steps) > 1 and latency.p99_ms is not None:
+        held = held and latency.p99_ms < objective.p99_ms
+    return replace(
+        first,
+        offered_rps=load,
+        achieved_rps=_mean(step.achieved_rps for step in steps),
+        arrivals_rps=_mean(step.arrivals_rps for step in steps),
+        window_s=sum(step.window_s for step in steps),
+        lasted_s=sum(step.lasted_s for step in steps),
+        ledger=Ledger(
+            scheduled=sum(step.ledger.scheduled for step in steps),
+            ok=sum(step.ledger.ok for step in steps),
+            error=sum(step.ledger.error for step in steps),
+            timeout=sum(step.ledger.timeout for step in steps),
+            skipped=sum(step.ledger.skipped for step in steps),
+            undrained=sum(step.ledger.undrained for step in steps),
+        ),
+        errors={reason: count for step in steps for reason, count in step.errors.items()},
+        latency=latency,
+        loop_lag=histogram.summary(lags),
+        service=_averaged([step.service for step in steps]),
+        send_lag=_averaged([step.send_lag for step in steps]),
+        probe=_averaged([step.probe for step in steps]),
+        closed_loop=_averaged([step.closed_loop for step in steps]),
+        phases={
+            name: _averaged([step.phases[name] for step in steps if name in step.phases])
+            for name in dict.fromkeys(name for step in steps for name in step.phases)
+        },
+        usage={
+            role: _added([step.usage[role] for step in steps if role in step.usage])
+            for role in dict.fromkeys(role for step in steps for role in step.usage)
+        },
+        threads=_threads([step.threads for step in steps if step.threads is not None]),
+        connections_peak=_most([step.connections_peak for step in steps]),
+        connections_active_peak=_most([step.connections_active_peak for step in steps]),
+        stolen=_mean(step.stolen for step in steps),
+        holds=held,
+        steady=True,
+        drift=None,
+        latency_counts=counts,
+        lag_counts=lags,
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = list(values)
+    return sum(known) / len(known)
+
+
+def _most(values: Sequence[int | None]) -> int | None:
+    return max((each for each in values if each is not None), default=None)
+
+
+def _averaged(several: Sequence[Percentiles]) -> Percentiles:
+    """Return the means of several distributions' figures, by their sizes.
+
+    For figures that explain and are not compared: their counts are not kept.
+    """
+    known = [each for each in several if each.n]
+    n = sum(each.n for each in known)
+    if not n:
+        return Percentiles(0)
+
+    def of(name: str) -> float | None:
+        values = [(getattr(each, name), each.n) for each in known]
+        if any(value is None for value, _ in values):
+            return None
+        return float(sum(value * count for value, count in values) / n)
+
+    return Percentiles(
+        n=n,
+        mean_ms=of("mean_ms"),
+        p50_ms=of("p50_ms"),
+        p95_ms=of("p95_ms"),
+        p99_ms=of("p99_ms"),
+        p999_ms=of("p999_ms"),
+        max_ms=_most_ms(known),
+    )
+
+
+def _most_ms(several: Sequence[Percentiles]) -> float | None:
+    return max((each.max_ms for each in several if each.max_ms is not None), default=None)
+
+
+def _added(several: Sequence[Usage]) -> Usage:
+    switches = [each.switches for each in several]
+    return Usage(
+        cpu_s=sum(each.cpu_s for each in several),
+        rss_mb=max(each.rss_mb for each in several),
+        pss_mb=max((each.pss_mb for each in several if each.pss_mb), default=None),
+        processes=max(each.processes for each in several),
+        switches=None if None in switches else sum(each or 0 for each in switches),
+    )
+
+
+def _threads(several: Sequence[Threads]) -> Threads | None:
+    if not several:
+        return None
+    waits = [each.loop_waited_s for each in several]
+    return Threads(
+        sum(each.loop_cpu_s for each in several),
+        sum(each.other_cpu_s for each in several),
+        None if None in waits else sum(each or 0.0 for each in waits),
+        max(each.count for each in several),
+    )
+
 
 FIGURES = (
     "achieved_rps",

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.findings import Carried, ScenarioFindings
-from asyncdb_bench.analysis.inference import CONFIDENCE, HOLDS, Ratio, Said
+from asyncdb_bench.analysis.inference import CAPACITY, CONFIDENCE, HOLDS, Ratio, Said
 from asyncdb_bench.analysis.metric_table import Answer
-from asyncdb_bench.analysis.metrics import CAPACITY
-from asyncdb_bench.records.sentences import sentence
+from asyncdb_bench.records.doubts import sentence
 from asyncdb_bench.text import counted, listed, number, ratio_bounds, warranted
 from asyncdb_bench.text import ratio as as_ratio
 

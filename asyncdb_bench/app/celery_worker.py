@@ -12,7 +12,7 @@ import signal
 
 import msgspec
 
-from asyncdb_bench.contract.celery.worker_knobs import WorkerOptions, results_backend
+from asyncdb_bench.contract.celery.strategy import WorkerOptions, results_backend
 from asyncdb_bench.errors import BenchError
 from asyncdb_bench.records.messages import (
     Failed,
@@ -53,8 +53,8 @@ def _run(config: WorkerConfig, options: WorkerOptions) -> int:
     from celery import signals
 
     from asyncdb_bench.contract.celery import celery_app as tasks
+    from asyncdb_bench.plan.cores import served_operations
     from asyncdb_bench.plan.faults import faulty_operations
-    from asyncdb_bench.plan.sharing import served_operations
 
     if config.broker is None:
         say(Failed("a Celery worker needs a broker"))

@@ -1,9 +1,13 @@
-"""`list`: strategies, scenarios and profiles with their knobs."""
+"""`list`, `doctor` and `calibrate`: what there is, what was found, what the client can do."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from asyncdb_bench.cli.options import FolderOptions
 from asyncdb_bench.text import PROGRAM
 
 if TYPE_CHECKING:
@@ -65,3 +69,30 @@ def _knob(spec: Knob) -> str:
         default = f"{spec.default:g}"
     unit = f" {spec.unit}" if spec.unit else ""
     return f"      {spec.name}={default}{unit} ({spec.bounds}): {spec.help}"
+
+
+def doctor_verb() -> None:
+    """Say what was found on this machine, what will be used, and what is missing."""
+    # SQLAlchemy and the services: every other verb would wait for them
+    from asyncdb_bench.cli.findings import print_findings
+
+    raise typer.Exit(print_findings(os.environ))
+
+
+def calibrate_verb(
+    folders: FolderOptions,
+    cpus: Annotated[str, typer.Option(help="auto, off, or cores as 0-1/2/3")] = "auto",
+    load_processes: Annotated[
+        int, typer.Option(help="Locust workers that offer the load", min=1, max=64)
+    ] = 1,
+) -> None:
+    """Measure what the load generator and this machine can do, in about a minute."""
+    from asyncdb_bench.measure.client_calibration import measure_client
+    from asyncdb_bench.records.run_folder import see_writable, write_calibration
+
+    results = folders.places().results
+    see_writable(results)
+    calibration = measure_client(
+        lambda text: print(text, flush=True), cpus, processes=load_processes
+    )
+    print(f"calibration: {write_calibration(results, calibration)}")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from asyncdb_bench.analysis.accounts import tells_pace
-from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.analysis.inference import PACE, Said
 from asyncdb_bench.analysis.metric_table import Answer, Table, brokers_of
-from asyncdb_bench.analysis.metrics import PACE
-from asyncdb_bench.plan.climbs import climbs
-from asyncdb_bench.records.launches import Seen
+from asyncdb_bench.analysis.values import tells_pace
+from asyncdb_bench.plan.profiles import climbs
+from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.records.step import Step
-from asyncdb_bench.report.answer_words import beside_text
+from asyncdb_bench.report.quantities import beside_text
 from asyncdb_bench.text import number
 
 FIRST = 0.5

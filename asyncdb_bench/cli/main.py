@@ -10,26 +10,10 @@ from typing import Annotated
 
 import typer
 
-from asyncdb_bench.cli import (
-    advise,
-    calibrate,
-    check,
-    compare,
-    doctor,
-    gate,
-    history,
-    init,
-    listing,
-    load_worker,
-    new,
-    plan,
-    report,
-    run,
-    serve,
-)
+from asyncdb_bench.cli import compare, gate, history, listing, report, run, serve
 from asyncdb_bench.cli.options import flattened
-from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError
-from asyncdb_bench.masking import masked
+from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError, masked
+from asyncdb_bench.extensions import added, loaded
 from asyncdb_bench_attach import __version__
 
 app = typer.Typer(
@@ -42,21 +26,19 @@ app = typer.Typer(
 )
 VERBS: dict[str, Callable[..., None]] = {
     "run": run.run_verb,
-    "plan": plan.plan_verb,
+    "plan": run.plan_verb,
     "list": listing.list_all,
-    "check": check.check_verb,
-    "init": init.init_verb,
-    "new": new.new_verb,
-    "doctor": doctor.doctor_verb,
-    "calibrate": calibrate.calibrate_verb,
+    "doctor": listing.doctor_verb,
+    "calibrate": listing.calibrate_verb,
     "serve": serve.serve_verb,
-    "load-worker": load_worker.load_worker_verb,
+    "load-worker": serve.load_worker_verb,
     "gate": gate.gate_verb,
     "compare": compare.compare_verb,
     "history": history.history_verb,
     "report": report.report_verb,
-    "advise": advise.advise_verb,
+    "advise": report.advise_verb,
 }
+VERBS |= {name: loaded(path) for name, path in added("VERBS").items()}
 for name, verb in VERBS.items():
     app.command(name)(flattened(verb))
 

@@ -36,3 +36,44 @@ def report_verb(
         print(f"side by side: {PROGRAM} compare {' '.join(runs or ())}")
     if show and not webbrowser.open(page.as_uri()):
         print(f"no browser was found; open {page}")
+
+
+def advise_verb(
+    folders: FolderOptions,
+    run: Annotated[str, typer.Argument(help="a run's id")] = "latest",
+    rtt: Annotated[float, typer.Option(help="ms to the database", min=0)] = 0.5,
+    query_ms: Annotated[float, typer.Option(help="ms that a query takes there", min=0)] = 5,
+    queries: Annotated[float, typer.Option(help="queries of a request", min=1)] = 1,
+    rows: Annotated[float, typer.Option(help="rows that each returns", min=1)] = 1,
+    rps: Annotated[float, typer.Option(help="requests a second", min=0.001)] = 100,
+    cores: Annotated[int, typer.Option(help="cores of the application", min=1)] = 1,
+    processes: Annotated[int, typer.Option(help="processes of the application", min=1)] = 1,
+    websockets: Annotated[
+        bool, typer.Option("--websockets", help="WebSockets, or other work, on the same loop")
+    ] = False,
+    celery: Annotated[bool, typer.Option("--celery", help="a Celery is there already")] = False,
+) -> None:
+    """Say what to use for requests of yours, from what a run measured and a model fitted to it."""
+    from asyncdb_bench.analysis.advice import Ask, advise
+    from asyncdb_bench.analysis.decision import Sure
+    from asyncdb_bench.errors import EXIT_DONE, EXIT_INVALID
+    from asyncdb_bench.records.run_folder import open_run
+    from asyncdb_bench.report.write import known_cases
+
+    folder = open_run(folders.places().results, run)
+    ask = Ask(
+        rtt_ms=rtt, queries=queries, ms=query_ms, rows=rows, rps=rps, cores=cores,
+        processes=processes, websockets=websockets, celery=celery,
+    )  # fmt: skip
+    found = advise(known_cases(folder), ask)
+    if found.use:
+        print(f"use {' or '.join(found.use)}: {found.because}")
+        print(f"{found.how_sure}; it costs {found.costs}")
+    else:
+        print(f"no answer from {folder.run_id}: {found.because}")
+    for note in found.notes:
+        print(f"- {note}")
+    print(f"to measure it: {found.measure}")
+    # what cannot be told is no failure, and no answer either
+    told = found.use or found.sure is Sure.KNOWN
+    raise typer.Exit(EXIT_DONE if told else EXIT_INVALID)

@@ -26,7 +26,7 @@ def run_verb(
     from asyncdb_bench.cli.web_view import WebProgress
     from asyncdb_bench.plan.planner import make_plan
     from asyncdb_bench.plan.profiles import read_profiles
-    from asyncdb_bench.trial.kernel import own_start_s
+    from asyncdb_bench.processes.kernel import own_start_s
     from asyncdb_bench.whole_run import measure_plan
 
     plan = make_plan(request.choices(), read_profiles())
@@ -44,3 +44,12 @@ def run_verb(
     print(f"results: {terminal.relative(finished.folder.path)}")
     print(f"report: {terminal.relative(finished.report.path)}")
     raise typer.Exit(finished.exit_code)
+
+
+def plan_verb(request: RequestOptions) -> None:
+    """Print what would run, how long it takes, and all that is wrong with the request."""
+    from asyncdb_bench.cli import terminal
+    from asyncdb_bench.plan.planner import make_plan
+    from asyncdb_bench.plan.profiles import read_profiles
+
+    terminal.print_plan(make_plan(request.choices(), read_profiles()))

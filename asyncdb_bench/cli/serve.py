@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from asyncdb_bench.errors import UsageError
 
 
 def serve_verb(
@@ -27,7 +31,61 @@ def serve_verb(
     ] = "",
 ) -> None:
     """Serve the application alone, with a strategy, until Ctrl-C."""
-    from asyncdb_bench.trial.serving import Serving, serve_until_interrupted
+    from asyncdb_bench.processes.serving import Serving, serve_until_interrupted
 
     serving = Serving(strategy, scenario, host, port, budget, attached, timeout)
     serve_until_interrupted(serving, lambda text: print(text, flush=True))
+
+
+def load_worker_verb(
+    master: Annotated[str, typer.Option(help="HOST:PORT of the run", metavar="ADDR")],
+    token: Annotated[
+        str,
+        typer.Option(help="of the run, or @FILE with it (default: $ASYNCDB_BENCH_TOKEN)"),
+    ] = "",
+    wait: Annotated[
+        float, typer.Option(help="seconds to look for the run", min=1, max=86400)
+    ] = 60.0,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="wait for another run when one has ended")
+    ] = False,
+) -> None:
+    """Offer load for a run of another machine, as a Locust worker, until that ends."""
+    from asyncdb_bench.processes.load_set import serve_master
+
+    host, colon, port = master.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UsageError(f"--master {master!r} should read HOST:PORT")
+    code = serve_master(host.strip("[]"), int(port), read_token(token), wait_s=wait, stay=stay)
+    raise typer.Exit(code)
+
+
+def read_token(given: str) -> str:
+    """Return the token.
+
+    Parameters
+    ----------
+    given : ``@FILE``, ``fd:NUMBER`` of an open file (see :mod:`asyncdb_bench.cli.entry`), or empty
+        for the environment's.
+
+    Raises
+    ------
+    UsageError : there is none.
+    """
+    from asyncdb_bench.processes.load_set import TOKEN
+
+    if given.startswith("@"):
+        try:
+            found = Path(given[1:]).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--token {given}: {error}") from None
+    elif given.startswith("fd:"):
+        with os.fdopen(int(given[3:])) as source:
+            found = source.read().strip()
+    else:
+        found = os.environ.pop(TOKEN, "").strip()
+    if not found:
+        raise UsageError(
+            f"--token @FILE or {TOKEN}: the run's, which only its own load workers know"
+        )
+    return found

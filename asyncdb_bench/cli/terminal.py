@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from asyncdb_bench.plan.climbs import climbs, rung_window_s
-from asyncdb_bench.plan.estimate import estimate_s
 from asyncdb_bench.plan.load_workers import count
+from asyncdb_bench.plan.planner import estimate_s
+from asyncdb_bench.plan.profiles import climbs, rung_window_s
 from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.report import Written

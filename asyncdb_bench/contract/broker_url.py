@@ -12,8 +12,7 @@ import ssl
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-from asyncdb_bench.errors import UsageError
-from asyncdb_bench.masking import hide
+from asyncdb_bench.errors import UsageError, hide
 from asyncdb_bench.records.plan import Broker
 
 SOURCE = "BROKER_URL"

@@ -12,8 +12,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from asyncdb_bench.errors import UsageError
-from asyncdb_bench.masking import STARS, hide
+from asyncdb_bench.errors import STARS, UsageError, hide
 
 SOURCE = "DATABASE_URL"
 USUAL_PORT = "5432"

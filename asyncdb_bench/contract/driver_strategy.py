@@ -25,9 +25,9 @@ from asyncdb_bench.contract.operation import (
     Steps,
     advance_async,
     drive_async,
+    together,
 )
 from asyncdb_bench.contract.session_strategies import P, PooledStrategy
-from asyncdb_bench.contract.together import together
 from asyncdb_bench.errors import UnavailableError
 from asyncdb_bench_attach.timing import Phases, current
 

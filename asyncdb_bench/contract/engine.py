@@ -1,20 +1,134 @@
-"""SQLAlchemy engines on any PostgreSQL driver: one size, one application name, one SSL mode."""
+"""SQLAlchemy engines and sessions on any PostgreSQL driver: one size, one order of waiters.
+
+SQLAlchemy's `AsyncAdaptedQueue` takes a connection that is free before it looks for who waits, and
+`asyncio.Queue.get` puts a waiter that was woken in vain at the end of the line: under load
+newcomers overtake, again and again, and some wait for seconds (docs/native-tail.md has the
+evidence). Here a connection that is given back goes to the first waiter itself, so that no one can
+take it meanwhile.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.util.concurrency import await_
+from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Full
+
 from asyncdb_bench.contract.database_url import PLACE, USUAL_PORT, is_socket, parameters, url_of
-from asyncdb_bench.errors import PluginError, UnavailableError
-from asyncdb_bench.masking import hide
+from asyncdb_bench.contract.operation import (
+    Operation,
+    Params,
+    Steps,
+    advance,
+    drive,
+    drive_async,
+    together,
+)
+from asyncdb_bench.errors import PluginError, UnavailableError, hide
 from asyncdb_bench_attach.timing import watch
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+class FairQueue(AsyncAdaptedQueue[Any]):
+    """First come, first served; parameters as of :class:`AsyncAdaptedQueue`."""
+
+    def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:
+        super().__init__(maxsize, use_lifo)
+        self._free: deque[Any] = deque()
+        self._waiters: deque[asyncio.Future[Any]] = deque()
+
+    def empty(self) -> bool:
+        """Return whether no connection is free."""
+        return not self._free
+
+    def full(self) -> bool:
+        """Return whether there is no room."""
+        return 0 < self.maxsize <= len(self._free)
+
+    def qsize(self) -> int:
+        """Return how many are free."""
+        return len(self._free)
+
+    def put_nowait(self, item: Any) -> None:
+        """Hand a connection to the first waiter, or keep it.
+
+        Raises
+        ------
+        Full : there is no room.
+        """
+        while self._waiters:
+            first = self._waiters.popleft()
+            if not first.done():
+                first.set_result(item)
+                return
+        if self.full():
+            raise Full
+        self._free.append(item)
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Likewise: a pool never gives back more than it holds."""
+        self.put_nowait(item)
+
+    def get_nowait(self) -> Any:
+        """Return a free connection, unless somebody waits for it.
+
+        Raises
+        ------
+        Empty : none is free.
+        """
+        if not self._free or any(not each.done() for each in self._waiters):
+            raise Empty
+        return self._free.pop() if self.use_lifo else self._free.popleft()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return a connection, once it is our turn.
+
+        Raises
+        ------
+        Empty : none became free in time.
+        """
+        try:
+            return self.get_nowait()
+        except Empty:
+            if not block:
+                raise
+        return await_(self._turn(timeout))
+
+    async def _turn(self, timeout: float | None) -> Any:
+        mine: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiters.append(mine)
+        try:
+            async with asyncio.timeout(timeout):
+                return await mine
+        except TimeoutError:
+            self._return(mine)
+            raise Empty from None
+        except asyncio.CancelledError:
+            self._return(mine)
+            raise
+
+    def _return(self, mine: asyncio.Future[Any]) -> None:
+        """Pass on what was handed over to someone who has gone."""
+        if mine.done() and not mine.cancelled():
+            self.put_nowait(mine.result())
+        else:
+            mine.cancel()
+
+
+class FairAsyncPool(AsyncAdaptedQueuePool):
+    """A pool on :class:`FairQueue`."""
+
+    _queue_class = FairQueue
+
 
 APPLICATION_NAME = "asyncdb-bench application"
 CONNECT_TIMEOUT_S = 5
@@ -151,12 +265,12 @@ def make_async_engine(
     ----------
     url, pool, timeout_s, timed, driver, isolation : as :func:`make_engine`.
     fair : who waits for a connection has it in the order of arrival, see
-        :mod:`asyncdb_bench.contract.fair_pool`.
+        :mod:`asyncdb_bench.contract.engine`.
     """
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-    from asyncdb_bench.contract.fair_pool import FairAsyncPool
+    from asyncdb_bench.contract.engine import FairAsyncPool
 
     target, options = _options(url, pool, timeout_s, driver, isolation)
     kind = FairAsyncPool if fair else AsyncAdaptedQueuePool
@@ -230,3 +344,87 @@ def unavailable_state(error: BaseException | None) -> bool:
     """
     state = str(getattr(error, "sqlstate", None) or "")
     return state[:2] in {"08", "53", "55", "57", "58"}
+
+
+class Sessions:
+    """Blocking sessions.
+
+    Parameters
+    ----------
+    engine : whose connections they use.
+    autocommit : what only reads runs without BEGIN and COMMIT.
+    """
+
+    def __init__(self, engine: Engine, *, autocommit: bool = False) -> None:
+        from sqlalchemy.orm import sessionmaker
+
+        self.usual = sessionmaker(engine)
+        reading = engine.execution_options(isolation_level="AUTOCOMMIT") if autocommit else engine
+        self.reading = sessionmaker(reading) if autocommit else self.usual
+        self.apart = sessionmaker(reading, expire_on_commit=False)
+
+    def run(self, operation: Operation, params: Params) -> Any:
+        """Run an operation in one session, and blocks the calling thread meanwhile.
+
+        Raises
+        ------
+        UnavailableError : no connection, or the database is gone.
+        """
+        make = self.reading if operation.reads else self.usual
+        with translated(), make() as session:
+            answer = drive(operation.steps(**params), session.execute, session.commit)
+            if operation.commits:
+                session.commit()
+            return answer
+
+    def advance(self, operation: Operation, steps: Steps) -> Any:
+        """Run steps in a session of their own until the connection would be given back."""
+        make = self.reading if operation.reads else self.usual
+        with translated(), make.begin() as session:
+            return advance(steps, session.execute)
+
+    def read(self, statement: Any) -> Any:
+        """Run one statement in a transaction of its own and return its whole result."""
+        with translated(), self.apart.begin() as session:
+            return session.execute(statement).freeze()()
+
+
+class AsyncSessions:
+    """Async sessions; parameters as :class:`Sessions`."""
+
+    def __init__(self, engine: AsyncEngine, *, autocommit: bool = False) -> None:
+        from sqlalchemy.ext.asyncio import async_sessionmaker
+
+        self.usual = async_sessionmaker(engine)
+        reading = engine.execution_options(isolation_level="AUTOCOMMIT") if autocommit else engine
+        self.reading = async_sessionmaker(reading) if autocommit else self.usual
+        self.apart = async_sessionmaker(reading, expire_on_commit=False)
+
+    async def run(self, operation: Operation, params: Params) -> Any:
+        """Run an operation in one session, or in one for each of its independent reads.
+
+        Raises
+        ------
+        UnavailableError : no connection, or the database is gone.
+        """
+        make = self.reading if operation.reads else self.usual
+        steps = operation.steps(**params)
+        with translated():
+            if operation.independent:
+                return await drive_async(steps, self.read, at_once=self.at_once)
+            async with make() as session:
+                answer = await drive_async(
+                    steps, session.execute, session.commit, stream=session.stream
+                )
+                if operation.commits:
+                    await session.commit()
+                return answer
+
+    async def read(self, statement: Any) -> Any:
+        """Run one statement in a transaction of its own and return its whole result."""
+        async with self.apart.begin() as session:
+            return (await session.execute(statement)).freeze()()
+
+    async def at_once(self, statements: tuple[Any, ...]) -> list[Any]:
+        """Run statements at once, each on a connection of its own; results in order."""
+        return await together(self.read(each) for each in statements)

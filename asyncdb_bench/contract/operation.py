@@ -11,7 +11,7 @@ import asyncio
 import functools
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict, Unpack
 
@@ -19,6 +19,38 @@ import msgspec
 
 from asyncdb_bench.contract.route import Request, Route, usual_route
 from asyncdb_bench.errors import PluginError, UnsupportedError
+from asyncdb_bench_attach.timing import Phases, current
+
+
+async def together(reads: Iterable[Awaitable[Any]]) -> list[Any]:
+    """Await all at once and return what came, in order; the first error ends the others.
+
+    The request's phases are those of the read that took longest, since that is what it waited for;
+    connections and threads were occupied by all of them.
+    """
+    whole, asked = current.get(), list(reads)
+    noted = [Phases() if whole is not None else None for _ in asked]
+    tasks = [
+        asyncio.ensure_future(_noting(read, phases))
+        for read, phases in zip(asked, noted, strict=True)
+    ]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+    finally:
+        if whole is not None:
+            whole.fold([each for each in noted if each is not None])
+
+
+async def _noting(read: Awaitable[Any], phases: Phases | None) -> Any:
+    # a task has a context of its own
+    current.set(phases)
+    return await read
+
 
 Params = Mapping[str, Any]
 Steps = Generator[Any, Any, Any]

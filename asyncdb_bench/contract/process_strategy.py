@@ -22,7 +22,7 @@ from asyncdb_bench_attach.timing import Phases, current, report
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
-    from asyncdb_bench.contract.sessions import Sessions
+    from asyncdb_bench.contract.engine import Sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +174,7 @@ _operations: dict[str, Operation] = {}
 def _start(start: Start) -> None:
     """Connect, in a process of the pool, and see to it that it ends with its parent."""
     global _sessions
-    from asyncdb_bench.contract.engine import fill_pool, make_engine
-    from asyncdb_bench.contract.sessions import Sessions
+    from asyncdb_bench.contract.engine import Sessions, fill_pool, make_engine
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # whoever started the pool is told that it is broken, and says so: no traceback for each process

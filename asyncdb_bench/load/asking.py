@@ -7,8 +7,7 @@ from abc import ABC, abstractmethod
 
 from asyncdb_bench.load.connection import Connection
 from asyncdb_bench.load.http_message import Incoming, told_length
-from asyncdb_bench.load.kept import IDEMPOTENT, Kept
-from asyncdb_bench.load.loop import Loop
+from asyncdb_bench.load.loop import IDEMPOTENT, Kept, Loop
 from asyncdb_bench.records.step import Outcome
 
 

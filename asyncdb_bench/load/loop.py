@@ -1,21 +1,145 @@
 """One loop over ready sockets and due times: all that a load process does while it measures.
 
+On Linux an epoll with a timerfd in it: epoll's own timeouts are whole milliseconds. Elsewhere poll,
+whose last millisecond is waited for without sleeping.
+
 It waits beside gevent's hub, and no greenlet, timer or event is made for a request. Others of the
 process (standard input, Locust's own messages) have their turn ten times a second.
 """
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
+from gevent.monkey import get_original
 
-from asyncdb_bench.load.connection import Connection
-from asyncdb_bench.load.readiness import READ, WRITE, Events, Readiness, best
+from asyncdb_bench.clock import TimerFd
+from asyncdb_bench.load.connection import Address, Connection, Owner, Where, reachable
+
+
+def cpu_s() -> float:
+    """Return the CPU seconds that this process has used."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+READ, WRITE = 1, 4
+"""Of epoll and of poll: gevent has taken the names out of the module `select`."""
+MOST_EVENTS = 64
+"""Of a pass, so that what is due meanwhile need not wait for long."""
+EDGE = 1 << 31
+"""EPOLLET: a timer that has gone off is told of once, and needs no reading."""
+Events = list[tuple[int, int]]
+"""Descriptors, and what each is ready for."""
+
+
+class Readiness(Protocol):
+    """Watches sockets.
+
+    Attributes
+    ----------
+    fd : readable where something is ready or due, for others to wait for; -1: there is none.
+    now : returns what is ready, without waiting.
+    """
+
+    fd: int
+    now: Callable[[], Events]
+
+    def add(self, fd: int, events: int) -> None:
+        """Watch a socket."""
+
+    def change(self, fd: int, events: int) -> None:
+        """Watch a socket for something else."""
+
+    def remove(self, fd: int) -> None:
+        """Watch a socket no more; before it is closed."""
+
+    def set_due(self, due_ns: int) -> None:
+        """Have `fd` be readable when CLOCK_MONOTONIC reads `due_ns`."""
+
+    def wait(self, due_ns: int) -> Events:
+        """Wait until something is ready, or until CLOCK_MONOTONIC reads `due_ns`."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+
+class Epoll:
+    """By epoll and timerfd; Linux.
+
+    Parameters
+    ----------
+    timer : that the system has.
+    """
+
+    def __init__(self, timer: TimerFd) -> None:
+        self._epoll = get_original("select", "epoll")()
+        self._timer = timer
+        self._epoll.register(self._timer.fd, READ | EDGE)
+        self._due_ns = 0
+        self.fd: int = self._epoll.fileno()
+        poll = self._epoll.poll
+        self.now: Callable[[], Events] = lambda: poll(0, MOST_EVENTS)
+        self.add = self._epoll.register
+        self.change = self._epoll.modify
+
+    def remove(self, fd: int) -> None:
+        """Do nothing: what is closed is watched no more."""
+
+    def set_due(self, due_ns: int) -> None:
+        """Set the timer."""
+        if self._due_ns != due_ns:
+            self._due_ns = due_ns
+            self._timer.set(due_ns)
+
+    def wait(self, due_ns: int) -> Events:
+        """Wait until something is ready or due."""
+        self.set_due(due_ns)
+        found: Events = self._epoll.poll(-1, MOST_EVENTS)
+        return found
+
+    def close(self) -> None:
+        """Close both descriptors."""
+        self._timer.close()
+        self._epoll.close()
+
+
+class Poll:
+    """By poll; any POSIX."""
+
+    fd = -1
+
+    def __init__(self) -> None:
+        self._poll: Any = get_original("select", "poll")()
+        self.now: Callable[[], Events] = lambda: self._poll.poll(0)[:MOST_EVENTS]
+        self.add = self._poll.register
+        self.change = self._poll.modify
+        self.remove = self._poll.unregister
+
+    def set_due(self, due_ns: int) -> None:
+        """Do nothing: there is no descriptor to wait for."""
+
+    def wait(self, due_ns: int) -> Events:
+        """Wait until something is ready, or until less than a millisecond is left."""
+        left_ms = max(0, (due_ns - time.monotonic_ns()) // 1_000_000)
+        found: Events = self._poll.poll(min(left_ms, 1000))[:MOST_EVENTS]
+        return found
+
+    def close(self) -> None:
+        """Do nothing: it has no descriptor."""
+
+
+def best() -> Readiness:
+    """Return what this system has."""
+    timer = TimerFd()
+    return Epoll(timer) if timer.fd >= 0 else Poll()
+
 
 BLOCK = 65536
 """Bytes that are read at a time."""
@@ -172,3 +296,100 @@ class Loop:
 
 def _wake(_: int) -> None:
     """End a wait."""
+
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+"""What may be sent again when it is not known whether it was served (RFC 9110, 9.2.2)."""
+
+
+class Kept:
+    """The connections to one application; those that are idle serve the next requests.
+
+    A server may close a connection that lies idle. The loop hears of it, so such a one is not used
+    again; but the news may be under way when a request is sent. One that may be sent twice then is
+    (see :class:`Asker`). For others, once a server was seen to do so, connections that lay idle
+    between two windows are not used.
+
+    Parameters
+    ----------
+    loop : watches them.
+    address : host and port.
+    timeout_s : how long an address may take to be tried, where a name has several.
+
+    Attributes
+    ----------
+    opened : connections so far.
+    closes_idle : the server was seen to close one that was kept.
+    """
+
+    def __init__(self, loop: Loop, address: Address, timeout_s: float) -> None:
+        self.loop = loop
+        self.address = address
+        self.timeout_s = timeout_s
+        self.opened = 0
+        self.closes_idle = False
+        self._window = 0
+        self._idle: list[Connection] = []
+        self._where: Where | None = None
+        self._unknown = OSError(0, "its name was not looked up")
+        self._look_up = True
+
+    def begin(self) -> None:
+        """Begin a window; where that is needed look the name up, which may wait."""
+        self._window += 1
+        if not self._look_up:
+            return
+        try:
+            self._where, self._look_up = reachable(self.address, self.timeout_s), False
+        except OSError as error:
+            self._where, self._unknown = None, error
+
+    def look_up_again(self) -> None:
+        """Have the name looked up before the next window: nobody was there."""
+        self._look_up = True
+
+    def take(self, method: str) -> Connection | None:
+        """Return an idle connection for a request; None: a new one is needed."""
+        idle = self._idle
+        while idle:
+            last = idle[-1]
+            if last.fd >= 0:
+                if self.closes_idle and last.window != self._window and method not in IDEMPOTENT:
+                    # all below it have lain idle for longer
+                    return None
+                return idle.pop()
+            idle.pop()
+        return None
+
+    def open(self, owner: Owner) -> Connection:
+        """Return a new connection, which may not be established yet.
+
+        Raises
+        ------
+        OSError : it was refused at once, or the name is not known.
+        """
+        if self._where is None:
+            raise self._unknown.with_traceback(None)
+        connection = Connection(owner, self._where)
+        self.opened += 1
+        self.loop.watch(connection, writing=connection.connecting)
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection that has served its request."""
+        connection.owner = self
+        connection.reused = True
+        connection.window = self._window
+        self._idle.append(connection)
+
+    def writable(self, connection: Connection) -> None:
+        """Nothing is sent on an idle connection."""
+
+    def received(self, connection: Connection, data: bytes, now_ns: int) -> None:
+        """Close an idle connection that the server has closed, or on which it says anything."""
+        self.closes_idle = True
+        self.loop.forget(connection)
+
+    def lost(self, connection: Connection, error: OSError) -> None:
+        """Close an idle connection that broke."""
+        self.received(connection, b"", 0)

@@ -10,26 +10,28 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+from flask import abort, request
 from locust.env import Environment
 from locust.runners import STATE_RUNNING
 
 from asyncdb_bench.clock import offset
 from asyncdb_bench.errors import BenchError
 from asyncdb_bench.load import set_messages as say_to
+from asyncdb_bench.load.arrivals import StepPlan, connections_of, drawn, owners
 from asyncdb_bench.load.members import Member, Members, Window
 from asyncdb_bench.load.merging import merged_reply, nothing, records_of
-from asyncdb_bench.load.own_workers import OwnWorkers
 from asyncdb_bench.load.process import Orders
 from asyncdb_bench.load.recorder import save
-from asyncdb_bench.load.set_page import open_page
-from asyncdb_bench.load.step_plan import StepPlan, connections_of, drawn, owners
 from asyncdb_bench.load.worker import SetUser
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.records.messages import (
@@ -49,6 +51,79 @@ from asyncdb_bench.records.messages import (
     say,
 )
 from asyncdb_bench.records.plan import LoadOrder
+
+
+class OwnWorkers:
+    """The workers that the master starts itself, as its children.
+
+    Parameters
+    ----------
+    config : the first line of each one's standard input.
+    count : how many.
+    cores : one for each; empty: where this process runs.
+    """
+
+    def __init__(self, config: bytes, count: int, cores: tuple[int, ...]) -> None:
+        self.config = config
+        self.cores = cores
+        self.processes: list[Any] = [self._started(number) for number in range(count)]
+
+    def again(self) -> None:
+        """Start those again that have ended."""
+        for number, process in enumerate(self.processes):
+            if process.poll() is not None:
+                self.processes[number] = self._started(number)
+
+    def ended(self) -> dict[int, int]:
+        """Return the exit codes of those that have ended, by process id."""
+        codes = {each.pid: each.poll() for each in self.processes}
+        return {pid: code for pid, code in codes.items() if code is not None}
+
+    def end(self) -> None:
+        """End all: they do when their standard input ends."""
+        for process in self.processes:
+            if process.stdin is not None:
+                process.stdin.close()
+
+    def _started(self, number: int) -> Any:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "asyncdb_bench.load.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        if self.cores:
+            os.sched_setaffinity(process.pid, {self.cores[number % len(self.cores)]})
+        assert process.stdin is not None
+        process.stdin.write(self.config)
+        process.stdin.flush()
+        return process
+
+
+LOOPBACK = "127.0.0.1"
+
+
+def open_page(environment: Environment, port: int) -> None:
+    """Serve Locust's page: the workers, what they ask for, and how fast.
+
+    What would start, stop or change the load is refused, and so is a page of another name, which
+    another site could have a browser ask for.
+
+    Parameters
+    ----------
+    environment : the master's.
+    port : where.
+    """
+    page = environment.create_web_ui(LOOPBACK, port, delayed_start=True)
+    names = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
+
+    def look_only() -> Any:
+        if request.host not in names or request.method not in ("GET", "HEAD"):
+            abort(403)
+
+    assert page.app is not None
+    page.app.before_request(look_only)
+    page.start()  # type: ignore[no-untyped-call]
+
 
 ANYWHERE = ("0.0.0.0", "*", "::")  # noqa: S104 - compared with
 LOOK_S = 0.1

@@ -13,8 +13,7 @@ from locust.runners import STATE_MISSING, MasterRunner
 from asyncdb_bench.clock import Asked, Offset
 from asyncdb_bench.errors import BenchError
 from asyncdb_bench.load import set_messages as say_to
-from asyncdb_bench.load.record_batches import read
-from asyncdb_bench.load.sealed import Session, challenge, is_answer
+from asyncdb_bench.load.set_messages import Session, challenge, is_answer, read
 
 MOST_REFUSED = 20
 """So many different refusals are told in full."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from asyncdb_bench.load.arrivals import StepPlan
 from asyncdb_bench.load.members import Member
-from asyncdb_bench.load.record_batches import whole
-from asyncdb_bench.load.step_plan import StepPlan
+from asyncdb_bench.load.set_messages import whole
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.step import Ledger, LoadWorker
 

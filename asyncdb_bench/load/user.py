@@ -21,17 +21,13 @@ from asyncdb_bench import clock
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.contract.session import Users
 from asyncdb_bench.errors import UsageError
-from asyncdb_bench.load.arrivals import evenly
+from asyncdb_bench.load.arrivals import StepPlan, drawn, evenly
 from asyncdb_bench.load.connection import Address
-from asyncdb_bench.load.cpu import cpu_s
 from asyncdb_bench.load.judging import Judge
-from asyncdb_bench.load.kept import Kept
-from asyncdb_bench.load.loop import Loop
-from asyncdb_bench.load.measured import ClosedLoop, OpenModel
-from asyncdb_bench.load.probe import Probe
+from asyncdb_bench.load.loop import Kept, Loop, cpu_s
+from asyncdb_bench.load.measured import ClosedLoop, OpenModel, Probe
 from asyncdb_bench.load.recorder import Recorder
 from asyncdb_bench.load.requests import Drawn, Maker, Requests, Ring, Steps
-from asyncdb_bench.load.step_plan import StepPlan, drawn
 from asyncdb_bench.records.plan import LoadOrder
 
 LEAD_NS = 3_000_000

@@ -24,11 +24,10 @@ from locust.env import Environment
 
 from asyncdb_bench.errors import BenchError
 from asyncdb_bench.load import set_messages as say_to
+from asyncdb_bench.load.arrivals import StepPlan, own_order
 from asyncdb_bench.load.process import Orders, reply_of, user_class
-from asyncdb_bench.load.record_batches import batches
 from asyncdb_bench.load.recorder import Recorder
-from asyncdb_bench.load.sealed import Session, answer, challenge
-from asyncdb_bench.load.step_plan import StepPlan, own_order
+from asyncdb_bench.load.set_messages import Session, answer, batches, challenge
 from asyncdb_bench.load.user import OpenModelUser, Part
 from asyncdb_bench.records.messages import (
     Failed,

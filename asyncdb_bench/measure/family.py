@@ -22,8 +22,8 @@ from asyncdb_bench.measure.launch import (
 )
 from asyncdb_bench.measure.target_family import TargetFamily
 from asyncdb_bench.plan.cores import on_cores, worker_cores
+from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.messages import AppConfig, Asked, Config, Ready, WorkerConfig
-from asyncdb_bench.trial.child import Child
 
 HOST_ROLES = {"asyncdb_bench.app": "application", "asyncdb_bench.app.celery_worker": "workers"}
 """Which role on a host a module plays; none: it stays on this machine."""

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.extensions.hosts.reached import ReachedHost
+from asyncdb_bench.extensions.hosts.reached_hosts import ReachedHosts
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.registry import make_scenario
+from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.messages import Asked, Heartbeats, LoadConfig, Offer, Ready, StepReply
 from asyncdb_bench.records.plan import Broker, LoadOrder, Pinning, PlannedScenario, Reach, Variant
-from asyncdb_bench.services.part import Part
-from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.hosts.reached import ReachedHost
-from asyncdb_bench.trial.hosts.reached_hosts import ReachedHosts
+from asyncdb_bench.services.program import Part
 
 READY_S = 120.0
 """On a slow machine a launch may take a minute; what ends meanwhile is noticed at once."""

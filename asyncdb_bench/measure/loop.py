@@ -8,33 +8,44 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from asyncdb_bench.analysis.standing import standing
+from asyncdb_bench.analysis.values import MOST, standing
 from asyncdb_bench.measure.launch import Launch, Processes, load_config, load_for
-from asyncdb_bench.measure.launching import (
-    Failed,
-    Launching,
-    groups_of_variant,
-    without_scenarios,
-)
-from asyncdb_bench.measure.losses import Losses
-from asyncdb_bench.measure.orders import Key, LaunchOrder, Now, Schedule
+from asyncdb_bench.measure.launching import Failed, Launching, groups_of_variant, without_scenarios
 from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.measure.running_variant import RunningVariant
-from asyncdb_bench.measure.turns import TurnOrder
-from asyncdb_bench.plan.sharing import sharing_groups
+from asyncdb_bench.measure.turns import Key, LaunchOrder, Now, Schedule, TurnOrder
+from asyncdb_bench.plan.cores import sharing_groups
+from asyncdb_bench.processes.child import Child
+from asyncdb_bench.processes.cleanup import Cleanup
+from asyncdb_bench.processes.life import PartLostError
+from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.launches import Seen
 from asyncdb_bench.records.plan import PlannedScenario, Trial
 from asyncdb_bench.records.step import Step, TrialEnd
-from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.cleanup import Cleanup
-from asyncdb_bench.trial.life import PartLostError
+
+
+class Losses:
+    """Counts losses in a run, by scenario and variant."""
+
+    def __init__(self) -> None:
+        self._count: Counter[tuple[str, str]] = Counter()
+
+    def note(self, scenario: str, variant: str) -> bool:
+        """Note a loss; return whether the variant is measured once more."""
+        self._count[scenario, variant] += 1
+        return self._count[scenario, variant] < MOST
+
+    def out(self, scenario: str, variant: str) -> bool:
+        """Return whether a variant is not measured in a scenario any more."""
+        return self._count[scenario, variant] >= MOST
+
 
 LONGEST_PAUSE_S = 20.0
 """A variant that was paused for longer goes on for a moment: brokers drop who is silent for a

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from asyncdb_bench.errors import ServiceError, first_line
-from asyncdb_bench.records.observed import Observed
-from asyncdb_bench.records.step import Threads, Usage
+from asyncdb_bench.processes import kernel
+from asyncdb_bench.records.step import Observed, Threads, Usage
 from asyncdb_bench.services.database_statistics import Statistics
-from asyncdb_bench.trial import kernel
 
 WATCH_EVERY_S = 0.1
 

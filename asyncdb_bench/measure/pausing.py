@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from asyncdb_bench.trial import kernel
+from asyncdb_bench.processes import kernel
 
 STANDS_S = 1.0
 """How long a stopped process may take until the kernel says that it stands."""

@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncdb_bench.analysis.step.backlog import curve, moments
-from asyncdb_bench.analysis.step.durations import Times
-from asyncdb_bench.analysis.step.record import Measured, TrialContext, judged_step, unsure
-from asyncdb_bench.analysis.step.rest import resting_step
-from asyncdb_bench.analysis.step.series import Beats, peaks, series_columns, window_lag
-from asyncdb_bench.analysis.step.tasks import task_queue
-from asyncdb_bench.measure.clocks import Clocks
+from asyncdb_bench.analysis.step.durations import Times, curve, moments
+from asyncdb_bench.analysis.step.record import (
+    Measured,
+    TrialContext,
+    judged_step,
+    resting_step,
+    unsure,
+)
+from asyncdb_bench.analysis.step.series import Beats, peaks, series_columns, task_queue, window_lag
+from asyncdb_bench.measure.round_trips import Clocks
 from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.messages import StepReply
-from asyncdb_bench.records.observed import Observed
 from asyncdb_bench.records.plan import LoadOrder, PlannedScenario, Trial, Variant
-from asyncdb_bench.records.request_table import request_columns
-from asyncdb_bench.records.step import Ledger, Step, Turn
+from asyncdb_bench.records.step import Ledger, Observed, Step, Turn, request_columns
 from asyncdb_bench.services.queue_depth import Reading
 
 

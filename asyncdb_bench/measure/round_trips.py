@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
-from asyncdb_bench.measure.launch import (
-    Services,
-)
+from asyncdb_bench.extensions.hosts.reached import ReachedHost
+from asyncdb_bench.measure.launch import Services
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Reach
 from asyncdb_bench.records.step import RoundTrip
-from asyncdb_bench.trial.hosts.reached import ReachedHost
+
+
+class Clocks:
+    """Wall clock and monotonic clock at one moment."""
+
+    def __init__(self) -> None:
+        self.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._wall_s, self._monotonic_s = time.time(), time.monotonic()
+
+    def jump_s(self) -> float:
+        """Return by how much the wall clock has run away from the monotonic one since, seconds."""
+        return (time.time() - self._wall_s) - (time.monotonic() - self._monotonic_s)
+
 
 FRESH_S = 3.0
 """The variants of a launch begin and end together: one look serves all that go the same way."""

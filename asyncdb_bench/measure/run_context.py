@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 import msgspec
 
 from asyncdb_bench.errors import SaidFailedError, ServiceError, UnsupportedError
+from asyncdb_bench.extensions.hosts.reached_hosts import ReachedHosts
 from asyncdb_bench.measure.launch import Services
 from asyncdb_bench.measure.round_trips import RoundTrips
+from asyncdb_bench.processes.life import PartLostError, ending
+from asyncdb_bench.processes.load_set import LoadSet
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Pinning, Settings
 from asyncdb_bench.records.run_folder import RunFolder
 from asyncdb_bench.records.step import Step
-from asyncdb_bench.trial.hosts.reached_hosts import ReachedHosts
-from asyncdb_bench.trial.life import PartLostError, ending
-from asyncdb_bench.trial.load_set import LoadSet
 
 
 @dataclass(frozen=True, slots=True)

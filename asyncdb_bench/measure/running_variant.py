@@ -12,23 +12,21 @@ from asyncdb_bench.analysis.step.record import whole_audit
 from asyncdb_bench.analysis.step.series import NO_BEATS, Beats, merged
 from asyncdb_bench.analysis.step.validity import audit_doubts
 from asyncdb_bench.errors import SaidFailedError, ServiceError, WriteError
-from asyncdb_bench.measure.clocks import Clocks
+from asyncdb_bench.extensions.hosts.stopping import Everywhere
+from asyncdb_bench.extensions.hosts.watch import HostWatch
 from asyncdb_bench.measure.launch import Launch, Processes, offer
 from asyncdb_bench.measure.monitor import Monitor
 from asyncdb_bench.measure.recording import Recording, Window
-from asyncdb_bench.measure.round_trips import doubts_of, round_trips_of
+from asyncdb_bench.measure.round_trips import Clocks, doubts_of, round_trips_of
 from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.measure.turns import TurnOrder
+from asyncdb_bench.processes.child import Child
+from asyncdb_bench.processes.life import LifeWatch, PartLostError
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.messages import StepReply
-from asyncdb_bench.records.observed import Observed
 from asyncdb_bench.records.plan import LoadOrder, Trial
-from asyncdb_bench.records.step import Audit, Step, TrialEnd, Turn
+from asyncdb_bench.records.step import Audit, Observed, Step, TrialEnd, Turn
 from asyncdb_bench.services.queue_depth import DepthWatch
-from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.hosts.stopping import Everywhere
-from asyncdb_bench.trial.hosts.watch import HostWatch
-from asyncdb_bench.trial.life import LifeWatch, PartLostError
 
 HANGS_S = 5.0
 """How long an application may take to say what it noted before it counts as hanging; it does so in

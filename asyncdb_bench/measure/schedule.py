@@ -17,17 +17,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from asyncdb_bench.analysis.accounts import tells_pace
-from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.analysis.inference import PACE, Said
 from asyncdb_bench.analysis.metric_table import Answer, Table, brokers_of
-from asyncdb_bench.analysis.metrics import PACE
+from asyncdb_bench.analysis.values import tells_pace
 from asyncdb_bench.measure.climbing import Climbing
-from asyncdb_bench.measure.orders import Key, LaunchOrder, Now
 from asyncdb_bench.measure.turn_orders import LOADS, TurnOrders
-from asyncdb_bench.measure.turns import IDLE_S, RUN_IN_ROUNDS, TurnOrder
-from asyncdb_bench.plan.climbs import climbs
+from asyncdb_bench.measure.turns import IDLE_S, RUN_IN_ROUNDS, Key, LaunchOrder, Now, TurnOrder
+from asyncdb_bench.plan.profiles import climbs
+from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.doubts import Doubt
-from asyncdb_bench.records.launches import Seen
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Purpose, Trial, TurnKind
 from asyncdb_bench.records.step import Step
 

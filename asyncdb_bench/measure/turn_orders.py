@@ -7,15 +7,15 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Hashable, Sequence
 
-from asyncdb_bench.analysis.accounts import tells_pace
 from asyncdb_bench.analysis.findings import tried_by
-from asyncdb_bench.analysis.limit_load import limit_load
-from asyncdb_bench.measure.orders import Key
+from asyncdb_bench.analysis.ladder import limit_load
+from asyncdb_bench.analysis.values import tells_pace
 from asyncdb_bench.measure.turns import (
     CARRIES,
     DRAIN_S,
     LEAD_S,
     LIMIT_LEAD_S,
+    Key,
     TurnOrder,
     common_load,
     load_window_s,

@@ -7,20 +7,105 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from asyncdb_bench.contract.data.sources import NO_TABLES
+from asyncdb_bench.contract.knob import knobs_of, make_knobs
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
-from asyncdb_bench.plan.climbs import climbs
 from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.hosts import misfits, read_hosts
 from asyncdb_bench.plan.load_workers import count, wrong_workers
-from asyncdb_bench.plan.profiles import make_settings
-from asyncdb_bench.plan.refusals import follows, refusals, refusing, without_tables
-from asyncdb_bench.plan.registry import names, scenario_class
+from asyncdb_bench.plan.profiles import climbs, make_settings, rung_window_s
+from asyncdb_bench.plan.registry import make_scenario, names, scenario_class, strategy_class
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
 from asyncdb_bench.plan.targets import target_variants
 from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
 from asyncdb_bench.records.plan import Hosts, Plan, PlannedScenario, Reach, Settings, Variant
 from asyncdb_bench.text import PROGRAM
+
+SERVICES_S, LAUNCH_S = 12.0, 4.0
+"""What set-up and the end take, and what each launch does."""
+BETWEEN_S = 0.15
+"""What a turn takes beside its window: load before it, and what is under way at its end."""
+DEPLOYMENT_S = {False: 18.0, True: 55.0}
+"""What it takes to measure a deployment, without and with a broker."""
+
+
+def estimate_s(plan: Plan) -> float:
+    """Estimate a run's seconds at most; 0: it goes on until every answer is known.
+
+    Parameters
+    ----------
+    plan : with its time budget, which bounds all but the measuring of deployments.
+    """
+    settings = plan.settings
+    after = sum(DEPLOYMENT_S[bool(v.brokers)] for v in plan.variants) * settings.deployment
+    turning = [each for each in plan.scenarios if not climbs(settings, each)]
+    if settings.time_budget_s:
+        return settings.time_budget_s + after
+    if turning and not settings.rounds:
+        return 0.0
+    rounds = settings.blocks * settings.rounds * len(turning)
+    turns_s = rounds * len(plan.variants) * (settings.turn_s + BETWEEN_S)
+    climbing = [each for each in plan.scenarios if climbs(settings, each)]
+    ladders_s = sum(_ladder_s(settings, each) for each in climbing)
+    ladders_s *= settings.ladder_blocks * len(plan.variants)
+    launches = max(settings.blocks if turning else 1, settings.ladder_blocks if climbing else 1)
+    return SERVICES_S + launches * LAUNCH_S + turns_s + ladders_s + after
+
+
+def _ladder_s(settings: Settings, asked: PlannedScenario) -> float:
+    return sum(rung_window_s(settings, asked, rate) + BETWEEN_S for rate in asked.ladder)
+
+
+Refused = Mapping[str, Mapping[str, str]]
+"""Reasons by scenario and variant, labels both."""
+
+
+def refusals(variants: Sequence[Variant], scenarios: Sequence[PlannedScenario]) -> Refused:
+    """Return what the strategies refuse of the scenarios.
+
+    A strategy of another checkout is not asked: it says so when it starts. Applications of others
+    do not chat.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for scenario in scenarios:
+        for each in variants:
+            if scenario.websocket and each.target is not None:
+                why = "a chat is asked of our own application alone"
+                found.setdefault(scenario.label, {})[each.label] = why
+        operations = make_scenario(scenario.scenario, scenario.knobs).workload().operations
+        asked = [operations[name] for name in scenario.mix]
+        for variant in variants:
+            if variant.elsewhere is not None or variant.target is not None:
+                continue
+            cls = strategy_class(variant.strategy)
+            own = knobs_of(cls.Knobs)
+            known = {name: value for name, value in variant.knobs.items() if name in own}
+            knobs = make_knobs(cls.Knobs, known, owner=cls.name, budget=variant.budget)
+            if why := cls.refusal(knobs, asked):
+                found.setdefault(scenario.label, {})[variant.label] = why
+    return found
+
+
+def without_tables(asked: PlannedScenario) -> bool:
+    """Return whether a scenario has no tables, so that our application cannot serve it."""
+    return make_scenario(asked.scenario, asked.knobs).workload().data is NO_TABLES
+
+
+def follows(asked: PlannedScenario) -> bool:
+    """Return whether redirects are followed, so that one request would be several operations."""
+    operations = make_scenario(asked.scenario, asked.knobs).workload().operations
+    return any(operations[name].route.follow for name in asked.mix)
+
+
+def refusing(plan: Plan, refused: Refused) -> Plan:
+    """Return a plan whose scenarios say which variants they are not asked of, and why."""
+    scenarios = tuple(
+        replace(each, refused={**each.refused, **refused.get(each.label, {})})
+        for each in plan.scenarios
+    )
+    return replace(plan, scenarios=scenarios)
+
 
 ALONE_S = 110.0
 """Of a run of one variant, unless it was asked for otherwise."""

@@ -13,7 +13,28 @@ from asyncdb_bench.plan.cores import share_out, usable_cores
 from asyncdb_bench.plan.reach import FIELDS, made
 from asyncdb_bench.plan.registry import CHECKOUT, PACKAGE, in_checkout
 from asyncdb_bench.plan.request import Choices
-from asyncdb_bench.records.plan import Settings, Tolerance
+from asyncdb_bench.records.plan import PlannedScenario, Settings, Tolerance
+
+
+def climbs(settings: Settings, asked: PlannedScenario) -> bool:
+    """Return whether a scenario's turns are rungs of a ladder.
+
+    A load whose rate changes during a window, and a chat whose members stay in their rooms, have no
+    pace: they are asked at loads, one after another.
+    """
+    return settings.ladder or bool(asked.shape) or asked.websocket
+
+
+def rung_window_s(settings: Settings, asked: PlannedScenario, rate_rps: float) -> float:
+    """Return the length of a rung's window, seconds.
+
+    Long enough for the arrivals that are wanted, within bounds; where the scenario has a shape,
+    that says how long it is.
+    """
+    if asked.shape:
+        return sum(each.seconds for each in asked.shape)
+    wanted = settings.min_arrivals / rate_rps
+    return min(max(settings.window_s, wanted), max(settings.window_max_s, settings.window_s))
 
 
 def read_profiles(path: Path | None = None) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from asyncdb_bench.errors import UnknownNameError, UsageError
-from asyncdb_bench.plan.git import git_says, revision_and_changes
+from asyncdb_bench.plan.other_checkout import git_says, revision_and_changes
 from asyncdb_bench.plan.profiles import configuration
 from asyncdb_bench.plan.reach import is_far
 from asyncdb_bench.plan.registry import CHECKOUT

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncdb_bench.records.launches import LaunchSpread
+from asyncdb_bench.records.atomic_files import LaunchSpread
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.step import Percentiles
 
@@ -124,7 +124,7 @@ class Calibration:
 class Manifest:
     """What a run was: everything that is needed to read it and to repeat it.
 
-    `canary` is the machine's own pace before the run, see :mod:`asyncdb_bench.trial.canary`;
+    `canary` is the machine's own pace before the run, see :mod:`asyncdb_bench.processes.host`;
     `hosts` are the other machines that played a role, as `machine` is this one; `launches` is how
     launches strayed on it in earlier runs, which intervals start from.
     """

@@ -25,9 +25,16 @@ import msgspec
 
 from asyncdb_bench.errors import StoreError, WriteError
 from asyncdb_bench.records.atomic_files import replace, storing, sync
-from asyncdb_bench.records.json_lines import Appender, checked, read_lines
+from asyncdb_bench.records.json_lines import (
+    SUMS,
+    Appender,
+    altered,
+    checked,
+    read_lines,
+    sums_of,
+    with_files,
+)
 from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Deployment, Manifest
-from asyncdb_bench.records.sealing import SUMS, altered, sums_of, with_files
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.text import PROGRAM
 

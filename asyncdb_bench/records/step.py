@@ -2,12 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from pathlib import Path
+from typing import Any
 
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.plan import Purpose, Trial, TurnKind
+
+
+def request_columns(
+    trial: str, step: int, operations: Sequence[str], scratch: Path, latency_us: Any
+) -> dict[str, Any]:
+    """Return the columns of ``requests.parquet`` from the load's scratch file.
+
+    Times are microseconds on CLOCK_MONOTONIC; null where a request was not sent or not answered.
+    `latency_us` is the latency that counts, see :mod:`asyncdb_bench.analysis.step.durations`; null
+    where a request does not.
+
+    Parameters
+    ----------
+    trial, step : whose.
+    operations : names, in the order of the file's numbers.
+    scratch : written by the load.
+    latency_us : of each request; negative where it does not count, shape (n,).
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    with np.load(scratch) as file:
+        raw = {name: file[name] for name in file.files}
+    count = len(raw["intended_ns"])
+
+    def instants(name: str) -> Any:
+        values = raw[name]
+        return pa.array((values / 1000).round().astype(np.int64), mask=values == 0)
+
+    return {
+        "trial": pa.DictionaryArray.from_arrays(np.zeros(count, np.int8), [trial]).cast(
+            pa.string()
+        ),
+        "step": np.full(count, step, np.int16),
+        "operation": pa.DictionaryArray.from_arrays(raw["operation"], list(operations)).cast(
+            pa.string()
+        ),
+        "intended_us": instants("intended_ns"),
+        "sent_us": instants("sent_ns"),
+        "done_us": instants("done_ns"),
+        "status": raw["status"].astype(np.int16),
+        "outcome": raw["outcome"].astype(np.int8),
+        "latency_us": pa.array(latency_us, mask=latency_us < 0),
+        **{
+            f"{name}_us": pa.array(raw[f"{name}_us"], mask=raw[f"{name}_us"] < 0)
+            for name in PHASES
+            if name != "send_lag"
+        },
+        **{f"{name}_us": instants(f"{name}_ns") for name in TASK_STAMPS},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Explicitly committed transactions, and rows returned or changed by statements."""
+
+    commits: int
+    rows: int
+
+    def __sub__(self, earlier: Work) -> Work:
+        return Work(self.commits - earlier.commits, self.rows - earlier.rows)
+
+
+@dataclass
+class Observed:
+    """What was seen during one step.
+
+    `stolen` is the share of the CPU time asked for that a hypervisor took, `others_cores` how many
+    cores processes used that are not of the run; `work` is what the
+    database counted meanwhile, None where it does not tell; `problem` says why it could not be
+    watched, or not to the end; `broken` that it was restarted or ended sessions meanwhile.
+    """
+
+    usage: dict[str, Usage] = field(default_factory=dict)
+    threads: Threads | None = None
+    loopback_bytes: int | None = None
+    stolen: float = 0.0
+    others_cores: float = 0.0
+    connections: list[tuple[int, int]] = field(default_factory=list)
+    rows: list[tuple[int, str, float]] = field(default_factory=list)
+    work: Work | None = None
+    problem: str = ""
+    broken: str = ""
+
+    @property
+    def connections_peak(self) -> int | None:
+        """The most connections that were open."""
+        return max((total for total, _ in self.connections), default=None)
+
+    @property
+    def connections_active_peak(self) -> int | None:
+        """The most that were busy at once."""
+        return max((active for _, active in self.connections), default=None)
+
+    @property
+    def connections_active_mean(self) -> float | None:
+        """How many were busy on average."""
+        if not self.connections:
+            return None
+        return sum(active for _, active in self.connections) / len(self.connections)
+
 
 HEARTBEAT_US = 1000
 """Between two beats of the application's heartbeat, whose lateness is the loop lag."""
@@ -278,7 +381,7 @@ class Step:
     started_at : wall clock.
     ledger, errors : where the arrivals went, and failures by reason.
     latency, service : from the intended arrival and from the actual send, over the population of
-        :mod:`asyncdb_bench.analysis.step.population`.
+        :mod:`asyncdb_bench.analysis.step.durations`.
     latency_bounds : 95 % bounds of p50, p95 and p99 within this step, milliseconds.
     send_lag : from the intended arrival to the actual send.
     closed_loop, closed_loop_users : the latency that a closed loop of so many users would have

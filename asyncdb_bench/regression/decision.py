@@ -14,8 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from asyncdb_bench.analysis import statistics
-from asyncdb_bench.analysis.inference import Ratio, Said, Slack, exp
-from asyncdb_bench.analysis.metrics import Metric
+from asyncdb_bench.analysis.inference import Metric, Ratio, Said, Slack, exp
 from asyncdb_bench.records.doubts import Doubt
 
 ORDER = (Said.WORSE, Said.UNSOUND, Said.UNKNOWN, Said.BETTER, Said.SAME)

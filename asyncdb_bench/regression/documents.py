@@ -12,6 +12,7 @@ from asyncdb_bench.regression.exports import SENTENCES, had
 from asyncdb_bench.regression.sides import Compared, Contrast
 from asyncdb_bench.regression.trend import Status, Suspect, overall, suspects
 from asyncdb_bench.regression.wording import compared_words, decision_words
+from asyncdb_bench.report.axes import Drawing
 from asyncdb_bench.report.document import (
     Block,
     Bullets,
@@ -26,7 +27,6 @@ from asyncdb_bench.report.document import (
     Text,
     Tone,
 )
-from asyncdb_bench.report.drawing import Drawing
 from asyncdb_bench.text import counted, number, percent, probability, signed
 
 COMPARING = (

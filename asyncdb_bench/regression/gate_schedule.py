@@ -3,7 +3,7 @@
 Base runs twice, an A/A in the same seconds: it shows what the comparison cannot tell, and the mean
 of the two makes it steadier. What looks worse is measured once more in a fresh launch. Pure: what
 it decides follows from the turns that it is told of, see
-:class:`asyncdb_bench.measure.orders.Schedule`.
+:class:`asyncdb_bench.measure.turns.Schedule`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from asyncdb_bench.measure.climbing import Climbing
-from asyncdb_bench.measure.orders import Key, LaunchOrder, Now
 from asyncdb_bench.measure.turn_orders import TurnOrders
-from asyncdb_bench.measure.turns import IDLE_S, RUN_IN_ROUNDS, TurnOrder
-from asyncdb_bench.plan.climbs import climbs
-from asyncdb_bench.records.launches import Seen
+from asyncdb_bench.measure.turns import IDLE_S, RUN_IN_ROUNDS, Key, LaunchOrder, Now, TurnOrder
+from asyncdb_bench.plan.profiles import climbs
+from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.plan import Plan, Purpose, Trial, TurnKind
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.regression.decision import Decision, Rules, confirmed, unconfirmed

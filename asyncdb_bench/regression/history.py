@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.analysis.findings import ScenarioFindings
-from asyncdb_bench.analysis.metrics import CAPACITY, CPU, METRICS, PACE, Metric
+from asyncdb_bench.analysis.inference import CAPACITY, CPU, METRICS, PACE, Metric
 from asyncdb_bench.errors import BenchError, StoreError, UsageError
+from asyncdb_bench.processes.host import fingerprint_of
 from asyncdb_bench.records import run_folder as store
 from asyncdb_bench.records.history_file import History, HistoryPoint, HistoryRun
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.regression.change_points import CANARY, FigureSeries, all_series, backwards
 from asyncdb_bench.report.write import analysed
-from asyncdb_bench.trial.host import fingerprint_of
 
 
 def append(history: History, folder: store.RunFolder) -> int:

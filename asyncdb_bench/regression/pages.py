@@ -19,8 +19,8 @@ from asyncdb_bench.regression.documents import (
 from asyncdb_bench.regression.sides import Contrast
 from asyncdb_bench.regression.trend import badge, trend_rows, weekly
 from asyncdb_bench.regression.wording import compared_rows, decision_rows
-from asyncdb_bench.report.drawing import Drawing
-from asyncdb_bench.report.figures.forest import forest_figure
+from asyncdb_bench.report.axes import Drawing
+from asyncdb_bench.report.figures.ratios import forest_figure
 from asyncdb_bench.report.figures.series_line import history_line
 from asyncdb_bench.report.renderers.html import render_html
 

@@ -7,11 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from asyncdb_bench.analysis.findings import ScenarioFindings, findings_of
-from asyncdb_bench.analysis.inference import Prior, Ratio, Slack, combined_cells, ratio_of
+from asyncdb_bench.analysis.inference import (
+    CAPACITY,
+    CPU,
+    FREEZE,
+    P50,
+    P95,
+    PACE,
+    Metric,
+    Prior,
+    Ratio,
+    Slack,
+    combined_cells,
+    ratio_of,
+)
 from asyncdb_bench.analysis.metric_table import Table
-from asyncdb_bench.analysis.metrics import CAPACITY, CPU, FREEZE, P50, P95, PACE, Metric
+from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.launches import Seen
 from asyncdb_bench.records.plan import PlannedScenario, Settings, Variant
 from asyncdb_bench.records.step import Step
 from asyncdb_bench.regression.decision import NOTHING, Decision, Judged, Rules, judge

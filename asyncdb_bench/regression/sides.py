@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asyncdb_bench.analysis.findings import ScenarioFindings
-from asyncdb_bench.analysis.inference import Slack, unpaired_ratio
+from asyncdb_bench.analysis.inference import CAPACITY, METRICS, PACE, Metric, Slack, unpaired_ratio
 from asyncdb_bench.analysis.metric_table import Answer, answer_of
-from asyncdb_bench.analysis.metrics import CAPACITY, METRICS, PACE, Metric
 from asyncdb_bench.errors import StoreError, UsageError
 from asyncdb_bench.records.plan import PlannedScenario, Settings, Variant
 from asyncdb_bench.records.run import Manifest

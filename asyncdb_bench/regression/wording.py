@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.analysis.verdict import percent
-from asyncdb_bench.records.sentences import sentence
+from asyncdb_bench.records.doubts import sentence
 from asyncdb_bench.regression.decision import Decision
 from asyncdb_bench.regression.sides import Compared
-from asyncdb_bench.report.answer_words import said_text
-from asyncdb_bench.report.figures.forest import ForestRow
+from asyncdb_bench.report.figures.ratios import ForestRow
+from asyncdb_bench.report.quantities import said_text
 
 
 def compared_words(row: Compared) -> str:

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from asyncdb_bench.analysis.advising import Advising
+from asyncdb_bench.analysis.advice import Advising
 from asyncdb_bench.analysis.decision import Choice
 
 Tone = Literal["", "good", "bad", "soft"]

@@ -6,23 +6,39 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import msgspec
 import numpy as np
 import pandas as pd
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.distance import measured_ms
+from asyncdb_bench.analysis.decision import measured_ms
 from asyncdb_bench.analysis.findings import ScenarioFindings
+from asyncdb_bench.analysis.inference import CAPACITY, CPU, PACE
 from asyncdb_bench.analysis.limits import Limit
 from asyncdb_bench.analysis.metric_table import Answer
-from asyncdb_bench.analysis.metrics import CAPACITY, CPU, PACE
 from asyncdb_bench.analysis.tables import row_without_load
 from asyncdb_bench.analysis.verdict import rate
-from asyncdb_bench.records.doubts import Doubt
+from asyncdb_bench.records.doubts import Doubt, sentence, sentences
 from asyncdb_bench.records.run import SCHEMA_VERSION, Manifest
-from asyncdb_bench.records.sentences import sentence, sentences
 from asyncdb_bench.records.step import RoundTrip
-from asyncdb_bench.report.answer_words import beside_text
+from asyncdb_bench.report.document import Document
+from asyncdb_bench.report.quantities import beside_text
 from asyncdb_bench.text import number, xml_text
+
+
+def render_json(document: Document) -> str:
+    """Return a document as JSON; figures without their drawings."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=1).decode() + "\n"
+
+
+def read_json(text: str) -> Document:
+    """Return the document that a JSON text holds.
+
+    Raises
+    ------
+    msgspec.ValidationError : it holds none.
+    """
+    return msgspec.json.decode(text, type=Document)
 
 
 def summary_rows(manifest: Manifest, comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,91 @@ import pandas as pd
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.knob_curve import KnobCurve
 from asyncdb_bench.analysis.pace_map import PaceMap
-from asyncdb_bench.analysis.standing import standing
+from asyncdb_bench.analysis.values import standing
 from asyncdb_bench.analysis.verdict import Verdict
+from asyncdb_bench.errors import StoreError
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.records.run import Deployment, Manifest
+from asyncdb_bench.records.run_folder import RunFolder
 from asyncdb_bench.records.step import Step, TrialEnd
-from asyncdb_bench.report.earlier import Earlier
 
 if TYPE_CHECKING:
-    from asyncdb_bench.report.drawing import Drawing
+    from asyncdb_bench.report.axes import Drawing
+
+
+LOOKED_AT = 30
+"""Newest runs of a folder that are looked at."""
+MACHINE = ("cpu", "cores", "usable_cores", "memory_mb", "kernel")
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A variant's pace in another run.
+
+    Parameters
+    ----------
+    scenario, variant : labels.
+    pace_rps : 1/s.
+    run_id : of the run, which begins with its date.
+    """
+
+    scenario: str
+    variant: str
+    pace_rps: float
+    run_id: str
+
+
+def earlier_paces(folder: RunFolder, manifest: Manifest) -> list[Earlier]:
+    """Return the newest stored pace of each other variant, where one alone was measured.
+
+    Parameters
+    ----------
+    folder, manifest : of the run.
+
+    Returns
+    -------
+    Of the same work, at the same distance, on the same machine; nothing where several were
+    measured, which say more.
+    """
+    own = {each.label for each in manifest.plan.variants}
+    if len(own) > 1 or any(each.target for each in manifest.plan.variants):
+        return []
+    asked = {each.label: each for each in manifest.plan.scenarios if not each.aside}
+    found: dict[tuple[str, str], Earlier] = {}
+    for other, said in _others(folder, manifest):
+        like = {
+            each.label
+            for each in said.plan.scenarios
+            if each.label in asked and _is_like(each, asked[each.label])
+        }
+        rows = []
+        with suppress(StoreError):
+            rows = other.summary()
+        for row in rows:
+            key = (str(row.get("scenario")), str(row.get("variant")))
+            pace = row.get("pace_rps")
+            if pace and key[0] in like and key[1] not in own and key not in found:
+                found[key] = Earlier(key[0], key[1], pace, other.run_id)
+    return list(found.values())
+
+
+def _others(folder: RunFolder, manifest: Manifest) -> Iterable[tuple[RunFolder, Manifest]]:
+    """Yield runs of the same folder and machine with the same budget, the newest first."""
+    paths = [each for each in folder.path.parent.iterdir() if not each.is_symlink()]
+    for path in sorted(paths, reverse=True)[:LOOKED_AT]:
+        other = RunFolder(path)
+        if other.run_id == folder.run_id or not (path / "manifest.json").is_file():
+            continue
+        with suppress(StoreError):
+            said = other.manifest()
+            same = all(said.machine.get(name) == manifest.machine.get(name) for name in MACHINE)
+            if same and said.plan.settings.budget == manifest.plan.settings.budget:
+                yield other, said
+
+
+def _is_like(one: PlannedScenario, other: PlannedScenario) -> bool:
+    return (one.scenario, one.knobs, one.reach) == (other.scenario, other.knobs, other.reach)
+
 
 Figures = Mapping[str, Mapping[str, "Drawing"]]
 

@@ -11,10 +11,32 @@ import pandas as pd
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.findings import Carried
-from asyncdb_bench.analysis.metrics import CAPACITY, CPU
-from asyncdb_bench.analysis.verdict import rate
+from asyncdb_bench.analysis.inference import CAPACITY, CPU, Said
+from asyncdb_bench.analysis.metric_table import Answer
+from asyncdb_bench.analysis.verdict import percent, rate, ratio_words
 from asyncdb_bench.report.document import Cell
 from asyncdb_bench.text import number, warranted
+
+
+def ratio_text(each: Answer) -> str:
+    """Return a ratio with its interval."""
+    assert each.ratio is not None
+    return ratio_words(each.ratio)
+
+
+def said_text(each: Answer) -> str:
+    """Return an answer in a word or two."""
+    if each.said is Said.SAME and each.ratio is not None:
+        return f"the same within {percent(each.ratio.within)}"
+    return str(each.said)
+
+
+def beside_text(each: Answer | None) -> str:
+    """Return a figure beside the best: the ratio, and what is said of it."""
+    if each is None or each.ratio is None:
+        return "not compared"
+    return f"{ratio_text(each)}, {said_text(each)}"
+
 
 NONE = Cell(text="–")
 

@@ -10,16 +10,15 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from asyncdb_bench.analysis.advising import Advising, make_advising
+from asyncdb_bench.analysis.advice import Advising, make_advising
 from asyncdb_bench.analysis.comparison import Comparison, command_of, compare_scenarios
 from asyncdb_bench.analysis.curves import COLUMNS, SERIES, Wanted, courses, percentile_curves
-from asyncdb_bench.analysis.distance import placed
+from asyncdb_bench.analysis.decision import placed
 from asyncdb_bench.analysis.knob_curve import knob_curves
-from asyncdb_bench.analysis.pace_map import PaceMap, make_pace_map
-from asyncdb_bench.analysis.pace_map_words import map_page
+from asyncdb_bench.analysis.pace_map import PaceMap, make_pace_map, map_page
 from asyncdb_bench.analysis.resources import steps_compared
-from asyncdb_bench.analysis.standing import standing
 from asyncdb_bench.analysis.tables import steps_table
+from asyncdb_bench.analysis.values import standing
 from asyncdb_bench.analysis.verdict import Verdict, decide
 from asyncdb_bench.errors import StoreError
 from asyncdb_bench.records.atomic_files import write_bytes, write_text
@@ -28,8 +27,7 @@ from asyncdb_bench.records.run_folder import RunFolder, point_latest
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.report import exports as summaries
 from asyncdb_bench.report.document import Document
-from asyncdb_bench.report.earlier import earlier_paces
-from asyncdb_bench.report.findings import Figures, Findings
+from asyncdb_bench.report.findings import Figures, Findings, earlier_paces
 
 T = TypeVar("T")
 
@@ -105,9 +103,9 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     ------
     StoreError : the run cannot be read or the report cannot be written.
     """
+    from asyncdb_bench.report.exports import render_json
     from asyncdb_bench.report.figures.all_figures import draw_figures
     from asyncdb_bench.report.parts.whole import make_document
-    from asyncdb_bench.report.renderers.as_json import render_json
     from asyncdb_bench.report.renderers.html import render_html
     from asyncdb_bench.report.renderers.markdown import render_summary
 
@@ -207,7 +205,7 @@ def write_summaries(
 
 def write_figures(folder: Path, figures: Figures) -> None:
     """Write every figure as PNG and as SVG, named after scenario and figure."""
-    from asyncdb_bench.report.drawing import png
+    from asyncdb_bench.report.axes import png
 
     taken: set[str] = set()
     for scenario, drawn in figures.items():

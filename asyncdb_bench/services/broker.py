@@ -20,8 +20,7 @@ from asyncdb_bench.contract.broker_url import (
     kombu_connection,
     read_broker_url,
 )
-from asyncdb_bench.errors import ServiceError, first_line
-from asyncdb_bench.masking import hide
+from asyncdb_bench.errors import ServiceError, first_line, hide
 from asyncdb_bench.records.plan import Broker
 from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services.program import Program, free_port, is_listening

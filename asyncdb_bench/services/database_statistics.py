@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from asyncdb_bench.errors import ServiceError, first_line
-from asyncdb_bench.records.observed import Work
+from asyncdb_bench.records.step import Work
 
 CONNECTIONS = (
     "SELECT /* asyncdb-bench monitor */ count(*), count(*) FILTER (WHERE state = 'active')"

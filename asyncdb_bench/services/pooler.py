@@ -12,8 +12,7 @@ from asyncdb_bench.contract.database_url import place_of
 from asyncdb_bench.contract.engine import Target, connection_target
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.services.broker import write_private
-from asyncdb_bench.services.part import Part
-from asyncdb_bench.services.program import Program, free_port, is_listening, unprivileged
+from asyncdb_bench.services.program import Part, Program, free_port, is_listening, unprivileged
 
 MISSING = "PgBouncer is not installed; apt-get install pgbouncer"
 SETTINGS = """

@@ -27,11 +27,34 @@ from asyncdb_bench.contract.database_url import (
 )
 from asyncdb_bench.contract.own_environment import OF_PASSWORDS, own_environment
 from asyncdb_bench.contract.scenario import Data
-from asyncdb_bench.errors import ServiceError, UsageError, first_line
-from asyncdb_bench.masking import hide
+from asyncdb_bench.errors import ServiceError, UsageError, first_line, hide
 from asyncdb_bench.records.run import ServiceInfo
-from asyncdb_bench.services.certificate import make_certificate
 from asyncdb_bench.services.program import Program, free_port, is_listening, unprivileged
+
+
+def make_certificate(folder: Path, identity: dict[str, Any]) -> tuple[Path, Path]:
+    """Write a certificate for loopback and its key, by an authority that is thrown away.
+
+    Parameters
+    ----------
+    folder : where to.
+    identity : ``user`` and ``group`` of the account that reads them; empty: ours.
+
+    Returns
+    -------
+    Certificate and key.
+    """
+    import trustme
+
+    issued = trustme.CA().issue_cert("localhost", "127.0.0.1")
+    certificate, key = folder / "server.crt", folder / "server.key"
+    for path, blob in ((certificate, issued.cert_chain_pems[0]), (key, issued.private_key_pem)):
+        path.touch(mode=0o600)
+        path.write_bytes(blob.bytes())
+        if identity:
+            os.chown(path, identity["user"], identity["group"])
+    return certificate, key
+
 
 USER = "bench"
 ENDS_S = 1.5

@@ -18,19 +18,20 @@ from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.records.plan import Broker, Reach
 from asyncdb_bench.records.run import ServiceInfo
-from asyncdb_bench.services.delay_search import Found, find_delay
-from asyncdb_bench.services.distances import Distances, Hop
-from asyncdb_bench.services.part import Part
-from asyncdb_bench.services.pooler import Pooler
-from asyncdb_bench.services.postgres import Postgres, scratch_folder
-from asyncdb_bench.services.program import program_version
-from asyncdb_bench.services.round_trip import (
+from asyncdb_bench.services.distances import (
+    Distances,
+    Found,
+    Hop,
     asking,
     broker_round_trips,
     database_round_trips,
+    find_delay,
     median_ms,
     timed,
 )
+from asyncdb_bench.services.pooler import Pooler
+from asyncdb_bench.services.postgres import Postgres, scratch_folder
+from asyncdb_bench.services.program import Part, program_version
 
 LOOK_S = 0.05
 """For how long a round trip is looked at in a launch."""

@@ -17,8 +17,7 @@ from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.database_statistics import Statistics
-from asyncdb_bench.services.part import Part
-from asyncdb_bench.services.program import Program
+from asyncdb_bench.services.program import Part, Program
 from asyncdb_bench.services.reaching import (
     NOTHING_BETWEEN,
     NOTHING_KNOWN,

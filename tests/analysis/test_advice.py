@@ -11,8 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.analysis.advice import Advice, Ask, advise, estimates, grid
-from asyncdb_bench.analysis.advising import AdvisedCell, AdvisedWay, Advising
+from asyncdb_bench.analysis.advice import (
+    Advice,
+    AdvisedCell,
+    AdvisedWay,
+    Advising,
+    Ask,
+    advise,
+    estimates,
+    grid,
+)
 from asyncdb_bench.analysis.decision import Sure
 from asyncdb_bench.analysis.pace_model import Case, Way
 
@@ -183,7 +191,7 @@ def test_more_load_never_makes_an_answer_out_of_none(
 
 def test_a_round_trip_is_the_one_that_was_measured() -> None:
     """Cells that asked for the same distance have one place, however their measurements stray."""
-    from asyncdb_bench.analysis.advising import make_advising
+    from asyncdb_bench.analysis.advice import make_advising
     from asyncdb_bench.records.plan import Reach
     from asyncdb_bench.records.step import RoundTrip
     from tests.analysis.test_pace_map import FAR, cell, measured

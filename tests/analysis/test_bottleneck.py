@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.analysis.bottleneck import diagnose
-from asyncdb_bench.analysis.utilisation import apart, busy, ceiling, grown, picture, pictures
+from asyncdb_bench.analysis.bottleneck import (
+    apart,
+    busy,
+    ceiling,
+    diagnose,
+    grown,
+    picture,
+    pictures,
+)
 from asyncdb_bench.records.plan import Pinning, Variant
 from asyncdb_bench.records.step import PHASES, Percentiles, Step, Threads, Usage
 from tests.factories import step

@@ -12,13 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.analysis.accounts import Rest, gross_ms, net_ms, tells_pace
 from asyncdb_bench.analysis.findings import ScenarioFindings, findings_of
-from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.analysis.inference import CAPACITY, CPU, FREEZE, P50, P99, PACE, Said
 from asyncdb_bench.analysis.ladder import climbs_of, common_rung
-from asyncdb_bench.analysis.metrics import CAPACITY, CPU, FREEZE, P50, P99, PACE
 from asyncdb_bench.analysis.step.histogram import counts_of
-from asyncdb_bench.analysis.values import values_of
+from asyncdb_bench.analysis.values import Rest, gross_ms, net_ms, tells_pace, values_of
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.records.step import Step, Turn, Usage

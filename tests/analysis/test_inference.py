@@ -13,6 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdb_bench.analysis.inference import (
+    CPU,
+    FREEDOM,
+    MEASURED,
+    METRICS,
+    P99,
+    PACE,
     WHOLE,
     Cells,
     Prior,
@@ -23,16 +29,15 @@ from asyncdb_bench.analysis.inference import (
     classify,
     combined_cells,
     pair_logs,
+    prior_of,
     ratio_of,
     rounds_wanting,
     spread_of,
     unpaired_ratio,
 )
-from asyncdb_bench.analysis.launch_prior import FREEDOM, MEASURED, prior_of
 from asyncdb_bench.analysis.launch_spread import spread_of_launches
 from asyncdb_bench.analysis.metric_table import Table
-from asyncdb_bench.analysis.metrics import CPU, METRICS, P99, PACE
-from asyncdb_bench.records.launches import LaunchSpread
+from asyncdb_bench.records.atomic_files import LaunchSpread
 
 USUAL = prior_of(PACE, with_broker=False, seen={})
 BOTH = (USUAL, USUAL)

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from asyncdb_bench.analysis.limit_load import LimitLoad, Trying, limit_load
+from asyncdb_bench.analysis.ladder import LimitLoad, Trying, limit_load
 
 
 def climb(true: float, turns: int, seed: int, width: float = 0.03) -> LimitLoad:

@@ -7,9 +7,15 @@ from dataclasses import replace
 import pytest
 
 from asyncdb_bench.analysis.comparison import Comparison, command_of, compare_scenarios
-from asyncdb_bench.analysis.distance import away, placed, trip_rows
-from asyncdb_bench.analysis.pace_map import Cell, PaceMap, make_pace_map
-from asyncdb_bench.analysis.pace_map_words import best_words, how_sure, map_page
+from asyncdb_bench.analysis.decision import away, placed, trip_rows
+from asyncdb_bench.analysis.pace_map import (
+    Cell,
+    PaceMap,
+    best_words,
+    how_sure,
+    make_pace_map,
+    map_page,
+)
 from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from asyncdb_bench.analysis.bottleneck import diagnose
-from asyncdb_bench.analysis.placement import Where, per_core, placement_of, workers_sentence
-from asyncdb_bench.analysis.utilisation import ceiling, picture
+from asyncdb_bench.analysis.bottleneck import ceiling, diagnose, picture
+from asyncdb_bench.analysis.resources import Where, per_core, placement_of, workers_sentence
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.plan.cores import share_out, worker_cores
 from asyncdb_bench.plan.request import Spec

@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 
 from asyncdb_bench.analysis import statistics
 from asyncdb_bench.analysis.curves import Wanted, percentile_curves
-from asyncdb_bench.analysis.step.durations import Times
-from asyncdb_bench.analysis.step.population import felt_operations, population
-from asyncdb_bench.records.request_table import request_columns
-from asyncdb_bench.records.step import PHASES, TASK_STAMPS, Outcome
+from asyncdb_bench.analysis.step.durations import Times, felt_operations, population
+from asyncdb_bench.records.step import PHASES, TASK_STAMPS, Outcome, request_columns
 
 STARTED_NS = 5_000_000_000
 WINDOW_S, DRAIN_S = 2.0, 1.0

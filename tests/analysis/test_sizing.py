@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncdb_bench.analysis.sizing import Need, needs
+from asyncdb_bench.analysis.limits import Need, needs
 from asyncdb_bench.records.plan import Pinning, Variant
 from asyncdb_bench.records.step import Percentiles, Usage
 from tests.factories import step

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdb_bench.analysis.comparison import compare_scenarios
-from asyncdb_bench.analysis.standing import MOST, not_measured, standing
 from asyncdb_bench.analysis.step.validity import dead
-from asyncdb_bench.measure.losses import Losses
+from asyncdb_bench.analysis.values import MOST, not_measured, standing
+from asyncdb_bench.measure.loop import Losses
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.step import Ledger, TrialEnd, Turn

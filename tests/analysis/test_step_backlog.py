@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.analysis.step.backlog import curve, moments, summarised
-from asyncdb_bench.analysis.step.tasks import task_queue
+from asyncdb_bench.analysis.step.durations import curve, moments, summarised
+from asyncdb_bench.analysis.step.series import task_queue
 from asyncdb_bench.load.arrivals import shaped
 from asyncdb_bench.records.plan import Segment
 

@@ -9,12 +9,11 @@ import pytest
 
 from asyncdb_bench.analysis.step.record import Measured, TrialContext, step_audit, whole_audit
 from asyncdb_bench.analysis.step.validity import audit_doubts
-from asyncdb_bench.measure.clocks import Clocks
+from asyncdb_bench.measure.round_trips import Clocks
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.messages import StepReply
-from asyncdb_bench.records.observed import Observed, Work
 from asyncdb_bench.records.plan import Objective, Tolerance, Trial, Variant
-from asyncdb_bench.records.step import Ledger, Turn
+from asyncdb_bench.records.step import Ledger, Observed, Turn, Work
 
 
 def context(*, counts_rows: bool = True) -> TrialContext:

@@ -19,9 +19,8 @@ from asyncdb_bench.analysis.step.validity import (
     turn_notes,
     undecided,
 )
-from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.doubts import Doubt, DoubtKind, sentence
 from asyncdb_bench.records.plan import Objective, Tolerance
-from asyncdb_bench.records.sentences import sentence
 from asyncdb_bench.records.step import Audit, Ledger, LoadWorker, Percentiles, Turn
 
 GOOD = Ledger(scheduled=1000, ok=1000, error=0, timeout=0, skipped=0, undrained=0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from asyncdb_bench.analysis.step import stalls
+from asyncdb_bench.analysis.step import durations as stalls
 from asyncdb_bench.analysis.step.series import merged, window_lag
 from asyncdb_bench.records.messages import Heartbeats
 

@@ -25,8 +25,8 @@ from asyncdb_bench.measure.launch import (
 )
 from asyncdb_bench.plan.request import Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
+from asyncdb_bench.processes.child import Child
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.child import Child
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.services

@@ -24,10 +24,10 @@ from tornado.web import Application
 from asyncdb_bench import Tables
 from asyncdb_bench.contract.data import stand_ins
 from asyncdb_bench.contract.data.sql_scripts import client_program
+from asyncdb_bench.extensions.check.scenario_check import check_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.services.program import free_port, is_listening
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.scenario_check import check_scenario
 from asyncdb_bench_attach import timing
 from asyncdb_bench_attach import tracing as tracing_module
 from asyncdb_bench_attach.scenario import MOST_ROWS

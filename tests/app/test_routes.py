@@ -16,7 +16,7 @@ from asyncdb_bench import Reply, Route, Steps, operation
 from asyncdb_bench.app.application import make_application
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.errors import PluginError
-from asyncdb_bench.trial.target_answers import Said, asked, judged
+from asyncdb_bench.measure.target_family import Said, asked, judged
 from tests.in_thread import served
 
 

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 from rich.console import Console, RenderableType
 
-from asyncdb_bench.cli.live_view import renderable
-from asyncdb_bench.cli.progress import LiveProgress, Progress
-from asyncdb_bench.measure.orders import LaunchOrder
+from asyncdb_bench.cli.progress import LiveProgress, Progress, renderable
+from asyncdb_bench.measure.turns import LaunchOrder
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.records.step import Step
 from tests.factories import LATE, end, manifest, settings, step, turn

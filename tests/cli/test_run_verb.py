@@ -18,9 +18,9 @@ import psutil
 import psycopg
 import pytest
 
+from asyncdb_bench.processes.lock import MachineLock
 from asyncdb_bench.records.run import SCHEMA_VERSION
 from asyncdb_bench.services.program import is_listening
-from asyncdb_bench.trial.lock import MachineLock
 from tests.command_line import ROOT, Bench, bench_in
 from tests.waiting import eventually
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.cli.live_state import LiveState
 from asyncdb_bench.cli.progress import Progress
-from asyncdb_bench.cli.web_view import WebProgress
+from asyncdb_bench.cli.web_view import LiveState, WebProgress
 from asyncdb_bench.errors import ServiceError
 from tests.cli.test_live_view import order_of, planned
 from tests.command_line import Bench

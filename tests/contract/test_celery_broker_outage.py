@@ -16,6 +16,7 @@ import pytest
 
 from asyncdb_bench.contract.strategy import Strategy
 from asyncdb_bench.errors import UnavailableError
+from asyncdb_bench.extensions.check.conformance import TIMEOUT_S, WORK, Subject
 from asyncdb_bench.measure.family import Family
 from asyncdb_bench.measure.launch import (
     Launch,
@@ -26,7 +27,6 @@ from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services.postgres import scratch_folder
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.conformance_checks import TIMEOUT_S, WORK, Subject
 
 pytestmark = pytest.mark.services
 

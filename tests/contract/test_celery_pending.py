@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.contract.celery.pending import Pending, RemoteError, failure
+from asyncdb_bench.contract.celery.result_backends import Pending, RemoteError, failure
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 
 

@@ -18,8 +18,7 @@ from asyncdb_bench.contract.database_url import (
     shown,
 )
 from asyncdb_bench.contract.engine import connect_arguments, connection_target
-from asyncdb_bench.errors import UsageError, first_line
-from asyncdb_bench.masking import hide, masked
+from asyncdb_bench.errors import UsageError, first_line, hide, masked
 
 PASSWORDS = [
     "open sesame",

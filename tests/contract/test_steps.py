@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy.util.queue import Empty
 
 from asyncdb_bench.contract.data.posts import page
-from asyncdb_bench.contract.fair_pool import FairQueue
+from asyncdb_bench.contract.engine import FairQueue
 from asyncdb_bench.contract.operation import (
     AtOnce,
     Pause,
@@ -21,8 +21,8 @@ from asyncdb_bench.contract.operation import (
     drive,
     drive_async,
     operation,
+    together,
 )
-from asyncdb_bench.contract.together import together
 from asyncdb_bench.errors import UnsupportedError
 from asyncdb_bench.plan.faults import faulty_operations
 from asyncdb_bench.records.plan import Fault

@@ -7,7 +7,7 @@ import os
 import psutil
 import pytest
 
-from asyncdb_bench.trial.hosts import agent
+from asyncdb_bench.extensions.hosts import agent
 
 
 class Ending(psutil.Process):

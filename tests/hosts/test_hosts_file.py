@@ -13,15 +13,15 @@ import kubernetes_validate
 import pytest
 
 from asyncdb_bench.errors import UsageError
+from asyncdb_bench.extensions.hosts.job import job_manifest
+from asyncdb_bench.extensions.hosts.watch import Losses, losses
+from asyncdb_bench.extensions.hosts.ways import command
+from asyncdb_bench.extensions.hosts.wheel import packed
 from asyncdb_bench.plan.hosts import misfits, read_hosts, shown
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices
 from asyncdb_bench.records.plan import Host, Hosts, Plan
-from asyncdb_bench.trial.hosts.job import job_manifest
-from asyncdb_bench.trial.hosts.tcp_losses import Losses, losses
-from asyncdb_bench.trial.hosts.ways import command
-from asyncdb_bench.trial.hosts.wheel import packed
 
 GOOD = """
 [harness]
@@ -172,7 +172,7 @@ def test_what_is_copied_is_a_wheel_of_both_packages() -> None:
         names = wheel.namelist()
         assert wheel.testzip() is None
         record = wheel.read(next(each for each in names if each.endswith("/RECORD"))).decode()
-    assert "asyncdb_bench/trial/hosts/agent.py" in names
+    assert "asyncdb_bench/extensions/hosts/agent.py" in names
     assert "asyncdb_bench/_builtin/strategies/native.py" in names
     assert "asyncdb_bench/_builtin/bench.toml" in names
     assert "asyncdb_bench_attach/timing.py" in names

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from asyncdb_bench.errors import BenchError
+from asyncdb_bench.extensions.hosts import agent_messages as m
+from asyncdb_bench.extensions.hosts.reached_hosts import ReachedHosts
+from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.messages import NullConfig, Ready
 from asyncdb_bench.records.plan import Host, Hosts
-from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.hosts import agent_messages as m
-from asyncdb_bench.trial.hosts.reached_hosts import ReachedHosts
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.services

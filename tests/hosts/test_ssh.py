@@ -15,9 +15,9 @@ import asyncssh
 import pytest
 
 from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.extensions.hosts import agent_messages as m
+from asyncdb_bench.extensions.hosts.reached import ReachedHost
 from asyncdb_bench.records.plan import Host
-from asyncdb_bench.trial.hosts import agent_messages as m
-from asyncdb_bench.trial.hosts.reached import ReachedHost
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.services

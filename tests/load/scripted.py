@@ -18,10 +18,8 @@ from asyncdb_bench.contract.operation import Operation, Steps, operation
 from asyncdb_bench.contract.route import Route
 from asyncdb_bench.contract.session import Users
 from asyncdb_bench.load.judging import Judge
-from asyncdb_bench.load.kept import Kept
-from asyncdb_bench.load.loop import Loop
-from asyncdb_bench.load.measured import ClosedLoop, Measured, OpenModel
-from asyncdb_bench.load.probe import Probe
+from asyncdb_bench.load.loop import Kept, Loop
+from asyncdb_bench.load.measured import ClosedLoop, Measured, OpenModel, Probe
 from asyncdb_bench.load.recorder import Recorder
 from asyncdb_bench.load.requests import Asked, Requests, Ring
 from tests.in_thread import running

@@ -15,10 +15,8 @@ from asyncdb_bench.contract.route import Route
 from asyncdb_bench.contract.session import Session, Talk, Users
 from asyncdb_bench.load import requests as drawing
 from asyncdb_bench.load.judging import Judge
-from asyncdb_bench.load.kept import Kept
-from asyncdb_bench.load.loop import Loop
-from asyncdb_bench.load.probe import Probe
-from asyncdb_bench.load.readiness import Poll
+from asyncdb_bench.load.loop import Kept, Loop, Poll
+from asyncdb_bench.load.measured import Probe
 from asyncdb_bench.load.recorder import MOST_REASONS, OTHERS, Recorder
 from asyncdb_bench.load.requests import Maker, Ring
 from asyncdb_bench.load.requests import Steps as StepsOfUsers

@@ -23,10 +23,10 @@ from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.measure.launch import load_for
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import plan_scenario
+from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.messages import Offer, StepReply
 from asyncdb_bench.records.plan import LoadOrder, Tolerance
-from asyncdb_bench.trial.child import Child
 from tests.load.scripted import PATIENCE_S, Part, Server, after, answer, read_answer, serving
 
 pytestmark = pytest.mark.services

@@ -26,6 +26,8 @@ from asyncdb_bench.analysis.step.durations import Times
 from asyncdb_bench.analysis.step.validity import START_MS
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.plan.load_workers import Workers
+from asyncdb_bench.processes.child import Child
+from asyncdb_bench.processes.load_set import LoadSet
 from asyncdb_bench.records.messages import (
     Gather,
     Gathered,
@@ -37,8 +39,6 @@ from asyncdb_bench.records.messages import (
 )
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.program import free_port
-from asyncdb_bench.trial.child import Child
-from asyncdb_bench.trial.load_set import LoadSet
 from tests.command_line import ROOT
 from tests.load.scripted import PATIENCE_S, Part, read_answer, serving
 from tests.waiting import eventually
@@ -283,7 +283,7 @@ def test_a_port_in_use_and_workers_that_do_not_come_are_said(
             LoadSet(workers, (), tmp_path, lambda _: None, (TOKEN, False)),
         ):
             pass
-    monkeypatch.setattr("asyncdb_bench.trial.load_set.WAIT_S", 3.0)
+    monkeypatch.setattr("asyncdb_bench.processes.load_set.WAIT_S", 3.0)
     workers = Workers(own=1, expected=2, master="127.0.0.1:0")
     said: list[str] = []
     with (

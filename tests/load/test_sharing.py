@@ -11,9 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncdb_bench.clock import Asked, offset
-from asyncdb_bench.load.record_batches import NEVER, PLACE, batches, empty, read, whole
-from asyncdb_bench.load.sealed import ForgedError, Session, answer, is_answer
-from asyncdb_bench.load.step_plan import connections_of, drawn, own_order, owners
+from asyncdb_bench.load.arrivals import connections_of, drawn, own_order, owners
+from asyncdb_bench.load.set_messages import (
+    NEVER,
+    PLACE,
+    ForgedError,
+    Session,
+    answer,
+    batches,
+    empty,
+    is_answer,
+    read,
+    whole,
+)
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.records.step import Outcome
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from asyncdb_bench.load.told import LEGS, Told
+from asyncdb_bench.load.recorder import LEGS, Told
 from asyncdb_bench_attach.timing import Phases
 
 MS = 1_000_000

@@ -14,10 +14,9 @@ import psutil
 import pytest
 
 from asyncdb_bench.measure.monitor import life_words
+from asyncdb_bench.processes.life import LifeWatch, ending, status
 from asyncdb_bench.records.doubts import DoubtKind
-from asyncdb_bench.services.part import Part, last_lines, telling_lines
-from asyncdb_bench.services.program import Program
-from asyncdb_bench.trial.life import LifeWatch, ending, status
+from asyncdb_bench.services.program import Part, Program, last_lines, telling_lines
 from tests.waiting import eventually
 
 SLEEPER = "import time; time.sleep(600)"

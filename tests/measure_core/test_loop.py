@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.analysis.standing import not_measured
+from asyncdb_bench.analysis.values import not_measured
 from asyncdb_bench.errors import ServiceError, UnsupportedError
 from asyncdb_bench.measure import loop as loops
 from asyncdb_bench.measure.launch import Launch, Processes
@@ -24,12 +24,12 @@ from asyncdb_bench.measure.schedule import FIRST_ROUNDS, RunSchedule
 from asyncdb_bench.measure.turns import TurnOrder
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import plan_scenario
+from asyncdb_bench.processes.life import PartLostError
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Plan, Segment, Trial
 from asyncdb_bench.records.run_folder import make_run_folder
 from asyncdb_bench.records.step import Step, TrialEnd
-from asyncdb_bench.services.absent import NoServices
-from asyncdb_bench.trial.life import PartLostError
+from asyncdb_bench.services.attached import NoServices
 from benchmarks.simulated import Silent, Truth, simulated_step
 from tests.factories import manifest, settings
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from asyncdb_bench.measure.pausing import Stoppable
-from asyncdb_bench.trial.cleanup import Cleanup, with_children
+from asyncdb_bench.processes.cleanup import Cleanup, with_children
 from tests.waiting import eventually
 
 BUSY = "import os\nif os.fork() == 0: os.setsid()\nprint('up', flush=True)\nwhile True: pass"
@@ -105,7 +105,7 @@ def test_one_that_has_ended_is_no_trouble() -> None:
 HARNESS = """
 import sys, time
 from asyncdb_bench.measure.pausing import Stoppable
-from asyncdb_bench.trial.cleanup import Cleanup
+from asyncdb_bench.processes.cleanup import Cleanup
 pid = int(sys.argv[1])
 with Cleanup() as cleanup:
     cleanup.watch([pid])

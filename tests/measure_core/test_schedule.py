@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from asyncdb_bench.analysis.comparison import compare_scenarios
-from asyncdb_bench.measure.orders import LaunchOrder
 from asyncdb_bench.measure.schedule import (
     ASIDE_ROUNDS,
     ASIDE_SHARE,
@@ -22,7 +21,7 @@ from asyncdb_bench.measure.schedule import (
     RunSchedule,
 )
 from asyncdb_bench.measure.turn_orders import LOADS
-from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, TurnOrder
+from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, LaunchOrder, TurnOrder
 from asyncdb_bench.records.plan import Plan, Segment, Trial
 from benchmarks.simulated import Simulation, Strays, Truth
 from tests.factories import manifest, settings

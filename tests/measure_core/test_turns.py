@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.analysis.accounts import LONGEST_PACE_S
-from asyncdb_bench.measure.memory import KEPT_MB, groups_that_fit, needed_mb
+from asyncdb_bench.analysis.values import LONGEST_PACE_S
+from asyncdb_bench.measure.launching import KEPT_MB, groups_that_fit, needed_mb
 from asyncdb_bench.measure.turn_orders import TurnOrders
 from asyncdb_bench.measure.turns import (
     ARRIVALS,

@@ -12,8 +12,8 @@ from asyncdb_bench.plan.load_workers import Workers, count
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices
+from asyncdb_bench.processes.load_set import run_token
 from asyncdb_bench.records.plan import Host, Hosts, Plan
-from asyncdb_bench.trial.load_set import run_token
 from tests import factories
 
 

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from asyncdb_bench.errors import UnknownNameError, UsageError
-from asyncdb_bench.plan.climbs import climbs, rung_window_s
-from asyncdb_bench.plan.estimate import estimate_s
-from asyncdb_bench.plan.planner import make_plan
-from asyncdb_bench.plan.profiles import read_profiles
+from asyncdb_bench.plan.planner import estimate_s, make_plan
+from asyncdb_bench.plan.profiles import climbs, read_profiles, rung_window_s
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs
 from asyncdb_bench.records.plan import Objective, PlannedScenario, Segment
 from tests.factories import settings

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from asyncdb_bench.errors import KnobError, UsageError
-from asyncdb_bench.measure.orders import LaunchOrder, Now
 from asyncdb_bench.measure.schedule import RunSchedule
+from asyncdb_bench.measure.turns import LaunchOrder, Now
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.reach import is_far, made, reach_of, reaches_of

@@ -46,7 +46,7 @@ def copy_of_checkout(folder: Path) -> Path:
 
 def test_another_checkouts_defaults_are_its_own(tmp_path: Path) -> None:
     base = copy_of_checkout(tmp_path / "base")
-    path = base / "asyncdb_bench" / "contract" / "thread_strategy.py"
+    path = base / "asyncdb_bench" / "contract" / "session_strategies.py"
     text, usual = path.read_text(), "threads: int = knob(\n        BUDGET,"
     assert usual in text
     path.write_text(text.replace(usual, usual.replace("BUDGET", "3")))

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdb_bench.errors import StoreError
-from asyncdb_bench.records.doubts import BREAKING, REMEDIES, Doubt, DoubtKind
+from asyncdb_bench.records.doubts import BREAKING, REMEDIES, Doubt, DoubtKind, sentence, sentences
 from asyncdb_bench.records.plan import Pinning
 from asyncdb_bench.records.run import SCHEMA_VERSION
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder
-from asyncdb_bench.records.sentences import sentence, sentences
 from asyncdb_bench.report.parts.doubts import remedies_of
 from tests.factories import manifest, step
 

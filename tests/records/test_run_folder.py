@@ -13,9 +13,8 @@ import pytest
 
 from asyncdb_bench.errors import StoreError
 from asyncdb_bench.records import run_folder as store
-from asyncdb_bench.records.request_table import request_columns
 from asyncdb_bench.records.run import SCHEMA_VERSION
-from asyncdb_bench.records.step import PHASES, TASK_STAMPS
+from asyncdb_bench.records.step import PHASES, TASK_STAMPS, request_columns
 from tests.factories import end, manifest, step
 
 

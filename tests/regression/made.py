@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from asyncdb_bench.analysis.step.histogram import Counts, counts_of, summary
-from asyncdb_bench.measure.orders import LaunchOrder, Now, Schedule
-from asyncdb_bench.measure.turns import TurnOrder
+from asyncdb_bench.measure.turns import LaunchOrder, Now, Schedule, TurnOrder
 from asyncdb_bench.records.plan import Purpose, Trial
 from asyncdb_bench.records.step import Step, TrialEnd, Turn
 from tests.factories import end, step, turn

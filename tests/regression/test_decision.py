@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from asyncdb_bench.analysis.inference import Prior, Ratio, Said, Slack, Spread, ratio_of
-from asyncdb_bench.analysis.metrics import P50, PACE
+from asyncdb_bench.analysis.inference import P50, PACE, Prior, Ratio, Said, Slack, Spread, ratio_of
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.regression.decision import (
     NOTHING,

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.records.atomic_files import LaunchSpread, Seen
 from asyncdb_bench.records.doubts import DoubtKind
-from asyncdb_bench.records.launches import LaunchSpread, Seen
 from asyncdb_bench.records.plan import Plan, Purpose
 from asyncdb_bench.regression.decision import Decision, Rules, said_of_all
 from asyncdb_bench.regression.gate_schedule import GateSchedule

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from asyncdb_bench.report.document import Decision, Document, Figure, Fold, Table
-from asyncdb_bench.report.renderers.as_json import read_json, render_json
+from asyncdb_bench.report.exports import read_json, render_json
 from asyncdb_bench.report.renderers.markdown import MOST_LINES, render_markdown, render_summary
 from asyncdb_bench.report.renderers.terminal import render_terminal
 from asyncdb_bench.report.write import Written

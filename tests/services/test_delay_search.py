@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.services.delay_search import LEAST, MOST, find_delay
+from asyncdb_bench.services.distances import LEAST, MOST_TRIES, find_delay
 
 
 class Way:
@@ -53,7 +53,7 @@ def test_on_a_busy_machine_it_waits_tries_on_and_does_not_follow_the_last(seed: 
     found = find_delay(0.5, way.through, lambda: 0.1, way.pause)
     assert 2 * found.delay_ms + way.adds_ms == pytest.approx(0.5, abs=0.12)
     assert found.rtt_ms == pytest.approx(0.5)
-    assert LEAST <= len(way.delays) <= MOST
+    assert LEAST <= len(way.delays) <= MOST_TRIES
     assert (way.paused > 0) == (len(way.delays) > 2 * LEAST)
 
 

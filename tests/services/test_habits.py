@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from asyncdb_bench.extensions.check.scenario_check import check_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.scenario_check import check_scenario
 from tests.measure import Ran, run
 
 pytestmark = pytest.mark.services

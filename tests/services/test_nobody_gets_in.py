@@ -292,7 +292,7 @@ def databases(services: RunningServices) -> int:
 
 
 def test_serve_warns_where_others_may_connect() -> None:
-    from asyncdb_bench.trial.serving import is_loopback
+    from asyncdb_bench.processes.serving import is_loopback
 
     for host in ("127.0.0.1", "::1", "localhost"):
         assert is_loopback(host)
@@ -302,7 +302,7 @@ def test_serve_warns_where_others_may_connect() -> None:
 
 def test_the_lock_follows_no_link(tmp_path: Path) -> None:
     from asyncdb_bench.errors import StoreError
-    from asyncdb_bench.trial.lock import MachineLock
+    from asyncdb_bench.processes.lock import MachineLock
 
     target = tmp_path / "target"
     target.write_text("precious")

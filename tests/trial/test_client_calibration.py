@@ -11,19 +11,19 @@ import pytest
 
 from asyncdb_bench.app.null_server import draw
 from asyncdb_bench.errors import MeasurementError
-from asyncdb_bench.records.messages import NullConfig
-from asyncdb_bench.records.plan import Pinning
-from asyncdb_bench.records.run_folder import read_calibration, write_calibration
-from asyncdb_bench.trial import client_calibration
-from asyncdb_bench.trial.client_calibration import (
+from asyncdb_bench.measure import client_calibration
+from asyncdb_bench.measure.client_calibration import (
     Client,
     Sizes,
     errors_of,
     measure_client,
     null_bench,
 )
-from asyncdb_bench.trial.host import describe_machine, fingerprint
-from asyncdb_bench.trial.lock import MachineLock
+from asyncdb_bench.processes.host import describe_machine, fingerprint
+from asyncdb_bench.processes.lock import MachineLock
+from asyncdb_bench.records.messages import NullConfig
+from asyncdb_bench.records.plan import Pinning
+from asyncdb_bench.records.run_folder import read_calibration, write_calibration
 
 pytestmark = pytest.mark.services
 

@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 from kombu import Connection
 
+from asyncdb_bench.extensions.check.conformance import CHECKS, findings_of
+from asyncdb_bench.extensions.check.scenario_check import over_http
 from asyncdb_bench.measure.family import launched
 from asyncdb_bench.measure.launch import Launch
 from asyncdb_bench.plan.registry import make_scenario, names, strategy_class
 from asyncdb_bench.plan.request import Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.conformance import findings_of
-from asyncdb_bench.trial.conformance_checks import CHECKS
-from asyncdb_bench.trial.scenario_under_strategies import over_http
 
 BUDGET = 3
 WITHOUT_BROKER = [name for name in names("strategies") if not strategy_class(name).brokers]

@@ -9,15 +9,20 @@ import psutil
 import pytest
 
 from asyncdb_bench import report
-from asyncdb_bench.analysis.step.backlog import outages
+from asyncdb_bench.analysis.step.durations import outages
+from asyncdb_bench.extensions.deployment.deployment import (
+    ProbeAnswer,
+    back_after_s,
+    closure,
+    config_lines,
+    measure_deployment,
+    weigh,
+)
 from asyncdb_bench.plan.request import Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.run import Deployment, Killed
 from asyncdb_bench.records.run_folder import make_run_folder
 from asyncdb_bench.services.running import RunningServices
-from asyncdb_bench.trial.deployment import config_lines, measure_deployment
-from asyncdb_bench.trial.packages import closure, weigh
-from asyncdb_bench.trial.prober import ProbeAnswer, back_after_s
 from tests.factories import manifest, settings, step
 from tests.measure import PINNING
 from tests.waiting import eventually

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from asyncdb_bench.errors import StoreError
-from asyncdb_bench.trial.lock import MachineLock
+from asyncdb_bench.processes.lock import MachineLock
 
 HOLD = """
 import sys
 from pathlib import Path
-from asyncdb_bench.trial.lock import MachineLock
+from asyncdb_bench.processes.lock import MachineLock
 lock = MachineLock(["run", "--profile", "nightly"], Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from asyncdb_bench.extensions.check.scenario_check import check_scenario
 from asyncdb_bench.plan.registry import is_scenario, names
 from asyncdb_bench.plan.request import Spec
-from asyncdb_bench.trial.scenario_check import check_scenario
 
 pytestmark = pytest.mark.services
 OWN = Path(__file__).parents[1] / "plugins" / "own.py"

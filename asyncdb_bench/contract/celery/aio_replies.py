@@ -21,7 +21,7 @@ from asyncdb_bench.contract.celery.celery_app import (
     task_arguments,
     unwrapped,
 )
-from asyncdb_bench.contract.celery.pending import Pending
+from asyncdb_bench.contract.celery.result_backends import Pending
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 
 RECONNECT_S = 0.5

@@ -27,8 +27,7 @@ from asyncdb_bench.contract.celery.celery_app import (
     task_of,
     unwrapped,
 )
-from asyncdb_bench.contract.celery.pending import LIMIT, Pending
-from asyncdb_bench.contract.celery.result_backends import make_results
+from asyncdb_bench.contract.celery.result_backends import LIMIT, Pending, make_results
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 
 RETRY_S = 0.2

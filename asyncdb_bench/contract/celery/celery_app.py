@@ -10,18 +10,27 @@ from typing import Any
 
 from celery import Celery, Task, signals
 from celery.app.amqp import AMQP
+from celery.worker.request import Request
 from kombu import Connection, Queue
 from kombu.utils.json import loads
 from msgspec.json import decode
 
 from asyncdb_bench.contract.broker_url import kombu_arguments
-from asyncdb_bench.contract.engine import USUAL_ISOLATION, fill_pool, make_engine
+from asyncdb_bench.contract.engine import USUAL_ISOLATION, Sessions, fill_pool, make_engine
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import portable
-from asyncdb_bench.contract.sessions import Sessions
 from asyncdb_bench.errors import UnavailableError
 from asyncdb_bench.records.plan import Broker
 from asyncdb_bench_attach.timing import Phases, current, report
+
+
+class StampedRequest(Request):  # type: ignore[misc]
+    """Notes when a task was received; the note travels with the message's own headers."""
+
+    def __init__(self, message: Any, **options: Any) -> None:
+        super().__init__(message, **options)
+        self._request_dict["received_ns"] = time.monotonic_ns()
+
 
 TASK = "asyncdb_bench.run_operation"
 QUEUE_EXPIRES_S = 60.0
@@ -159,7 +168,7 @@ def make_app(options: QueueOptions, *, backend: str) -> Celery:
         name=TASK,
         shared=False,
         bind=True,
-        Request="asyncdb_bench.contract.celery.stamped_request:StampedRequest",
+        Request="asyncdb_bench.contract.celery.celery_app:StampedRequest",
     )
     return app
 

@@ -6,21 +6,211 @@ task's id, and raises when its connection breaks: the bridge then makes a new on
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import select
 import socket
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Protocol
 
+from celery.exceptions import TimeoutError as ResultTimeoutError
+from celery.result import AsyncResult
 from kombu import Consumer, Exchange, Queue
 
 from asyncdb_bench.contract.celery.celery_app import (
     RESULT_QUEUE_EXPIRES_S,
+    Arguments,
     QueueOptions,
+    backend_url,
     decoded_reply,
+    make_app,
     results_exchange,
+    task_arguments,
+    task_of,
+    unwrapped,
 )
+from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
+
+LIMIT = 10_000
+
+
+class RemoteError(Exception):
+    """A task failed in the worker; the text says how."""
+
+
+class Pending:
+    """Calls under way, by task id. Used on the event loop only.
+
+    Parameters
+    ----------
+    limit : calls that may wait at once; more are refused.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.limit = limit
+        self.late = 0
+        self.replied = 0
+        self._futures: dict[str, asyncio.Future[dict[str, Any]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._futures)
+
+    def add(self, task_id: str) -> asyncio.Future[dict[str, Any]]:
+        """Start to wait for a reply.
+
+        Raises
+        ------
+        UnavailableError : as many calls as permitted wait already.
+        """
+        if len(self._futures) >= self.limit:
+            raise UnavailableError(f"{self.limit} tasks wait for their reply already")
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._futures[task_id] = future
+        return future
+
+    async def wait(
+        self, task_id: str, future: asyncio.Future[dict[str, Any]], timeout_s: float
+    ) -> dict[str, Any]:
+        """Await the reply and forget the call, however it ends.
+
+        Raises
+        ------
+        RequestTimeoutError : no reply within `timeout_s`.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError:
+            raise RequestTimeoutError(f"no reply from a worker within {timeout_s:g} s") from None
+        finally:
+            self.forget(task_id)
+
+    def forget(self, task_id: str) -> None:
+        """Stop to wait for a reply."""
+        self._futures.pop(task_id, None)
+
+    def resolve(self, task_id: str, reply: dict[str, Any]) -> None:
+        """Hand a reply to who waits for it; drop and count it when nobody does any more."""
+        future = self._futures.get(task_id)
+        if future is None or future.done():
+            self.late += 1
+            return
+        self.replied += 1
+        if reply.get("status") == "SUCCESS":
+            future.set_result(reply["result"])
+        else:
+            future.set_exception(failure(reply.get("result")))
+
+    def fail(self, task_id: str, reason: str) -> None:
+        """End one call as unavailable."""
+        future = self._futures.get(task_id)
+        if future is not None and not future.done():
+            future.set_exception(UnavailableError(reason))
+
+    def fail_all(self, reason: str) -> None:
+        """End every call as unavailable: the connection that would bring the replies is gone."""
+        for task_id in list(self._futures):
+            self.fail(task_id, reason)
+
+
+def failure(result: Any) -> Exception:
+    """Return the exception that stands for a failed task's JSON result."""
+    if not isinstance(result, dict):
+        return RemoteError(str(result))
+    kind, message = result.get("exc_type", "Exception"), result.get("exc_message", "")
+    text = " ".join(map(str, message)) if isinstance(message, list | tuple) else str(message)
+    if kind == "UnavailableError":
+        return UnavailableError(text)
+    return RemoteError(f"{kind}: {text}")
+
+
+POLL_S = 0.005
+
+
+class WaitByPolling:
+    """Publishes on the loop, then asks `ready()` every 5 ms.
+
+    Parameters
+    ----------
+    options : how tasks and results travel.
+    """
+
+    def __init__(self, options: QueueOptions) -> None:
+        self.task = task_of(make_app(options, backend=backend_url(options, client=False)))
+        self.timeout_s = options.timeout_s
+
+    async def open(self) -> None:
+        """Nothing to open: Celery connects when it first publishes."""
+
+    async def call(self, name: str, params: dict[str, Any]) -> Any:
+        """Run an operation on a worker and return its answer."""
+        submitted_ns = time.monotonic_ns()
+        result = self._send(task_arguments(name, params, self.timeout_s))
+        async with asyncio.timeout(self.timeout_s):
+            while not result.ready():
+                await asyncio.sleep(POLL_S)
+        return unwrapped(value_of(result), submitted_ns)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    def gauges(self) -> dict[str, float]:
+        """Nothing is known."""
+        return {}
+
+    def _send(self, arguments: Arguments) -> AsyncResult:
+        return self.task.apply_async(arguments, expiration=self.timeout_s)
+
+
+class WaitOnThreads(WaitByPolling):
+    """Publishes and waits by `get()` on threads of a pool.
+
+    Parameters
+    ----------
+    options : as :class:`WaitByPolling`.
+    threads : how many.
+    """
+
+    def __init__(self, options: QueueOptions, threads: int) -> None:
+        super().__init__(options)
+        self.executor = ThreadPoolExecutor(threads, thread_name_prefix="celery-get")
+
+    async def call(self, name: str, params: dict[str, Any]) -> Any:
+        """Run an operation on a worker and return its answer."""
+        submitted_ns = time.monotonic_ns()
+        arguments = task_arguments(name, params, self.timeout_s)
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self.executor, self._get, arguments)
+        return unwrapped(found, submitted_ns)
+
+    async def close(self) -> None:
+        """End the threads."""
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+    def _get(self, arguments: Arguments) -> dict[str, Any]:
+        result = self._send(arguments)
+        try:
+            result.get(timeout=self.timeout_s, propagate=False)
+        except ResultTimeoutError as error:
+            raise RequestTimeoutError(f"no result: {error}") from error
+        return value_of(result)
+
+
+def value_of(result: AsyncResult) -> dict[str, Any]:
+    """Return what a finished task returned.
+
+    Raises
+    ------
+    RemoteError : it failed.
+    """
+    if not result.successful():
+        raise RemoteError(repr(result.result))
+    found: dict[str, Any] = result.result
+    return found
+
 
 DRAIN_S = 0.25
 OnResult = Callable[[str, dict[str, Any]], None]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncdb_bench.contract.data.sources import Sql
-from asyncdb_bench.contract.data.tables import Tables
-from asyncdb_bench.contract.sql_text import sql
+from asyncdb_bench.contract.data.sources import Sql, Tables
+from asyncdb_bench.contract.raw_result import sql
 
 if TYPE_CHECKING:
     from sqlalchemy import TextClause

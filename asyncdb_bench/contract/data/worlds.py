@@ -9,8 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from asyncdb_bench.contract.data.sources import Sql
-from asyncdb_bench.contract.data.tables import Tables
+from asyncdb_bench.contract.data.sources import Sql, Tables
 
 ROWS = 10_000
 MOST_QUERIES = 500

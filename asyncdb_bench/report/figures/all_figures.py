@@ -13,14 +13,11 @@ from asyncdb_bench.analysis.knob_curve import KnobCurve
 from asyncdb_bench.analysis.pace_map import PaceMap
 from asyncdb_bench.records.plan import PlannedScenario
 from asyncdb_bench.records.run import Manifest
-from asyncdb_bench.report.axes import Looks
-from asyncdb_bench.report.drawing import STYLE, Drawing
-from asyncdb_bench.report.figures.knob_curve import knob_curve
+from asyncdb_bench.report.axes import STYLE, Drawing, Looks
 from asyncdb_bench.report.figures.latency import latency_figure
-from asyncdb_bench.report.figures.over_time import course
-from asyncdb_bench.report.figures.pace_map import draw_map
+from asyncdb_bench.report.figures.over_time import course, percentile_figure
+from asyncdb_bench.report.figures.pace_map import draw_map, knob_curve
 from asyncdb_bench.report.figures.ratios import ratios
-from asyncdb_bench.report.figures.tail import percentile_figure
 from asyncdb_bench.report.figures.where import where
 
 Curves = Mapping[tuple[str, str], PercentileCurve]

@@ -9,10 +9,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.records.doubts import sentences
 from asyncdb_bench.records.plan import PlannedScenario
-from asyncdb_bench.records.sentences import sentences
-from asyncdb_bench.report.axes import Looks, hatched, invalid_in_legend, legend, log_axis, plain
-from asyncdb_bench.report.drawing import INK, Drawing, FigureData, drawing
+from asyncdb_bench.report.axes import (
+    INK,
+    Drawing,
+    FigureData,
+    Looks,
+    drawing,
+    hatched,
+    invalid_in_legend,
+    legend,
+    log_axis,
+    plain,
+)
 from asyncdb_bench.text import number
 
 SIZE = (8, 5.4)

@@ -6,20 +6,83 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.report.axes import Looks, plain
-from asyncdb_bench.report.drawing import INK, Drawing, FigureData, drawing
+from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.report.axes import INK, STYLE, Drawing, FigureData, Looks, drawing, plain
 from asyncdb_bench.text import listed
 from asyncdb_bench.text import ratio as as_ratio
+
+TICKS = (0.25, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 4)
+GOOD, BAD, EVEN, OTHER = ("#009E73", "o"), ("#D55E00", "s"), ("#0072B2", "D"), ("#7F7F7F", "^")
+LOOKS = {
+    Said.BETTER: GOOD,
+    Said.WORSE: BAD,
+    Said.SAME: EVEN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ForestRow:
+    """One line of the figure: a ratio above 1 where head is worse, and its interval."""
+
+    label: str
+    low: float
+    ratio: float
+    high: float
+    said: Said
+
+
+def forest_figure(rows: Sequence[ForestRow], scenario: str, band: float) -> Drawing | None:
+    """Draw ratios; to the right head is worse, whatever the figure.
+
+    Parameters
+    ----------
+    rows : from the top.
+    scenario : for the words that stand for the figure.
+    band : ratio up to which a change does not matter; shaded.
+
+    Returns
+    -------
+    Drawing, or None where there is nothing to draw.
+    """
+    if not rows:
+        return None
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8.2, 1.1 + 0.34 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        axes.axvspan(1 / band, band, color="#0072B2", alpha=0.10, linewidth=0)
+        axes.axvline(1, color="#444444", linewidth=1)
+        for place, row in enumerate(rows):
+            colour, marker = LOOKS.get(row.said, OTHER)
+            axes.plot((row.low, row.high), (place, place), color=colour, linewidth=2)
+            axes.plot(row.ratio, place, marker, color=colour, markersize=7)
+        axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.invert_yaxis()
+        axes.set_xscale("log")
+        # beyond a factor of four either way it does not matter how far
+        axes.set_xlim(
+            max(0.25, min(0.85, *(row.low for row in rows)) * 0.97),
+            min(4, max(1.18, *(row.high for row in rows)) * 1.03),
+        )
+        axes.xaxis.set_major_locator(FixedLocator(TICKS))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_xlabel(
+            "ratio (log scale): head is better to the left, worse to the right; paces inverted"
+        )
+        words = f"Ratios of head to base in {scenario}, each with its interval"
+        return drawing(figure, f"forest-{scenario}", words)
+
 
 ROW, WIDE = 0.225, 5.2
 """Of a line and of the figure, inches."""
 MOST = 12
 """Variants of a scenario that are drawn, the nearest to the best; the tables have them all."""
-TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+RATIO_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +161,7 @@ def _scales(axes: Any, lines: Sequence[RatioLine], last: float) -> None:
     axes.set_xlim(low, high)
     axes.set_ylim(last - 0.3, -0.6)
     axis = axes.xaxis
-    axis.set_major_locator(FixedLocator([tick for tick in TICKS if low <= tick <= high]))
+    axis.set_major_locator(FixedLocator([tick for tick in RATIO_TICKS if low <= tick <= high]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 

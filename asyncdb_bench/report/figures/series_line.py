@@ -8,7 +8,7 @@ from itertools import pairwise
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from asyncdb_bench.report.drawing import COLOURS, STYLE, Drawing, drawing
+from asyncdb_bench.report.axes import COLOURS, STYLE, Drawing, drawing
 
 
 def history_line(

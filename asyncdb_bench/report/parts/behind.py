@@ -7,14 +7,13 @@ from typing import Any
 
 from asyncdb_bench.analysis import resources as accounts
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.limits import Limit
-from asyncdb_bench.analysis.metrics import METRICS
-from asyncdb_bench.analysis.sizing import Need
+from asyncdb_bench.analysis.inference import METRICS
+from asyncdb_bench.analysis.limits import Limit, Need
 from asyncdb_bench.report import quantities
-from asyncdb_bench.report.answer_words import ratio_text, said_text
 from asyncdb_bench.report.document import Block, Cell, Column, Data, Fold, Row, Table, row_of
 from asyncdb_bench.report.findings import Findings
-from asyncdb_bench.report.parts.figures import figure_of
+from asyncdb_bench.report.parts.decision import figure_of
+from asyncdb_bench.report.quantities import ratio_text, said_text
 from asyncdb_bench.text import listed, number
 
 NEEDED_AT = (100, 300, 1000)

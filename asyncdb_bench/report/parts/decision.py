@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
-from asyncdb_bench.analysis.advice import Advice, Ask, grid
-from asyncdb_bench.analysis.advising import make_advising
-from asyncdb_bench.analysis.decision import Choice, choice_of, felt_sentence, whole_sentence
-from asyncdb_bench.analysis.distance import away
-from asyncdb_bench.analysis.placement import workers_sentence
+from asyncdb_bench.analysis.advice import Advice, Ask, grid, make_advising
+from asyncdb_bench.analysis.decision import Choice, away, choice_of, felt_sentence, whole_sentence
+from asyncdb_bench.analysis.resources import workers_sentence
 from asyncdb_bench.records.plan import Variant
-from asyncdb_bench.report.document import Block, Cell, Column, Decision, Row, Section, Table, Text
+from asyncdb_bench.report.document import (
+    Block,
+    Cell,
+    Column,
+    Decision,
+    Figure,
+    Row,
+    Section,
+    Table,
+    Text,
+)
 from asyncdb_bench.report.document import YourCase as Form
 from asyncdb_bench.report.findings import Findings
-from asyncdb_bench.report.parts.figures import figure_of
 from asyncdb_bench.report.parts.given import unwatched
 from asyncdb_bench.text import number
+
+
+def figure_of(
+    found: Findings, scenario: str, name: str, place: str, caption: str, role: str = ""
+) -> Figure | None:
+    """Return a figure of a scenario; None: it was not drawn.
+
+    Parameters
+    ----------
+    found : with the drawings.
+    scenario, name : of the drawing.
+    place : unique in the page.
+    caption, role : see :class:`Figure`.
+    """
+    made = found.figures.get(scenario, {}).get(name)
+    if made is None:
+        return None
+    data = made.data
+    return Figure(
+        id=place,
+        scenario=scenario,
+        name=name,
+        caption=caption,
+        alt=made.alt,
+        columns=data.columns if data else (),
+        rows=data.rows if data else (),
+        role=role,
+    )
 
 
 def decision_section(found: Findings) -> Section:

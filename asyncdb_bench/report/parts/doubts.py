@@ -6,9 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from asyncdb_bench.analysis import resources as accounts
-from asyncdb_bench.records.doubts import CORE_OF_ITS_OWN, LEAVE_ALONE, Doubt, DoubtKind
+from asyncdb_bench.records.doubts import (
+    CORE_OF_ITS_OWN,
+    LEAVE_ALONE,
+    Doubt,
+    DoubtKind,
+    sentence,
+    sentences,
+    unsteady,
+)
 from asyncdb_bench.records.plan import Pinning
-from asyncdb_bench.records.sentences import sentence, sentences, unsteady
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.report.document import (
     Block,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asyncdb_bench.analysis import resources as accounts
+from asyncdb_bench.analysis.resources import PerCore, Where, per_core
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.run import Deployment
 from asyncdb_bench.report.document import (
@@ -21,7 +22,6 @@ from asyncdb_bench.report.document import (
     row_of,
 )
 from asyncdb_bench.report.findings import Findings
-from asyncdb_bench.report.parts.per_core import per_core_table
 from asyncdb_bench.report.quantities import share
 from asyncdb_bench.text import number
 
@@ -211,3 +211,62 @@ def _killed_rows(each: Deployment) -> list[Row]:
         )
         rows.append(row_of(*texts, variant=each.variant))
     return rows
+
+
+def per_core_table(found: Findings) -> tuple[Data, ...]:
+    """Return the table; nothing where no pace was measured."""
+    rows = []
+    for comparison, _ in found.shown:
+        for label, variant in found.variants.items():
+            own = [
+                step
+                for step in found.records
+                if step.valid and (step.scenario, step.variant) == (comparison.scenario, label)
+            ]
+            done = per_core(variant, own, found.manifest)
+            if done is not None:
+                rows.append(_per_core_row(comparison.scenario, label, done))
+    if not rows:
+        return ()
+    table = Table(
+        id="per-core",
+        columns=(
+            Column(title="scenario", left=True),
+            Column(title="variant", left=True),
+            Column(title="cores: application, workers", left=True),
+            Column(title="requests/s"),
+            Column(title="per core"),
+            Column(title="per host"),
+            Column(title="requests per CPU second"),
+            Column(title="of the application alone"),
+        ),
+        rows=tuple(rows),
+        note="Requests a second at the pace, or at the highest load carried, over the cores and"
+        " hosts that were given, and over the CPU time that was used; without PostgreSQL and the"
+        " broker.",
+    )
+    return (Data(title="what each does per core and host", table=table),)
+
+
+def _per_core_row(scenario: str, label: str, done: PerCore) -> Row:
+    place = done.placement
+    if place.where is Where.NONE:
+        cores = f"{place.app or 'any'}, no workers"
+    elif place.where is Where.SHARED:
+        cores = f"{place.app}, shared"
+    else:
+        cores = f"{place.app or 'any'}, {place.workers or 'any'}"
+        cores += " elsewhere" if place.where is Where.HOST else " more"
+    return Row(
+        cells=(
+            Cell(text=scenario),
+            Cell(text=label),
+            Cell(text=cores),
+            Cell(text=number(done.pace_rps)),
+            Cell(text=number(done.per_core)),
+            Cell(text=number(done.per_host)),
+            Cell(text=number(done.per_cpu_s)),
+            Cell(text=number(done.per_app_cpu_s)),
+        ),
+        variant=label,
+    )

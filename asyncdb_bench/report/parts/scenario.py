@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.decision import choice_of
-from asyncdb_bench.analysis.distance import away
-from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.analysis.decision import away, choice_of
+from asyncdb_bench.analysis.inference import CAPACITY, Said
 from asyncdb_bench.analysis.metric_table import Answer
-from asyncdb_bench.analysis.metrics import CAPACITY
 from asyncdb_bench.analysis.verdict import Verdict
-from asyncdb_bench.records.sentences import sentence
+from asyncdb_bench.records.doubts import sentence
 from asyncdb_bench.report import quantities
-from asyncdb_bench.report.answer_words import ratio_text, said_text
 from asyncdb_bench.report.document import (
     Block,
     Bullets,
@@ -26,8 +23,9 @@ from asyncdb_bench.report.document import (
 )
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.report.parts.behind import behind
-from asyncdb_bench.report.parts.figures import figure_of
-from asyncdb_bench.report.parts.knobs import knob_blocks
+from asyncdb_bench.report.parts.decision import figure_of
+from asyncdb_bench.report.parts.maps import knob_blocks
+from asyncdb_bench.report.quantities import ratio_text, said_text
 from asyncdb_bench.text import counted, number
 
 MAIN = (

@@ -5,9 +5,8 @@ from __future__ import annotations
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.report.document import Document, Section
 from asyncdb_bench.report.findings import Findings
-from asyncdb_bench.report.parts.applications import applications_section
 from asyncdb_bench.report.parts.around import environment_section, guide_section, raw_section
-from asyncdb_bench.report.parts.compared import compared_scenarios
+from asyncdb_bench.report.parts.compared import applications_section, compared_scenarios
 from asyncdb_bench.report.parts.decision import case_section, decision_section
 from asyncdb_bench.report.parts.doubts import doubts_section
 from asyncdb_bench.report.parts.given import given_section

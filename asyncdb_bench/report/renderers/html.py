@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from asyncdb_bench.analysis.decision import Sure
+from asyncdb_bench.report.axes import Drawing, svg_markup
 from asyncdb_bench.report.document import Document, Figure, YourCase
-from asyncdb_bench.report.drawing import Drawing, svg_markup
 from asyncdb_bench.text import PROGRAM, counted, number, visible
 
 SCRIPTS = ("tables.js", "advice.js", "plot.js", "compare.js")

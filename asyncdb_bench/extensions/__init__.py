@@ -1,0 +1,38 @@
+"""What most runs do without: each folder here is an extension, and can be deleted.
+
+An extension's ``__init__.py`` imports nothing; it names what it adds, as ``"module:name"`` by the
+name of the hook. The core asks for a hook and works without an answer:
+
+- ``VERBS``: verbs of the command line by name, functions as typer takes them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+
+@cache
+def added(hook: str) -> dict[str, str]:
+    """Return what extensions add to a hook, by name.
+
+    Parameters
+    ----------
+    hook : ``"VERBS"``, or another of those above.
+
+    Returns
+    -------
+    Name -> ``"module:name"``, in the order of the extensions' names.
+    """
+    found: dict[str, str] = {}
+    for each in iter_modules(__path__):
+        found |= getattr(import_module(f"{__name__}.{each.name}"), hook, {})
+    return found
+
+
+def loaded(path: str) -> Any:
+    """Return what ``"module:name"`` names."""
+    module, name = path.split(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,1 @@
+"""What a variant takes to deploy: parts, packages, cold start, and what breaks when a part dies."""

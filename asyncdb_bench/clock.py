@@ -4,21 +4,12 @@ Times of two processes compare only where their clock is the same.
 
 The clock begins with the machine (clock_gettime(2)), and a time namespace sets it off
 (time_namespaces(7)): the boot's random number and the namespace tell both.
-
-Event loops round their own timers to a millisecond (libev, asyncio on epoll), and a wait that ends
-late is an error in everything that is measured from it. Python has it from 3.13 on
-(``os.timerfd_create``); see timerfd_create(2).
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import functools
-import os
 import socket
-import sys
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,44 +68,3 @@ def offset(asked: Iterable[Asked]) -> Offset:
     best = min(asked, key=lambda each: each.came_ns - each.sent_ns)
     half = (best.came_ns - best.sent_ns) // 2
     return Offset(best.there_ns - best.sent_ns - half, half)
-
-
-TFD_NONBLOCK = 0o4000
-TFD_TIMER_ABSTIME = 1
-
-
-class _Timespec(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
-
-
-class _Itimerspec(ctypes.Structure):
-    _fields_ = (("interval", _Timespec), ("value", _Timespec))
-
-
-class TimerFd:
-    """One timer on CLOCK_MONOTONIC; `fd` is -1 where the system has none."""
-
-    def __init__(self) -> None:
-        self.fd = -1
-        if sys.platform == "linux":
-            self._libc = ctypes.CDLL(None, use_errno=True)
-            self.fd = self._libc.timerfd_create(time.CLOCK_MONOTONIC, TFD_NONBLOCK)
-        self._when = _Itimerspec()
-
-    def set(self, monotonic_ns: int) -> None:
-        """Make `fd` readable when CLOCK_MONOTONIC reads `monotonic_ns`, at once where it has."""
-        self._when.value.seconds, self._when.value.nanoseconds = divmod(
-            max(monotonic_ns, 1), 1_000_000_000
-        )
-        self._libc.timerfd_settime(self.fd, TFD_TIMER_ABSTIME, ctypes.byref(self._when), None)
-
-    def clear(self) -> None:
-        """Take note that it went off, so that it is not readable any more."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.fd, 8)
-
-    def close(self) -> None:
-        """Give the timer back."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncdb_bench.app.control import Control
-from asyncdb_bench.clock import TimerFd
 from asyncdb_bench.contract.data.accounts import balance_of
 from asyncdb_bench.records.messages import Anew, NullConfig, Ready, decoded_config, read_line, say
+from asyncdb_bench.timerfd import TimerFd
 
 ACCOUNT = re.compile(rb'"account":\s*(\d+)')
 TAIL_FACTOR = 10

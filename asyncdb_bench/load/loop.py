@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import gevent
 from gevent.monkey import get_original
 
-from asyncdb_bench.clock import TimerFd
 from asyncdb_bench.load.connection import Address, Connection, Owner, Where, reachable
+from asyncdb_bench.timerfd import TimerFd
 
 
 def cpu_s() -> float:

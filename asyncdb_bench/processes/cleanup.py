@@ -1,4 +1,4 @@
-"""Ending processes that were started in a group of their own.
+"""A process that ends what a harness that was killed leaves behind.
 
 ``python -m asyncdb_bench.processes.cleanup``. Each line of standard input is a JSON list of
 process ids, a folder, or an object that :mod:`asyncdb_bench.services.sweep` understands; ``null``

@@ -1,4 +1,4 @@
-"""A fixed workload that touches none of the code under test: how fast the machine is today."""
+"""What this machine, this checkout and its packages are, and how fast the machine is today."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who listens on a port of this machine.
+"""Whether all that a window rests on lived through it: processes watched from outside.
 
 A process that ended, that another one took the place of, or that somebody stopped makes a window
 void: what was counted in it says nothing of the variant. The kernel tells all three

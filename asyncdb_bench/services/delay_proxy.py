@@ -75,7 +75,7 @@ class Proxy:
     Parameters
     ----------
     settings : the file.
-    timer : a :class:`asyncdb_bench.clock.TimerFd`.
+    timer : a :class:`asyncdb_bench.timerfd.TimerFd`.
     """
 
     def __init__(self, settings: Path, timer: Any) -> None:

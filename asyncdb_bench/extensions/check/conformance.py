@@ -1,4 +1,4 @@
-"""Whether a database counts its statements: not every server and every role lets it.
+"""The conformance suite: what every strategy must do alike, tried on real services.
 
 Same answers and same statements as a plain session; nothing stays of a transaction that failed;
 it goes on after failures and cancellations; it keeps to its budget and says where time goes; it

@@ -1,4 +1,4 @@
-"""What a check asks a scenario for: each operation some times, or whole sessions; directly."""
+"""What every scenario must do: tried through a plain session and every strategy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a deployment installs: the closure of its packages' requirements, counted and weighed."""
+"""What a variant takes to deploy: parts, packages, cold start, memory, and what fails."""
 
 from __future__ import annotations
 

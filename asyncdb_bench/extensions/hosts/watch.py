@@ -1,4 +1,4 @@
-"""Whether a network lost packets: how often TCP waited in vain for an acknowledgement.
+"""Processes on another host in a window: what they use, and whether the way to them held.
 
 The kernel's count (``TCPTimeouts`` in ``/proc/net/netstat``) is of all sockets of the network
 namespace. Those that no process has any more go on trying to reach a peer that is gone, for minutes

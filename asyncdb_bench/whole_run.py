@@ -27,7 +27,7 @@ from asyncdb_bench.errors import (
     StoreError,
     WriteError,
 )
-from asyncdb_bench.extensions.deployment.deployment import example, measure_deployment
+from asyncdb_bench.extensions import added, loaded
 from asyncdb_bench.extensions.hosts.reached_hosts import ReachedHosts
 from asyncdb_bench.measure.launching import groups_that_fit
 from asyncdb_bench.measure.loop import Display, MeasureLoop, Results
@@ -199,8 +199,9 @@ def run_schedule(
                         # where nothing can be written any more, that has been said
                         with suppress(StoreError):
                             note_schedule(folder, loop.schedule)
-                    if possible.settings.deployment:
-                        measure_deployments(context, possible, shown_to)
+                    for setting, path in added("AFTER_TURNS").items():
+                        if getattr(possible.settings, setting):
+                            loaded(path)(context, possible, shown_to)
         except KeyboardInterrupt:
             interrupted = True
         except (ServiceError, WriteError) as error:
@@ -362,30 +363,6 @@ def note_schedule(folder: RunFolder, schedule: Schedule) -> None:
     manifest = folder.manifest()
     if manifest.plan != schedule.plan:
         folder.write_manifest(replace(manifest, plan=schedule.plan))
-
-
-def measure_deployments(context: RunContext, plan: Plan, display: Display) -> None:
-    """Measure what each variant takes to deploy; one that does not start is left out, and told."""
-    scenario = example(plan.scenarios)
-    if scenario is None:
-        return
-    for variant in plan.variants:
-        if variant.not_run:
-            continue
-        display.say(f"deployment of {variant.label}: cold start, memory, and each part killed")
-        try:
-            deployment = measure_deployment(
-                variant,
-                scenario,
-                context.services,
-                context.folder.logs,
-                context.settings,
-                context.pinning,
-            )
-        except ServiceError as error:
-            display.say(f"deployment of {variant.label} was not measured: {error}")
-        else:
-            context.folder.append_deployment(deployment)
 
 
 def without_missing(plan: Plan) -> Plan:

@@ -16,8 +16,9 @@ from asyncdb_bench.analysis.comparison import Comparison, command_of, compare_sc
 from asyncdb_bench.analysis.findings import Carried
 from asyncdb_bench.analysis.values import standing
 from asyncdb_bench.errors import UsageError
+from asyncdb_bench.extensions.deployment.section import FILE, Deployment
 from asyncdb_bench.records.plan import Variant
-from asyncdb_bench.records.run import Deployment, Manifest
+from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder, open_run
 from asyncdb_bench.records.step import Step
 from asyncdb_bench.text import listed
@@ -382,7 +383,7 @@ def page_of(folder: RunFolder) -> str:
     stands = standing(folder.steps(), ends)
     sound = [step for step in stands if step.valid]
     comparisons = compare_scenarios(manifest, ends, stands)
-    found = claims(manifest, comparisons, sound, folder.deployments())
+    found = claims(manifest, comparisons, sound, folder.recorded()[FILE])
     if not found:
         raise UsageError(f"{folder.run_id} lacks his variants; run `bench.py run --profile blog`")
     return markdown(found, manifest)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.analysis.comparison import compare_scenarios
+from asyncdb_bench.extensions.deployment.section import FILE, Deployment
 from asyncdb_bench.records.plan import Objective, PlannedScenario, Segment, Variant
-from asyncdb_bench.records.run import Deployment, Manifest
+from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import make_run_folder
 from asyncdb_bench.records.step import Backlog, Chat, Percentiles
 from benchmarks.claims_2017 import DEPENDS, HOLDS, NOT, OPEN, claims, markdown, page_of
@@ -104,7 +105,7 @@ def test_the_page_is_written_from_a_run_on_disk(tmp_path: Path) -> None:
         folder.append_step(each)
     weighed = [deployed(THEN, 1, ("PostgreSQL",), 50), deployed(QUEUED, 10, ("a", "b"), 500)]
     for each in weighed:
-        folder.append_deployment(each)
+        folder.append_record(FILE, each)
     written = page_of(folder)
     assert written == markdown(found(made, steps, weighed), made)
     assert written.count("\n## ") == 6

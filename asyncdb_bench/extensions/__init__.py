@@ -4,6 +4,10 @@ An extension's ``__init__.py`` imports nothing; it names what it adds, as ``"mod
 name of the hook. The core asks for a hook and works without an answer:
 
 - ``VERBS``: verbs of the command line by name, functions as typer takes them.
+- ``AFTER_TURNS``: functions by the name of the setting that asks for them, called with the run's
+  context, its plan and its display after the turns.
+- ``RECORDS``: types of a line, by the file of a run's folder whose lines they are.
+- ``SECTIONS``: functions that return blocks of the report's "Fairness and cost" from its findings.
 """
 
 from __future__ import annotations

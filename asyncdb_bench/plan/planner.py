@@ -11,6 +11,7 @@ from asyncdb_bench.contract.data.sources import NO_TABLES
 from asyncdb_bench.contract.knob import knobs_of, make_knobs
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
+from asyncdb_bench.extensions import added
 from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.hosts import misfits, read_hosts
 from asyncdb_bench.plan.load_workers import count, wrong_workers
@@ -186,6 +187,12 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         if each and each.websocket and settings and hosts is not None
         if count(settings, hosts) > 1
     ]
+    asks = settings is not None and settings.deployment and not (targets or choices.hosts)
+    if asks and "deployment" not in added("AFTER_TURNS"):
+        wrong.append(
+            "--deployment: asyncdb_bench/extensions/deployment is not installed; leave it out, or"
+            f" ask for --no-deployment where profile {name} has it"
+        )
     if wrong or settings is None:
         raise UsageError("\n".join(dict.fromkeys(wrong)))
     seed = choices.seed if choices.seed is not None else random.SystemRandom().randrange(2**31)

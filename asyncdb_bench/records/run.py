@@ -14,57 +14,6 @@ SCHEMA_VERSION = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Killed:
-    """What failed when a part was killed under a light load (20 requests a second).
-
-    Parameters
-    ----------
-    part : which; it was started again at once, as a supervisor would.
-    asked, failed : requests from then until the application answered again.
-    how : the failures by HTTP status.
-    back_s : from the kill to the first right answer after the last failure, seconds; 0: nothing
-        failed; None: it did not answer again in 30 s.
-    health_ms : the longest that a request without database work took meanwhile: whether the loop
-        went on; None where the application itself was killed.
-    """
-
-    part: str
-    asked: int
-    failed: int
-    how: Mapping[str, int]
-    back_s: float | None
-    health_ms: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What a variant takes to deploy, measured; a line of ``deployment.jsonl``.
-
-    Parameters
-    ----------
-    processes : to run, by role.
-    servers : that must run beside them.
-    config_lines : lines of this project's docker-compose.yml that its parts need.
-    packages, packages_mb : that it installs, with all that they require.
-    cold_start_s : from starting its processes to the first right answer; servers run already.
-    rest_mb : memory at rest by role, shared pages counted once.
-    connections : TCP connections held at rest, by what they lead to.
-    killed : each part in turn.
-    """
-
-    variant: str
-    processes: Mapping[str, int]
-    servers: tuple[str, ...]
-    config_lines: int | None
-    packages: int
-    packages_mb: float | None
-    cold_start_s: float
-    rest_mb: Mapping[str, float]
-    connections: Mapping[str, int]
-    killed: tuple[Killed, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ServiceInfo:
     """A service as it was used: kind, version, where from, the settings that matter."""
 

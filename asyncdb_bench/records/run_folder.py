@@ -1,9 +1,9 @@
 """The names and formats under ``results/``; no other module knows them.
 
 A run's folder: ``manifest.json``, ``steps.jsonl`` (a line per step, appended as it ends),
-``trials.jsonl``, ``deployment.jsonl``, ``requests.parquet``, ``series.parquet``, ``summary.json``,
-``logs/``. While a run goes on, the Parquet tables lie in parts (``requests.parts/``): a run that
-was cut off keeps every step that had ended.
+``trials.jsonl``, ``requests.parquet``, ``series.parquet``, ``summary.json``, ``logs/``, and the
+files that extensions name in their hook ``RECORDS``. While a run goes on, the Parquet tables lie in
+parts (``requests.parts/``): a run that was cut off keeps every step that had ended.
 
 Schema history: 7, turns of all scenarios within one launch, in place of trials by scenario; what
 was written before is read by the version that wrote it.
@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from asyncdb_bench.errors import StoreError, WriteError
+from asyncdb_bench.extensions import added, loaded
 from asyncdb_bench.records.atomic_files import replace, storing, sync
 from asyncdb_bench.records.json_lines import (
     SUMS,
@@ -34,7 +35,7 @@ from asyncdb_bench.records.json_lines import (
     sums_of,
     with_files,
 )
-from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Deployment, Manifest
+from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Manifest
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.text import PROGRAM
 
@@ -44,7 +45,7 @@ FLUSH_S = 5.0
 """How long rows of a table may lie in memory while a run goes on."""
 LEAST_FREE_BYTES = 300 * 1024 * 1024
 TABLES = ("requests", "series")
-LINES = ("steps.jsonl", "trials.jsonl", "deployment.jsonl")
+LINES = ("steps.jsonl", "trials.jsonl", *added("RECORDS"))
 APPENDED = {*LINES, *(f"{table}.parquet" for table in TABLES)}
 """Those that have their checksums once a run is over."""
 FILES = (
@@ -151,13 +152,18 @@ class RunFolder:
         """Append a line to ``trials.jsonl``."""
         self._append("trials.jsonl", end)
 
-    def append_deployment(self, found: Deployment) -> None:
-        """Append a line to ``deployment.jsonl``."""
-        self._append("deployment.jsonl", found)
+    def append_record(self, name: str, record: Any) -> None:
+        """Append a line to a file of an extension (see its hook ``RECORDS``)."""
+        self._append(name, record)
 
-    def deployments(self) -> list[Deployment]:
-        """Read ``deployment.jsonl``; none where it was not measured."""
-        return self._read("deployment.jsonl", Deployment)
+    def recorded(self) -> dict[str, list[Any]]:
+        """Read the files of extensions, by name; a list is empty where nothing was recorded.
+
+        Raises
+        ------
+        StoreError : one is damaged.
+        """
+        return {name: self._read(name, loaded(path)) for name, path in added("RECORDS").items()}
 
     def steps(self) -> list[Step]:
         """Read ``steps.jsonl``; a last line that was cut off is left out."""

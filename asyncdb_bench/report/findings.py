@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from asyncdb_bench.analysis.values import standing
 from asyncdb_bench.analysis.verdict import Verdict
 from asyncdb_bench.errors import StoreError
 from asyncdb_bench.records.plan import PlannedScenario, Variant
-from asyncdb_bench.records.run import Deployment, Manifest
+from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder
 from asyncdb_bench.records.step import Step, TrialEnd
 
@@ -111,7 +111,7 @@ class Findings:
     offered : its steps.
     comparisons, verdicts : one per scenario, in the same order.
     curves_over : by scenario, the curves over one knob.
-    deployments : what each variant takes to deploy, where that was measured.
+    recorded : what extensions recorded, by the file of the run's folder.
     earlier : what other runs know of other variants, where one alone was measured.
     damage : files of the run that could not be read, in words.
     pace_map : where the run was a map.
@@ -125,7 +125,7 @@ class Findings:
     comparisons: Sequence[Comparison]
     verdicts: Sequence[Verdict]
     curves_over: Mapping[str, Sequence[KnobCurve]] = field(default_factory=dict)
-    deployments: Sequence[Deployment] = ()
+    recorded: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     earlier: Sequence[Earlier] = ()
     damage: Sequence[str] = ()
     pace_map: PaceMap | None = None

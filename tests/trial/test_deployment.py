@@ -18,9 +18,9 @@ from asyncdb_bench.extensions.deployment.deployment import (
     measure_deployment,
     weigh,
 )
+from asyncdb_bench.extensions.deployment.section import FILE, Deployment, Killed
 from asyncdb_bench.plan.request import Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
-from asyncdb_bench.records.run import Deployment, Killed
 from asyncdb_bench.records.run_folder import make_run_folder
 from asyncdb_bench.services.running import RunningServices
 from tests.factories import manifest, settings, step
@@ -94,8 +94,8 @@ def test_the_report_tells_what_each_deployment_took(tmp_path: Path) -> None:
         deployed("celery", 10, ("a", "b"), 500),
     ]
     for each in weighed:
-        folder.append_deployment(each)
-    assert folder.deployments() == weighed
+        folder.append_record(FILE, each)
+    assert folder.recorded()[FILE] == weighed
     page = report.write(folder, tmp_path / "reports").path.read_text()
     for text in ("Moving parts, measured", "What fails when a part is killed", "5 of 70"):
         assert text in page

@@ -25,12 +25,14 @@ from asyncdb_bench.contract.database_url import place_of
 from asyncdb_bench.contract.route import Request
 from asyncdb_bench.contract.scenario import example_params
 from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.extensions.deployment.section import FILE, Deployment, Killed
 from asyncdb_bench.measure.family import Family
 from asyncdb_bench.measure.launch import READY_S, Launch, Processes, Services
+from asyncdb_bench.measure.loop import Display
+from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.plan.registry import CHECKOUT, make_scenario, strategy_class
 from asyncdb_bench.processes import kernel
-from asyncdb_bench.records.plan import Pinning, PlannedScenario, Settings, Variant
-from asyncdb_bench.records.run import Deployment, Killed
+from asyncdb_bench.records.plan import Pinning, Plan, PlannedScenario, Settings, Variant
 
 
 class Weight(NamedTuple):
@@ -205,6 +207,31 @@ LIMIT_S = 30.0
 """How long an application is given to answer again."""
 RESTING_S = 1.0
 COMPOSE = CHECKOUT / "docker-compose.yml"
+
+
+def measure_deployments(context: RunContext, plan: Plan, display: Display) -> None:
+    """Measure what each variant takes to deploy; one that does not start is left out, and told."""
+    # the first that is no chat
+    scenario = next((each for each in plan.scenarios if not each.websocket), None)
+    if scenario is None:
+        return
+    for variant in plan.variants:
+        if variant.not_run:
+            continue
+        display.say(f"deployment of {variant.label}: cold start, memory, and each part killed")
+        try:
+            deployment = measure_deployment(
+                variant,
+                scenario,
+                context.services,
+                context.folder.logs,
+                context.settings,
+                context.pinning,
+            )
+        except ServiceError as error:
+            display.say(f"deployment of {variant.label} was not measured: {error}")
+        else:
+            context.folder.append_record(FILE, deployment)
 
 
 def measure_deployment(
@@ -408,8 +435,3 @@ def longest_ms(answers: list[ProbeAnswer], moment_s: float) -> float:
 
 def _how(answer: ProbeAnswer) -> str:
     return str(answer.status) if answer.status else "no answer"
-
-
-def example(scenarios: tuple[PlannedScenario, ...]) -> PlannedScenario | None:
-    """Return the scenario to ask with: the first of the run that is not a chat."""
-    return next((each for each in scenarios if not each.websocket), None)

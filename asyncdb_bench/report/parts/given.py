@@ -7,8 +7,8 @@ from typing import Any
 
 from asyncdb_bench.analysis import resources as accounts
 from asyncdb_bench.analysis.resources import PerCore, Where, per_core
+from asyncdb_bench.extensions import added, loaded
 from asyncdb_bench.records.doubts import DoubtKind
-from asyncdb_bench.records.run import Deployment
 from asyncdb_bench.report.document import (
     Block,
     Cell,
@@ -53,12 +53,16 @@ def given_section(found: Findings) -> Section:
             _table(rows),
             *per_core_table(found),
             Data(title="knobs", table=_knobs(rows)),
-            *_deployment(found),
+            *_of_extensions(found),
         ),
         opened=bool(unequal) or kept < counted or bool(unwatched(found)),
         tone="bad" if kept < counted or unwatched(found) else "",
     )
     return Section(id="fairness-section", title="", blocks=(fold,), nav="Fairness and cost")
+
+
+def _of_extensions(found: Findings) -> list[Block]:
+    return [block for path in added("SECTIONS").values() for block in loaded(path)(found)]
 
 
 def unwatched(found: Findings) -> str:
@@ -137,80 +141,6 @@ def _counted(seen: Mapping[str, Any], what: str) -> Cell:
     if seen[what] is None:
         return Cell(text="–")
     return Cell(text=f"{seen[what]:,}", note=seen[f"{what}_expected"])
-
-
-def _deployment(found: Findings) -> list[Block]:
-    """Return what each variant takes to deploy and what fails, where that was measured."""
-    if not found.deployments:
-        return []
-    load = accounts.under_load(found.records)
-    parts = Table(
-        id="deployment",
-        title="Moving parts, measured",
-        columns=(
-            Column(title="variant", left=True),
-            Column(title="processes; servers beside them", left=True),
-            Column(title="lines of configuration"),
-            Column(title="packages; installed", unit="MB"),
-            Column(title="cold start", unit="s"),
-            Column(title="memory at rest, under load", unit="MB"),
-            Column(title="connections", left=True),
-        ),
-        rows=tuple(_parts_row(each, load) for each in found.deployments),
-    )
-    killed = Table(
-        id="killed",
-        title="What fails when a part is killed",
-        columns=(
-            Column(title="variant", left=True),
-            Column(title="killed", left=True),
-            Column(title="failed of asked"),
-            Column(title="how", left=True),
-            Column(title="answers again after", unit="s"),
-            Column(title="longest health check", unit="ms"),
-        ),
-        rows=tuple(row for each in found.deployments for row in _killed_rows(each)),
-        note="Killed by SIGKILL under 20 requests a second, each on a connection of its own, and"
-        " started again at once, as a supervisor would. Cold start: from starting the processes to"
-        " the first right answer; servers run already. The health check does no database work.",
-    )
-    return [parts, killed]
-
-
-def _parts_row(each: Deployment, load: Mapping[str, float]) -> Row:
-    processes = ", ".join(f"{count} {role}" for role, count in each.processes.items())
-    by_role = ", ".join(f"{role} {number(value)}" for role, value in each.rest_mb.items())
-    memory = f"{number(sum(each.rest_mb.values()))}, {number(load.get(each.variant))}"
-    return Row(
-        cells=(
-            Cell(text=each.variant),
-            Cell(text="; ".join(filter(None, (processes, ", ".join(each.servers))))),
-            Cell(text=number(each.config_lines)),
-            Cell(text=f"{each.packages}; {number(each.packages_mb)}"),
-            Cell(text=number(each.cold_start_s)),
-            Cell(text=memory, note=by_role if len(each.rest_mb) > 1 else ""),
-            Cell(text=", ".join(f"{n} to {to}" for to, n in each.connections.items())),
-        ),
-        variant=each.variant,
-    )
-
-
-def _killed_rows(each: Deployment) -> list[Row]:
-    rows = []
-    for killed in each.killed:
-        back = "not within 30 s"
-        if killed.back_s is not None:
-            back = number(killed.back_s) if killed.failed else "nothing failed"
-        texts = (
-            each.variant,
-            killed.part,
-            f"{killed.failed} of {killed.asked}",
-            ", ".join(f"{count} x {how}" for how, count in killed.how.items()),
-            back,
-            number(killed.health_ms),
-        )
-        rows.append(row_of(*texts, variant=each.variant))
-    return rows
 
 
 def per_core_table(found: Findings) -> tuple[Data, ...]:

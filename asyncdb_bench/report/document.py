@@ -6,13 +6,14 @@ never disagree. A text here is plain: no markup, nothing escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from asyncdb_bench.analysis.advice import Advising
 from asyncdb_bench.analysis.decision import Choice
+from asyncdb_bench.text import number
 
 Tone = Literal["", "good", "bad", "soft"]
 """What a text is to be seen as; whatever it says is in its words, too."""
@@ -22,7 +23,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     """Any part of a document."""
 
 
-class Text(Node, frozen=True, kw_only=True, tag="text"):
+class Text(Node, frozen=True, tag="text"):
     """A paragraph; `code` follows it as a command or path, `href` as a link."""
 
     text: str
@@ -31,21 +32,21 @@ class Text(Node, frozen=True, kw_only=True, tag="text"):
     href: str = ""
 
 
-class Bullets(Node, frozen=True, kw_only=True, tag="bullets"):
+class Bullets(Node, frozen=True, tag="bullets"):
     """A list; of more than a few the first are shown and `more` says what the others are."""
 
     items: tuple[str, ...]
     more: str = ""
 
 
-class Facts(Node, frozen=True, kw_only=True, tag="facts"):
+class Facts(Node, frozen=True, tag="facts"):
     """Names and what is to be said of each; `anchors` makes each a place to link to."""
 
     items: tuple[tuple[str, str], ...]
     anchors: tuple[str, ...] = ()
 
 
-class Column(Node, frozen=True, kw_only=True, tag="column"):
+class Column(Node, frozen=True, tag="column"):
     """A column's title and unit; `term` is the word of the guide that explains it."""
 
     title: str
@@ -54,7 +55,7 @@ class Column(Node, frozen=True, kw_only=True, tag="column"):
     term: str = ""
 
 
-class Cell(Node, frozen=True, kw_only=True, tag="cell"):
+class Cell(Node, frozen=True, tag="cell"):
     """One cell.
 
     Parameters
@@ -71,7 +72,7 @@ class Cell(Node, frozen=True, kw_only=True, tag="cell"):
     key: str = ""
 
 
-class Row(Node, frozen=True, kw_only=True, tag="row"):
+class Row(Node, frozen=True, tag="row"):
     """A row; `variant` is the label of the variant that it is of."""
 
     cells: tuple[Cell, ...]
@@ -79,9 +80,34 @@ class Row(Node, frozen=True, kw_only=True, tag="row"):
     tone: Tone = ""
 
 
-def row_of(*texts: str, variant: str = "") -> Row:
-    """Return a row of plain texts."""
-    return Row(cells=tuple(Cell(text=text) for text in texts), variant=variant)
+def row_of(*values: Cell | str | float | None, variant: str = "", tone: Tone = "") -> Row:
+    """Return a row of plain values; a figure has three digits, and none is a dash.
+
+    Parameters
+    ----------
+    values : of its cells.
+    variant, tone : of the row.
+    """
+    texts = (number(each) if isinstance(each, float | int | None) else each for each in values)
+    cells = tuple(Cell(each) if isinstance(each, str) else each for each in texts)
+    return Row(cells, variant, tone)
+
+
+def columns_of(head: str) -> tuple[Column, ...]:
+    """Return columns by their titles in one line: ``variant | <cores | pace [requests/s] #pace``.
+
+    Parameters
+    ----------
+    head : of each column ``<`` where it is set left, as the first one is; the title, its unit, and
+        the word of the guide that explains it.
+    """
+    found = []
+    for place, text in enumerate(head.split(" | ")):
+        title, _, term = text.removeprefix("<").partition(" #")
+        title, _, unit = title.partition(" [")
+        left = not place or text.startswith("<")
+        found.append(Column(title, unit.removesuffix("]"), left, term))
+    return tuple(found)
 
 
 class Table(Node, frozen=True, kw_only=True, tag="table"):
@@ -104,7 +130,21 @@ class Table(Node, frozen=True, kw_only=True, tag="table"):
     role: str = ""
 
 
-class Data(Node, frozen=True, kw_only=True, tag="data"):
+def table_of(
+    own: str,
+    head: str | tuple[Column, ...],
+    rows: Iterable[Row],
+    *,
+    title: str = "",
+    note: str = "",
+    role: str = "",
+) -> Table:
+    """Return a table; parameters as of :class:`Table`, `head` as of :func:`columns_of`."""
+    columns = columns_of(head) if isinstance(head, str) else head
+    return Table(id=own, columns=columns, rows=tuple(rows), title=title, note=note, role=role)
+
+
+class Data(Node, frozen=True, tag="data"):
     """A table for those who ask for it; `title` is how they do."""
 
     title: str
@@ -178,6 +218,11 @@ class Section(Node, frozen=True, kw_only=True, tag="section"):
     blocks: tuple[Block, ...]
     nav: str = ""
     scenario: int = 0
+
+
+def folded(fold: Fold, nav: str, scenario: int = 0) -> Section:
+    """Return the section that one fold makes up."""
+    return Section(id=f"{fold.id}-section", title="", blocks=(fold,), nav=nav, scenario=scenario)
 
 
 class Pair(Node, frozen=True, kw_only=True, tag="pair"):

@@ -132,15 +132,15 @@ def compare(
     ------
     UsageError : no such run, or they have nothing in common.
     """
-    from asyncdb_bench.regression.sides import contrasts
+    from asyncdb_bench.report.sides import contrasts
 
     (found,) = contrasts(_name(base), [_name(head)], "latest", Path(results))
     rows: list[dict[str, Any]] = [
         {
             "scenario": scenario,
             "metric": each.answer.metric.name,
-            "base": each.base,
-            "head": each.head,
+            "base": each.answer.one,
+            "head": each.answer.other,
             "offered_rps": each.offered_rps,
             "base_value": each.base_value,
             "head_value": each.head_value,

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from asyncdb_bench.extensions.history.history_file import History, HistoryPoint, HistoryRun
 from asyncdb_bench.records import run_folder as store
-from asyncdb_bench.records.history_file import History, HistoryPoint, HistoryRun
 from asyncdb_bench.records.step import Percentiles, Step
 from tests.factories import manifest, step
 

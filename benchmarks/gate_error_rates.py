@@ -15,13 +15,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from asyncdb_bench.analysis.inference import PACE, Said
+from asyncdb_bench.extensions.gate.decision import Rules, pairs_of, said_of_all
+from asyncdb_bench.extensions.gate.schedule import GateSchedule
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices
 from asyncdb_bench.records.plan import Plan, Trial
-from asyncdb_bench.regression.decision import Rules, said_of_all
-from asyncdb_bench.regression.gate_schedule import GateSchedule
-from asyncdb_bench.regression.pairs import pairs_of
 from benchmarks.simulated import Simulation, Strays, Truth
 
 SLOWER = (1.0, 1.05, 1.1, 1.2, 1.5)
@@ -52,14 +51,14 @@ def decided(slower: float, strays: Strays, budget_s: float) -> tuple[Said, Said,
     """
     plan, labels = planned(strays.seed)
     head, *base = plan.variants
-    schedule = GateSchedule(plan, pairs_of([("native", head)], [base], plan.scenarios), Rules(), {})
+    schedule = GateSchedule(plan, pairs_of([("native", head, base)], plan.scenarios), Rules(), {})
 
     def truth(trial: Trial) -> Truth:
         return Truth(service_ms=8.0 * (slower if trial.variant == labels[0] else 1.0))
 
     run = Simulation(schedule, truth, budget_s=budget_s, strays=strays)
     run.run()
-    found = schedule.conclude(run.ends, "")
+    found = schedule.conclude(run.ends)
     pace = next(each.said for each in found if each.metric is PACE)
     return said_of_all(found), pace, run.now_s
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from asyncdb_bench.cli import compare, gate, history, listing, report, run, serve
+from asyncdb_bench.cli import listing, report, run, serve
 from asyncdb_bench.cli.options import flattened
 from asyncdb_bench.errors import EXIT_INTERRUPTED, BenchError, masked
 from asyncdb_bench.extensions import added, loaded
@@ -32,9 +32,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "calibrate": listing.calibrate_verb,
     "serve": serve.serve_verb,
     "load-worker": serve.load_worker_verb,
-    "gate": gate.gate_verb,
-    "compare": compare.compare_verb,
-    "history": history.history_verb,
+    "compare": report.compare_verb,
     "report": report.report_verb,
     "advise": report.advise_verb,
 }

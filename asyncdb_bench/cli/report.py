@@ -1,4 +1,4 @@
-"""`report`: the report of a run again, from what is on disk."""
+"""`report`, `compare` and `advise`: what the runs on disk say."""
 
 from __future__ import annotations
 
@@ -36,6 +36,23 @@ def report_verb(
         print(f"side by side: {PROGRAM} compare {' '.join(runs or ())}")
     if show and not webbrowser.open(page.as_uri()):
         print(f"no browser was found; open {page}")
+
+
+def compare_verb(
+    folders: FolderOptions,
+    base: Annotated[str, typer.Argument(help="a run, RUN/VARIANT, or a variant of --run")],
+    heads: Annotated[list[str], typer.Argument(help="likewise; each is judged against the first")],
+    of_run: Annotated[str, typer.Option("--run", help="where variants are looked up")] = "latest",
+) -> None:
+    """Compare runs, or variants of a run, from what is on disk."""
+    from asyncdb_bench.cli.terminal import print_document
+    from asyncdb_bench.report.sides import contrasts
+    from asyncdb_bench.report.sides_page import comparison_document, write_comparison
+
+    places = folders.places()
+    compared = contrasts(base, heads, of_run, places.results)
+    print_document(comparison_document(compared))
+    print(f"comparison: {write_comparison(compared, places.reports)}")
 
 
 def advise_verb(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from asyncdb_bench.plan.load_workers import count
 from asyncdb_bench.plan.planner import estimate_s
@@ -18,29 +15,14 @@ from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.report import Written
 from asyncdb_bench.text import counted, duration, listed
 
+if TYPE_CHECKING:
+    from asyncdb_bench.report.document import Document
+
 
 def wide_console() -> Console:
     """Return a console that does not squeeze tables where no terminal says how wide it is."""
     console = Console()
     return console if console.is_terminal else Console(width=max(console.width, 140))
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Text | str]]) -> Table:
-    """Return a table without lines.
-
-    Parameters
-    ----------
-    title : above it; empty: none.
-    columns : titles, then ``>`` where it is aligned to the right, ``…`` where it may be broken.
-    rows : texts.
-    """
-    made = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    for name in columns:
-        justify: Literal["left", "right"] = "right" if ">" in name else "left"
-        made.add_column(name.rstrip(">…"), justify=justify, no_wrap=name[-1] != "…")
-    for row in rows:
-        made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-    return made
 
 
 def relative(path: Path) -> Path:
@@ -142,4 +124,13 @@ def print_result(written: Written) -> None:
 
     console = wide_console()
     for each in render_terminal(written.document):
+        console.print(each)
+
+
+def print_document(document: Document) -> None:
+    """Print a document that has no more layers than one: the tables of compare, gate, history."""
+    from asyncdb_bench.report.renderers.terminal import render_whole
+
+    console = wide_console()
+    for each in render_whole(document):
         console.print(each)

@@ -8,6 +8,8 @@ name of the hook. The core asks for a hook and works without an answer:
   context, its plan and its display after the turns.
 - ``RECORDS``: types of a line, by the file of a run's folder whose lines they are.
 - ``SECTIONS``: functions that return blocks of the report's "Fairness and cost" from its findings.
+- ``KEEP_RUN``: functions that append a run to a record of many, called with the folder of results
+  and the run's; they return what came of it in words.
 """
 
 from __future__ import annotations

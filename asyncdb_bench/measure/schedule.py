@@ -12,21 +12,19 @@ other round trips, cells of the model.
 from __future__ import annotations
 
 import math
-import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from asyncdb_bench.analysis.inference import PACE, Said
 from asyncdb_bench.analysis.metric_table import Answer, Table, brokers_of
 from asyncdb_bench.analysis.values import tells_pace
-from asyncdb_bench.measure.climbing import Climbing
-from asyncdb_bench.measure.turn_orders import LOADS, TurnOrders
-from asyncdb_bench.measure.turns import IDLE_S, RUN_IN_ROUNDS, Key, LaunchOrder, Now, TurnOrder
+from asyncdb_bench.measure.turn_orders import LOADS
+from asyncdb_bench.measure.turn_schedule import TurnSchedule
+from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, Key, LaunchOrder, TurnOrder
 from asyncdb_bench.plan.profiles import climbs
 from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.doubts import Doubt
-from asyncdb_bench.records.plan import Plan, PlannedScenario, Purpose, Trial, TurnKind
+from asyncdb_bench.records.plan import Plan, PlannedScenario, Trial, TurnKind
 from asyncdb_bench.records.step import Step
 
 FIRST_ROUNDS = 4
@@ -55,8 +53,8 @@ LONG_S, LONGER_S = 75.0, 200.0
 """A run that measures for so long is launched twice, and three times."""
 
 
-class RunSchedule:
-    """The turns of a run; see :class:`asyncdb_bench.measure.loop.Schedule`.
+class RunSchedule(TurnSchedule):
+    """The turns of a run.
 
     Parameters
     ----------
@@ -73,21 +71,13 @@ class RunSchedule:
         fitting: Sequence[frozenset[str]] = (),
         notes: tuple[Doubt, ...] = (),
     ) -> None:
-        self._given = plan
-        self._seen = seen
+        super().__init__(plan, seen)
         everyone = frozenset(each.label for each in plan.variants)
         self._fitting = list(fitting) or [everyone]
         self._notes = notes
-        self._random = random.Random(plan.seed)
         self._scenarios = {each.label: each for each in plan.scenarios}
         self._labels = [each.label for each in plan.variants]
         self._brokers = brokers_of(plan.variants)
-        self._begun: list[Trial] = []
-        self._news: list[str] = []
-        self._now = Now(0.0, math.inf)
-        self._alive: set[Key] = set()
-        self._launch = -1
-        self._turns = TurnOrders(plan, self._random)
         self._cells: dict[str, dict[str, dict[int, dict[int, float]]]] = defaultdict(dict)
         self._rounds: Counter[str] = Counter()
         self._in_launch: Counter[str] = Counter()
@@ -95,83 +85,52 @@ class RunSchedule:
         self._spent: dict[tuple[str, bool], float] = defaultdict(float)
         self._settled: set[str] = set()
         self._climbed: set[Key] = set()
-        self._rested: dict[str, str] = {}
         self._before: dict[str, tuple[int, int]] = {}
         self._tables: dict[str, Table] = {}
         self._answers: dict[str, dict[str, Answer]] = {}
-        self.climbing = Climbing(plan)
-        self._orders = self._stages()
-
-    @property
-    def plan(self) -> Plan:
-        """The plan with the trials that were begun."""
-        settings = replace(self._given.settings, blocks=max(self._launch + 1, 1))
-        return replace(self._given, trials=tuple(self._begun), settings=settings)
-
-    def next(self, now: Now) -> LaunchOrder | TurnOrder | None:
-        """Return what is done next; None: all is sharp enough, or time is up."""
-        self._now = now
-        return next(self._orders, None)
 
     def note_launch(self, order: LaunchOrder, trials: Sequence[Trial]) -> None:
         """Take note of what can be asked now."""
-        self._begun += trials
-        self._alive = {(each.variant, each.scenario) for each in trials}
+        super().note_launch(order, trials)
         self._in_launch.clear()
         self._climbed.clear()
-        self._rested.clear()
         self._before = {name: (self._rounds[name], self._loads[name]) for name in self._scenarios}
-        self._turns.begin_launch()
 
     def note_step(self, order: TurnOrder, step: Step | None) -> None:
         """Take note of what a turn showed."""
-        if step is not None and order.kind == "rung":
-            self.climbing.note(step)
-        if step is None or not step.valid:
-            return
-        self._turns.note(order, step)
-        if order.kind == "pace" and tells_pace(step):
+        super().note_step(order, step)
+        if step is not None and step.valid and order.kind == "pace" and tells_pace(step):
             cells = self._cells[order.scenario].setdefault(order.variant, {})
-            cells.setdefault(self._launch, {})[order.round] = step.achieved_rps
+            cells.setdefault(self.launches - 1, {})[order.round] = step.achieved_rps
             self._forget(order.scenario)
 
     def note_lost(self, trials: Sequence[Trial]) -> None:
         """Take note that what some trials measured counts for nothing, as a part was lost."""
+        super().note_lost(trials)
         for each in trials:
             key, scenario = (each.variant, each.scenario), each.scenario
             self._cells[scenario].get(each.variant, {}).pop(each.block, None)
             self._forget(scenario)
             self._settled.discard(scenario)
             self._climbed.discard(key)
-            if self._rested.get(each.variant) == scenario:
-                del self._rested[each.variant]
             # rounds that a variant had no part in tell nothing of it: all have as many more
             rounds, loads = self._before.get(scenario, (0, 0))
             self._rounds[scenario] = min(self._rounds[scenario], rounds)
             self._loads[scenario] = min(self._loads[scenario], loads)
 
-    def note_out(self, variant: str, scenario: str, purpose: Purpose) -> None:
-        """Take note that a variant cannot be asked a scenario any more in this launch."""
-        self._alive.discard((variant, scenario))
-
-    def news(self) -> list[str]:
-        """Return which scenarios need no more rounds since the last call."""
-        news, self._news = self._news, []
-        return news
-
     # stages
 
     def _stages(self) -> Iterator[LaunchOrder | TurnOrder]:
-        total = self._launches()
+        total = self._most_launches()
         for number in range(total):
-            self._launch = number
+            self.launches = number + 1
             until_s = self._now.spent_s + self._now.left_s / (total - number)
             yield self._launch_order(number)
             yield from self._in_one_launch(until_s)
             if self._is_over() or self._now.left_s <= 0:
                 return
 
-    def _launches(self) -> int:
+    def _most_launches(self) -> int:
         """Return how often all is launched, at most."""
         settings, left_s = self._given.settings, self._now.left_s
         climbing = all(climbs(settings, each) for each in self._given.scenarios)
@@ -200,7 +159,7 @@ class RunSchedule:
         while (self._now.spent_s < until_s or self._is_bare()) and empty < MOST_EMPTY:
             if self._has_run_in() or self._now.spent_s > half_s:
                 # once, and again where that was lost
-                yield from self._rest()
+                yield from self._rest(self._in_turns())
             unit = self._choose()
             if unit is None:
                 break
@@ -212,7 +171,7 @@ class RunSchedule:
             self._spent[scenario, kind != "pace"] += self._now.spent_s - began_s
             # no window fits into what is left, or nobody carries the load: time would stand still
             empty = 0 if had else empty + 1
-        yield from self._rest()
+        yield from self._rest(self._in_turns())
 
     def _has_run_in(self) -> bool:
         """Return whether enough was asked in this launch that what is left of a start is over."""
@@ -240,25 +199,18 @@ class RunSchedule:
             # a loss takes it out again, also one in another's climb that all were lost in
             self._climbed.add((label, asked.label))
             limit_s = self._now.spent_s + (end_s - self._now.spent_s) / len(left) * 1.5
-            for order in self.climbing.climb(asked, label):
+            for order in self._climbing.climb(asked, label):
                 self._climbed.add((label, asked.label))
                 if (label, asked.label) not in self._alive or (
-                    self.climbing.began and self._now.spent_s + order.window_s > limit_s
+                    self._climbing.began and self._now.spent_s + order.window_s > limit_s
                 ):
                     break
                 yield order
 
-    def _rest(self) -> Iterator[TurnOrder]:
-        """Have each variant rest once in a launch: what it uses with nothing to do."""
-        resting: dict[str, str] = {}
-        for variant, scenario in sorted(self._alive):
-            climbing = climbs(self._given.settings, self._scenarios[scenario])
-            if not climbing and variant not in self._rested:
-                resting.setdefault(variant, scenario)
-        for variant in self._shuffled(list(resting)):
-            if (variant, resting[variant]) in self._alive:
-                self._rested[variant] = resting[variant]
-                yield TurnOrder(variant, resting[variant], "idle", 0, IDLE_S)
+    def _in_turns(self) -> list[Key]:
+        """Return what can be asked now and climbs no ladder."""
+        turning = {each.label for each in self._turning()}
+        return [key for key in self._alive if key[1] in turning]
 
     def _round(self, scenario: str, kind: TurnKind, until_s: float) -> Iterator[TurnOrder]:
         """Have a turn of each variant that takes part."""
@@ -293,9 +245,6 @@ class RunSchedule:
 
     def _variants(self, scenario: str) -> list[str]:
         return [label for label in self._labels if (label, scenario) in self._alive]
-
-    def _shuffled(self, labels: Sequence[str]) -> list[str]:
-        return self._random.sample(list(labels), len(labels))
 
     def _choose(self) -> tuple[str, TurnKind] | None:
         """Return which scenario has the next round, and of which kind; None: all had enough."""
@@ -356,7 +305,7 @@ class RunSchedule:
     def _need(self, scenario: str) -> float:
         """Return how open a scenario's answers are: the widest interval over what is asked for."""
         settings = self._given.settings
-        most = settings.rounds * max(self._launch + 1, 1)
+        most = settings.rounds * max(self.launches, 1)
         if self._in_launch[scenario] >= MOST_ROUNDS:
             return 0.0
         if settings.rounds and self._rounds[scenario] >= most:
@@ -454,4 +403,4 @@ class RunSchedule:
         if any(climbs(self._given.settings, self._scenarios[name]) for name in there):
             return False
         least = max(self._given.settings.least_blocks, len(self._fitting))
-        return self._launch + 1 >= least and self._choose() is None
+        return self.launches >= least and self._choose() is None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -190,29 +191,60 @@ def as_junit(manifest: Manifest, comparisons: Sequence[Comparison]) -> str:
     A capacity that rests on invalid steps is an error, a variant that did not run is skipped, each
     with its reason. A slow variant is no failure: a run compares, it does not demand.
     """
-    suite = ET.Element("testsuite", name=xml_text(f"asyncdb-bench {manifest.run_id}"))
-    for comparison in comparisons:
-        for name in comparison.capacities:
-            case = _case(suite, comparison.scenario, name)
-            if reasons := comparison.invalid.get(name):
-                ET.SubElement(case, "error", message=xml_text(sentences(reasons)), type="invalid")
+    return render_junit(f"asyncdb-bench {manifest.run_id}", _cases(comparisons))
+
+
+def _cases(comparisons: Sequence[Comparison]) -> Iterator[Case]:
+    for each in comparisons:
+        for name in each.capacities:
+            if reasons := each.invalid.get(name):
+                yield Case(each.scenario, name, sentences(reasons), "error", "invalid")
             else:
-                text = _in_words(comparison, name)
-                ET.SubElement(case, "system-out").text = xml_text(text)
-        for name, reason in comparison.not_run.items():
-            case = _case(suite, comparison.scenario, name)
-            if name in comparison.invalid:
-                ET.SubElement(case, "error", message=xml_text(reason), type="invalid")
+                yield Case(each.scenario, name, _in_words(each, name))
+        for name, reason in each.not_run.items():
+            if name in each.invalid:
+                yield Case(each.scenario, name, reason, "error", "invalid")
             else:
-                ET.SubElement(case, "skipped", message=xml_text(reason))
-    for attribute, tag in (("tests", "testcase"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(attribute, str(sum(1 for _ in suite.iter(tag))))
-    suite.set("failures", "0")
+                yield Case(each.scenario, name, reason, "skipped")
+
+
+class Case(NamedTuple):
+    """A test case: group and name, a text, and what became of it with the kind of that.
+
+    Without an outcome it passed, and the text is its output.
+    """
+
+    group: str
+    name: str
+    text: str
+    outcome: Literal["", "error", "failure", "skipped"] = ""
+    kind: str = ""
+
+
+def render_junit(name: str, cases: Iterable[Case]) -> str:
+    """Return test cases as JUnit XML.
+
+    Parameters
+    ----------
+    name : of the suite.
+    cases : in the order in which they are written.
+    """
+    suite = ET.Element("testsuite", name=xml_text(name))
+    for each in cases:
+        case = ET.SubElement(
+            suite, "testcase", classname=xml_text(each.group), name=xml_text(each.name)
+        )
+        if each.outcome:
+            how = {"type": each.kind} if each.kind else {}
+            ET.SubElement(case, each.outcome, how, message=xml_text(each.text))
+        else:
+            ET.SubElement(case, "system-out").text = xml_text(each.text)
+    counts = Counter(each.tag for each in suite.iter())
+    for attribute, tag in (
+        ("tests", "testcase"), ("errors", "error"), ("skipped", "skipped"), ("failures", "failure"),
+    ):  # fmt: skip
+        suite.set(attribute, str(counts[tag]))
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _case(suite: ET.Element, scenario: str, variant: str) -> ET.Element:
-    return ET.SubElement(suite, "testcase", classname=xml_text(scenario), name=xml_text(variant))

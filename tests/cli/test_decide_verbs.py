@@ -12,7 +12,7 @@ import pytest
 from asyncdb_bench.records.step import Step
 from tests.cli.inside import Inside
 from tests.factories import LATE, manifest, turn
-from tests.regression.made import Truth, measured_turns
+from tests.made_turns import Truth, measured_turns
 from tests.report.made import climbed
 
 
@@ -66,7 +66,7 @@ def test_other_machines_are_compared_with_a_loud_warning(inside: Inside) -> None
     inside.store("two", turns(a=1000), machine={**manifest().machine, "cpu": "faster"})
     ended = inside("compare", "one", "two")
     assert ended.returncode == 0
-    assert "WARNING: DIFFERENT MACHINES: cpu" in ended.stdout
+    assert "DIFFERENT MACHINES: cpu" in ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,15 @@ def test_a_gate_needs_one_thing_to_measure_against(inside: Inside) -> None:
     ended = inside("gate", "--base", "no-such-revision")
     assert ended.returncode == 2
     assert "no-such-revision" in ended.stderr
+
+
+def test_without_the_history_no_run_is_kept_in_it(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncdb_bench.extensions.added", lambda _: {})
+    ended = inside("gate", "--base", "HEAD", "--history")
+    assert ended.returncode == 2
+    assert "--history needs asyncdb_bench/extensions/history" in ended.stderr
 
 
 def test_runs_are_imported_and_shown(inside: Inside) -> None:

@@ -12,7 +12,7 @@ from asyncdb_bench.measure.turns import LaunchOrder
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.records.step import Step
 from tests.factories import LATE, end, manifest, settings, step, turn
-from tests.regression.made import Truth, measured_turns
+from tests.made_turns import Truth, measured_turns
 
 TRUTHS = {"native": Truth(1000), "executor": Truth(1500), "blocking": Truth(1000)}
 

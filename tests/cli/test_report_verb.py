@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.inside import Inside
 from tests.command_line import ROOT, Bench
-from tests.regression.made import measured_turns
+from tests.made_turns import measured_turns
 from tests.report.made import USUAL
 
 

@@ -17,7 +17,7 @@ from asyncdb_bench.errors import ServiceError
 from tests.cli.test_live_view import order_of, planned
 from tests.command_line import Bench
 from tests.factories import end, turn
-from tests.regression.made import Truth, measured_turns
+from tests.made_turns import Truth, measured_turns
 
 
 def progress(out: io.StringIO | None = None) -> Progress:

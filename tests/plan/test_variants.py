@@ -11,6 +11,7 @@ import pytest
 
 from asyncdb_bench.contract.operation import drive
 from asyncdb_bench.errors import UsageError
+from asyncdb_bench.extensions.gate.base_checkout import PREFIX, checked_out, revision_of
 from asyncdb_bench.plan.faults import fault_label, faulty_operations, parse_fault
 from asyncdb_bench.plan.other_checkout import environment, resolve
 from asyncdb_bench.plan.planner import make_plan
@@ -19,7 +20,6 @@ from asyncdb_bench.plan.registry import CHECKOUT, make_scenario
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant
 from asyncdb_bench.records.plan import Fault
-from asyncdb_bench.regression.base_checkout import PREFIX, checked_out, revision_of
 from asyncdb_bench.report.parts.around import repeat_command
 from tests.factories import manifest
 

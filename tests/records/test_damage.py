@@ -190,7 +190,7 @@ def test_the_history_names_the_run_that_was_altered(
     assert "run-b was altered" in said
 
 
-def test_a_history_of_before_gets_its_checksums(
+def test_a_history_of_another_version_is_refused_with_what_to_do(
     healthy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import sqlite3
@@ -199,7 +199,8 @@ def test_a_history_of_before_gets_its_checksums(
     shutil.copytree(healthy, root, symlinks=True)
     outcome(root, ("history", "import"), capsys)
     with sqlite3.connect(root / "history.sqlite") as connection:
-        connection.execute("ALTER TABLE nights DROP COLUMN sum")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
-    assert "2 runs" in outcome(root, ("history", "show"), capsys)
+    said = outcome(root, ("history", "show"), capsys)
+    assert "has version 1, this one reads 2" in said
+    assert "import the runs anew" in said

@@ -13,7 +13,7 @@ from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.report.document import Block, Decision, Fold, Table
 from asyncdb_bench.report.write import Written, write
 from tests.factories import manifest, step, turn
-from tests.regression.made import Truth, measured_turns
+from tests.made_turns import Truth, measured_turns
 
 NASTY = "<script>alert(\"x\")</script> & 'q'"
 USUAL = {"native": Truth(1000, 5), "executor": Truth(1500, 6)}

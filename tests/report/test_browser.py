@@ -13,17 +13,19 @@ from typing import Any
 import pytest
 
 from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.extensions.gate.page import gate_page
+from asyncdb_bench.extensions.history.change_points import all_series
+from asyncdb_bench.extensions.history.page import write_history
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.regression.change_points import all_series
-from asyncdb_bench.regression.pages import render_gate, write_comparison, write_history
-from asyncdb_bench.regression.sides import compare_sides
+from asyncdb_bench.report.sides import compare_sides
+from asyncdb_bench.report.sides_page import write_comparison
 from tests.command_line import ROOT
 from tests.factories import LATE, manifest, turn
-from tests.regression.made import Truth, measured_turns
-from tests.regression.test_decision import cell, result
-from tests.regression.test_history import history_runs, series, stepped
-from tests.regression.test_sides import turned
+from tests.gate.test_decision import cell, result
+from tests.history.test_history import history_runs, series, stepped
+from tests.made_turns import Truth, measured_turns
 from tests.report.made import at_loads, reported
+from tests.report.test_sides import turned
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -310,9 +312,9 @@ def test_a_comparison_shows_at_first_only_what_is_known_to_have_changed(
 def test_a_gates_page_shows_each_decision_and_its_verdict(browser: Any, tmp_path: Path) -> None:
     made = result(cell(Said.WORSE, confirmed=True), cell(Said.UNKNOWN, strategy='<b>"odd"'))
     path = tmp_path / "gate.html"
-    path.write_text(render_gate(made, has_report=False))
+    path.write_text(gate_page(made))
     page = unfolded(opened(browser, path, "gate"))
-    assert "Gate: worse" in page.inner_text("h1")
+    assert "Performance gate: worse" in page.inner_text("h1")
     assert page.locator("tbody tr").count() == 2
     assert '<b>"odd"' in page.inner_text("main")
     assert barriers(page) == []

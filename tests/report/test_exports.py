@@ -16,7 +16,7 @@ from asyncdb_bench.records.run_folder import RunFolder
 from asyncdb_bench.report.write import Written
 from tests.command_line import ROOT
 from tests.factories import LATE, end, manifest, turn
-from tests.regression.made import Truth, measured_turns
+from tests.made_turns import Truth, measured_turns
 from tests.report.made import climbed, reported
 
 ODD = '=cmd|"x"\n<b>\u202eevil'

@@ -9,7 +9,7 @@ from asyncdb_bench.analysis.decision import Choice
 from asyncdb_bench.report.parts.scenario import missing_note
 from asyncdb_bench.report.write import Written
 from tests.factories import LATE, end, manifest, turn
-from tests.regression.made import Truth, measured_turns
+from tests.made_turns import Truth, measured_turns
 from tests.report.made import USUAL, decision_of, of_truths, reported, table, words
 
 

@@ -23,15 +23,22 @@ MOST_LINES = 25
 """Of a summary."""
 
 
-def render_markdown(document: Document) -> str:
-    """Return the whole document; figures are told in words."""
-    lines = [f"# {markdown_cell(document.title)}", "", markdown_cell(document.lead), ""]
+def render_markdown(document: Document, level: int = 1) -> str:
+    """Return the whole document; figures are told in words.
+
+    Parameters
+    ----------
+    document : any.
+    level : of its heading.
+    """
+    head = "#" * level
+    lines = [f"{head} {markdown_cell(document.title)}", "", markdown_cell(document.lead), ""]
     lines += [f"**{markdown_cell(each)}.**" for each in document.alerts]
     for section in document.sections:
         if section.title:
-            lines += ["", f"## {markdown_cell(section.title)}"]
+            lines += ["", f"{head}# {markdown_cell(section.title)}"]
         for block in section.blocks:
-            lines += ["", *_lines(block, 3)]
+            lines += ["", *_lines(block, level + 2)]
     return "\n".join(lines).rstrip() + "\n"
 
 

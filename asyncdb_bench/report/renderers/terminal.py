@@ -29,6 +29,18 @@ def render_terminal(document: Document) -> Iterator[RenderableType]:
                 yield from _renderables(block)
 
 
+def render_whole(document: Document) -> Iterator[RenderableType]:
+    """Yield all of a document that has no more layers than one: head, alerts, every section."""
+    yield RichText(document.title, style="bold")
+    yield RichText(document.lead, style="dim")
+    yield from (RichText(f"{alert}.", style="red") for alert in document.alerts)
+    for section in document.sections:
+        if section.title:
+            yield RichText(f"\n{section.title}", style="bold")
+        for block in section.blocks:
+            yield from _renderables(block)
+
+
 def _scenario(blocks: tuple[Block, ...]) -> Iterator[RenderableType]:
     for fold in blocks:
         if not isinstance(fold, Fold):

@@ -12,10 +12,10 @@ from asyncdb_bench.analysis.comparison import compare_scenarios
 from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.records.plan import Objective
 from asyncdb_bench.records.step import Step
-from asyncdb_bench.regression.sides import Compared, Contrast, Side, compare_sides, differences
-from asyncdb_bench.regression.wording import compared_words
+from asyncdb_bench.report.sides import Compared, Contrast, Side, compare_sides, differences
+from asyncdb_bench.report.sides_page import compared_words
 from tests.factories import manifest, settings, step
-from tests.regression.made import Truth, measured_turns
+from tests.made_turns import Truth, measured_turns
 
 
 def side(steps: list[Step], run_id: str = "one", **changes: Any) -> Side:
@@ -81,7 +81,7 @@ def test_runs_are_compared_variant_by_variant_and_were_not_interleaved() -> None
     other = turned({"a": Truth(500), "new": Truth()}, "two")
     contrast = compare_sides(one, other)
     assert not contrast.paired
-    assert {each.base for each in contrast.compared["read"]} == {"a"}
+    assert {each.answer.one for each in contrast.compared["read"]} == {"a"}
     assert rows_of(contrast)["pace_rps"].answer.said is Said.WORSE
     assert any("not interleaved" in warning for warning in contrast.warnings)
 
@@ -117,7 +117,7 @@ def test_other_machines_budgets_and_knobs_are_told_loudly() -> None:
     other = replace(base, machine=machine, plan=knobbed, seed=99, versions={"python": "3.14"})
     loud, quiet = differences(base, other)
     assert any("DIFFERENT MACHINES: cpu" in line for line in loud)
-    assert any("different budgets: 8 against 16" in line for line in loud)
+    assert any("different budgets of database connections: 8 against 16" in line for line in loud)
     assert any("native is not the same in both: uvloop" in line for line in loud)
     assert any("different seeds" in line for line in quiet)
     assert any("python 3.11 against 3.14" in line for line in quiet)

@@ -8,15 +8,14 @@ from dataclasses import replace
 import pytest
 
 from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.extensions.gate.decision import GATED, Decision, Rules, pairs_of, said_of_all
+from asyncdb_bench.extensions.gate.page import decision_words
+from asyncdb_bench.extensions.gate.schedule import GateSchedule
 from asyncdb_bench.records.atomic_files import LaunchSpread, Seen
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.plan import Plan, Purpose
-from asyncdb_bench.regression.decision import Decision, Rules, said_of_all
-from asyncdb_bench.regression.gate_schedule import GateSchedule
-from asyncdb_bench.regression.pairs import GATED, pairs_of
-from asyncdb_bench.regression.wording import decision_words
 from tests.factories import manifest, settings
-from tests.regression.made import MadeRun, Truth, Truths
+from tests.made_turns import MadeRun, Truth, Truths
 
 RULES = Rules()
 LADDER = (100.0, 200.0, 400.0, 800.0, 1600.0)
@@ -38,7 +37,7 @@ def prepared(
 ) -> tuple[GateSchedule, MadeRun]:
     plan = planned(ladder=ladder)
     head, *base = plan.variants
-    pairs = pairs_of([("native", head)], [base], plan.scenarios)
+    pairs = pairs_of([("native", head, base)], plan.scenarios)
     schedule = GateSchedule(plan, pairs, RULES, seen)
     return schedule, MadeRun(schedule, truth, budget_s)
 
@@ -53,7 +52,7 @@ def gated(
 
 
 def decided(schedule: GateSchedule, run: MadeRun) -> dict[str, Decision]:
-    return {each.metric.name: each for each in schedule.conclude(run.ends, "")}
+    return {each.metric.name: each for each in schedule.conclude(run.ends)}
 
 
 def slower_head(factor: float) -> Truths:
@@ -179,7 +178,7 @@ def test_where_a_ladder_carries_nothing_nothing_is_decided() -> None:
 def test_pairs_are_each_strategy_in_each_scenario() -> None:
     plan = manifest(("a", "b"), ("read", "slow")).plan
     a, b = plan.variants
-    pairs = pairs_of([("a", a), ("b", b)], [[a], []], plan.scenarios)
+    pairs = pairs_of([("a", a, [a]), ("b", b, [])], plan.scenarios)
     assert [(p.scenario.label, p.strategy, p.base, p.is_open) for p in pairs] == [
         ("read", "a", ("a",), True),
         ("read", "b", (), False),

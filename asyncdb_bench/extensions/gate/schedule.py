@@ -9,20 +9,25 @@ it decides follows from the turns that it is told of, see
 from __future__ import annotations
 
 import math
-import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-from asyncdb_bench.measure.climbing import Climbing
-from asyncdb_bench.measure.turn_orders import TurnOrders
-from asyncdb_bench.measure.turns import IDLE_S, RUN_IN_ROUNDS, Key, LaunchOrder, Now, TurnOrder
+from asyncdb_bench.analysis.findings import ScenarioFindings, findings_of
+from asyncdb_bench.extensions.gate.decision import (
+    Decision,
+    Pair,
+    Rules,
+    confirmed,
+    decide_pair,
+    ratio_of_pair,
+    undecided,
+)
+from asyncdb_bench.measure.turn_schedule import TurnSchedule
+from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, LaunchOrder, TurnOrder
 from asyncdb_bench.plan.profiles import climbs
 from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.plan import Plan, Purpose, Trial, TurnKind
 from asyncdb_bench.records.step import Step, TrialEnd
-from asyncdb_bench.regression.decision import Decision, Rules, confirmed, unconfirmed
-from asyncdb_bench.regression.pairs import Measured, Pair, decide_pair, undecided
 
 MAIN_SHARE = 0.7
 """Of the time; the rest is kept for confirming."""
@@ -35,7 +40,7 @@ FEWEST_CLIMBS = 4
 """Of a ladder before the first analysis: each launch has one."""
 
 
-class GateSchedule:
+class GateSchedule(TurnSchedule):
     """Launches and rounds until all is decided or time is up, then a fresh launch to confirm.
 
     Parameters
@@ -47,94 +52,55 @@ class GateSchedule:
     """
 
     def __init__(self, plan: Plan, pairs: Sequence[Pair], rules: Rules, seen: Seen) -> None:
+        super().__init__(plan, seen)
         self.pairs = list(pairs)
         for pair in self.pairs:
             pair.climbs = climbs(plan.settings, pair.scenario)
         self.rules = rules
-        self.launches = 0
         self.confirming = False
-        self._given = plan
-        self._seen = seen
         self._variants = {each.label: each for each in plan.variants}
-        self._random = random.Random(plan.seed)
-        self._turns = TurnOrders(plan, self._random)
-        self._climbing = Climbing(plan)
         self._steps: dict[Purpose, list[Step]] = defaultdict(list)
         self._purpose: Purpose = "measure"
-        self._begun: list[Trial] = []
-        self._alive: set[Key] = set()
         self._in_launch: Counter[tuple[str, str]] = Counter()
-        self._news: list[str] = []
-        self._now = Now(0.0, 0.0)
-        self._orders = self._stages()
-
-    @property
-    def plan(self) -> Plan:
-        """The plan with the trials that were begun."""
-        settings = replace(self._given.settings, blocks=max(self.launches, 1))
-        return replace(self._given, trials=tuple(self._begun), settings=settings)
-
-    def next(self, now: Now) -> LaunchOrder | TurnOrder | None:
-        """Return what is done next; None: all is decided, or time is up."""
-        self._now = now
-        return next(self._orders, None)
 
     def note_launch(self, order: LaunchOrder, trials: Sequence[Trial]) -> None:
         """Take note of what can be asked now."""
-        self._begun += trials
+        super().note_launch(order, trials)
         self._purpose = order.purpose
-        self._alive = {(each.variant, each.scenario) for each in trials}
         self._in_launch.clear()
-        self._turns.begin_launch()
-        for pair in self.pairs:
-            missing = [
-                label
-                for label in pair.labels
-                if (label, pair.scenario.label) in order.asked
-                and (label, pair.scenario.label) not in self._alive
-            ]
-            if missing and order.purpose == "measure":
-                self._lose(pair, missing[0])
+        for variant, scenario in sorted(order.asked - self._alive):
+            self._lose(variant, scenario, order.purpose)
 
     def note_step(self, order: TurnOrder, step: Step | None) -> None:
         """Take note of what a turn showed."""
-        if step is None:
-            return
-        self._steps[self._purpose].append(step)
-        if order.kind == "rung":
-            self._climbing.note(step)
-        if step.valid:
-            self._turns.note(order, step)
+        super().note_step(order, step)
+        if step is not None:
+            self._steps[self._purpose].append(step)
 
     def note_lost(self, trials: Sequence[Trial]) -> None:
         """Take note that what some trials measured counts for nothing, as a part was lost."""
+        super().note_lost(trials)
         lost = {(each.id, each.scenario) for each in trials}
         for purpose, steps in self._steps.items():
             self._steps[purpose] = [e for e in steps if (e.trial, e.scenario) not in lost]
 
     def note_out(self, variant: str, scenario: str, purpose: Purpose) -> None:
         """Take note that a variant cannot be asked a scenario any more in this launch."""
-        self._alive.discard((variant, scenario))
+        super().note_out(variant, scenario, purpose)
+        self._lose(variant, scenario, purpose)
+
+    def _lose(self, variant: str, scenario: str, purpose: Purpose) -> None:
+        """Note that one of a pair is not measured; why is known once the run has ended."""
         for pair in self.pairs:
             if purpose == "measure" and scenario == pair.scenario.label and variant in pair.labels:
-                self._lose(pair, variant)
+                pair.doubt = pair.doubt or f"{variant} could not be measured"
 
-    def _lose(self, pair: Pair, label: str) -> None:
-        """Note that one of a pair is not measured; why is known once the run has ended."""
-        pair.doubt = pair.doubt or f"{label} could not be measured"
-
-    def news(self) -> list[str]:
-        """Return what was decided since the last call."""
-        news, self._news = self._news, []
-        return news
-
-    def conclude(self, ends: Sequence[TrialEnd], no_base: str) -> list[Decision]:
+    def conclude(self, ends: Sequence[TrialEnd]) -> list[Decision]:
         """Leave nothing open, also where the run was interrupted; return all decisions.
 
         Parameters
         ----------
         ends : of the run's trials: why something could not be measured.
-        no_base : why base could not be made; empty where it could.
         """
         decisions: list[Decision] = []
         for pair in self.pairs:
@@ -149,13 +115,13 @@ class GateSchedule:
                 pair.doubt = failures[-1]
             if pair.is_open and pair.rounds:
                 decide_pair(pair, self._measured(pair, "measure"), self.rules, final=True)
-            why = pair.doubt or no_base or "the time was over before it was measured"
+            why = pair.doubt or "the time was over before it was measured"
             for metric in pair.metrics:
                 found = pair.decisions.get(metric.name)
                 if found is None or (pair.doubt and not found.judged.settled):
                     found = undecided(pair, metric, why)
                 elif found.judged.said == "worse" and found.confirmed is None:
-                    found = unconfirmed(found)
+                    found = confirmed(found, None, self.rules)
                 decisions.append(found)
         return decisions
 
@@ -207,30 +173,27 @@ class GateSchedule:
         for pair in [each for each in pairs if each.climbs]:
             yield from self._climb(pair)
             pair.rounds += 1
-            if pair.base and pair.rounds >= min(FEWEST_CLIMBS, launches):
+            if not pair.doubt and pair.rounds >= min(FEWEST_CLIMBS, launches):
                 self._analyse(pair, final=pair.rounds == launches)
         turning = [pair for pair in pairs if not pair.climbs]
-        rested = False
         while self._now.spent_s < end_s:
             left = [pair for pair in turning if self._has_more(pair)]
             if not left:
                 break
-            if not rested and all(self._taken(pair) >= RUN_IN_ROUNDS for pair in left):
-                rested = True
-                yield from self._rest()
+            if all(self._taken(pair) >= RUN_IN_ROUNDS for pair in left):
+                yield from self._rest(self._alive)
             pair = min(left, key=lambda each: (each.rounds, self._random.random()))
             yield from self._round(pair)
             pair.rounds += 1
             rounds = self.rules.rounds
-            told = pair.base and not pair.doubt and pair.analysed < len(rounds)
-            if told and pair.rounds >= rounds[pair.analysed]:
+            more = not pair.doubt and pair.analysed < len(rounds)
+            if more and pair.rounds >= rounds[pair.analysed]:
                 self._analyse(pair, final=pair.analysed + 1 == len(rounds))
-        if not rested:
-            yield from self._rest()
+        yield from self._rest(self._alive)
 
     def _has_more(self, pair: Pair) -> bool:
         """Return whether more rounds of a pair in this launch serve."""
-        if pair.doubt or not pair.base:
+        if pair.doubt:
             # nothing can be decided: head is measured all the same, for the report
             head = (pair.head, pair.scenario.label)
             return head in self._alive and pair.rounds < self.rules.first
@@ -243,36 +206,23 @@ class GateSchedule:
         """Return how many rounds a pair has had in this launch."""
         return self._in_launch[pair.strategy, pair.scenario.label]
 
-    def _rest(self) -> Iterator[TurnOrder]:
-        """Have each variant rest for a moment: what it uses with nothing to do."""
-        resting: dict[str, str] = {}
-        for label, scenario in sorted(self._alive):
-            resting.setdefault(label, scenario)
-        for label in self._random.sample(list(resting), len(resting)):
-            yield TurnOrder(label, resting[label], "idle", 0, IDLE_S)
-
     def _round(self, pair: Pair) -> Iterator[TurnOrder]:
         """Have a turn of each kind of each variant of a pair."""
-        key = (pair.strategy, pair.scenario.label)
-        number = self._in_launch[key]
-        self._in_launch[key] += 1
+        group = (pair.strategy, pair.scenario.label)
+        number = self._in_launch[group]
+        self._in_launch[group] += 1
         for kind in KINDS:
-            for label in self._random.sample(pair.labels, len(pair.labels)):
-                if (label, pair.scenario.label) not in self._alive:
+            for label in self._shuffled(pair.labels):
+                key, compared = (label, pair.scenario.label), pair.labels
+                if key not in self._alive:
                     continue
-                order = self._turns.make(
-                    (label, pair.scenario.label),
-                    kind,
-                    number,
-                    group=key,
-                    compared=pair.labels,
-                )
+                order = self._turns.make(key, kind, number, group=group, compared=compared)
                 if order is not None:
                     yield order
 
     def _climb(self, pair: Pair) -> Iterator[TurnOrder]:
         """Have each of a pair climb the scenario's ladder once."""
-        for label in self._random.sample(pair.labels, len(pair.labels)):
+        for label in self._shuffled(pair.labels):
             for order in self._climbing.climb(pair.scenario, label):
                 if (label, pair.scenario.label) not in self._alive:
                     break
@@ -288,7 +238,7 @@ class GateSchedule:
         self._news.append(f"confirming {names} in a fresh launch")
         self.confirming = True
         yield self._launch(suspects, 0, "confirm")
-        yield from self._rest()
+        yield from self._rest(self._alive)
         had: Counter[int] = Counter()
         for pair in [each for each in suspects if each.climbs]:
             yield from self._climb(pair)
@@ -303,12 +253,20 @@ class GateSchedule:
             measured = self._measured(pair, "confirm")
             for name, decision in pair.decisions.items():
                 if decision.judged.said == "worse":
-                    again = measured.ratio(decision.metric)
+                    again = ratio_of_pair(pair, measured, decision.metric)
                     pair.decisions[name] = confirmed(decision, again, self.rules)
 
-    def _measured(self, pair: Pair, purpose: Purpose) -> Measured:
-        settings = self._given.settings
-        return Measured.of(pair, self._steps[purpose], self._variants, settings, self._seen)
+    def _measured(self, pair: Pair, purpose: Purpose) -> ScenarioFindings:
+        """Return what a pair's turns come to, of its variants alone."""
+        asked = pair.scenario
+        own = [
+            each
+            for each in self._steps[purpose]
+            if each.scenario == asked.label and each.variant in pair.labels
+        ]
+        variants = [self._variants[each] for each in pair.labels]
+        p99_ms = asked.objective.p99_ms
+        return findings_of(own, variants, self._given.settings, p99_ms, self._seen)
 
     def _analyse(self, pair: Pair, *, final: bool) -> None:
         decide_pair(pair, self._measured(pair, "measure"), self.rules, final=final)

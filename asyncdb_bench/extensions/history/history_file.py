@@ -8,15 +8,15 @@ import json
 import math
 import re
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.errors import StoreError
 
 VERSION = 2
-"""History: 1, the first; 2, each run carries a checksum of itself and its points."""
 TABLES = """
 CREATE TABLE IF NOT EXISTS nights (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS nights (
     revision TEXT NOT NULL,
     dirty INTEGER NOT NULL,
     machine TEXT NOT NULL,
-    sum TEXT NOT NULL DEFAULT ''
+    sum TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS points (
     place INTEGER NOT NULL REFERENCES nights (place),
@@ -39,9 +39,9 @@ CREATE TABLE IF NOT EXISTS points (
 CREATE INDEX IF NOT EXISTS of_night ON points (place);
 """
 NAME = "history.sqlite"
-
-
-ALL_NIGHTS = "SELECT run_id, started_at, revision, dirty, machine, place, sum FROM nights"
+ALL_NIGHTS = (
+    "SELECT place, run_id, started_at, revision, dirty, machine, sum FROM nights ORDER BY place"
+)
 ALL_POINTS = (
     "SELECT place, scenario, variant, figure, value, offered_rps, noise FROM points ORDER BY rowid"
 )
@@ -96,7 +96,7 @@ class History:
 
     Raises
     ------
-    StoreError : it cannot be opened, or was written by a later version.
+    StoreError : it cannot be opened, or was written by another version.
     """
 
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
@@ -104,14 +104,12 @@ class History:
         with self._storing():
             self.connection = self._copy() if read_only else self._opened(root)
             (version,) = self.connection.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
+            if version not in {0, VERSION}:
                 raise StoreError(
                     f"{self.path} has version {version}, this one reads {VERSION}; update, or move"
-                    " the file away"
+                    " the file away and import the runs anew"
                 )
             self.connection.executescript(TABLES)
-            if version == 1:
-                self._add_sums()
             self.connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def _opened(self, root: Path) -> sqlite3.Connection:
@@ -163,17 +161,20 @@ class History:
                 [(cursor.lastrowid, *_row(each)) for each in kept],
             )
 
-    def verify(self) -> None:
-        """See that every run is as it was appended.
+    def read(self) -> tuple[list[HistoryRun], list[tuple[int, HistoryPoint]]]:
+        """Return the runs in the order in which they were appended, and points by run's place.
 
         Raises
         ------
-        StoreError : one is not, or the file is damaged; it is named.
+        StoreError : a run is not as it was appended, or the file is damaged; it is named.
         """
         with self._storing():
             nights = self.connection.execute(ALL_NIGHTS).fetchall()
-            points = self._points_by_night()
-        for *night, place, value in nights:
+            rows = self.connection.execute(ALL_POINTS).fetchall()
+        points: dict[int, list[Sequence[Any]]] = defaultdict(list)
+        for place, *point in rows:
+            points[place].append(point)
+        for place, *night, value in nights:
             if sum_of(night, points.pop(place, [])) != value:
                 raise StoreError(
                     f"{self.path}: {night[0]} was altered after it was appended; move the file"
@@ -181,61 +182,11 @@ class History:
                 )
         if points:
             raise StoreError(f"{self.path}: a run is missing; move it away to start a new one")
-
-    def _points_by_night(self) -> dict[int, list[Sequence[Any]]]:
-        found: dict[int, list[Sequence[Any]]] = {}
-        for place, *point in self.connection.execute(ALL_POINTS):
-            found.setdefault(place, []).append(point)
-        return found
-
-    def _add_sums(self) -> None:
-        """Give the runs of a file of version 1 their checksums."""
-        self.connection.execute("ALTER TABLE nights ADD COLUMN sum TEXT NOT NULL DEFAULT ''")
-        points = self._points_by_night()
-        for *night, place, _ in self.connection.execute(ALL_NIGHTS).fetchall():
-            value = sum_of(night, points.get(place, []))
-            self.connection.execute("UPDATE nights SET sum = ? WHERE place = ?", (value, place))
-        self.connection.commit()
-
-    def runs(self) -> list[HistoryRun]:
-        """Return the runs in the order in which they were appended."""
-        with self._storing():
-            rows = self.connection.execute(
-                "SELECT place, run_id, started_at, revision, dirty, machine FROM nights"
-                " ORDER BY place"
-            ).fetchall()
-        return [
-            HistoryRun(place, run_id, started_at, revision, bool(dirty), machine)
-            for place, run_id, started_at, revision, dirty, machine in rows
-        ]
-
-    def points(self) -> list[tuple[int, HistoryPoint]]:
-        """Return all points with their run's place."""
-        with self._storing():
-            rows = self.connection.execute(
-                "SELECT place, scenario, variant, figure, value, offered_rps, noise FROM points"
-                " ORDER BY place"
-            ).fetchall()
-        return [(row[0], HistoryPoint(*row[1:])) for row in rows]
-
-    def last_load(self, machine: str, scenario: str, variant: str) -> float | None:
-        """Return the load at which a variant's figures were taken last on a machine."""
-        with self._storing():
-            row = self.connection.execute(
-                "SELECT offered_rps FROM points JOIN nights USING (place) WHERE machine = ?"
-                " AND scenario = ? AND variant = ? AND offered_rps IS NOT NULL"
-                " ORDER BY place DESC LIMIT 1",
-                (machine, scenario, variant),
-            ).fetchone()
-        return float(row[0]) if row else None
+        runs = [HistoryRun(*night) for *night, _ in nights]
+        return runs, [(place, HistoryPoint(*point)) for place, *point in rows]
 
 
 def _row(point: HistoryPoint) -> tuple[Any, ...]:
-    return (
-        point.scenario,
-        point.variant,
-        point.figure,
-        float(point.value),
-        None if point.offered_rps is None else float(point.offered_rps),
-        None if point.noise is None else float(point.noise),
-    )
+    *labels, value, offered_rps, noise = astuple(point)
+    # as they are read again, which the checksum is of
+    return (*labels, *(None if n is None else float(n) for n in (value, offered_rps, noise)))

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from asyncdb_bench.errors import StoreError, UsageError
+from asyncdb_bench.extensions.history.change_points import all_series, backwards
+from asyncdb_bench.extensions.history.history_file import History, HistoryPoint, HistoryRun
+from asyncdb_bench.extensions.history.keeping import import_folder, read_history
 from asyncdb_bench.records import run_folder as store
-from asyncdb_bench.records.history_file import History, HistoryPoint, HistoryRun
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.step import Step
-from asyncdb_bench.regression.change_points import all_series, backwards
-from asyncdb_bench.regression.history import import_folder, read_history
 from tests.factories import manifest
-from tests.regression.made import Truth, measured_turns
+from tests.made_turns import Truth, measured_turns
 
 
 def history_run(place: int, revision: str = "abc") -> HistoryRun:
@@ -163,9 +163,6 @@ def test_a_history_is_read_and_left_as_it_is(tmp_path: Path) -> None:
     root = tmp_path / "history of ours"
     with History(root) as history:
         history.append(HistoryRun(0, "r", "2026-01-01", "abc", False, "m"), [])
-        # as the first version wrote it
-        history.connection.execute("ALTER TABLE nights DROP COLUMN sum")
-        history.connection.execute("PRAGMA user_version = 1")
     before = {each: each.read_bytes() for each in root.iterdir()}
     runs, _, _ = read_history(root)
     assert [run.run_id for run in runs] == ["r"]

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from asyncdb_bench.records.run_folder import RunFolder
-from asyncdb_bench.regression.sides import Side, compare_sides
 from asyncdb_bench.report.document import Pair
+from asyncdb_bench.report.sides import Side, compare_sides
 from asyncdb_bench.report.write import Written, write
 from tests.command_line import ROOT
 

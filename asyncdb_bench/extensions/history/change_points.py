@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from itertools import pairwise
 
 import numpy as np
 
 from asyncdb_bench.errors import UsageError
-from asyncdb_bench.records.history_file import HistoryPoint, HistoryRun
+from asyncdb_bench.extensions.history.history_file import HistoryPoint, HistoryRun
 
 LEAST_MAGNITUDE = 0.05
 """Changes below it are not reported, however well they are seen; as in the gate."""
@@ -21,6 +22,9 @@ FEWEST = 10
 NEAR = 2
 """A change of the canary so many runs around explains a change of the code's."""
 CANARY = "canary_"
+RECENT = 10
+"""Runs after a change for which it is news."""
+MORE_IS_BETTER = ("pace_rps", "capacity_rps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,65 @@ def why(series: FigureSeries, change: Change) -> str:
     if change.before.revision == change.after.revision:
         return "the same revision: not the code"
     return "the code between these revisions, or what the canary does not see"
+
+
+class Status(StrEnum):
+    """What the history says of now."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    MACHINE = "machine changed"
+    STEADY = "steady"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A change of a series, and what it means.
+
+    Parameters
+    ----------
+    series, change : what changed.
+    status : whether the code's figure got worse or better, or the machine changed.
+    recent : whether it lies in the last :data:`RECENT` runs.
+    """
+
+    series: FigureSeries
+    change: Change
+    status: Status
+    recent: bool
+
+    @property
+    def revisions(self) -> str:
+        """The last revision before and the first after: where to look."""
+        return f"{self.change.before.revision[:12]}..{self.change.after.revision[:12]}"
+
+
+def status_of(series: FigureSeries, change: Change) -> Status:
+    """Return what a change means."""
+    if series.figure.startswith(CANARY) or change.machine:
+        return Status.MACHINE
+    more = series.figure.split(" ")[0] in MORE_IS_BETTER
+    return Status.BETTER if (change.ratio > 1) == more else Status.WORSE
+
+
+def suspects(series: Sequence[FigureSeries]) -> list[Suspect]:
+    """Return all changes: the worse first, of each kind the newest first."""
+    found = [
+        Suspect(each, change, status_of(each, change), recent=len(each.runs) - change.at <= RECENT)
+        for each in series
+        for change in each.changes
+    ]
+    order = list(Status)
+    return sorted(found, key=lambda s: (order.index(s.status), -s.change.after.place))
+
+
+def overall(series: Sequence[FigureSeries]) -> tuple[Status, int]:
+    """Return the worst status among recent changes, and how many changes have it."""
+    recent = [each.status for each in suspects(series) if each.recent]
+    for status in (Status.WORSE, Status.BETTER, Status.MACHINE):
+        if count := recent.count(status):
+            return status, count
+    return Status.STEADY, 0
 
 
 def backwards(runs: Sequence[HistoryRun]) -> list[str]:

@@ -11,12 +11,20 @@ from asyncdb_bench.analysis.findings import ScenarioFindings
 from asyncdb_bench.analysis.inference import CAPACITY, METRICS, PACE, Metric, Slack, unpaired_ratio
 from asyncdb_bench.analysis.metric_table import Answer, answer_of
 from asyncdb_bench.errors import StoreError, UsageError
-from asyncdb_bench.records.plan import PlannedScenario, Settings, Variant
+from asyncdb_bench.records.plan import PlannedScenario, Settings
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder, open_run
 from asyncdb_bench.report.write import analysed
 
 MACHINE = ("cpu", "cores", "usable_cores", "memory_mb", "kernel")
+
+
+OTHER_TIME = (
+    "two runs, not one: they were not interleaved, so what changed on the machine between them is"
+    " in the ratios and not in the intervals"
+)
+Differing = tuple[str, object, object]
+"""What may differ, and its value in base and in head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +36,30 @@ class Side:
     manifest : of the run.
     found : what was found of each scenario, by label.
     variant : its label; empty: all of the run's.
-    unused : by scenario and variant, how many turns are in no figure, and of how many.
+    taken, unused : turns by scenario and variant: all, and those that are in no figure.
     """
 
     manifest: Manifest
     found: Mapping[str, ScenarioFindings]
     variant: str = ""
-    unused: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    taken: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unused: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
     def title(self) -> str:
         """What people call it."""
         return f"{self.manifest.run_id}/{self.variant}" if self.variant else self.manifest.run_id
+
+    def unsound(self, scenario: str, variant: str) -> str:
+        """Say how many of a variant's turns are in no figure; empty where all are."""
+        key = (scenario, variant)
+        if not self.unused[key]:
+            return ""
+        place = f"{self.manifest.run_id}, {scenario} · {variant}"
+        return (
+            f"{place}: {self.unused[key]} of {self.taken[key]} turns were not sound and are in no"
+            " figure"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +68,13 @@ class Compared:
 
     Parameters
     ----------
-    scenario, base, head : labels.
+    scenario : its label.
     answer : what is said of head beside base.
     offered_rps : the load at which; None for what is of none.
     base_value, head_value : in the figure's unit; None: not measured.
     """
 
     scenario: str
-    base: str
-    head: str
     answer: Answer
     offered_rps: float | None = None
     base_value: float | None = None
@@ -94,55 +112,52 @@ def compare_sides(base: Side, head: Side) -> Contrast:
     Contrast : with nothing compared where they have nothing in common.
     """
     paired = base.manifest.run_id == head.manifest.run_id
-    invalidating, warnings = ([], []) if paired else differences(base.manifest, head.manifest)
+    invalidating: list[str] = []
+    warnings: list[str] = []
+    if not paired:
+        invalidating, others = differences(base.manifest, head.manifest)
+        warnings = [OTHER_TIME, *others]
     compared: dict[str, list[Compared]] = {}
     left_out: list[str] = []
     theirs = {each.label: each for each in head.manifest.plan.scenarios}
     for scenario in base.manifest.plan.scenarios:
-        other = theirs.pop(scenario.label, None)
+        label = scenario.label
+        other = theirs.pop(label, None)
         if other is None:
-            left_out.append(f"{scenario.label}: only in {base.title}")
+            left_out.append(f"{label}: only in {base.title}")
             continue
-        if why := unlike(scenario, other):
-            left_out.append(f"{scenario.label}: {why}")
+        mine, its = base.found[label], head.found[label]
+        why = unlike(scenario, other)
+        if not why and mine.main is not its.main:
+            climbed = (base if mine.main is CAPACITY else head).title
+            why = f"{climbed} climbed a ladder, the other took turns"
+        if why:
+            left_out.append(f"{label}: {why}")
             continue
-        rows: list[Compared] = []
         for one, two in _pairs(base, head):
-            mine, its = base.found[scenario.label], head.found[scenario.label]
-            if mine.main is not its.main:
-                climbed = (base if mine.main is CAPACITY else head).title
-                left_out.append(
-                    f"{scenario.label} · {one}: {climbed} climbed a ladder, the other took turns"
-                )
-                continue
+            sides = {(base.title, one): base, (head.title, two): head}
             empty = [
-                name for name, found in ((one, mine), (two, its)) if name not in found.capacities
+                name
+                for (_, name), each in sides.items()
+                if name not in each.found[label].capacities
             ]
             if empty:
-                names = " and ".join(dict.fromkeys(empty))
-                left_out.append(f"{scenario.label}: no turn of {names}")
+                left_out.append(f"{label}: no turn of {' and '.join(dict.fromkeys(empty))}")
                 continue
-            rows += _rows(base, head, scenario.label, one, two, paired=paired)
-            sides = {(base.title, one): base, (head.title, two): head}
-            notes = [_unused(side, scenario.label, name) for (_, name), side in sides.items()]
-            warnings += [each for each in notes if each]
-        if rows:
-            compared[scenario.label] = rows
+            rows = _rows(base, head, label, one, two, paired=paired)
+            compared.setdefault(label, []).extend(rows)
+            warnings += [
+                note for (_, name), each in sides.items() if (note := each.unsound(label, name))
+            ]
     left_out += [f"{label}: only in {head.title}" for label in theirs]
-    if not paired:
-        warnings.insert(
-            0,
-            "two runs, not one: they were not interleaved, so what changed on the machine between"
-            " them is in the ratios and not in the intervals",
-        )
     return Contrast(
-        base=base.title,
-        head=head.title,
-        paired=paired,
-        invalidating=tuple(invalidating),
-        warnings=tuple(warnings),
-        compared=compared,
-        left_out=tuple(left_out),
+        base.title,
+        head.title,
+        paired,
+        tuple(invalidating),
+        tuple(warnings),
+        compared,
+        tuple(left_out),
     )
 
 
@@ -165,7 +180,7 @@ def _rows(
         else:
             same_load = load == (its.common_rps if load is not None else None)
             answer = compare_runs(mine, its, metric, (one, two), settings, same_load=same_load)
-        yield Compared(scenario, one, two, answer, load, *values)
+        yield Compared(scenario, answer, load, *values)
 
 
 def _value(found: ScenarioFindings, name: str, metric: Metric) -> float | None:
@@ -209,10 +224,10 @@ def compare_runs(
 
 def _pairs(base: Side, head: Side) -> list[tuple[str, str]]:
     """Return which variant is compared with which: those named, else those of the same label."""
-    ours = [each.label for each in base.manifest.plan.variants]
-    theirs = [each.label for each in head.manifest.plan.variants]
     if base.variant or head.variant:
         return [(base.variant or head.variant, head.variant or base.variant)]
+    theirs = {each.label for each in head.manifest.plan.variants}
+    ours = [each.label for each in base.manifest.plan.variants]
     return [(label, label) for label in ours if label in theirs]
 
 
@@ -221,12 +236,8 @@ def unlike(one: PlannedScenario, other: PlannedScenario) -> str:
     for name in ("scenario", "knobs", "mix", "objective", "shape", "websocket", "reach"):
         mine, theirs = getattr(one, name), getattr(other, name)
         if mine != theirs:
-            return f"not the same work: {name} {_short(mine)} against {_short(theirs)}"
+            return f"not the same work: {name} {str(mine)[:120]} against {str(theirs)[:120]}"
     return ""
-
-
-def _short(value: object) -> str:
-    return str(value)[:120]
 
 
 def differences(base: Manifest, head: Manifest) -> tuple[list[str], list[str]]:
@@ -237,52 +248,43 @@ def differences(base: Manifest, head: Manifest) -> tuple[list[str], list[str]]:
     First what makes the comparison doubtful as a whole (another machine, other budgets), then what
     a reader should know (seed, windows, versions, services).
     """
-    invalidating = [
-        f"DIFFERENT MACHINES: {name} {base.machine.get(name)} against {head.machine.get(name)}"
-        for name in MACHINE
-        if base.machine.get(name) != head.machine.get(name)
-    ]
     one, other = base.plan.settings, head.plan.settings
-    if one.budget != other.budget:
-        invalidating.append(
-            f"different budgets: {one.budget} against {other.budget} database connections"
+    loud: list[Differing] = [
+        (f"DIFFERENT MACHINES: {name}", base.machine.get(name), head.machine.get(name))
+        for name in MACHINE
+    ]
+    loud.append(("different budgets of database connections:", one.budget, other.budget))
+    theirs = {each.label: each.knobs for each in head.plan.variants}
+    loud += [
+        (
+            f"{each.label} is not the same in both: {name}",
+            each.knobs.get(name),
+            theirs[each.label].get(name),
         )
-    invalidating += _of_variants(base.plan.variants, head.plan.variants)
-    others = []
-    if base.seed != head.seed:
-        others.append(f"different seeds: {base.seed} against {head.seed}, so other arrivals")
-    others += [
-        f"different settings: {name} {getattr(one, name):g} against {getattr(other, name):g}"
-        for name in ("warmup_s", "turn_s", "connections", "timeout_s")
-        if getattr(one, name) != getattr(other, name)
-    ]
-    others += [
-        f"different versions: {name} {version} against {head.versions.get(name, 'none')}"
-        for name, version in base.versions.items()
-        if head.versions.get(name, "none") != version
-    ]
-    services = {each.name: (each.kind, each.version) for each in head.services}
-    others += [
-        f"different services: {each.kind} {each.version} against"
-        f" {' '.join(services.get(each.name, ('none', '')))}"
-        for each in base.services
-        if services.get(each.name) != (each.kind, each.version)
-    ]
-    if base.pinning.cores != head.pinning.cores:
-        others.append(f"different cores: {base.pinning.cores} against {head.pinning.cores}")
-    return invalidating, others
-
-
-def _of_variants(base: Sequence[Variant], head: Sequence[Variant]) -> list[str]:
-    theirs = {each.label: each for each in head}
-    return [
-        f"{each.label} is not the same in both: {name} {each.knobs.get(name)} against"
-        f" {theirs[each.label].knobs.get(name)}"
-        for each in base
+        for each in base.plan.variants
         if each.label in theirs
-        for name in sorted(each.knobs.keys() | theirs[each.label].knobs.keys())
-        if each.knobs.get(name) != theirs[each.label].knobs.get(name)
+        for name in sorted(each.knobs.keys() | theirs[each.label].keys())
     ]
+    quiet: list[Differing] = [("different seeds, so other arrivals:", base.seed, head.seed)]
+    quiet += [
+        (f"different settings: {name}", getattr(one, name), getattr(other, name))
+        for name in ("warmup_s", "turn_s", "connections", "timeout_s")
+    ]
+    quiet += [
+        (f"different versions: {name}", version, head.versions.get(name, "none"))
+        for name, version in base.versions.items()
+    ]
+    services = {each.name: f"{each.kind} {each.version}" for each in head.services}
+    quiet += [
+        ("different services:", f"{each.kind} {each.version}", services.get(each.name, "none"))
+        for each in base.services
+    ]
+    quiet.append(("different cores:", base.pinning.cores, head.pinning.cores))
+    return _differing(loud), _differing(quiet)
+
+
+def _differing(found: Sequence[Differing]) -> list[str]:
+    return [f"{what} {mine} against {its}" for what, mine, its in found if mine != its]
 
 
 def find_side(name: str, run: str, results: Path) -> Side:
@@ -299,12 +301,10 @@ def find_side(name: str, run: str, results: Path) -> Side:
     UsageError : it stands for nothing.
     StoreError : the run cannot be read.
     """
-    if (folder := _run(name, results)) is not None:
-        return _side(folder, "")
-    for place in [i for i, letter in enumerate(name) if letter == "/"]:
-        folder = _run(name[:place], results)
-        if folder is not None:
-            return _side(folder, name[place + 1 :])
+    for place in [len(name), *(at for at, letter in enumerate(name) if letter == "/")]:
+        for path in (results / name[:place], Path(name[:place])):
+            if (path / "manifest.json").is_file():
+                return _side(RunFolder(path.resolve()), name[place + 1 :])
     nothing = f"{name!r} is neither a run under {results} nor a variant of"
     try:
         folder = open_run(results, run)
@@ -316,13 +316,6 @@ def find_side(name: str, run: str, results: Path) -> Side:
     return _side(folder, name)
 
 
-def _run(name: str, results: Path) -> RunFolder | None:
-    for path in (results / name, Path(name)):
-        if (path / "manifest.json").is_file():
-            return RunFolder(path.resolve())
-    return None
-
-
 def _side(folder: RunFolder, variant: str) -> Side:
     manifest = folder.manifest()
     known = [each.label for each in manifest.plan.variants]
@@ -330,18 +323,9 @@ def _side(folder: RunFolder, variant: str) -> Side:
         raise UsageError(f"{folder.run_id} has no variant {variant!r}; it has {', '.join(known)}")
     run = analysed(folder)
     found = {each.scenario: each.findings for each in run.comparisons}
-    used = Counter((each.scenario, each.variant) for each in run.records if each.valid)
     taken = Counter((each.scenario, each.variant) for each in run.offered)
-    unused = {key: (count - used[key], count) for key, count in taken.items() if count > used[key]}
-    return Side(manifest, found, variant, unused)
-
-
-def _unused(side: Side, scenario: str, variant: str) -> str:
-    unused, taken = side.unused.get((scenario, variant), (0, 0))
-    if not unused:
-        return ""
-    place = f"{side.manifest.run_id}, {scenario} · {variant}"
-    return f"{place}: {unused} of {taken} turns were not sound and are in no figure"
+    used = Counter((each.scenario, each.variant) for each in run.records if each.valid)
+    return Side(manifest, found, variant, taken, taken - used)
 
 
 def contrasts(base: str, heads: Sequence[str], run: str, results: Path) -> tuple[Contrast, ...]:

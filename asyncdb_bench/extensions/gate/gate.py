@@ -17,6 +17,20 @@ from asyncdb_bench.errors import (
     BenchError,
     UsageError,
 )
+from asyncdb_bench.extensions.gate.base_checkout import checked_out, revision_of
+from asyncdb_bench.extensions.gate.decision import (
+    CLIMBED,
+    GATED,
+    Decision,
+    GateResult,
+    Pair,
+    Rules,
+    judge,
+    pairs_of,
+    said_of_all,
+)
+from asyncdb_bench.extensions.gate.page import gate_junit, gate_markdown, gate_page
+from asyncdb_bench.extensions.gate.schedule import GateSchedule
 from asyncdb_bench.measure.loop import Display
 from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.planner import make_plan, wanted_specs
@@ -30,13 +44,7 @@ from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Plan, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder
-from asyncdb_bench.regression.base_checkout import checked_out, revision_of
-from asyncdb_bench.regression.decision import Decision, GateResult, Rules, judge, said_of_all
-from asyncdb_bench.regression.exports import gate_junit, gate_markdown
-from asyncdb_bench.regression.gate_schedule import GateSchedule
-from asyncdb_bench.regression.pages import render_gate
-from asyncdb_bench.regression.pairs import CLIMBED, GATED, Pair, pairs_of
-from asyncdb_bench.regression.sides import Compared, contrasts
+from asyncdb_bench.report.sides import Compared, contrasts
 from asyncdb_bench.whole_run import Finished, Places, note_schedule, run_schedule
 
 CODES = {
@@ -47,26 +55,23 @@ CODES = {
     Said.UNSOUND: EXIT_INVALID,
 }
 TAIL = 8
+"""Lines of a log that are shown of what did not start."""
 
 MakeDisplay = Callable[[Plan], AbstractContextManager[Display]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
-    """Where else the result goes: JUnit XML and Markdown (appended); None: nowhere."""
-
-    junit: Path | None = None
-    summary: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Gated:
-    """How a gate ended."""
+    """How a gate ended; `folder` is that of its run, None where nothing was measured."""
 
     result: GateResult
-    page: Path
-    exit_code: int
     folder: RunFolder | None = None
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """1 only where something got worse."""
+        return EXIT_INTERRUPTED if self.interrupted else CODES[self.result.said]
 
 
 def run_gate(
@@ -74,7 +79,6 @@ def run_gate(
     base: str,
     rules: Rules,
     places: Places,
-    outputs: Outputs,
     make_display: MakeDisplay,
     say: Callable[[str], None],
     command: Sequence[str] = (),
@@ -87,7 +91,6 @@ def run_gate(
     base : a revision of git.
     rules : how to decide.
     places : where results and reports go.
-    outputs : where the result goes besides.
     make_display : makes what is shown while the plan is measured.
     say : told of what takes long before.
     command : how it was asked for.
@@ -102,18 +105,18 @@ def run_gate(
     full = revision_of(base, root)
     say(f"base {base} is {full[:12]}; head is {whose}")
     with checked_out(base, say, root) as folder:
-        prepared = prepare(plan, choices, folder)
+        prepared, pairs = prepare(plan, choices, folder)
         finished = run_schedule(
-            prepared.plan,
+            prepared,
             places,
-            make_display(prepared.plan),
-            lambda plan, manifest: GateSchedule(plan, prepared.pairs, rules, manifest.launches),
+            make_display(prepared),
+            lambda plan, manifest: GateSchedule(plan, pairs, rules, manifest.launches),
             command,
         )
     note_schedule(finished.folder, finished.schedule)
-    result = result_of(finished, f"{base} ({full[:12]})", choices.inject, prepared.problem)
-    interrupted = finished.exit_code == EXIT_INTERRUPTED
-    return finish(result, finished.folder, places, outputs, interrupted=interrupted)
+    result = result_of(finished, f"{base} ({full[:12]})", choices.inject)
+    finished.folder.write_gate(result)
+    return Gated(result, finished.folder, finished.exit_code == EXIT_INTERRUPTED)
 
 
 def repository_of(plan: Plan) -> tuple[Path, str]:
@@ -138,24 +141,8 @@ def repository_of(plan: Plan) -> tuple[Path, str]:
     return roots[0], f"{roots[0]} as it stands"
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a gate measures.
-
-    Parameters
-    ----------
-    plan : base twice and head of each strategy.
-    pairs : what to decide.
-    problem : why base cannot be measured; empty where it can.
-    """
-
-    plan: Plan
-    pairs: list[Pair]
-    problem: str
-
-
-def prepare(plan: Plan, choices: Choices, folder: Path) -> Prepared:
-    """Return what a gate measures.
+def prepare(plan: Plan, choices: Choices, folder: Path) -> tuple[Plan, list[Pair]]:
+    """Return the plan with base twice and head of each strategy, and what to decide.
 
     Parameters
     ----------
@@ -165,37 +152,35 @@ def prepare(plan: Plan, choices: Choices, folder: Path) -> Prepared:
     """
     injected = parse_fault(choices.inject) if choices.inject else None
     budget = plan.settings.budget
-    heads: list[tuple[str, Variant]] = []
-    bases: list[list[Variant]] = []
+    sides: list[tuple[str, Variant, tuple[Variant, ...]]] = [
+        (each.label, each, _twice(at_checkout(each, folder, each.label), each.label))
+        for each in plan.variants
+        if each.target is not None
+    ]
     problem = ""
-    for variant in (each for each in plan.variants if each.target is not None):
-        label = f"{variant.label}@base"
-        made = at_checkout(variant, folder, label)
-        heads.append((variant.label, variant))
-        bases.append([made, replace(made, label=f"{label}#2")])
     for spec in () if choices.targets else wanted_specs(choices, read_profiles()):
-        heads.append((spec.label, make_variant(spec, budget, injected)))
-        copies: list[Variant] = []
+        copies: tuple[Variant, ...] = ()
         if not problem:
             try:
                 made = make_variant(Spec(spec.name, spec.knobs, str(folder)), budget)
             except BenchError as error:
                 problem = str(error)
             else:
-                label = f"{spec.label}@base"
-                copies = [replace(made, label=label), replace(made, label=f"{label}#2")]
-        bases.append(copies)
-    pairs = pairs_of(heads, bases, plan.scenarios)
-    for pair in pairs:
-        pair.doubt = "" if pair.base else f"base cannot be made: {problem}"
-    variants = tuple(each for group in bases for each in group) + tuple(v for _, v in heads)
-    return Prepared(replace(plan, variants=variants), pairs, problem)
+                copies = _twice(made, spec.label)
+        sides.append((spec.label, make_variant(spec, budget, injected), copies))
+    bases = tuple(each for _, _, copies in sides for each in copies)
+    variants = bases + tuple(head for _, head, _ in sides)
+    return replace(plan, variants=variants), pairs_of(sides, plan.scenarios, problem)
 
 
-def result_of(finished: Finished[GateSchedule], base: str, fault: str, problem: str) -> GateResult:
+def _twice(base: Variant, label: str) -> tuple[Variant, Variant]:
+    return replace(base, label=f"{label}@base"), replace(base, label=f"{label}@base#2")
+
+
+def result_of(finished: Finished[GateSchedule], base: str, fault: str) -> GateResult:
     """Return what a gate decided."""
     schedule = finished.schedule
-    decisions = schedule.conclude(finished.results.ends, problem)
+    decisions = schedule.conclude(finished.results.ends)
     manifest = finished.folder.manifest()
     own = head_git(manifest)
     dirty = " with changes that are not committed" if own.get("dirty") else ""
@@ -240,7 +225,7 @@ def notes_of(finished: Finished[GateSchedule], manifest: Manifest) -> Iterator[s
                 yield from (f"its log: {line}" for line in lines)
 
 
-def gate_against(base: str, head: str, rules: Rules, places: Places, outputs: Outputs) -> Gated:
+def gate_against(base: str, head: str, rules: Rules, results: Path) -> Gated:
     """Decide on two stored runs of one machine by their comparison; measures nothing.
 
     They were not interleaved, so this is the weaker gate: what the machine did between
@@ -249,14 +234,15 @@ def gate_against(base: str, head: str, rules: Rules, places: Places, outputs: Ou
     Parameters
     ----------
     base, head : run ids or folders.
-    rules, places, outputs : as :func:`gate`.
+    rules : how to decide.
+    results : the folder of results.
 
     Raises
     ------
     UsageError : no such run, or nothing in common.
     StoreError : a run cannot be read.
     """
-    (contrast,) = contrasts(base, [head], "latest", places.results)
+    (contrast,) = contrasts(base, [head], "latest", results)
     doubt = None
     if contrast.invalidating:
         doubt = Doubt(DoubtKind.DIFFERENT_RUNS, subject="; ".join(contrast.invalidating))
@@ -282,7 +268,7 @@ def gate_against(base: str, head: str, rules: Rules, places: Places, outputs: Ou
         ),
         rules=rules,
     )
-    return finish(result, None, places, outputs, interrupted=False)
+    return Gated(result)
 
 
 def stored_decision(row: Compared, rules: Rules, doubt: Doubt | None) -> Decision:
@@ -300,7 +286,7 @@ def stored_decision(row: Compared, rules: Rules, doubt: Doubt | None) -> Decisio
         doubt = Doubt(DoubtKind.NOT_MEASURED, subject="not measured in both at one load")
     return Decision(
         scenario=row.scenario,
-        strategy=row.head,
+        strategy=row.answer.other,
         metric=metric,
         offered_rps=row.offered_rps,
         base_value=row.base_value,
@@ -310,24 +296,27 @@ def stored_decision(row: Compared, rules: Rules, doubt: Doubt | None) -> Decisio
     )
 
 
-def finish(
-    result: GateResult,
-    folder: RunFolder | None,
-    places: Places,
-    outputs: Outputs,
-    *,
-    interrupted: bool,
-) -> Gated:
-    """Write the result wherever it goes."""
+def write_gate(ended: Gated, places: Places, junit: Path | None, summary: Path | None) -> Path:
+    """Write the result wherever it goes, and return where its page is.
+
+    Parameters
+    ----------
+    ended : the result.
+    places : of the page and its Markdown.
+    junit : JUnit XML; None: nowhere.
+    summary : Markdown, appended; None: nowhere.
+
+    Raises
+    ------
+    StoreError : not writable.
+    """
+    result, folder = ended.result, ended.folder
     name = folder.run_id if folder else f"gate-{result.base}-{result.head}"
     page = places.reports / name / ("gate.html" if folder else "index.html")
-    write_text(page, render_gate(result, has_report=folder is not None))
+    write_text(page, gate_page(result, "index.html" if folder else ""))
     write_text(page.with_name("gate.md"), gate_markdown(result))
-    if folder is not None:
-        folder.write_gate(result)
-    if outputs.junit is not None:
-        write_text(outputs.junit, gate_junit(result))
-    if outputs.summary is not None:
-        append_text(outputs.summary, gate_markdown(result))
-    code = EXIT_INTERRUPTED if interrupted else CODES[result.said]
-    return Gated(result, page, code, folder)
+    if junit is not None:
+        write_text(junit, gate_junit(result))
+    if summary is not None:
+        append_text(summary, gate_markdown(result))
+    return page

@@ -1,4 +1,4 @@
-"""The gate's decision on one figure: a policy over the one inference, while rounds come in. Pure.
+"""The gate's decisions: a policy over the one inference, while rounds come in. Pure.
 
 Head is worse where its interval lies beyond the threshold, at the level of the analysis that says
 so. Analyses follow rounds in a geometric sequence; what all of them may err together is shared out
@@ -10,12 +10,39 @@ is carried as a doubt with a size.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import geometric_mean
 
 from asyncdb_bench.analysis import statistics
-from asyncdb_bench.analysis.inference import Metric, Ratio, Said, Slack, exp
-from asyncdb_bench.records.doubts import Doubt
+from asyncdb_bench.analysis.findings import ScenarioFindings
+from asyncdb_bench.analysis.inference import (
+    CAPACITY,
+    CPU,
+    FREEZE,
+    P50,
+    P95,
+    PACE,
+    Metric,
+    Prior,
+    Ratio,
+    Said,
+    Slack,
+    combined_cells,
+    exp,
+    ratio_of,
+)
+from asyncdb_bench.analysis.metric_table import Table
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.plan import PlannedScenario, Variant
+
+GATED = (PACE, P50, P95, FREEZE, CPU)
+"""What is decided of scenarios in turns; the p99 is shown by reports, and decides nothing: it rests
+on the slowest few requests."""
+CLIMBED = (CAPACITY, P50, P95, FREEZE, CPU)
+"""What is decided of scenarios that climb a ladder."""
+FREEZE_MATTERS_MS = 10.0
+"""Added to loop freezes before their ratio is taken: 2 ms instead of 1 ms breaks no build."""
 
 ORDER = (Said.WORSE, Said.UNSOUND, Said.UNKNOWN, Said.BETTER, Said.SAME)
 """What a whole gate says: the first of these that any decision says."""
@@ -81,9 +108,6 @@ class Judged:
     settled: bool = False
 
 
-NOTHING = Judged(Said.UNKNOWN)
-
-
 def judge(
     metric: Metric, ratio: Ratio | None, rules: Rules, alpha: float, *, final: bool
 ) -> Judged:
@@ -98,10 +122,10 @@ def judge(
     final : no more rounds will come.
     """
     if ratio is None:
-        return NOTHING
+        return Judged(Said.UNKNOWN, settled=final)
     worse = ratio.inverse if metric.more_is_better else ratio
-    seen = replace(
-        NOTHING,
+    seen = Judged(
+        Said.UNKNOWN,
         rounds=ratio.rounds,
         launches=ratio.launches,
         ratio=worse.ratio,
@@ -205,23 +229,187 @@ class Decision:
 
 
 def confirmed(decision: Decision, again: Ratio | None, rules: Rules) -> Decision:
-    """Return a suspected regression as a fresh launch leaves it."""
-    if again is None or not again.known:
-        return unconfirmed(decision)
+    """Return a suspected regression as a fresh launch leaves it.
+
+    Parameters
+    ----------
+    decision : what looks worse.
+    again : of the fresh launch alone; None: there was no time for one, or it has no value.
+    rules : for the threshold.
+    """
+    asked = again is not None and again.known
     agreed = confirms(decision.metric, again, rules)
-    said = Said.WORSE if agreed else Said.UNKNOWN
-    return replace(decision, confirmed=agreed, judged=replace(decision.judged, said=said))
-
-
-def unconfirmed(decision: Decision) -> Decision:
-    """Return a suspected regression for which there was no time to confirm it."""
-    return replace(decision, judged=replace(decision.judged, said=Said.UNKNOWN))
+    judged = replace(decision.judged, said=Said.WORSE if agreed else Said.UNKNOWN)
+    return replace(decision, confirmed=agreed if asked else None, judged=judged)
 
 
 def said_of_all(decisions: Iterable[Decision]) -> Said:
     """Return what a whole gate says; *not sound* where nothing was decided."""
     found = {each.said for each in decisions}
     return next((each for each in ORDER if each in found), Said.UNSOUND)
+
+
+@dataclass(slots=True)
+class Pair:
+    """One strategy in one scenario: head against base.
+
+    Parameters
+    ----------
+    strategy : what people call it.
+    scenario : to ask.
+    base : labels of base's copies; empty where base could not be made.
+    head : label of head.
+    climbs : whether it climbs a ladder instead of taking turns at full speed.
+    rounds : that it has had.
+    analysed : how many analyses there were.
+    decisions : what was decided last, by metric name.
+    doubt : why nothing can be decided.
+    """
+
+    strategy: str
+    scenario: PlannedScenario
+    base: tuple[str, ...]
+    head: str
+    climbs: bool = False
+    rounds: int = 0
+    analysed: int = 0
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    doubt: str = ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of all that has a turn in a round."""
+        return (*self.base, self.head)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is decided."""
+        return CLIMBED if self.climbs else GATED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more rounds could decide something."""
+        settled = [each.judged.settled for each in self.decisions.values()]
+        return not self.doubt and not (settled and all(settled))
+
+    @property
+    def suspected(self) -> bool:
+        """Whether a figure of it looks worse."""
+        return any(each.judged.said == "worse" for each in self.decisions.values())
+
+
+def ratio_of_pair(pair: Pair, found: ScenarioFindings, metric: Metric) -> Ratio | None:
+    """Return the ratio of head to base, its copies taken together; None: there is none.
+
+    Where base is known to differ from itself, half of that may be in the ratio.
+
+    Parameters
+    ----------
+    pair : whose.
+    found : of its variants alone.
+    metric : which figure.
+    """
+    table = found.tables[metric.name]
+    if metric is FREEZE:
+        table = table.with_floor(FREEZE_MATTERS_MS)
+    copies = [label for label in pair.base if label in table.cells]
+    if not copies or pair.head not in table.cells:
+        return None
+    prior = table.prior(copies[0])
+    both = (Prior(prior.sd / math.sqrt(len(copies)), prior.freedom), table.prior(pair.head))
+    base = combined_cells([table.cells[label] for label in copies])
+    slack = _slack(table, copies, pair.head)
+    ratio = ratio_of(base, table.cells[pair.head], table.spread_of(*pair.labels), 2, both, slack)
+    if ratio is None or not metric.grain:
+        return ratio
+    return replace(ratio, error=math.hypot(ratio.error, math.sqrt(1.5) * metric.grain))
+
+
+def _slack(table: Table, copies: Sequence[str], head: str) -> Slack:
+    theirs = [table.slack.get(label, Slack()) for label in copies]
+    most = Slack(
+        max(each.down for each in theirs),
+        max(each.up for each in theirs),
+        any(each.doubt for each in theirs),
+    )
+    found, differs = table.slack.get(head, Slack()).over(most), 0.0
+    itself = table.ratio(copies[0], copies[1]) if len(copies) > 1 else None
+    if itself is not None and itself.known:
+        low, high = itself.log_bounds
+        differs = abs(itself.centre) / 2 if low > 0 or high < 0 else 0.0
+    return Slack(found.down + differs, found.up + differs, found.doubt or differs > 0)
+
+
+def decide_pair(pair: Pair, found: ScenarioFindings, rules: Rules, *, final: bool) -> None:
+    """Analyse every figure of a pair that is not settled, and note what the analysis says.
+
+    Parameters
+    ----------
+    pair : its decisions are replaced.
+    found : what its turns come to so far, those of confirmations aside.
+    rules : how to decide.
+    final : no more rounds will come.
+    """
+    alpha = rules.alpha_at(pair.analysed, final=final)
+    pair.analysed += 1
+    for metric in pair.metrics:
+        before = pair.decisions.get(metric.name)
+        if before is not None and before.judged.settled:
+            continue
+        at_load = bool(metric.quantile) or (metric is CPU and pair.climbs)
+        values = found.tables[metric.name].values
+        base = [values[label] for label in pair.base if values.get(label, 0) > 0]
+        judged = judge(metric, ratio_of_pair(pair, found, metric), rules, alpha, final=final)
+        lacking = None
+        if final and not judged.rounds:
+            alone = "capacity" if metric is CAPACITY else "turn at full speed"
+            what = "turn at the common load" if at_load else alone
+            lacking = Doubt(DoubtKind.NO_ROUND, pair.rounds, subject=what)
+        pair.decisions[metric.name] = Decision(
+            pair.scenario.label,
+            pair.strategy,
+            metric,
+            found.common_rps if at_load else None,
+            geometric_mean(base) if base else None,
+            values.get(pair.head),
+            judged,
+            doubt=lacking,
+        )
+
+
+def undecided(pair: Pair, metric: Metric, why: str) -> Decision:
+    """Return the decision on a figure of which nothing was measured."""
+    doubt = Doubt(DoubtKind.NOT_MEASURED, subject=why)
+    nothing = Judged(Said.UNKNOWN, settled=True)
+    return Decision(
+        pair.scenario.label, pair.strategy, metric, None, None, None, nothing, doubt=doubt
+    )
+
+
+def pairs_of(
+    sides: Sequence[tuple[str, Variant, Sequence[Variant]]],
+    scenarios: Sequence[PlannedScenario],
+    problem: str = "",
+) -> list[Pair]:
+    """Return what a gate decides: each strategy in each scenario.
+
+    Parameters
+    ----------
+    sides : name, head and copies of base of each strategy; no copies where base cannot be made.
+    scenarios : asked of all.
+    problem : why a base cannot be made.
+    """
+    return [
+        Pair(
+            name,
+            scenario,
+            tuple(each.label for each in base),
+            head.label,
+            doubt="" if base else f"base cannot be made: {problem}",
+        )
+        for scenario in scenarios
+        for name, head, base in sides
+    ]
 
 
 @dataclass(frozen=True, slots=True)

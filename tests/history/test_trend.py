@@ -6,12 +6,24 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from asyncdb_bench.regression.change_points import FigureSeries, all_series
-from asyncdb_bench.regression.documents import history_document
-from asyncdb_bench.regression.pages import write_history
-from asyncdb_bench.regression.trend import Status, badge, overall, suspects, trend_rows, weekly
-from asyncdb_bench.report.document import Fold, Table
-from tests.regression.test_history import history_runs, series, stepped
+from asyncdb_bench.extensions.history.change_points import (
+    FigureSeries,
+    Status,
+    all_series,
+    overall,
+    suspects,
+)
+from asyncdb_bench.extensions.history.page import (
+    badge,
+    history_document,
+    series_section,
+    trend_rows,
+    weekly,
+    write_history,
+)
+from asyncdb_bench.report.axes import Drawing
+from asyncdb_bench.report.document import Figure, Fold, Table
+from tests.history.test_history import history_runs, series, stepped
 
 RUNS = history_runs(60)
 
@@ -68,12 +80,11 @@ def test_worse_stands_first_and_what_is_steady_lies_behind_a_line(tmp_path: Path
     assert {each.name for each in path.parent.iterdir()} == {
         "index.html", "badge.svg", "trend.json", "weekly.md",
     }  # fmt: skip
-    from asyncdb_bench.regression.pages import _drawn
-
-    drawings = [_drawn(each, place) for place, each in enumerate(found)]
-    document = history_document(RUNS, found, [], drawings)
+    document = history_document(RUNS, found, [])
     assert document.title == "Performance: worse"
     (table,) = [each for each in document.walk() if isinstance(each, Table)]
     assert [row.cells[0].text for row in table.rows] == ["worse", "better"]
-    folds = [each.title for each in document.walk() if isinstance(each, Fold)]
-    assert folds == ["1 series without a change"]
+    *changed_, steady = series_section(found, [Drawing("", "")] * len(found)).blocks
+    assert [each.name for each in changed_ if isinstance(each, Figure)] == ["1", "0"]
+    assert isinstance(steady, Fold)
+    assert steady.title == "1 series without a change"

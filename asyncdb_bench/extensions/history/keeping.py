@@ -11,11 +11,16 @@ from typing import Any
 from asyncdb_bench.analysis.findings import ScenarioFindings
 from asyncdb_bench.analysis.inference import CAPACITY, CPU, METRICS, PACE, Metric
 from asyncdb_bench.errors import BenchError, StoreError, UsageError
+from asyncdb_bench.extensions.history.change_points import (
+    CANARY,
+    FigureSeries,
+    all_series,
+    backwards,
+)
+from asyncdb_bench.extensions.history.history_file import History, HistoryPoint, HistoryRun
 from asyncdb_bench.processes.host import fingerprint_of
 from asyncdb_bench.records import run_folder as store
-from asyncdb_bench.records.history_file import History, HistoryPoint, HistoryRun
 from asyncdb_bench.records.run import Manifest
-from asyncdb_bench.regression.change_points import CANARY, FigureSeries, all_series, backwards
 from asyncdb_bench.report.write import analysed
 
 
@@ -148,7 +153,7 @@ def import_folder(path: Path, root: Path) -> tuple[int, list[str]]:
         except BenchError as error:
             skipped.append(f"skipped {folder.run_id}: {error}")
     with History(root) as history:
-        history.verify()
+        history.read()
         for _, folder in sorted(readable, key=lambda each: each[0]):
             try:
                 append(history, folder)
@@ -175,8 +180,7 @@ def read_history(
     StoreError : it cannot be read.
     """
     with History(root, read_only=True) as history:
-        history.verify()
-        runs, points = history.runs(), history.points()
+        runs, points = history.read()
     if not runs:
         raise UsageError(f"{root / 'history.sqlite'} is empty; `history import results` fills it")
     return runs, all_series(runs, points), backwards(runs)

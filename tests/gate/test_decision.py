@@ -12,9 +12,7 @@ import pytest
 import scipy.stats
 
 from asyncdb_bench.analysis.inference import P50, PACE, Prior, Ratio, Said, Slack, Spread, ratio_of
-from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.regression.decision import (
-    NOTHING,
+from asyncdb_bench.extensions.gate.decision import (
     Decision,
     GateResult,
     Judged,
@@ -24,8 +22,8 @@ from asyncdb_bench.regression.decision import (
     judge,
     said_of_all,
 )
-from asyncdb_bench.regression.exports import gate_junit, gate_markdown
-from asyncdb_bench.regression.wording import decision_words
+from asyncdb_bench.extensions.gate.page import decision_words, gate_junit, gate_markdown
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
 
 RULES = Rules()
 LAUNCH = Prior(0.01, 20.0)
@@ -40,7 +38,7 @@ def gate(effect: float, spread: float, rng: np.random.Generator) -> Judged:
     suspected is confirmed in a fresh launch.
     """
     analyses = RULES.rounds
-    judged = NOTHING
+    judged = Judged(Said.UNKNOWN)
     base, head = cells(effect, spread, analyses[-1], RULES.launches, rng)
     for place, rounds in enumerate(analyses):
         final = place == len(analyses) - 1
@@ -154,7 +152,7 @@ def test_a_pace_is_worse_where_it_is_less() -> None:
 
 
 def test_without_an_interval_nothing_is_decided() -> None:
-    assert judge(P50, None, RULES, 0.05, final=True) is NOTHING
+    assert judge(P50, None, RULES, 0.05, final=True) == Judged(Said.UNKNOWN, settled=True)
     one = judge(P50, ratio({0: {0: 1.0}}, {0: {0: 2.0}}), RULES, 0.05, final=True)
     assert (one.said, one.low, one.rounds, one.settled) == (Said.UNKNOWN, None, 1, True)
 
@@ -217,6 +215,6 @@ def test_what_was_not_confirmed_does_not_say_so_and_a_bound_has_the_figures_own_
 def test_markdown_says_verdict_change_and_note() -> None:
     text = gate_markdown(result(cell(Said.WORSE, confirmed=True)))
     assert text.startswith("## ❌ Performance gate: worse")
-    assert "+20.0%" in text
+    assert "| +20 % (+10 % to +30 %) |" in text
     assert "40 rounds in 2 launches, and one more launch to confirm" in text
     assert "a note \\| &lt;with> signs" in text

@@ -49,17 +49,17 @@ list: $(STAMP) ## strategies, scenarios and profiles with their knobs
 
 SHORT := $(if $(ASYNCDB_BENCH_LONG),,-m "not long")
 PURE := not services and not e2e and not browser
-# many tests wait more than they work
-WORKERS ?= $(shell expr $$(nproc) + 1)
+# most tests wait more than they work
+TEST_WORKERS ?= $(shell expr 2 \* $$(nproc))
 
 test-long: $(STAMP) ## all tests, and those that take longest
 	@ASYNCDB_BENCH_LONG=1 $(MAKE) --no-print-directory test
 
-test: $(STAMP) ## all tests, in one process more than there are cores
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(SHORT) $(ARGS)
+test: $(STAMP) ## all tests, in twice as many processes as there are cores
+	@$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(SHORT) $(ARGS)
 
 test-unit: $(STAMP) ## the tests that need no service, in seconds
-	@$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $$(nproc) --dist loadfile -m "$(PURE)" $(ARGS)
 
 lint: $(STAMP) ## ruff: lint and format
 	@$(BIN)/ruff check .

@@ -102,6 +102,7 @@ def test_attach_tells_lag_and_phases_and_nothing_else(url: str) -> None:
 
 
 @pytest.mark.services
+@pytest.mark.usefixtures("checks_on_lent_services")
 def test_a_trace_becomes_a_scenario_of_stand_ins_that_conforms(url: str, tmp_path: Path) -> None:
     folder = tmp_path / "traced"
     with their_application(url, "attach", "trace", str(folder)) as port:
@@ -130,6 +131,7 @@ def test_a_trace_becomes_a_scenario_of_stand_ins_that_conforms(url: str, tmp_pat
 
 
 @pytest.mark.services
+@pytest.mark.usefixtures("checks_on_lent_services")
 def test_with_values_the_scenario_sends_the_statements_themselves(url: str, tmp_path: Path) -> None:
     folder = tmp_path / "traced"
     folder.mkdir()
@@ -221,6 +223,7 @@ CREATE TABLE part (id bigserial PRIMARY KEY, doc uuid NOT NULL REFERENCES doc, n
 
 
 @pytest.mark.services
+@pytest.mark.usefixtures("checks_on_lent_services")
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
 def test_values_of_all_usual_types_are_sent_again(
     driver: str, postgres: RunningServices, tmp_path: Path, capsys: pytest.CaptureFixture[str]

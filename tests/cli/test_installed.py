@@ -152,6 +152,7 @@ def test_the_module_is_the_command_line_and_completes(program: Path, tmp_path: P
     assert "Measure how a Tornado application" in shown.stdout
     version = run(program, "--version", cwd=tmp_path)
     assert version.stdout == f"asyncdb-bench {asyncdb_bench.__version__}\n"
+    assert list(program.parents[1].glob("lib/*/site-packages/asyncdb_bench/py.typed"))
     completed = subprocess.run(
         [str(program)],
         cwd=tmp_path,

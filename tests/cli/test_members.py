@@ -71,7 +71,7 @@ def test_a_session_that_fails_is_told_with_its_step(
 def test_locust_alone_judges_as_the_harness_does(port: int, scenario: str, right: bool) -> None:
     locust = [
         *(sys.executable, "-m", "locust", "-f", str(ROOT / "asyncdb_bench/load/locustfile.py")),
-        *("--headless", "--users", "3", "--spawn-rate", "3", "--run-time", "6s", "--json"),
+        *("--headless", "--users", "3", "--spawn-rate", "3", "--run-time", "4s", "--json"),
         *("--skip-log", "--host", f"http://127.0.0.1:{port}"),
         *("--scenario", f"{THEIRS / 'signed_in.py'}:{scenario}"),
     ]

@@ -17,15 +17,8 @@ ROOT = Path(__file__).parents[2]
 MOST_LINES = {"blocking": 25, "native": 25, "executor": 40, "celery": 60, "celery_aio": 60}
 
 
-@pytest.mark.parametrize("name", asyncdb_bench.__all__)
-def test_every_public_name_is_there_and_documented(name: str) -> None:
-    found = getattr(asyncdb_bench, name)
-    if callable(found) and not isinstance(found, type(asyncdb_bench.Params)):
-        assert found.__doc__
-
-
-def test_the_package_is_typed() -> None:
-    assert (Path(asyncdb_bench.__file__).parent / "py.typed").is_file()
+def test_every_public_name_is_there() -> None:
+    assert [each for each in asyncdb_bench.__all__ if not hasattr(asyncdb_bench, each)] == []
 
 
 @pytest.mark.parametrize("name", names("strategies"))

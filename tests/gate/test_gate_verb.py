@@ -67,7 +67,7 @@ def gate(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_base_that_does_not_start_is_told_with_its_log_and_head_is_measured(clone: Path) -> None:
-    ended = gate(clone, "--base", "broken", "--time-budget", "60", "--junit", "out/junit.xml")
+    ended = gate(clone, "--base", "broken", "--time-budget", "30", "--junit", "out/junit.xml")
     assert ended.returncode == 4, ended.stdout + ended.stderr
     assert "gate: not sound" in ended.stdout
     assert "its log: no base" in ended.stdout
@@ -79,7 +79,7 @@ def test_a_base_that_does_not_start_is_told_with_its_log_and_head_is_measured(cl
 
 
 def test_a_gate_within_its_time_says_what_it_could_tell_and_leaves_nothing(clone: Path) -> None:
-    ended = gate(clone, "--base", "HEAD", "--time-budget", "60", "--history")
+    ended = gate(clone, "--base", "HEAD", "--time-budget", "30", "--history")
     assert ended.returncode in {0, 4}, ended.stdout + ended.stderr
     *_, results, report = ended.stdout.strip().splitlines()
     assert results.startswith("results: results/")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder
@@ -35,6 +38,14 @@ def reported(
     root: Path, made: Manifest, steps: Sequence[Step], ends: Sequence[TrialEnd] = ()
 ) -> Written:
     return write(stored(root, made, steps, ends), root / "reports")
+
+
+@contextmanager
+def without_figures() -> Iterator[None]:
+    """Draw none, for words and tables alone: drawing takes most of a report's time."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("asyncdb_bench.report.figures.all_figures.draw_figures", lambda *_: {})
+        yield
 
 
 def of_truths(root: Path, truths: Mapping[str, Truth], **how: Any) -> Written:

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from dataclasses import replace
-
-import pytest
 
 from asyncdb_bench.records.run_folder import RunFolder
 from asyncdb_bench.report.document import Pair
 from asyncdb_bench.report.sides import Side, compare_sides
-from asyncdb_bench.report.write import Written, write
-from tests.command_line import ROOT
+from asyncdb_bench.report.write import Written
 
 SHOWN = 4
 """Digits of a ratio on a page."""
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    path = tmp_path_factory.mktemp("stored") / "reference"
-    shutil.copytree(ROOT / "results" / "reference", path)
-    return RunFolder(path)
-
-
-@pytest.fixture(scope="module")
-def written(folder: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Written:
-    return write(folder, tmp_path_factory.mktemp("reports"))
 
 
 Said = dict[tuple[str, str, str, str], tuple[str, ...]]
@@ -56,24 +40,24 @@ def said_by_page(pair: Pair) -> tuple[str, ...]:
     return shown(pair.ratio, pair.low, pair.high, said=pair.said)
 
 
-def test_the_report_and_compare_say_the_same_of_every_pair(written: Written) -> None:
-    compared = said_by_compare(written)
+def test_the_report_and_compare_say_the_same_of_every_pair(reference: Written) -> None:
+    compared = said_by_compare(reference)
     page = {
         (each.scenario, figure, pair.base, pair.other): said_by_page(pair)
-        for each in written.document.compared
+        for each in reference.document.compared
         for figure, pairs in each.pairs.items()
         for pair in pairs
     }
     assert page
     # cells of a map and companions at other distances have no section to compare in
-    sections = {each.scenario for each in written.document.compared}
+    sections = {each.scenario for each in reference.document.compared}
     assert page == {key: said for key, said in compared.items() if key[0] in sections}
 
 
-def test_what_others_read_says_the_same(folder: RunFolder, written: Written) -> None:
-    compared = said_by_compare(written)
+def test_what_others_read_says_the_same(reference_folder: RunFolder, reference: Written) -> None:
+    compared = said_by_compare(reference)
     told = 0
-    for row in folder.summary():
+    for row in reference_folder.summary():
         for metric, each in row["beside_leader"].items():
             key = (row["scenario"], metric, each["leader"], row["variant"])
             shown_ = shown(each["ratio"], each["low"], each["high"], said=each["said"])

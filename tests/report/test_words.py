@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from asyncdb_bench.analysis.decision import Choice
 from asyncdb_bench.report.parts.scenario import missing_note
 from asyncdb_bench.report.write import Written
 from tests.factories import LATE, end, manifest, turn
 from tests.made_turns import Truth, measured_turns
-from tests.report.made import USUAL, decision_of, of_truths, reported, table, words
+from tests.report.made import USUAL, decision_of, of_truths, reported, table, without_figures, words
+
+
+@pytest.fixture(autouse=True)
+def _words_alone() -> Iterator[None]:
+    with without_figures():
+        yield
 
 
 def only_choice(written: Written) -> Choice:

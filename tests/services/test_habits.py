@@ -10,7 +10,7 @@ from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.services.running import RunningServices
 from tests.measure import Ran, run
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("checks_on_lent_services")]
 
 SESSIONS = ("native", "executor", "psycopg_async")
 RAW = (*SESSIONS, "asyncpg_raw")

@@ -22,7 +22,7 @@ from asyncdb_bench.services.pooler import find_pooler
 from asyncdb_bench.services.postgres import find_programs
 from asyncdb_bench.services.reaching import Between
 from asyncdb_bench.services.running import RunningServices
-from tests.conftest import start
+from tests.conftest import start_valkey
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.services
@@ -43,8 +43,11 @@ def services() -> Iterator[RunningServices]:
     reaches += [POOLED] if find_pooler() else []
     reaches += [SECRET] if find_programs(tls=True) else []
     with tempfile.TemporaryDirectory() as logs:
-        made = start(Path(logs), broker="redis")
-        made.between = Between(tuple(reaches), pooled=4)
+        between = Between(tuple(reaches), pooled=4)
+        made = RunningServices(
+            Path(logs), "asyncdb_bench_reach", with_broker=True, environment={}, between=between
+        )
+        made._start_broker = lambda: start_valkey(Path(logs))  # type: ignore[method-assign]
         with made:
             yield made
 

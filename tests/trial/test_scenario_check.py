@@ -10,11 +10,11 @@ from asyncdb_bench.extensions.check.scenario_check import check_scenario
 from asyncdb_bench.plan.registry import is_scenario, names
 from asyncdb_bench.plan.request import Spec
 
-pytestmark = pytest.mark.services
-OWN = Path(__file__).parents[1] / "plugins" / "own.py"
-TYPED = OWN.with_name("typed.py")
-SHAPES = OWN.with_name("shapes.py")
-FAULTY = Path(__file__).parents[1] / "plugins" / "faulty.py"
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("checks_on_lent_services")]
+PLUGINS = Path(__file__).parents[1] / "plugins"
+OWN, TYPED, FAULTY, EVERYTHING = (
+    PLUGINS / f"{name}.py" for name in ("own", "typed", "faulty", "everything")
+)
 
 
 @pytest.mark.parametrize("name", names("scenarios"))
@@ -28,8 +28,8 @@ def test_built_in_scenarios_pass(name: str) -> None:
     assert any(each.check.startswith(objective) for each in found)
 
 
-def test_a_scenario_of_ones_own_is_right_under_every_strategy() -> None:
-    found = list(check_scenario(Spec(f"{OWN}:Shop", {})))
+def test_every_kind_is_right_under_every_strategy() -> None:
+    found = list(check_scenario(Spec(f"{EVERYTHING}:Everything", {})))
     assert [each for each in found if each.problem] == []
     tried = {each.check.partition(":")[0] for each in found} & set(names("strategies"))
     assert tried == set(names("strategies"))
@@ -53,19 +53,6 @@ def test_a_scenario_that_is_wrong_under_a_strategy_alone_is_found() -> None:
     }
     assert problems["The objective can be met"].startswith("broken takes")
     assert "division or modulo by zero (own.py, line" in problems["native"]
-
-
-def test_types_are_the_same_under_every_strategy() -> None:
-    found = list(check_scenario(Spec(f"{TYPED}:Typed", {})))
-    assert [each for each in found if each.problem] == []
-    tried = {each.check.partition(":")[0] for each in found} & set(names("strategies"))
-    assert tried == set(names("strategies"))
-
-
-def test_routes_of_every_shape_are_answered_rightly_over_http() -> None:
-    found = list(check_scenario(Spec(f"{SHAPES}:Shapes", {}), ("native", "celery", "blocking")))
-    assert [each for each in found if each.problem] == []
-    assert sum("right answers over HTTP" in each.check for each in found) == 3
 
 
 def test_what_fails_in_the_plain_session_is_a_finding() -> None:

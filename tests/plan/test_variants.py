@@ -153,7 +153,7 @@ def repository(folder: Path) -> Path:
 
 def test_a_base_is_checked_out_and_gone_afterwards(tmp_path: Path) -> None:
     root = repository(tmp_path / "repository")
-    with checked_out("HEAD", root=root) as path:
+    with checked_out("HEAD", print, root) as path:
         assert (path / "requirements.lock").read_text() == "one\n"
         kept = path
     assert not kept.exists()
@@ -171,7 +171,7 @@ def test_what_a_killed_gate_left_is_removed_by_the_next(
     ended.wait()
     stale = tmp_path / f"{PREFIX}{ended.pid}-abc"
     stale.mkdir()
-    with checked_out("HEAD", root=repository(tmp_path / "repository")):
+    with checked_out("HEAD", print, repository(tmp_path / "repository")):
         assert not stale.exists()
 
 

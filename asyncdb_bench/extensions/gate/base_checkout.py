@@ -34,32 +34,28 @@ def revision_of(name: str, root: Path = CHECKOUT) -> str:
 
 
 @contextlib.contextmanager
-def checked_out(
-    revision: str, say: Callable[[str], None] = lambda _: None, root: Path = CHECKOUT
-) -> Iterator[Path]:
+def checked_out(revision: str, say: Callable[[str], None], root: Path = CHECKOUT) -> Iterator[Path]:
     """Lend a checkout of a revision; it is gone afterwards.
 
     Parameters
     ----------
-    revision : any name that git knows.
+    revision : its full name.
     say : told what takes long.
     root : the repository.
 
     Raises
     ------
-    UsageError : no such revision.
     ServiceError : it cannot be checked out, or its environment cannot be made.
     """
-    full = revision_of(revision, root)
     _remove_stale(root)
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     path = folder / "base"
     try:
-        made = _git(root, "worktree", "add", "--detach", str(path), full)
+        made = _git(root, "worktree", "add", "--detach", str(path), revision)
         if made.returncode:
-            raise ServiceError(f"git worktree add {full[:12]}: {made.stderr.strip()}")
+            raise ServiceError(f"git worktree add {revision[:12]}: {made.stderr.strip()}")
         if _lock(path) != _lock(root):
-            say(f"{revision} has another requirements.lock: making its environment (half a minute)")
+            say("base has another requirements.lock: making its environment (half a minute)")
             _make_environment(path)
         yield path
     finally:

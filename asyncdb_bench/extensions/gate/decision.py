@@ -260,7 +260,7 @@ class Pair:
     base : labels of base's copies; empty where base could not be made.
     head : label of head.
     climbs : whether it climbs a ladder instead of taking turns at full speed.
-    rounds : that it has had.
+    rounds, taken : that it has had, and in this launch.
     analysed : how many analyses there were.
     decisions : what was decided last, by metric name.
     doubt : why nothing can be decided.
@@ -272,6 +272,7 @@ class Pair:
     head: str
     climbs: bool = False
     rounds: int = 0
+    taken: int = 0
     analysed: int = 0
     decisions: dict[str, Decision] = field(default_factory=dict)
     doubt: str = ""
@@ -293,9 +294,10 @@ class Pair:
         return not self.doubt and not (settled and all(settled))
 
     @property
-    def suspected(self) -> bool:
-        """Whether a figure of it looks worse."""
-        return any(each.judged.said == "worse" for each in self.decisions.values())
+    def rounds_of_suspicion(self) -> int:
+        """How many rounds it took until a figure looked worse; 0: none does."""
+        worse = [e for e in self.decisions.values() if e.judged.said is Said.WORSE]
+        return max((each.judged.rounds for each in worse), default=0)
 
 
 def ratio_of_pair(pair: Pair, found: ScenarioFindings, metric: Metric) -> Ratio | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+import itertools
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.analysis.inference import Said
+from asyncdb_bench.cli.progress import make_progress
 from asyncdb_bench.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
@@ -31,7 +33,6 @@ from asyncdb_bench.extensions.gate.decision import (
 )
 from asyncdb_bench.extensions.gate.page import gate_junit, gate_markdown, gate_page
 from asyncdb_bench.extensions.gate.schedule import GateSchedule
-from asyncdb_bench.measure.loop import Display
 from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.planner import make_plan, wanted_specs
 from asyncdb_bench.plan.profiles import read_profiles
@@ -44,7 +45,7 @@ from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Plan, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder
-from asyncdb_bench.report.sides import Compared, contrasts
+from asyncdb_bench.report.sides import contrasts
 from asyncdb_bench.whole_run import Finished, Places, note_schedule, run_schedule
 
 CODES = {
@@ -54,10 +55,9 @@ CODES = {
     Said.UNKNOWN: EXIT_INVALID,
     Said.UNSOUND: EXIT_INVALID,
 }
+NOT_IN_BOTH = Doubt(DoubtKind.NOT_MEASURED, subject="not measured in both at one load")
 TAIL = 8
 """Lines of a log that are shown of what did not start."""
-
-MakeDisplay = Callable[[Plan], AbstractContextManager[Display]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,7 @@ class Gated:
 
 
 def run_gate(
-    choices: Choices,
-    base: str,
-    rules: Rules,
-    places: Places,
-    make_display: MakeDisplay,
-    say: Callable[[str], None],
-    command: Sequence[str] = (),
+    choices: Choices, base: str, rules: Rules, places: Places, say: Callable[[str], None]
 ) -> Gated:
     """Measure this checkout against a revision and decide.
 
@@ -91,9 +85,7 @@ def run_gate(
     base : a revision of git.
     rules : how to decide.
     places : where results and reports go.
-    make_display : makes what is shown while the plan is measured.
-    say : told of what takes long before.
-    command : how it was asked for.
+    say : told of what takes long.
 
     Raises
     ------
@@ -104,14 +96,14 @@ def run_gate(
     root, whose = repository_of(plan)
     full = revision_of(base, root)
     say(f"base {base} is {full[:12]}; head is {whose}")
-    with checked_out(base, say, root) as folder:
+    with checked_out(full, say, root) as folder:
         prepared, pairs = prepare(plan, choices, folder)
         finished = run_schedule(
             prepared,
             places,
-            make_display(prepared),
+            make_progress(prepared),
             lambda plan, manifest: GateSchedule(plan, pairs, rules, manifest.launches),
-            command,
+            sys.argv[1:],
         )
     note_schedule(finished.folder, finished.schedule)
     result = result_of(finished, f"{base} ({full[:12]})", choices.inject)
@@ -246,12 +238,24 @@ def gate_against(base: str, head: str, rules: Rules, results: Path) -> Gated:
     doubt = None
     if contrast.invalidating:
         doubt = Doubt(DoubtKind.DIFFERENT_RUNS, subject="; ".join(contrast.invalidating))
-    decisions = [
-        stored_decision(row, rules, doubt)
-        for rows in contrast.compared.values()
-        for row in rows
-        if row.answer.metric in (*GATED, *CLIMBED)
-    ]
+    decisions: list[Decision] = []
+    for row in itertools.chain(*contrast.compared.values()):
+        metric = row.answer.metric
+        if metric not in (*GATED, *CLIMBED):
+            continue
+        judged = judge(metric, row.answer.ratio, rules, rules.alpha, final=True)
+        decisions.append(
+            Decision(
+                row.scenario,
+                row.answer.other,
+                metric,
+                row.offered_rps,
+                row.base_value,
+                row.head_value,
+                judged,
+                doubt=doubt if doubt or judged.rounds else NOT_IN_BOTH,
+            )
+        )
     result = GateResult(
         base=contrast.base,
         head=contrast.head,
@@ -269,31 +273,6 @@ def gate_against(base: str, head: str, rules: Rules, results: Path) -> Gated:
         rules=rules,
     )
     return Gated(result)
-
-
-def stored_decision(row: Compared, rules: Rules, doubt: Doubt | None) -> Decision:
-    """Return the decision that two stored runs lead to, by the same rules.
-
-    Parameters
-    ----------
-    row : one figure of both.
-    rules : how to decide.
-    doubt : why the runs cannot be compared at all; None where they can.
-    """
-    metric = row.answer.metric
-    judged = judge(metric, row.answer.ratio, rules, rules.alpha, final=True)
-    if doubt is None and not judged.rounds:
-        doubt = Doubt(DoubtKind.NOT_MEASURED, subject="not measured in both at one load")
-    return Decision(
-        scenario=row.scenario,
-        strategy=row.answer.other,
-        metric=metric,
-        offered_rps=row.offered_rps,
-        base_value=row.base_value,
-        head_value=row.head_value,
-        judged=judged,
-        doubt=doubt,
-    )
 
 
 def write_gate(ended: Gated, places: Places, junit: Path | None, summary: Path | None) -> Path:

@@ -9,7 +9,7 @@ it decides follows from the turns that it is told of, see
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from asyncdb_bench.analysis.findings import ScenarioFindings, findings_of
@@ -61,13 +61,13 @@ class GateSchedule(TurnSchedule):
         self._variants = {each.label: each for each in plan.variants}
         self._steps: dict[Purpose, list[Step]] = defaultdict(list)
         self._purpose: Purpose = "measure"
-        self._in_launch: Counter[tuple[str, str]] = Counter()
 
     def note_launch(self, order: LaunchOrder, trials: Sequence[Trial]) -> None:
         """Take note of what can be asked now."""
         super().note_launch(order, trials)
         self._purpose = order.purpose
-        self._in_launch.clear()
+        for pair in self.pairs:
+            pair.taken = 0
         for variant, scenario in sorted(order.asked - self._alive):
             self._lose(variant, scenario, order.purpose)
 
@@ -180,7 +180,7 @@ class GateSchedule(TurnSchedule):
             left = [pair for pair in turning if self._has_more(pair)]
             if not left:
                 break
-            if all(self._taken(pair) >= RUN_IN_ROUNDS for pair in left):
+            if all(pair.taken >= RUN_IN_ROUNDS for pair in left):
                 yield from self._rest(self._alive)
             pair = min(left, key=lambda each: (each.rounds, self._random.random()))
             yield from self._round(pair)
@@ -199,18 +199,14 @@ class GateSchedule(TurnSchedule):
             return head in self._alive and pair.rounds < self.rules.first
         there = [(label, pair.scenario.label) in self._alive for label in pair.labels]
         share = self.rules.rounds[-1] / self.rules.launches
-        own = self._taken(pair)
-        return pair.is_open and all(there) and (own < share or self.launches >= self.rules.launches)
-
-    def _taken(self, pair: Pair) -> int:
-        """Return how many rounds a pair has had in this launch."""
-        return self._in_launch[pair.strategy, pair.scenario.label]
+        last = self.launches >= self.rules.launches
+        return pair.is_open and all(there) and (pair.taken < share or last)
 
     def _round(self, pair: Pair) -> Iterator[TurnOrder]:
         """Have a turn of each kind of each variant of a pair."""
         group = (pair.strategy, pair.scenario.label)
-        number = self._in_launch[group]
-        self._in_launch[group] += 1
+        number = pair.taken
+        pair.taken += 1
         for kind in KINDS:
             for label in self._shuffled(pair.labels):
                 key, compared = (label, pair.scenario.label), pair.labels
@@ -230,25 +226,21 @@ class GateSchedule(TurnSchedule):
 
     def _confirm(self) -> Iterator[LaunchOrder | TurnOrder]:
         """Measure the pairs under suspicion in a fresh launch, and let it decide alone."""
-        suspects = [pair for pair in self.pairs if pair.suspected and not pair.doubt]
+        suspects = [pair for pair in self.pairs if pair.rounds_of_suspicion and not pair.doubt]
         if not suspects or self._now.left_s <= 0:
             return
-        wanted = {id(pair): _rounds_of_suspicion(pair) for pair in suspects}
         names = ", ".join(f"{pair.scenario.label} · {pair.strategy}" for pair in suspects)
         self._news.append(f"confirming {names} in a fresh launch")
         self.confirming = True
         yield self._launch(suspects, 0, "confirm")
         yield from self._rest(self._alive)
-        had: Counter[int] = Counter()
         for pair in [each for each in suspects if each.climbs]:
             yield from self._climb(pair)
         while self._now.left_s > 0:
-            left = [p for p in suspects if not p.climbs and had[id(p)] < wanted[id(p)]]
+            left = [p for p in suspects if not p.climbs and p.taken < p.rounds_of_suspicion]
             if not left:
                 break
-            pair = min(left, key=lambda each: had[id(each)])
-            had[id(pair)] += 1
-            yield from self._round(pair)
+            yield from self._round(min(left, key=lambda each: each.taken))
         for pair in suspects:
             measured = self._measured(pair, "confirm")
             for name, decision in pair.decisions.items():
@@ -276,8 +268,3 @@ class GateSchedule(TurnSchedule):
         self._news.append(
             f"after {pair.rounds} rounds: {pair.scenario.label} · {pair.strategy}: {said}"
         )
-
-
-def _rounds_of_suspicion(pair: Pair) -> int:
-    """Return how many rounds the decisions took that suspect something."""
-    return max(e.judged.rounds for e in pair.decisions.values() if e.judged.said == "worse")

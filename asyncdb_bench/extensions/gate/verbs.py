@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +29,8 @@ def gate_verb(
 ) -> None:
     """Decide whether something got worse; exit code 1 only if it did."""
     from dataclasses import replace
+    from functools import partial
 
-    from asyncdb_bench.cli.progress import make_progress
     from asyncdb_bench.cli.terminal import print_document, relative
     from asyncdb_bench.errors import UsageError
     from asyncdb_bench.extensions import added, loaded
@@ -55,15 +54,7 @@ def gate_verb(
     else:
         profile = request.profile or "gate"
         choices = replace(request, profile=profile, deployment=False).choices()
-        ended = run_gate(
-            choices,
-            base,
-            rules,
-            places,
-            make_progress,
-            lambda text: print(text, flush=True),
-            sys.argv[1:],
-        )
+        ended = run_gate(choices, base, rules, places, partial(print, flush=True))
     page = write_gate(ended, places, junit, summary)
     for path in keepers if ended.folder is not None else ():
         print(loaded(path)(places.results, ended.folder))

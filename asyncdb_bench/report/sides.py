@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asyncdb_bench.analysis.findings import ScenarioFindings
-from asyncdb_bench.analysis.inference import CAPACITY, METRICS, PACE, Metric, Slack, unpaired_ratio
-from asyncdb_bench.analysis.metric_table import Answer, answer_of
+from asyncdb_bench.analysis.inference import (
+    CAPACITY,
+    METRICS,
+    PACE,
+    Metric,
+    Ratio,
+    Slack,
+    unpaired_ratio,
+)
+from asyncdb_bench.analysis.metric_table import Answer, Table, answer_of
 from asyncdb_bench.errors import StoreError, UsageError
-from asyncdb_bench.records.plan import PlannedScenario, Settings
+from asyncdb_bench.records.plan import PlannedScenario
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder, open_run
 from asyncdb_bench.report.write import analysed
@@ -50,16 +58,12 @@ class Side:
         """What people call it."""
         return f"{self.manifest.run_id}/{self.variant}" if self.variant else self.manifest.run_id
 
-    def unsound(self, scenario: str, variant: str) -> str:
-        """Say how many of a variant's turns are in no figure; empty where all are."""
-        key = (scenario, variant)
-        if not self.unused[key]:
-            return ""
+    def unsound(self, scenario: str, variant: str) -> list[str]:
+        """Say how many of a variant's turns are in no figure; nothing where all are."""
+        unused, taken = self.unused[scenario, variant], self.taken[scenario, variant]
         place = f"{self.manifest.run_id}, {scenario} · {variant}"
-        return (
-            f"{place}: {self.unused[key]} of {self.taken[key]} turns were not sound and are in no"
-            " figure"
-        )
+        told = f"{place}: {unused} of {taken} turns were not sound and are in no figure"
+        return [told] if unused else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class Compared:
     head_value: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Contrast:
     """What came of comparing two sides.
 
@@ -98,10 +102,10 @@ class Contrast:
     base: str
     head: str
     paired: bool
-    invalidating: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    invalidating: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     compared: dict[str, list[Compared]] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
+    left_out: list[str] = field(default_factory=list)
 
 
 def compare_sides(base: Side, head: Side) -> Contrast:
@@ -111,20 +115,16 @@ def compare_sides(base: Side, head: Side) -> Contrast:
     -------
     Contrast : with nothing compared where they have nothing in common.
     """
-    paired = base.manifest.run_id == head.manifest.run_id
-    invalidating: list[str] = []
-    warnings: list[str] = []
-    if not paired:
-        invalidating, others = differences(base.manifest, head.manifest)
-        warnings = [OTHER_TIME, *others]
-    compared: dict[str, list[Compared]] = {}
-    left_out: list[str] = []
+    found = Contrast(base.title, head.title, base.manifest.run_id == head.manifest.run_id)
+    if not found.paired:
+        found.invalidating, others = differences(base.manifest, head.manifest)
+        found.warnings = [OTHER_TIME, *others]
     theirs = {each.label: each for each in head.manifest.plan.scenarios}
     for scenario in base.manifest.plan.scenarios:
         label = scenario.label
         other = theirs.pop(label, None)
         if other is None:
-            left_out.append(f"{label}: only in {base.title}")
+            found.left_out.append(f"{label}: only in {base.title}")
             continue
         mine, its = base.found[label], head.found[label]
         why = unlike(scenario, other)
@@ -132,7 +132,7 @@ def compare_sides(base: Side, head: Side) -> Contrast:
             climbed = (base if mine.main is CAPACITY else head).title
             why = f"{climbed} climbed a ladder, the other took turns"
         if why:
-            left_out.append(f"{label}: {why}")
+            found.left_out.append(f"{label}: {why}")
             continue
         for one, two in _pairs(base, head):
             sides = {(base.title, one): base, (head.title, two): head}
@@ -142,23 +142,15 @@ def compare_sides(base: Side, head: Side) -> Contrast:
                 if name not in each.found[label].capacities
             ]
             if empty:
-                left_out.append(f"{label}: no turn of {' and '.join(dict.fromkeys(empty))}")
+                names = " and ".join(dict.fromkeys(empty))
+                found.left_out.append(f"{label}: no turn of {names}")
                 continue
-            rows = _rows(base, head, label, one, two, paired=paired)
-            compared.setdefault(label, []).extend(rows)
-            warnings += [
-                note for (_, name), each in sides.items() if (note := each.unsound(label, name))
-            ]
-    left_out += [f"{label}: only in {head.title}" for label in theirs]
-    return Contrast(
-        base.title,
-        head.title,
-        paired,
-        tuple(invalidating),
-        tuple(warnings),
-        compared,
-        tuple(left_out),
-    )
+            rows = _rows(base, head, label, one, two, paired=found.paired)
+            found.compared.setdefault(label, []).extend(rows)
+            for (_, name), each in sides.items():
+                found.warnings += each.unsound(label, name)
+    found.left_out += [f"{label}: only in {head.title}" for label in theirs]
+    return found
 
 
 def _rows(
@@ -178,8 +170,10 @@ def _rows(
         elif metric is CAPACITY and mine.main is PACE:
             continue
         else:
-            same_load = load == (its.common_rps if load is not None else None)
-            answer = compare_runs(mine, its, metric, (one, two), settings, same_load=same_load)
+            ratio = None
+            if load is None or load == its.common_rps:
+                ratio = _unpaired(mine.tables[metric.name], its.tables[metric.name], one, two)
+            answer = answer_of(metric, one, two, ratio, settings.equal, settings.half_width)
         yield Compared(scenario, answer, load, *values)
 
 
@@ -189,37 +183,13 @@ def _value(found: ScenarioFindings, name: str, metric: Metric) -> float | None:
     return found.tables[metric.name].values.get(name)
 
 
-def compare_runs(
-    base: ScenarioFindings,
-    head: ScenarioFindings,
-    metric: Metric,
-    names: tuple[str, str],
-    settings: Settings,
-    *,
-    same_load: bool = True,
-) -> Answer:
-    """Return what is said of a variant of one run beside one of another.
-
-    Parameters
-    ----------
-    base, head : of the same scenario in each run.
-    metric : which figure.
-    names : of both variants.
-    settings : for what counts as the same.
-    same_load : False: they were asked at other loads, so that nothing can be said.
-    """
-    one, two = base.tables[metric.name], head.tables[metric.name]
-    ratio = None
-    if same_load and names[0] in one.cells and names[1] in two.cells:
-        mine, its = one.slack.get(names[0], Slack()), two.slack.get(names[1], Slack())
-        ratio = unpaired_ratio(
-            one.cells[names[0]],
-            two.cells[names[1]],
-            2,
-            (one.prior(names[0]), two.prior(names[1])),
-            its.over(mine),
-        )
-    return answer_of(metric, *names, ratio, settings.equal, settings.half_width)
+def _unpaired(base: Table, head: Table, one: str, two: str) -> Ratio | None:
+    """Return the ratio of a variant of one run to one of another; None: there is none."""
+    if one not in base.cells or two not in head.cells:
+        return None
+    slack = head.slack.get(two, Slack()).over(base.slack.get(one, Slack()))
+    priors = (base.prior(one), head.prior(two))
+    return unpaired_ratio(base.cells[one], head.cells[two], 2, priors, slack)
 
 
 def _pairs(base: Side, head: Side) -> list[tuple[str, str]]:

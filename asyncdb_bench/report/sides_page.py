@@ -79,14 +79,14 @@ def _sections(contrast: Contrast, own: str, *, several: bool) -> Iterator[Sectio
         else Text("Nothing is known to have changed.", tone="soft")
     ]
     if contrast.warnings:
-        first += [Text("What else differs between them:"), Bullets(contrast.warnings)]
+        first += [Text("What else differs between them:"), Bullets(tuple(contrast.warnings))]
     yield Section(id=f"differs-{own}", title=title, blocks=tuple(first))
     for number_, (scenario, rows) in enumerate(contrast.compared.items(), start=1):
         table = Table(id=f"table-{own}-{number_}", columns=COLUMNS, rows=tuple(map(_row, rows)))
         heading = f"{scenario}: {title}" if several else scenario
         yield Section(id=f"scenario-{own}-{number_}", title=heading, blocks=(table,))
     if contrast.left_out:
-        left = Bullets(contrast.left_out)
+        left = Bullets(tuple(contrast.left_out))
         yield Section(id=f"left-out-{own}", title="Left out", blocks=(left,))
 
 

@@ -191,7 +191,7 @@ class Decision:
     metric : what was decided on.
     offered_rps : at which load; None for what is of none.
     base_value, head_value : in the figure's unit; None: not measured.
-    judged : the last analysis.
+    judged : the last analysis; by default that nothing was measured.
     confirmed : whether a fresh launch agreed; None: it was not asked.
     doubt : why nothing could be measured soundly; None where it could.
     """
@@ -199,10 +199,10 @@ class Decision:
     scenario: str
     strategy: str
     metric: Metric
-    offered_rps: float | None
-    base_value: float | None
-    head_value: float | None
-    judged: Judged
+    offered_rps: float | None = None
+    base_value: float | None = None
+    head_value: float | None = None
+    judged: Judged = Judged(Said.UNKNOWN, settled=True)
     confirmed: bool | None = None
     doubt: Doubt | None = None
 
@@ -377,15 +377,6 @@ def decide_pair(pair: Pair, found: ScenarioFindings, rules: Rules, *, final: boo
             judged,
             doubt=lacking,
         )
-
-
-def undecided(pair: Pair, metric: Metric, why: str) -> Decision:
-    """Return the decision on a figure of which nothing was measured."""
-    doubt = Doubt(DoubtKind.NOT_MEASURED, subject=why)
-    nothing = Judged(Said.UNKNOWN, settled=True)
-    return Decision(
-        pair.scenario.label, pair.strategy, metric, None, None, None, nothing, doubt=doubt
-    )
 
 
 def pairs_of(

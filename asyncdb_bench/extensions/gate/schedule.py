@@ -20,12 +20,12 @@ from asyncdb_bench.extensions.gate.decision import (
     confirmed,
     decide_pair,
     ratio_of_pair,
-    undecided,
 )
 from asyncdb_bench.measure.turn_schedule import TurnSchedule
 from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, LaunchOrder, TurnOrder
 from asyncdb_bench.plan.profiles import climbs
 from asyncdb_bench.records.atomic_files import Seen
+from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Plan, Purpose, Trial, TurnKind
 from asyncdb_bench.records.step import Step, TrialEnd
 
@@ -116,10 +116,11 @@ class GateSchedule(TurnSchedule):
             if pair.is_open and pair.rounds:
                 decide_pair(pair, self._measured(pair, "measure"), self.rules, final=True)
             why = pair.doubt or "the time was over before it was measured"
+            doubt = Doubt(DoubtKind.NOT_MEASURED, subject=why)
             for metric in pair.metrics:
                 found = pair.decisions.get(metric.name)
                 if found is None or (pair.doubt and not found.judged.settled):
-                    found = undecided(pair, metric, why)
+                    found = Decision(pair.scenario.label, pair.strategy, metric, doubt=doubt)
                 elif found.judged.said == "worse" and found.confirmed is None:
                     found = confirmed(found, None, self.rules)
                 decisions.append(found)

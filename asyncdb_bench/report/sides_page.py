@@ -26,6 +26,7 @@ from asyncdb_bench.report.document import (
     Tone,
     columns_of,
     row_of,
+    table_of,
 )
 from asyncdb_bench.report.figures.ratios import ForestRow, forest_figure
 from asyncdb_bench.report.quantities import said_text
@@ -82,7 +83,8 @@ def _sections(contrast: Contrast, own: str, *, several: bool) -> Iterator[Sectio
         first += [Text("What else differs between them:"), Bullets(tuple(contrast.warnings))]
     yield Section(id=f"differs-{own}", title=title, blocks=tuple(first))
     for number_, (scenario, rows) in enumerate(contrast.compared.items(), start=1):
-        table = Table(id=f"table-{own}-{number_}", columns=COLUMNS, rows=tuple(map(_row, rows)))
+        shown = (_row(each, named=not contrast.paired) for each in rows)
+        table = table_of(f"table-{own}-{number_}", COLUMNS, shown)
         heading = f"{scenario}: {title}" if several else scenario
         yield Section(id=f"scenario-{own}-{number_}", title=heading, blocks=(table,))
     if contrast.left_out:
@@ -90,13 +92,14 @@ def _sections(contrast: Contrast, own: str, *, several: bool) -> Iterator[Sectio
         yield Section(id=f"left-out-{own}", title="Left out", blocks=(left,))
 
 
-def _row(row: Compared) -> Row:
+def _row(row: Compared, *, named: bool) -> Row:
+    """Return a row; of two runs it names the variant, of one the title does."""
     metric, ratio = row.answer.metric, row.answer.ratio
     one, other = row.answer.one, row.answer.other
-    who = other if one == other else f"{other} against {one}"
+    who = (f"{other}: " if one == other else f"{other} against {one}: ") if named else ""
     bounds = ratio.bounds if ratio is not None else None
     return row_of(
-        Cell(f"{who}: {metric.title}, {metric.unit}", at_load(row.offered_rps)),
+        Cell(f"{who}{metric.title}, {metric.unit}", at_load(row.offered_rps)),
         row.base_value,
         row.head_value,
         Cell(

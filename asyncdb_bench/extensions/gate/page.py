@@ -18,10 +18,10 @@ from asyncdb_bench.report.document import (
     Fold,
     Row,
     Section,
-    Table,
     Text,
     columns_of,
     row_of,
+    table_of,
 )
 from asyncdb_bench.report.exports import Case, render_junit
 from asyncdb_bench.report.figures.ratios import ForestRow, forest_figure
@@ -67,7 +67,7 @@ def gate_document(result: GateResult, report: str = "") -> Document:
         blocks.append(Text("Everything that was measured:", href=report))
     sections = [Section(id="verdict", title="Verdict", blocks=tuple(blocks))]
     for place, (scenario, decisions) in enumerate(_by_scenario(result).items(), start=1):
-        table = Table(id=f"table-{place}", columns=COLUMNS, rows=tuple(map(_row, decisions)))
+        table = table_of(f"table-{place}", COLUMNS, map(_row, decisions))
         sections.append(Section(id=f"scenario-{place}", title=scenario, blocks=(table,)))
     return Document(
         title=f"Performance gate: {result.said}",

@@ -50,10 +50,9 @@ from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Manifest
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder, read_calibration
-from asyncdb_bench.services.attached import NoServices
 from asyncdb_bench.services.pooler import MISSING, find_pooler
 from asyncdb_bench.services.reaching import Between
-from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.services.running import RunningServices, Services
 from asyncdb_bench.text import PROGRAM, listed
 
 HESITATE_S = 3
@@ -299,7 +298,7 @@ def prepared(
     with (
         contextlib.ExitStack() as stack,
         on_cores(pinning.of("postgresql")),
-        NoServices()
+        Services()
         if alone
         else RunningServices(
             folder.logs,
@@ -380,7 +379,7 @@ def without_missing(plan: Plan) -> Plan:
     return refusing(plan, refused)
 
 
-def with_refusals(plan: Plan, services: RunningServices | NoServices) -> Plan:
+def with_refusals(plan: Plan, services: Services) -> Plan:
     """Return the plan with the reasons why variants cannot run here."""
     variants = tuple(
         replace(each, not_run=services.refusal(each.brokers, needs_store=each.needs_store))
@@ -389,7 +388,7 @@ def with_refusals(plan: Plan, services: RunningServices | NoServices) -> Plan:
     return replace(plan, variants=variants)
 
 
-def as_started(pinning: Pinning, services: RunningServices | NoServices) -> Pinning:
+def as_started(pinning: Pinning, services: Services) -> Pinning:
     """Take out of a pinning the services that are not ours to pin."""
     foreign = {"postgresql", "broker"} - services.roles().keys()
     kept = {role: cores for role, cores in pinning.cores.items() if role not in foreign}
@@ -428,7 +427,7 @@ def usable_calibration(
 def make_manifest(
     plan: Plan,
     run_id: str,
-    services: RunningServices | NoServices,
+    services: Services,
     command: Sequence[str],
     here: Mapping[str, Any],
 ) -> Manifest:

@@ -17,13 +17,13 @@ from asyncdb_bench.measure.launch import (
     STOP_S,
     Launch,
     Processes,
-    Services,
     dropped,
 )
 from asyncdb_bench.measure.target_family import TargetFamily
 from asyncdb_bench.plan.cores import on_cores, worker_cores
 from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.messages import AppConfig, Asked, Config, Ready, WorkerConfig
+from asyncdb_bench.services.running import Services
 
 HOST_ROLES = {"asyncdb_bench.app": "application", "asyncdb_bench.app.celery_worker": "workers"}
 """Which role on a host a module plays; none: it stays on this machine."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,75 +16,15 @@ from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.messages import Asked, Heartbeats, LoadConfig, Offer, Ready, StepReply
-from asyncdb_bench.records.plan import Broker, LoadOrder, Pinning, PlannedScenario, Reach, Variant
+from asyncdb_bench.records.plan import LoadOrder, Pinning, PlannedScenario, Reach, Variant
 from asyncdb_bench.services.program import Part
+from asyncdb_bench.services.running import Services
 
 READY_S = 120.0
 """On a slow machine a launch may take a minute; what ends meanwhile is noticed at once."""
 STOP_S = 5.0
 GRACE_S = 1.0
 """The client waits this much longer than the application, whose own answer tells more."""
-
-
-class Services(Protocol):
-    """What a trial needs of the services; see :mod:`asyncdb_bench.services`."""
-
-    @property
-    def broker(self) -> Broker | None:
-        """The broker, where one runs."""
-
-    @property
-    def store(self) -> Broker | None:
-        """The Redis for results, where one is needed."""
-
-    @property
-    def url(self) -> str:
-        """The database server."""
-
-    def clone(self, data: Any, name: str) -> str:
-        """Make a fresh database and return its URL."""
-
-    def set_reach(self, reach: Reach) -> None:
-        """Set how far away the services are, for connections that are open, too."""
-
-    def reached(self, url: str, reach: Reach, *, through: bool) -> str:
-        """Return the URL by which application and workers reach a database."""
-
-    def broker_reached(self, broker: Broker | None, *, through: bool) -> Broker | None:
-        """Return the broker as they reach it."""
-
-    def round_trips(self, reach: Reach, *, with_broker: bool, through: bool) -> Mapping[str, float]:
-        """Return the round trips that there really are, milliseconds, by what they lead to."""
-
-    def drop(self, url: str) -> None:
-        """Drop it."""
-
-    def clean(self, queue: str) -> None:
-        """Remove a trial's queues."""
-
-    def parts(self, *, with_broker: bool) -> list[Part]:
-        """Those that are ours, as parts whose life is watched."""
-
-    def sweep(self, queues: str, events: Path) -> Any:
-        """Return what must be removed from servers of others if this process is killed."""
-
-    def check(self, *, with_broker: bool) -> None:
-        """See that all answer."""
-
-    def recover(self) -> None:
-        """Start those that are ours anew, and wait for others."""
-
-    def can_restart(self, role: str) -> bool:
-        """Return whether a service is ours to kill."""
-
-    def restart(self, role: str) -> None:
-        """Kill a service and start it again."""
-
-    def roles(self) -> dict[str, list[int]]:
-        """Process ids of the services that are ours, by role."""
-
-    def statistics(self, url: str) -> Any:
-        """Open the statistics of a database."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from asyncdb_bench.extensions.hosts.reached import ReachedHost
-from asyncdb_bench.measure.launch import Services
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Reach
 from asyncdb_bench.records.step import RoundTrip
+from asyncdb_bench.services.running import Services
 
 
 class Clocks:

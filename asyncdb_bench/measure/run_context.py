@@ -9,7 +9,6 @@ import msgspec
 
 from asyncdb_bench.errors import SaidFailedError, ServiceError, UnsupportedError
 from asyncdb_bench.extensions.hosts.reached_hosts import ReachedHosts
-from asyncdb_bench.measure.launch import Services
 from asyncdb_bench.measure.round_trips import RoundTrips
 from asyncdb_bench.processes.life import PartLostError, ending
 from asyncdb_bench.processes.load_set import LoadSet
@@ -17,6 +16,7 @@ from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Pinning, Settings
 from asyncdb_bench.records.run_folder import RunFolder
 from asyncdb_bench.records.step import Step
+from asyncdb_bench.services.running import Services
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from asyncdb_bench.contract.operation import Operation, Params
 from asyncdb_bench.contract.route import REDIRECTS, Request, host_of
 from asyncdb_bench.contract.session import Ask, go_through
 from asyncdb_bench.errors import BenchError, ServiceError, described
-from asyncdb_bench.measure.launch import Launch, Processes, Services
+from asyncdb_bench.measure.launch import Launch, Processes
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.targets import PORT, PYTHON, environment_of
@@ -31,6 +31,7 @@ from asyncdb_bench.records.messages import Heartbeats
 from asyncdb_bench.records.plan import Target
 from asyncdb_bench.records.step import HEARTBEAT_US
 from asyncdb_bench.services.program import Part, Program, free_port, last_lines
+from asyncdb_bench.services.running import Services
 from asyncdb_bench_attach.application import PATH
 
 

@@ -20,19 +20,15 @@ from asyncdb_bench.contract.route import Request
 from asyncdb_bench.contract.scenario import example_params
 from asyncdb_bench.errors import UnsupportedError, UsageError
 from asyncdb_bench.measure.family import launched
-from asyncdb_bench.measure.launch import (
-    Launch,
-    Services,
-)
+from asyncdb_bench.measure.launch import Launch
 from asyncdb_bench.plan.cores import sharing_groups
 from asyncdb_bench.plan.planner import refusals
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import PlannedScenario, Variant
-from asyncdb_bench.services.attached import attached_services
 from asyncdb_bench.services.reaching import NOTHING_BETWEEN, Between
-from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.services.running import RunningServices, Services, attached_services
 from asyncdb_bench.text import listed
 
 TIMEOUT_S = 10.0

@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from asyncdb_bench.contract.own_environment import own_environment
-from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.contract.scenario import Data
+from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.records.plan import Broker, Reach
 from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
-from asyncdb_bench.services.database_statistics import Statistics
-from asyncdb_bench.services.program import Part, Program
+from asyncdb_bench.services.program import Part
 from asyncdb_bench.services.reaching import (
     NOTHING_BETWEEN,
     NOTHING_KNOWN,
@@ -30,12 +30,157 @@ from asyncdb_bench.services.sweep import Sweep
 BACK_S = 30.0
 """How long a service of others may be away."""
 AGAIN_S = 0.3
+SEEDING_S = 10.0
+SEEDING = 7_203_114
+"""Key of the advisory lock that is held while tables are made (PostgreSQL manual, 13.3.5)."""
 
 
-class RunningServices:
+class Services:
+    """What a launch asks of its services; of this class itself: of a run that has none.
+
+    A context manager: entering starts them, leaving stops them.
+    """
+
+    url = ""
+    broker: Broker | None = None
+    store: Broker | None = None
+    """The Redis for results, where one is needed."""
+    taken_out: tuple[str, ...] = ()
+    """Variables of the environment that are not passed on to processes of ours."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop those that were started."""
+
+    def refusal(self, kinds: tuple[str, ...], *, needs_store: bool = False) -> str:
+        """Return why a strategy that works over these kinds of broker cannot run, or nothing."""
+        return ""
+
+    def info(self) -> tuple[ServiceInfo, ...]:
+        """Return what the services are, for the manifest."""
+        return ()
+
+    def clone(self, data: Data, name: str) -> str:
+        """Make a database with these tables and rows, and return its URL."""
+        return ""
+
+    def drop(self, url: str) -> None:
+        """Drop a database of ours."""
+
+    def clean(self, queue: str) -> None:
+        """Remove a trial's queues."""
+
+    def set_reach(self, reach: Reach) -> None:
+        """Set how far away the services are, for connections that are open, too."""
+
+    def reached(self, url: str, reach: Reach, *, through: bool) -> str:
+        """Return the URL by which application and workers reach a database.
+
+        Parameters
+        ----------
+        url : the database's own.
+        reach : how they reach it.
+        through : whether by way of the delay proxy.
+        """
+        return url
+
+    def broker_reached(self, broker: Broker | None, *, through: bool) -> Broker | None:
+        """Return the broker as they reach it."""
+        return broker
+
+    def round_trips(self, reach: Reach, *, with_broker: bool, through: bool) -> dict[str, float]:
+        """Measure the round trips, milliseconds, by what they lead to."""
+        return {}
+
+    def parts(self, *, with_broker: bool) -> list[Part]:
+        """Return the services that are ours, as parts whose life is watched.
+
+        Parameters
+        ----------
+        with_broker : whether the broker and the store for results count.
+        """
+        return []
+
+    def roles(self) -> dict[str, list[int]]:
+        """Return the process ids of the services that are ours, by role."""
+        return {}
+
+    def restarts(self) -> dict[str, Callable[[], None]]:
+        """Return, by role, what kills a service that is ours, which then starts with its data."""
+        return {}
+
+    def sweep(self, queues: str, events: Path) -> Sweep | None:
+        """Return what must be removed from servers of others if this process is killed.
+
+        Parameters
+        ----------
+        queues : start of the names of all queues.
+        events : the run's log of what was launched.
+        """
+        return None
+
+    def check(self, *, with_broker: bool) -> None:
+        """See that all that this run started or was given answer.
+
+        Raises
+        ------
+        ServiceError : one does not.
+        """
+
+    def recover(self) -> None:
+        """Start services of ours anew that are not as they were, and wait for those of others.
+
+        Raises
+        ------
+        ServiceError : one does not come back.
+        """
+
+
+class AttachedServices(Services):
+    """Services that others run: nothing is made in them but the tables, nothing is removed."""
+
+    def __init__(self, url: str, broker: Broker | None) -> None:
+        self.url = url
+        self.broker = broker
+        self.store = broker if broker is not None and broker.kind == "redis" else None
+
+    def clone(self, data: Data, name: str) -> str:
+        """Seed the database where it has no tables yet, and return its URL."""
+        from sqlalchemy import inspect, text
+
+        from asyncdb_bench.contract.engine import make_engine
+
+        engine = make_engine(self.url, 1, SEEDING_S)
+        try:
+            with engine.connect() as connection:
+                # of several copies that start at once, one seeds it; until the connection is closed
+                connection.execute(text(f"SELECT pg_advisory_lock({SEEDING})"))
+                if not inspect(connection).get_table_names():
+                    data.create(connection)
+        finally:
+            engine.dispose()
+        return self.url
+
+
+def attached_services(*, with_broker: bool) -> AttachedServices:
+    """Use the services that ``DATABASE_URL`` and ``BROKER_URL`` name.
+
+    Raises
+    ------
+    UsageError : a URL that is needed is not set.
+    ServiceError : one does not answer.
+    """
+    database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "")
+    if not database or (with_broker and not broker):
+        raise UsageError("--attached needs DATABASE_URL, and BROKER_URL where there are workers")
+    server = databases.check_reachable(database)
+    return AttachedServices(server.url, brokers.use_url(broker).broker if with_broker else None)
+
+
+class RunningServices(Services):
     """PostgreSQL, and a broker where one is needed.
-
-    A context manager: entering starts, leaving stops, whatever happened in between.
 
     Parameters
     ----------
@@ -72,10 +217,9 @@ class RunningServices:
         self.broker_server: brokers.BrokerServer | None = None
         self.store_server: brokers.BrokerServer | None = None
         self.broker_problem = ""
-        self.taken_out: tuple[str, ...] = ()
         self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> RunningServices:
+    def __enter__(self) -> Self:
         self.on_start("PostgreSQL")
         with contextlib.ExitStack() as stack:
             url = self.environment.get("DATABASE_URL", "")
@@ -102,49 +246,44 @@ class RunningServices:
         self._known = self.reaching.found
 
     def set_reach(self, reach: Reach) -> None:
-        """Set the delays of a way to reach the services; see :class:`Reaching`."""
+        """Set the delays of a way to reach the services."""
         assert self.reaching is not None
         self.reaching.set_reach(reach)
 
     def reached(self, url: str, reach: Reach, *, through: bool) -> str:
-        """Return the URL by which application and workers reach a database.
-
-        Parameters
-        ----------
-        url : of the database as it is.
-        reach : the way.
-        through : whether it leads through the delay proxy.
-        """
+        """Return the URL of a database, through what lies between."""
         assert self.reaching is not None
         return self.reaching.database(url, reach, through=through)
 
     def broker_reached(self, broker: Broker | None, *, through: bool) -> Broker | None:
-        """Return the broker as they reach it."""
+        """Return the broker, through what lies between."""
         assert self.reaching is not None
         return self.reaching.broker(broker, through=through) if broker is not None else None
 
     def round_trips(self, reach: Reach, *, with_broker: bool, through: bool) -> dict[str, float]:
-        """Return the round trips that there really are, milliseconds, by what they lead to.
-
-        Parameters
-        ----------
-        reach : how they are reached.
-        with_broker : whether the broker counts.
-        through : as :meth:`reached`.
-        """
+        """Measure the round trips, milliseconds, by what they lead to."""
         assert self.reaching is not None
         broker = self.broker if with_broker else None
         return self.reaching.measured(reach, broker, through=through)
 
     def _stop(self) -> None:
+        self._stop_reaching()
+        self._stop_brokers()
+        if self._postgres is not None:
+            self._postgres.stop()
+
+    def _stop_reaching(self) -> None:
         if self.reaching is not None:
             self.reaching.stop()
             self.reaching = None
-        for server in (self.store_server, self.broker_server):
-            if server is not None:
-                server.stop()
-        if self._postgres is not None:
-            self._postgres.stop()
+
+    def _stop_brokers(self) -> None:
+        for server in reversed(self._brokers()):
+            server.stop()
+        self.store_server = self.broker_server = None
+
+    def _brokers(self) -> list[brokers.BrokerServer]:
+        return [each for each in (self.broker_server, self.store_server) if each is not None]
 
     @property
     def postgres(self) -> databases.Postgres:
@@ -153,21 +292,15 @@ class RunningServices:
         return self._postgres
 
     @property
-    def url(self) -> str:
+    def url(self) -> str:  # type: ignore[override]
         """The database server's URL."""
         return self.postgres.url
 
     def check(self, *, with_broker: bool) -> None:
-        """See that all answer.
-
-        Raises
-        ------
-        ServiceError : one does not.
-        """
+        """See that all answer."""
         self.postgres.check()
-        for server in (self.broker_server, self.store_server):
-            if with_broker and server is not None:
-                server.check()
+        for server in self._brokers() if with_broker else ():
+            server.check()
 
     def recover(self) -> None:
         """Start services of ours anew that are not as they were, and wait for those of others.
@@ -178,9 +311,7 @@ class RunningServices:
         ------
         ServiceError : one does not come back.
         """
-        if self.reaching is not None:
-            self.reaching.stop()
-            self.reaching = None
+        self._stop_reaching()
         self._recover_servers()
         self._start_reaching()
 
@@ -192,35 +323,19 @@ class RunningServices:
         else:
             _wait_until_back(self.postgres.check)
             self.postgres.forget_templates()
-        for server in (self.broker_server, self.store_server):
-            if server is not None and server.program is None:
+        for server in self._brokers():
+            if server.program is None:
                 _wait_until_back(server.check)
-            elif server is not None and not server.answers:
+            elif not server.answers:
                 self._stop_brokers()
                 self._try_broker()
                 if self.broker_server is None:
                     raise ServiceError(self.broker_problem)
                 return
 
-    def _stop_brokers(self) -> None:
-        for server in (self.store_server, self.broker_server):
-            if server is not None:
-                server.stop()
-        self.store_server = self.broker_server = None
-
     def sweep(self, queues: str, events: Path) -> Sweep | None:
-        """Return what must be removed from servers of others if this process is killed.
-
-        Parameters
-        ----------
-        queues : start of the names of all queues.
-        events : the run's log of what was launched.
-        """
-        foreign = tuple(
-            each.broker
-            for each in (self.broker_server, self.store_server)
-            if each is not None and each.program is None
-        )
+        """Return what is on servers of others."""
+        foreign = tuple(each.broker for each in self._brokers() if each.program is None)
         url = self.postgres.url if self.postgres.program is None else ""
         if not url and not foreign:
             return None
@@ -233,17 +348,9 @@ class RunningServices:
         )
 
     def parts(self, *, with_broker: bool) -> list[Part]:
-        """Return the services that are ours as parts whose life is watched.
-
-        Parameters
-        ----------
-        with_broker : whether the broker and the store for results count.
-        """
-        brokers_run = [self.broker_server, self.store_server] if with_broker else []
-        programs = [
-            self.postgres.program,
-            *(each.program for each in brokers_run if each is not None),
-        ]
+        """Return what this run started, as parts whose life is watched."""
+        brokers_run = self._brokers() if with_broker else []
+        programs = [self.postgres.program, *(each.program for each in brokers_run)]
         between = self.reaching.parts() if self.reaching is not None else []
         return [*(each.part() for each in programs if each is not None), *between]
 
@@ -284,12 +391,12 @@ class RunningServices:
         return brokers.start_valkey(databases.scratch_folder("valkey"), self.logs)
 
     @property
-    def broker(self) -> Broker | None:
+    def broker(self) -> Broker | None:  # type: ignore[override]
         """The broker, where one runs."""
         return self.broker_server.broker if self.broker_server else None
 
     @property
-    def store(self) -> Broker | None:
+    def store(self) -> Broker | None:  # type: ignore[override]
         """The Redis for results: the broker where it is one, else one beside it."""
         if self.broker is not None and self.broker.kind == "redis":
             return self.broker
@@ -311,7 +418,7 @@ class RunningServices:
             )
         return ""
 
-    def clone(self, data: Any, name: str) -> str:
+    def clone(self, data: Data, name: str) -> str:
         """Make a fresh database from the seeded template and return its URL."""
         return self.postgres.clone(data, name)
 
@@ -321,33 +428,22 @@ class RunningServices:
 
     def clean(self, queue: str) -> None:
         """Remove a trial's queues from a broker that outlives the run."""
-        if self.broker_server is not None:
-            self.broker_server.clean(queue)
-        if self.store_server is not None:
-            self.store_server.clean(queue)
+        for server in self._brokers():
+            server.clean(queue)
 
-    def _program(self, role: str) -> Program | None:
-        if role == "postgresql":
-            return self.postgres.program
-        return self.broker_server.program if self.broker_server else None
-
-    def can_restart(self, role: str) -> bool:
-        """Return whether a service was started by this run."""
-        return self._program(role) is not None
-
-    def restart(self, role: str) -> None:
-        """Kill a service with SIGKILL; its guard starts it again at once, with its data."""
-        program = self._program(role)
-        if program is None:
-            raise ServiceError(f"{role} was not started by this run and is not restarted")
-        program.restart()
+    def restarts(self) -> dict[str, Callable[[], None]]:
+        """Return, by role, what kills by SIGKILL; the guard starts it again at once."""
+        programs = {
+            "postgresql": self.postgres.program,
+            "broker": self.broker_server.program if self.broker_server else None,
+        }
+        return {role: each.restart for role, each in programs.items() if each is not None}
 
     def roles(self) -> dict[str, list[int]]:
-        """Return the process ids of the services that are ours, by role."""
-        brokers_run = [self.broker_server, self.store_server]
+        """Return the process ids of what this run started, by role."""
         programs = {
             "postgresql": [self.postgres.program],
-            "broker": [each.program for each in brokers_run if each is not None],
+            "broker": [each.program for each in self._brokers()],
         }
         pids = {
             role: [each.popen.pid for each in run if each is not None]
@@ -356,10 +452,6 @@ class RunningServices:
         if self.reaching is not None:
             pids |= self.reaching.roles()
         return {role: found for role, found in pids.items() if found}
-
-    def statistics(self, url: str) -> Statistics:
-        """Open the statistics of a database."""
-        return Statistics(url)
 
     def info(self) -> tuple[ServiceInfo, ...]:
         """Return what the services are, for the manifest."""

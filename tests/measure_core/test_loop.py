@@ -29,7 +29,7 @@ from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Plan, Segment, Trial
 from asyncdb_bench.records.run_folder import make_run_folder
 from asyncdb_bench.records.step import Step, TrialEnd
-from asyncdb_bench.services.attached import NoServices
+from asyncdb_bench.services.running import Services
 from benchmarks.simulated import Silent, Truth, simulated_step
 from tests.factories import manifest, settings
 
@@ -169,7 +169,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return WORLD
 
 
-class Services(NoServices):
+class NoServices(Services):
     def recover(self) -> None:
         WORLD.recovered += 1
 
@@ -187,7 +187,7 @@ def planned(
 
 def looped(plan: Plan, folder: Path, budget_s: float = math.inf) -> MeasureLoop[RunSchedule]:
     run = make_run_folder(folder, "run")
-    context = RunContext("run", 7, plan.settings, run, Services(), lambda _: None)
+    context = RunContext("run", 7, plan.settings, run, NoServices(), lambda _: None)
     quiet: Any = Quiet()
     return MeasureLoop(
         context, RunSchedule(plan, {}), quiet, Silent(), budget_s, lambda: WORLD.now_s

@@ -35,7 +35,7 @@ from asyncdb_bench.plan.registry import make_scenario, strategy_class
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import Variant
-from asyncdb_bench.services.database_statistics import LOOK_UPS
+from asyncdb_bench.services.database_statistics import LOOK_UPS, Statistics
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench_attach.timing import Phases, current
 
@@ -242,7 +242,7 @@ async def keeps_to_its_budget(bench: Subject, strategy: Strategy[Any]) -> None:
     slow, params = bench.operations["slow"], {"account": 2, "seconds": 0.05}
     # the plain session of this suite is no connection of the strategy's
     bench.engine.dispose()
-    with Monitor({}, lambda: bench.services.statistics(bench.database)) as monitor:
+    with Monitor({}, lambda: Statistics(bench.database)) as monitor:
         await asyncio.sleep(0.2)
         monitor.begin()
         at_once = 3 * bench.variant.budget

@@ -27,12 +27,13 @@ from asyncdb_bench.contract.scenario import example_params
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.extensions.deployment.section import FILE, Deployment, Killed
 from asyncdb_bench.measure.family import Family
-from asyncdb_bench.measure.launch import READY_S, Launch, Processes, Services
+from asyncdb_bench.measure.launch import READY_S, Launch, Processes
 from asyncdb_bench.measure.loop import Display
 from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.plan.registry import CHECKOUT, make_scenario, strategy_class
 from asyncdb_bench.processes import kernel
 from asyncdb_bench.records.plan import Pinning, Plan, PlannedScenario, Settings, Variant
+from asyncdb_bench.services.running import Services
 
 
 class Weight(NamedTuple):
@@ -395,10 +396,11 @@ def victims(
         if children:
             yield "a worker's child", children[0].kill
         yield "worker", lambda: family.respawn(family.workers[0])
-    if variant.brokers and services.can_restart("broker"):
-        yield "broker", lambda: services.restart("broker")
-    if services.can_restart("postgresql"):
-        yield "PostgreSQL", lambda: services.restart("postgresql")
+    restarts = services.restarts()
+    if variant.brokers and "broker" in restarts:
+        yield "broker", restarts["broker"]
+    if "postgresql" in restarts:
+        yield "PostgreSQL", restarts["postgresql"]
 
 
 def kill_and_watch(

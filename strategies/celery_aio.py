@@ -17,6 +17,6 @@ class CeleryAio(WorkerStrategy[WorkerKnobs]):
 
     def make_way(self, options: Any) -> Any:
         """Return aio-pika's way."""
-        from asyncdb_bench.contract.celery.aio_replies import AioReplies
+        from asyncdb_bench.contract.celery.bridge import AioReplies
 
         return AioReplies(options)

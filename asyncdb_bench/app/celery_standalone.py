@@ -36,7 +36,7 @@ def _database() -> WorkerDatabase:
     (spec,) = parse_specs(os.environ.get("ASYNCDB_BENCH_SCENARIO", "mixed"))
     operations = make_scenario(spec.name, spec.knobs).workload().operations
     url = own_form(_setting("DATABASE_URL"))
-    return WorkerDatabase(url, operations, 1, TIMEOUT_S, timed=True)
+    return WorkerDatabase(url, operations, 1, TIMEOUT_S)
 
 
 _url = _setting("BROKER_URL")

@@ -12,7 +12,7 @@ import signal
 
 import msgspec
 
-from asyncdb_bench.contract.celery.strategy import WorkerOptions, results_backend
+from asyncdb_bench.contract.celery.strategy import WorkerKnobs, results_backend
 from asyncdb_bench.errors import BenchError
 from asyncdb_bench.records.messages import (
     Failed,
@@ -35,21 +35,21 @@ def main() -> int:
     """Run the worker until it is told to stop."""
     try:
         config = decoded_config(read_line(), WorkerConfig)
-        options = msgspec.convert(config.part, WorkerOptions)
-    except (BenchError, msgspec.ValidationError) as error:
+        knobs = msgspec.convert(config.part["knobs"], WorkerKnobs)
+    except (BenchError, KeyError, msgspec.ValidationError) as error:
         say(Failed(str(error)))
         return 2
     # A native thread, before gevent may patch threading: it must see the end of the parent
     # whatever the pool does.
     _thread.start_new_thread(_end_with_parent, ())
-    if options.pool == "gevent":
+    if knobs.pool == "gevent":
         from celery import maybe_patch_concurrency
 
         maybe_patch_concurrency(["celery", "-P", "gevent"])
-    return _run(config, options)
+    return _run(config, knobs)
 
 
-def _run(config: WorkerConfig, options: WorkerOptions) -> int:
+def _run(config: WorkerConfig, knobs: WorkerKnobs) -> int:
     from celery import signals
 
     from asyncdb_bench.contract.celery import celery_app as tasks
@@ -62,12 +62,13 @@ def _run(config: WorkerConfig, options: WorkerOptions) -> int:
     queue = tasks.QueueOptions(
         broker=config.broker,
         queue=config.queue,
-        results=results_backend(options.results, config.broker.kind),
+        results=results_backend(config.part["results"], config.broker.kind),
         store=config.store,
-        acks_late=options.acks_late,
-        prefetch=options.prefetch,
+        acks_late=knobs.acks_late,
+        prefetch=knobs.prefetch,
         timeout_s=config.timeout_s,
     )
+    concurrency = 1 if knobs.pool == "solo" else knobs.workers
     app = tasks.make_app(queue, backend=tasks.backend_url(queue, client=False))
     operations = faulty_operations(served_operations(config), config.fault)
     # Celery says that a worker is ready while its processes still start: they say it themselves
@@ -77,17 +78,15 @@ def _run(config: WorkerConfig, options: WorkerOptions) -> int:
         lambda: tasks.WorkerDatabase(
             config.database_url,
             operations,
-            1 if options.pool in {"prefork", "solo"} else options.concurrency,
+            1 if knobs.pool in {"prefork", "solo"} else concurrency,
             config.timeout_s,
-            timed=options.timed,
-            isolation=options.isolation,
-            autocommit=options.autocommit,
+            knobs,
         ),
-        forks=options.pool == "prefork",
-        gc_freeze=options.gc_freeze,
+        forks=knobs.pool == "prefork",
+        gc_freeze=knobs.gc_freeze,
         connected=lambda: os.write(begins, b"."),
     )
-    processes = options.concurrency if options.pool == "prefork" else 1
+    processes = concurrency if knobs.pool == "prefork" else 1
 
     def say_ready() -> None:
         for _ in range(processes):
@@ -97,8 +96,8 @@ def _run(config: WorkerConfig, options: WorkerOptions) -> int:
     signals.worker_ready.connect(lambda **_: _thread.start_new_thread(say_ready, ()), weak=False)
     worker = app.Worker(
         hostname=f"{config.queue}-{os.getpid()}@localhost",
-        pool=options.pool,
-        concurrency=options.concurrency,
+        pool=knobs.pool,
+        concurrency=concurrency,
         loglevel="WARNING",
         optimization="fair",
         without_gossip=True,

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from asyncdb_bench.contract.strategy import Knobs
+
 
 class FairQueue(AsyncAdaptedQueue[Any]):
     """First come, first served; parameters as of :class:`AsyncAdaptedQueue`."""
@@ -302,13 +304,6 @@ def level(isolation: str) -> str:
     return isolation.replace("_", " ").upper()
 
 
-def fill_pool(engine: Engine, pool: int) -> None:
-    """Open every connection of the pool now, so that no request pays for it."""
-    with ExitStack() as stack:
-        for _ in range(pool):
-            stack.enter_context(engine.connect())
-
-
 async def fill_async_pool(engine: AsyncEngine, pool: int) -> None:
     """Likewise for an async engine."""
     async with AsyncExitStack() as stack:
@@ -346,6 +341,27 @@ def unavailable_state(error: BaseException | None) -> bool:
     return state[:2] in {"08", "53", "55", "57", "58"}
 
 
+def open_sessions(
+    url: str, size: int, timeout_s: float, knobs: Knobs, driver: str = "psycopg"
+) -> Sessions:
+    """Connect a pool, and return what runs operations on it.
+
+    Parameters
+    ----------
+    url, timeout_s, driver : as :func:`make_engine`.
+    size : connections that are opened.
+    knobs : for isolation level, autocommit, and whether times are noted.
+    """
+    timed = knobs.timing > 0
+    engine = make_engine(
+        url, size, timeout_s, timed=timed, driver=driver, isolation=knobs.isolation
+    )
+    with ExitStack() as stack:
+        for _ in range(size):
+            stack.enter_context(engine.connect())
+    return Sessions(engine, autocommit=knobs.autocommit)
+
+
 class Sessions:
     """Blocking sessions.
 
@@ -358,6 +374,7 @@ class Sessions:
     def __init__(self, engine: Engine, *, autocommit: bool = False) -> None:
         from sqlalchemy.orm import sessionmaker
 
+        self.engine = engine
         self.usual = sessionmaker(engine)
         reading = engine.execution_options(isolation_level="AUTOCOMMIT") if autocommit else engine
         self.reading = sessionmaker(reading) if autocommit else self.usual

@@ -42,17 +42,6 @@ class Whereabouts(NamedTuple):
     name: str
 
 
-class Start(NamedTuple):
-    """What a process of the pool is started with."""
-
-    url: str
-    timeout_s: float
-    timed: bool
-    isolation: str
-    autocommit: bool
-    operations: Mapping[str, Whereabouts]
-
-
 N = TypeVar("N", bound=ProcessKnobs)
 
 
@@ -70,19 +59,14 @@ class ProcessStrategy(Strategy[N]):
         from concurrent.futures import ProcessPoolExecutor
 
         knobs, context = self.knobs, self.context
-        start = Start(
-            context.database_url,
-            context.timeout_s,
-            knobs.timing > 0,
-            knobs.isolation,
-            knobs.autocommit,
-            {name: whereabouts(each) for name, each in context.operations.items()},
-        )
+        places = {name: whereabouts(each) for name, each in context.operations.items()}
+        # as plain knobs: a class of somebody's own file cannot be imported by the processes
+        plain = Knobs(timing=knobs.timing, isolation=knobs.isolation, autocommit=knobs.autocommit)
         self.pool = ProcessPoolExecutor(
             knobs.workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
-            initargs=(start,),
+            initargs=(context.database_url, context.timeout_s, plain, places),
         )
         loop = asyncio.get_running_loop()
         # a process is started for each task that finds none free
@@ -171,20 +155,16 @@ _sessions: Sessions | None = None
 _operations: dict[str, Operation] = {}
 
 
-def _start(start: Start) -> None:
+def _start(url: str, timeout_s: float, knobs: Knobs, places: Mapping[str, Whereabouts]) -> None:
     """Connect, in a process of the pool, and see to it that it ends with its parent."""
     global _sessions
-    from asyncdb_bench.contract.engine import Sessions, fill_pool, make_engine
+    from asyncdb_bench.contract.engine import open_sessions
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # whoever started the pool is told that it is broken, and says so: no traceback for each process
     logging.getLogger("concurrent.futures").addHandler(logging.NullHandler())
-    engine = make_engine(
-        start.url, 1, start.timeout_s, timed=start.timed, isolation=start.isolation
-    )
-    _sessions = Sessions(engine, autocommit=start.autocommit)
-    _operations.update({name: found(place) for name, place in start.operations.items()})
-    fill_pool(engine, 1)
+    _operations.update({name: found(place) for name, place in places.items()})
+    _sessions = open_sessions(url, 1, timeout_s, knobs)
 
 
 def _end_with_parent() -> None:

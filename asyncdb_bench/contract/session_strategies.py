@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from asyncdb_bench.contract.engine import (
     DISTRIBUTIONS,
     AsyncSessions,
-    Sessions,
     fill_async_pool,
-    fill_pool,
     make_async_engine,
-    make_engine,
+    open_sessions,
 )
 from asyncdb_bench.contract.knob import BUDGET, knob
 from asyncdb_bench.contract.operation import Operation, Params, Pause, Steps, drive_async, together
@@ -92,18 +90,14 @@ class SessionStrategy(EngineStrategy[P]):
 
     async def open(self) -> None:
         """Connect the whole pool."""
-        url, timeout_s = self.context.database_url, self.context.timeout_s
-        size, knobs = self.budget(self.knobs), self.knobs
-        self.engine = make_engine(
-            url,
-            size,
-            timeout_s,
-            timed=knobs.timing > 0,
-            driver=self.driver,
-            isolation=knobs.isolation,
+        self.sessions = open_sessions(
+            self.context.database_url,
+            self.budget(self.knobs),
+            self.context.timeout_s,
+            self.knobs,
+            self.driver,
         )
-        self.sessions = Sessions(self.engine, autocommit=knobs.autocommit)
-        fill_pool(self.engine, size)
+        self.engine = self.sessions.engine
 
     def execute(self, operation: Operation, params: Params) -> Any:
         """Run one operation in one session; blocks the calling thread."""

@@ -16,9 +16,10 @@ from kombu.utils.json import loads
 from msgspec.json import decode
 
 from asyncdb_bench.contract.broker_url import kombu_arguments
-from asyncdb_bench.contract.engine import USUAL_ISOLATION, Sessions, fill_pool, make_engine
+from asyncdb_bench.contract.engine import open_sessions
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import portable
+from asyncdb_bench.contract.strategy import Knobs
 from asyncdb_bench.errors import UnavailableError
 from asyncdb_bench.records.plan import Broker
 from asyncdb_bench_attach.timing import Phases, current, report
@@ -239,6 +240,9 @@ def run_operation(
     return {"answer": answer, "phases": phases and report(phases, *stamps)}
 
 
+USUAL_KNOBS = Knobs()
+
+
 class WorkerDatabase:
     """Engine and operations of one worker process, made after the fork."""
 
@@ -248,15 +252,10 @@ class WorkerDatabase:
         operations: Mapping[str, Operation],
         pool: int,
         timeout_s: float,
-        *,
-        timed: bool = False,
-        isolation: str = USUAL_ISOLATION,
-        autocommit: bool = False,
+        knobs: Knobs = USUAL_KNOBS,
     ) -> None:
         self.operations = operations
-        self.engine = make_engine(url, pool, timeout_s, timed=timed, isolation=isolation)
-        self.sessions = Sessions(self.engine, autocommit=autocommit)
-        fill_pool(self.engine, pool)
+        self.sessions = open_sessions(url, pool, timeout_s, knobs)
 
     def run(self, name: str, params: dict[str, Any]) -> Any:
         """Run one operation in one session; a task may name those of the scenario alone."""
@@ -267,12 +266,6 @@ class WorkerDatabase:
 
 
 _database: WorkerDatabase | None = None
-
-
-def use_database(database: WorkerDatabase | None) -> None:
-    """Give this process's task its database."""
-    global _database
-    _database = database
 
 
 def connect_when_ready(
@@ -293,8 +286,9 @@ def connect_when_ready(
     """
 
     def connect(**_: Any) -> None:
+        global _database
         try:
-            use_database(make())
+            _database = make()
             if gc_freeze:
                 gc.collect()
                 gc.freeze()

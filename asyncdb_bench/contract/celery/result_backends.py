@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from celery.exceptions import TimeoutError as ResultTimeoutError
 from celery.result import AsyncResult
@@ -32,6 +32,7 @@ from asyncdb_bench.contract.celery.celery_app import (
     task_of,
     unwrapped,
 )
+from asyncdb_bench.contract.celery.strategy import Way
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 
 LIMIT = 10_000
@@ -130,7 +131,7 @@ def failure(result: Any) -> Exception:
 POLL_S = 0.005
 
 
-class WaitByPolling:
+class WaitByPolling(Way):
     """Publishes on the loop, then asks `ready()` every 5 ms.
 
     Parameters
@@ -142,9 +143,6 @@ class WaitByPolling:
         self.task = task_of(make_app(options, backend=backend_url(options, client=False)))
         self.timeout_s = options.timeout_s
 
-    async def open(self) -> None:
-        """Nothing to open: Celery connects when it first publishes."""
-
     async def call(self, name: str, params: dict[str, Any]) -> Any:
         """Run an operation on a worker and return its answer."""
         submitted_ns = time.monotonic_ns()
@@ -153,13 +151,6 @@ class WaitByPolling:
             while not result.ready():
                 await asyncio.sleep(POLL_S)
         return unwrapped(value_of(result), submitted_ns)
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-    def gauges(self) -> dict[str, float]:
-        """Nothing is known."""
-        return {}
 
     def _send(self, arguments: Arguments) -> AsyncResult:
         return self.task.apply_async(arguments, expiration=self.timeout_s)
@@ -190,7 +181,7 @@ class WaitOnThreads(WaitByPolling):
         """End the threads."""
         self.executor.shutdown(wait=False, cancel_futures=True)
 
-    def _get(self, arguments: Arguments) -> dict[str, Any]:
+    def _get(self, arguments: Arguments) -> Any:
         result = self._send(arguments)
         try:
             result.get(timeout=self.timeout_s, propagate=False)
@@ -199,7 +190,7 @@ class WaitOnThreads(WaitByPolling):
         return value_of(result)
 
 
-def value_of(result: AsyncResult) -> dict[str, Any]:
+def value_of(result: AsyncResult) -> Any:
     """Return what a finished task returned.
 
     Raises
@@ -208,20 +199,20 @@ def value_of(result: AsyncResult) -> dict[str, Any]:
     """
     if not result.successful():
         raise RemoteError(repr(result.result))
-    found: dict[str, Any] = result.result
-    return found
+    return result.result
 
 
 DRAIN_S = 0.25
 OnResult = Callable[[str, dict[str, Any]], None]
 
 
-class ResultWay(Protocol):
-    """One way for results to come back."""
+class Replies:
+    """``rpc``: one reply queue of this process; Celery's way today. The other ways inherit."""
 
-    @property
-    def reply_to(self) -> str | None:
-        """Name of the queue that a task is told to reply to; None: the task's own business."""
+    def __init__(self, name: str | None, on_result: OnResult) -> None:
+        self.reply_to = name
+        """The queue that a task is told to reply to; None: the task's own business."""
+        self.on_result = on_result
 
     def expect(self, task_id: str) -> None:
         """Be told, before a task is published, that its result will be waited for."""
@@ -238,23 +229,6 @@ class ResultWay(Protocol):
         ready : called once results can be received.
         stop : asked at least every :data:`DRAIN_S`.
         """
-
-
-class Replies:
-    """``rpc``: one reply queue of this process; Celery's way today."""
-
-    def __init__(self, name: str, on_result: OnResult) -> None:
-        self.reply_to = name
-        self.on_result = on_result
-
-    def expect(self, task_id: str) -> None:
-        """Nothing to prepare: the queue is there."""
-
-    def forget(self, task_id: str) -> None:
-        """Nothing to give back."""
-
-    def listen(self, connection: Any, ready: Callable[[], None], stop: Callable[[], bool]) -> None:
-        """Consume the reply queue."""
         replies = Queue(self.reply_to, exclusive=True, auto_delete=True, durable=False)
         with Consumer(
             connection, [replies], on_message=self._on_message, no_ack=True, accept=["json"]
@@ -269,21 +243,13 @@ class Replies:
         self.on_result(reply["task_id"], reply)
 
 
-class Published:
+class Published(Replies):
     """``redis``: the backend stores a result and publishes it; one subscription hears all."""
 
-    reply_to = None
-
     def __init__(self, options: QueueOptions, on_result: OnResult) -> None:
+        super().__init__(None, on_result)
         self.url = options.results_url
         self.pattern = f"{options.queue}:celery-task-meta-*"
-        self.on_result = on_result
-
-    def expect(self, task_id: str) -> None:
-        """Nothing to prepare: the pattern covers it."""
-
-    def forget(self, task_id: str) -> None:
-        """Nothing to give back: results expire."""
 
     def listen(self, connection: Any, ready: Callable[[], None], stop: Callable[[], bool]) -> None:
         """Subscribe to the results' channels; the broker's own connection is not needed."""
@@ -301,20 +267,18 @@ class Published:
                     self.on_result(reply["task_id"], reply)
 
 
-class QueuePerTask:
+class QueuePerTask(Replies):
     """``amqp``: a queue declared, bound and consumed for every single task, as in Celery 3.
 
     What tornado-celery's callback did on pika: nothing waits for the broker's confirmations
     (``nowait``), so this is the way at its best.
     """
 
-    reply_to = None
-
     def __init__(self, options: QueueOptions, on_result: OnResult) -> None:
+        super().__init__(None, on_result)
         self.exchange = Exchange(
             results_exchange(options.queue), type="direct", durable=False, delivery_mode=1
         )
-        self.on_result = on_result
         self._wanted: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
@@ -384,7 +348,7 @@ class QueuePerTask:
         self.on_result(reply["task_id"], reply)
 
 
-def make_results(options: QueueOptions, reply_to: str, on_result: OnResult) -> ResultWay:
+def make_results(options: QueueOptions, reply_to: str, on_result: OnResult) -> Replies:
     """Return the way that the options name."""
     if options.results == "amqp":
         return QueuePerTask(options, on_result)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import msgspec
-
-from asyncdb_bench.contract.knob import BUDGET, knob
+from asyncdb_bench.contract.knob import BUDGET, knob, values_of
 from asyncdb_bench.contract.operation import Operation, Params
 from asyncdb_bench.contract.strategy import Knobs, Strategy
 from asyncdb_bench.records.plan import Part
@@ -35,29 +33,6 @@ class WorkerKnobs(Knobs):
     acks_late: bool = knob(False, help="acknowledge a task after it ran, not before")
 
 
-class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker process runs tasks: the options of the strategies' part.
-
-    Parameters
-    ----------
-    pool, concurrency : how it runs tasks at once, and how many.
-    prefetch, acks_late, gc_freeze : as the knobs of the same names.
-    results : how results come back; ``"auto"``: as :func:`results_backend` says.
-    timed : whether the phases of tasks are noted.
-    isolation, autocommit : as the knobs of the same names.
-    """
-
-    pool: str
-    concurrency: int
-    prefetch: int
-    acks_late: bool
-    gc_freeze: bool
-    results: str
-    timed: bool
-    isolation: str = "read_committed"
-    autocommit: bool = False
-
-
 def worker_parts(knobs: WorkerKnobs, results: str = "rpc") -> tuple[Part, ...]:
     """Return the worker's process: one group, or with `pool=solo` one for each task at once.
 
@@ -66,24 +41,9 @@ def worker_parts(knobs: WorkerKnobs, results: str = "rpc") -> tuple[Part, ...]:
     knobs : the worker's knobs.
     results : how results come back; ``"auto"``: as :func:`results_backend` says.
     """
-    solo = knobs.pool == "solo"
-    options = WorkerOptions(
-        pool=knobs.pool,
-        concurrency=1 if solo else knobs.workers,
-        prefetch=knobs.prefetch,
-        acks_late=knobs.acks_late,
-        gc_freeze=knobs.gc_freeze,
-        results=results,
-        timed=knobs.timing > 0,
-        isolation=knobs.isolation,
-        autocommit=knobs.autocommit,
-    )
-    module = "asyncdb_bench.app.celery_worker"
-    return (
-        Part(
-            "worker", module, msgspec.structs.asdict(options), copies=knobs.workers if solo else 1
-        ),
-    )
+    options = {"knobs": values_of(knobs), "results": results}
+    copies = knobs.workers if knobs.pool == "solo" else 1
+    return (Part("worker", "asyncdb_bench.app.celery_worker", options, copies),)
 
 
 def results_backend(results: str, broker: str) -> str:
@@ -96,7 +56,7 @@ def results_backend(results: str, broker: str) -> str:
 W = TypeVar("W", bound=WorkerKnobs)
 
 
-class Way(Protocol):
+class Way:
     """How a task is sent and its result awaited."""
 
     async def open(self) -> None:
@@ -109,12 +69,14 @@ class Way(Protocol):
 
     async def call(self, name: str, params: dict[str, Any]) -> Any:
         """Run an operation on a worker and return its answer; raises as `Strategy.run`."""
+        raise NotImplementedError
 
     async def close(self) -> None:
         """Give everything back; also after an `open` that failed half-way."""
 
     def gauges(self) -> dict[str, float]:
         """Return what can be read at no cost."""
+        return {}
 
 
 class WorkerStrategy(Strategy[W]):

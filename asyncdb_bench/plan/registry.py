@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -154,9 +155,14 @@ def _from_file(name: str, word: str) -> Any:
 
 def _module_of_file(path: Path) -> Any:
     try:
-        return _loaded(f"asyncdb_bench_plugin_{path.stem}", path)
+        return _loaded_once(path.resolve(), path.stat().st_mtime_ns)
     except Exception as error:
         raise PluginError(f"{path} does not import: {described(error)}") from error
+
+
+@functools.cache
+def _loaded_once(path: Path, _changed_ns: int) -> Any:
+    return _loaded(f"asyncdb_bench_plugin_{path.stem}", path)
 
 
 def _only_class(module: Any, base: type, name: str) -> Any:

@@ -354,21 +354,14 @@ def test_what_is_no_source_is_refused() -> None:
         Tables("odd", "item")
 
 
-def test_the_key_follows_the_content(tmp_path: Path) -> None:
+def test_the_key_follows_the_sources(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("id\n1\n")
     before = Tables("t", Csv(str(file))).key
     assert Tables("t", Csv(str(file))).key == before
     assert Tables("t", Csv(str(file), delimiter=";")).key != before
-    file.write_text("id\n2\n")
-    assert Tables("t", Csv(str(file))).key != before
     assert Tables("t", Sql("SELECT 1")).key != Tables("t", Sql("SELECT 2")).key
     assert Tables("t", Sql("SELECT 1")).key == Tables("t", Sql("SELECT 1")).key
-    read = "\\i other.sql\n"
-    assert Tables("t", Sql(read)).key != Tables("t", Sql(read)).key
-
-
-COUNT = 10
 
 
 def filled(count: int, *, step: int = 1) -> Callable[[Connection], None]:
@@ -380,21 +373,6 @@ def filled(count: int, *, step: int = 1) -> Callable[[Connection], None]:
 
 def worded(connection: Connection, word: str) -> None:
     connection.exec_driver_sql(f"SELECT '{word}'")
-
-
-def of_global(connection: Connection) -> None:
-    connection.exec_driver_sql(f"SELECT {helped()}")
-
-
-def helped() -> int:
-    return COUNT
-
-
-def of_file(path: str) -> Callable[[Connection], None]:
-    def read(connection: Connection) -> None:
-        connection.exec_driver_sql(Path(path).read_text())
-
-    return read
 
 
 class Filler:
@@ -446,34 +424,13 @@ def test_what_makes_other_data_has_another_key(
     assert key_of(one()) != key_of(other())
 
 
-def test_a_name_of_the_module_and_a_file_that_is_read_count(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    before = key_of(of_global)
-    assert key_of(of_global) == before
-    monkeypatch.setitem(globals(), "COUNT", 11)
-    assert key_of(of_global) != before
-    file = tmp_path / "words.txt"
-    file.write_text("SELECT 1")
-    read = key_of(of_file(str(file)))
-    assert key_of(of_file(str(file))) == read
-    file.write_text("SELECT 2")
-    assert key_of(of_file(str(file))) != read
-
-
-def test_what_cannot_be_known_is_seeded_anew(tmp_path: Path) -> None:
+def test_what_cannot_be_known_is_seeded_anew() -> None:
     words = (each for each in ("a", "b"))
 
     def from_generator(connection: Connection) -> None:
         connection.exec_driver_sql(f"SELECT '{next(words)}'")
 
-    with (tmp_path / "open").open("w") as opened:
-
-        def from_open_file(connection: Connection) -> None:
-            opened.write(str(connection))
-
-        for unknown in (from_generator, from_open_file, of_file(str(tmp_path))):
-            assert key_of(unknown) != key_of(unknown)
+    assert key_of(from_generator) != key_of(from_generator)
 
 
 @pytest.mark.services

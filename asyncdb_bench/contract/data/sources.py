@@ -1,43 +1,41 @@
 """What tables and rows are made of: SQL, files, functions, models.
 
-One key, the same content: it is made of all that the sources say and read. What cannot be known has
-a key of its own, and is seeded anew.
+One key, the same content within a run: files and modules do not change while it goes on. What
+cannot be compared has a key of its own, and is seeded anew.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.contract.data.fingerprint import anew, of_callable, of_metadata
-from asyncdb_bench.contract.data.sql_scripts import (
-    plain_script,
-    reads_more,
-    run_script,
-    script_content,
-)
+from asyncdb_bench.contract.data.sql_scripts import plain_script, run_script, script_content
 from asyncdb_bench.errors import PluginError, described
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-class Source(Protocol):
+class Source:
     """What tables or rows are made of."""
+
+    __slots__ = ()
 
     def signature(self) -> str:
         """Return what its content depends on."""
+        return repr(self)
 
     def put(self, connection: Connection) -> None:
         """Write it to the database."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class Sql:
+class Sql(Source):
     """SQL of a text or of a file, run by psql in a session of its own.
 
     Parameters
@@ -47,28 +45,20 @@ class Sql:
 
     text: str
 
-    def signature(self) -> str:
-        """Return the script; with something new each time where it has psql read other files."""
-        script = self._read().decode(errors="replace")
-        return script + (anew() if reads_more(script) else "")
-
     def put(self, connection: Connection) -> None:
         """Run the script."""
-        content = self._read()
         if self._is_file():
+            script_content(existing(self.text))
             run_script(connection, self.text, Path(self.text).resolve())
         else:
-            run_script(connection, "SQL", content)
+            run_script(connection, "SQL", self.text.encode())
 
     def _is_file(self) -> bool:
         return self.text.endswith(".sql") and "\n" not in self.text
 
-    def _read(self) -> bytes:
-        return script_content(existing(self.text)) if self._is_file() else self.text.encode()
-
 
 @dataclass(frozen=True, slots=True)
-class Csv:
+class Csv(Source):
     """Rows of a CSV file with a header; ``.csv.gz`` is decompressed.
 
     Parameters
@@ -86,11 +76,6 @@ class Csv:
     encoding: str = "utf-8"
     null: str = ""
 
-    def signature(self) -> str:
-        """Return the file's hash, and how it is read."""
-        read = (self.table, self.delimiter, self.encoding, self.null)
-        return f"{read} {file_hash(existing(self.path))}"
-
     def put(self, connection: Connection) -> None:
         """Copy the rows."""
         from asyncdb_bench.contract.data.rows import put_csv
@@ -100,15 +85,11 @@ class Csv:
 
 
 @dataclass(frozen=True, slots=True)
-class Parquet:
+class Parquet(Source):
     """Rows of a Parquet file; parameters as :class:`Csv`. Structs and lists may become JSON."""
 
     path: str
     table: str = ""
-
-    def signature(self) -> str:
-        """Return the file's hash."""
-        return f"{self.table} {file_hash(existing(self.path))}"
 
     def put(self, connection: Connection) -> None:
         """Copy the rows."""
@@ -119,7 +100,7 @@ class Parquet:
 
 
 @dataclass(frozen=True, slots=True)
-class Dump:
+class Dump(Source):
     """A dump of ``pg_dump``: plain, ``-Fc`` or ``-Ft``, each perhaps through gzip.
 
     Parameters
@@ -130,10 +111,6 @@ class Dump:
 
     path: str
 
-    def signature(self) -> str:
-        """Return the file's hash."""
-        return file_hash(existing(self.path))
-
     def put(self, connection: Connection) -> None:
         """Run it by psql."""
         known = connection.exec_driver_sql("SELECT name FROM pg_settings").scalars()
@@ -141,7 +118,7 @@ class Dump:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class Function(Source):
     """A function that fills tables; equal for each call, as ``check`` sees to.
 
     Parameters
@@ -152,8 +129,20 @@ class Function:
     call: Callable[[Any], None]
 
     def signature(self) -> str:
-        """Return what its work follows from, as far as that can be known."""
-        return of_callable(self.call)
+        """Return where it is defined and what it is called with, as far as that can be told."""
+        call: Any = self.call
+        told: list[object] = []
+        while isinstance(call, functools.partial):
+            told += [call.args, call.keywords]
+            call = call.func
+        call = call if hasattr(call, "__code__") else call.__call__
+        if not hasattr(call, "__code__"):
+            return uuid.uuid4().hex
+        code, owner = call.__code__, getattr(call, "__self__", None)
+        told += [call.__defaults__, call.__kwdefaults__, getattr(owner, "__dict__", owner)]
+        told += [cell.cell_contents for cell in call.__closure__ or ()]
+        new = uuid.uuid4().hex if " at 0x" in repr(told) else ""
+        return f"{code.co_filename}:{code.co_firstlineno} {hash(code)} {told} {new}"
 
     def put(self, connection: Connection) -> None:
         """Call it."""
@@ -162,7 +151,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
+class Models(Source):
     """Tables of SQLAlchemy models.
 
     Parameters
@@ -173,8 +162,20 @@ class Models:
     metadata: Any
 
     def signature(self) -> str:
-        """Return what creates them as SQL."""
-        return of_metadata(self.metadata)
+        """Return what creates them as SQL; something new each time where that cannot be had."""
+        from sqlalchemy import create_mock_engine
+
+        sent: list[str] = []
+
+        def note(statement: Any, *_: Any, **__: Any) -> None:
+            sent.append(str(statement.compile(dialect=engine.dialect)))
+
+        engine = create_mock_engine("postgresql+psycopg://", note)
+        try:
+            self.metadata.create_all(engine, checkfirst=False)
+        except Exception:
+            return uuid.uuid4().hex
+        return "\n".join(sorted(sent))
 
     def put(self, connection: Connection) -> None:
         """Create them."""
@@ -215,12 +216,6 @@ def existing(path: str) -> Path:
     return found
 
 
-def file_hash(path: Path) -> str:
-    """Return a file's SHA-256."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 class Tables:
     """A scenario's own tables and their content.
 
@@ -255,11 +250,8 @@ class Tables:
 
     @functools.cached_property
     def key(self) -> str:
-        """Return what names the template database."""
-        digest = hashlib.sha256()
-        for each in self.sources:
-            digest.update(f"{type(each).__name__} {each.signature()}\0".encode())
-        return f"{self.name}_{digest.hexdigest()[:16]}"
+        """Return what is the same for tables of the same content."""
+        return f"{self.name} {[each.signature() for each in self.sources]}"
 
     def create(self, connection: Connection) -> None:
         """Write all sources, and gather the planner's statistics.

@@ -27,9 +27,6 @@ _SAID = re.compile(
 )
 _COMMENTS = re.compile(r"\A(\s+|--[^\n]*(\n|\Z)|/\*.*?\*/)+", re.DOTALL)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_READS = re.compile(
-    r"^[^\n]*\\(i|ir|include|include_relative|copy|!|o|g|gexec|setenv|getenv)\b|`", re.MULTILINE
-)
 TARGET = (
     *("host", "hostaddr", "port", "dbname", "user", "options", "connect_timeout"),
     *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "channel_binding"),
@@ -148,11 +145,6 @@ def script_content(path: Path) -> bytes:
             " UTF-8 (pg_dump --file=NAME does)"
         )
     return content
-
-
-def reads_more(script: str) -> bool:
-    """Return whether a script has psql read something else: files, programs, the environment."""
-    return bool(_READS.search(script))
 
 
 def client_program(name: str, *, encrypts: bool = False) -> str:

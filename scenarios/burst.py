@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench import Objective, Segment, StandardKnobs, StandardScenario, knob
+from asyncdb_bench import Segment, StandardKnobs, StandardScenario, knob
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,8 @@ class Burst(StandardScenario[BurstKnobs]):
     name = "burst"
     summary = "a base load, a 10x burst, base again; the offered load is the base"
     Knobs = BurstKnobs
+    p99_ms = 1000
+    loads = (5, 10, 20, 40, 60, 80, 120, 160)
 
     def mix(self) -> dict[str, float]:
         """Only short queries."""
@@ -44,11 +46,3 @@ class Burst(StandardScenario[BurstKnobs]):
             Segment(self.knobs.burst, self.knobs.factor),
             Segment(self.knobs.after, 1.0),
         )
-
-    def objective(self) -> Objective:
-        """No request waits for longer than a second."""
-        return Objective(p99_ms=1000)
-
-    def ladder(self) -> tuple[float, ...]:
-        """Return base loads whose bursts go from what all carry to beyond what one process can."""
-        return (5, 10, 20, 40, 60, 80, 120, 160)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench import Objective, Scenario, ScenarioKnobs, Workload, knob
+from asyncdb_bench import Scenario, ScenarioKnobs, Workload, knob
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,8 @@ class Chat(Scenario[ChatKnobs]):
     Knobs = ChatKnobs
     websocket = True
     counted = ("post",)
+    p99_ms = 200
+    loads = (10, 25, 50, 100, 150, 200, 250, 300, 400, 500)
 
     @property
     def rooms(self) -> int:
@@ -55,11 +57,3 @@ class Chat(Scenario[ChatKnobs]):
         if operation == "post":
             return drawn | {"author": f"member-{member}", "body": "x" * int(rng.integers(10, 200))}
         return drawn
-
-    def objective(self) -> Objective:
-        """Return that a message is with its room's last member before its author wonders."""
-        return Objective(p99_ms=200)
-
-    def ladder(self) -> tuple[float, ...]:
-        """From a quiet evening to beyond what one process has been seen to carry."""
-        return (10, 25, 50, 100, 150, 200, 250, 300, 400, 500)

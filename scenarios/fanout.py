@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncdb_bench import Objective, PostKnobs, PostScenario
+from asyncdb_bench import PostKnobs, PostScenario
 
 
 class Fanout(PostScenario[PostKnobs]):
@@ -15,11 +15,3 @@ class Fanout(PostScenario[PostKnobs]):
     def mix(self) -> dict[str, float]:
         """Only these, as entities or as rows."""
         return {"fanout_orm" if self.knobs.entities == "orm" else "fanout": 1.0}
-
-    def objective(self) -> Objective:
-        """Fast answers, and time for each statement and row."""
-        return Objective(p99_ms=self.usual_ms())
-
-    def ladder(self) -> tuple[float, ...]:
-        """Return loads from idle to beyond what one process has been seen to carry."""
-        return self.usual_ladder()

@@ -36,7 +36,7 @@ class Hold(PostScenario[HoldKnobs]):
 
     def objective(self) -> Objective:
         """Five times what the other service takes, and never under 100 ms."""
-        return Objective(p99_ms=max(100, 5 * self.knobs.ms))
+        return Objective.of_query(self.knobs.ms)
 
     def ladder(self) -> tuple[float, ...]:
         """Return loads that keep 0.25 to 64 requests waiting at once."""

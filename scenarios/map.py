@@ -40,6 +40,7 @@ class Map(StandardScenario[MapKnobs]):
     Knobs = MapKnobs
     pace_only = True
     profile = "map"
+    loads = (5, 10, 20, 40, 80, 160, 320, 640, 1280)
 
     def place(self) -> dict[str, float]:
         """Return the place on the map; the round trip is the run's matter."""
@@ -84,8 +85,4 @@ class Map(StandardScenario[MapKnobs]):
 
     def objective(self) -> Objective:
         """Nothing in particular: the pace is compared."""
-        return Objective(p99_ms=max(100, 5 * self.knobs.ms * self.knobs.queries))
-
-    def ladder(self) -> tuple[float, ...]:
-        """Return loads for who climbs nevertheless."""
-        return (5, 10, 20, 40, 80, 160, 320, 640, 1280)
+        return Objective.of_query(self.knobs.ms * self.knobs.queries)

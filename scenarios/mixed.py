@@ -25,6 +25,7 @@ class Mixed(StandardScenario[MixedKnobs]):
     name = "mixed"
     summary = "80 % reads, 15 % writes, 5 % queries of 50 ms"
     Knobs = MixedKnobs
+    loads = (25, 50, 100, 150, 200, 300, 400, 500, 600, 700, 800, 1000, 1200, 1400, 1700, 2000)
 
     def work(self) -> str:
         """Return it in words."""
@@ -53,8 +54,4 @@ class Mixed(StandardScenario[MixedKnobs]):
 
     def objective(self) -> Objective:
         """Five times the slow query's time, and never under 100 ms."""
-        return Objective(p99_ms=max(100, 5 * self.knobs.ms))
-
-    def ladder(self) -> tuple[float, ...]:
-        """From idle to beyond what one process has been seen to carry."""
-        return (25, 50, 100, 150, 200, 300, 400, 500, 600, 700, 800, 1000, 1200, 1400, 1700, 2000)
+        return Objective.of_query(self.knobs.ms)

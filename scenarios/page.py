@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench import KnobError, Objective, PostKnobs, PostScenario, knob
+from asyncdb_bench import KnobError, PostKnobs, PostScenario, knob
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,11 +48,3 @@ class Page(PostScenario[PageKnobs]):
         if operation.startswith("streamed"):
             drawn["part"] = self.knobs.part or 100
         return drawn
-
-    def objective(self) -> Objective:
-        """Fast answers, and time for each statement and row."""
-        return Objective(p99_ms=self.usual_ms())
-
-    def ladder(self) -> tuple[float, ...]:
-        """Return loads from idle to beyond what one process has been seen to carry."""
-        return self.usual_ladder()

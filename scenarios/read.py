@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncdb_bench import Objective, StandardKnobs, StandardScenario
+from asyncdb_bench import StandardKnobs, StandardScenario
 
 
 class Read(StandardScenario[StandardKnobs]):
@@ -10,6 +10,7 @@ class Read(StandardScenario[StandardKnobs]):
 
     name = "read"
     summary = "one row by primary key"
+    loads = (100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1400, 1700, 2000, 2500)
 
     def work(self) -> str:
         """Return it in words."""
@@ -22,11 +23,3 @@ class Read(StandardScenario[StandardKnobs]):
     def mix(self) -> dict[str, float]:
         """Only reads."""
         return {"read": 1.0}
-
-    def objective(self) -> Objective:
-        """Fast answers."""
-        return Objective(p99_ms=100)
-
-    def ladder(self) -> tuple[float, ...]:
-        """From idle to beyond what one process has been seen to carry."""
-        return (100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1400, 1700, 2000, 2500)

@@ -35,7 +35,7 @@ class Slow(StandardScenario[SlowKnobs]):
 
     def objective(self) -> Objective:
         """Five times the query's own time, and never under 100 ms."""
-        return Objective(p99_ms=max(100, 5 * self.knobs.ms))
+        return Objective.of_query(self.knobs.ms)
 
     def ladder(self) -> tuple[float, ...]:
         """Return loads that keep 0.25 to 64 queries running at once."""

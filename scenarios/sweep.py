@@ -35,6 +35,7 @@ class Sweep(StandardScenario[SweepKnobs]):
     Knobs = SweepKnobs
     pace_only = True
     profile = "sweep"
+    loads = (5, 10, 20, 40, 80, 160, 320, 640, 1280)
 
     def place(self) -> dict[str, float]:
         """Return the place on the map."""
@@ -66,8 +67,4 @@ class Sweep(StandardScenario[SweepKnobs]):
 
     def objective(self) -> Objective:
         """Nothing in particular: the pace is compared."""
-        return Objective(p99_ms=max(100, 5 * self.knobs.ms))
-
-    def ladder(self) -> tuple[float, ...]:
-        """Return loads for who climbs nevertheless."""
-        return (5, 10, 20, 40, 80, 160, 320, 640, 1280)
+        return Objective.of_query(self.knobs.ms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncdb_bench import Objective, StandardKnobs, StandardScenario
+from asyncdb_bench import StandardKnobs, StandardScenario
 
 
 class Write(StandardScenario[StandardKnobs]):
@@ -10,6 +10,7 @@ class Write(StandardScenario[StandardKnobs]):
 
     name = "write"
     summary = "a transaction: insert a row, update a counter"
+    loads = (50, 100, 150, 200, 250, 300, 350, 400, 500, 600, 700, 800, 1000, 1200)
 
     def work(self) -> str:
         """Return it in words."""
@@ -18,11 +19,3 @@ class Write(StandardScenario[StandardKnobs]):
     def mix(self) -> dict[str, float]:
         """Only writes."""
         return {"write": 1.0}
-
-    def objective(self) -> Objective:
-        """Fast answers."""
-        return Objective(p99_ms=100)
-
-    def ladder(self) -> tuple[float, ...]:
-        """From idle to beyond what one process has been seen to carry."""
-        return (50, 100, 150, 200, 250, 300, 350, 400, 500, 600, 700, 800, 1000, 1200)

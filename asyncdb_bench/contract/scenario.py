@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
@@ -61,8 +60,12 @@ class Workload:
 K = TypeVar("K", bound=ScenarioKnobs)
 
 
-class Scenario(ABC, Generic[K]):
+class Scenario(Generic[K]):
     """The work: operations, how load arrives, what is measured on top.
+
+    A subclass sets `name`, `summary`, `tables` and either `asks_for` or `visits`, and writes
+    :meth:`draw`, or names a file of `recorded` parameters. What depends on knobs it says by methods
+    instead: :meth:`workload`, :meth:`mix`, :meth:`params`, :meth:`objective`, :meth:`ladder`.
 
     :meth:`workload` imports the database libraries where it is called, not at the top of the
     file: `bench.py list` imports every scenario.
@@ -85,6 +88,27 @@ class Scenario(ABC, Generic[K]):
 
     profile: ClassVar[str] = "quick"
     """The profile that measures it where none is named."""
+
+    tables: ClassVar[Data] = NO_TABLES
+    """What is in the database; without it the scenario is for ``--target`` alone."""
+
+    asks_for: ClassVar[Mapping[Operation, float]] = {}
+    """Operations and their weights in the arrivals."""
+
+    visits: ClassVar[tuple[Session, ...]] = ()
+    """Sessions of several steps, instead of weights."""
+
+    operations: ClassVar[tuple[Operation, ...]] = ()
+    """Of the sessions."""
+
+    recorded: ClassVar[Recorded | None] = None
+    """Parameters from a file, for the operations that it names."""
+
+    p99_ms: ClassVar[float] = 100.0
+    """The objective."""
+
+    loads: ClassVar[tuple[float, ...]] = (25, 50, 100, 200, 300, 400, 600, 800, 1000, 1500, 2000)
+    """Offered loads of a ladder."""
 
     def __init__(self, knobs: K) -> None:
         self.knobs = knobs
@@ -110,38 +134,61 @@ class Scenario(ABC, Generic[K]):
     users: ClassVar[int] = 50
     """Users who are about at a time, where it has sessions."""
 
-    def sessions(self) -> tuple[Session, ...]:
-        """Return what users do in several steps; empty: each request stands for itself."""
-        return ()
-
     @classmethod
     def expand(cls, given: Mapping[str, str]) -> list[dict[str, str]]:
         """Return the knobs of each scenario that a request stands for: itself, or a grid."""
         return [dict(given)]
 
-    @abstractmethod
-    def workload(self) -> Workload:
-        """Return the data and the operations."""
-
-    @abstractmethod
-    def mix(self) -> Mapping[str, float]:
-        """Return the share of each operation in the arrivals; the shares sum to 1."""
-
-    @abstractmethod
-    def params(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
-        """Draw the parameters of one request."""
-
-    @abstractmethod
-    def objective(self) -> Objective:
-        """Return what must hold for an offered load to count as carried."""
-
     def shape(self) -> tuple[Segment, ...]:
         """Return how the arrival rate changes during a step; empty: it does not."""
         return ()
 
-    @abstractmethod
+    def draw(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw the parameters of one request that are not recorded; none, unless written."""
+        return {}
+
+    def workload(self) -> Workload:
+        """Return the data and the operations."""
+        return Workload(data=self.tables, operations=self._by_name)
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Operation]:
+        return {each.name: each for each in (*self.asks_for, *self.operations)}
+
+    @functools.cached_property
+    def _recorded_names(self) -> set[str]:
+        return self.recorded.names(self.mix()) if self.recorded is not None else set()
+
+    def mix(self) -> Mapping[str, float]:
+        """Return the share of each operation in the arrivals; the shares sum to 1."""
+        if self.visits:
+            return mix_of(self.visits)
+        total = sum(self.asks_for.values())
+        if not total:
+            raise PluginError(f"scenario {self.name!r} has neither `asks_for` nor `visits`")
+        return {each.name: weight / total for each, weight in self.asks_for.items()}
+
+    def sessions(self) -> tuple[Session, ...]:
+        """Return what users do in several steps; empty: each request stands for itself."""
+        return self.visits
+
+    def params(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw the parameters of one request."""
+        if self.recorded is not None and operation in self._recorded_names:
+            return self.recorded.draw(self._by_name[operation], rng)
+        return self.draw(operation, rng)
+
+    def objective(self) -> Objective:
+        """Return what must hold for an offered load to count as carried."""
+        return Objective(p99_ms=self.p99_ms)
+
     def ladder(self) -> tuple[float, ...]:
         """Return the offered loads in arrivals per second, ascending."""
+        return self.loads
+
+
+class OwnScenario(Scenario[K]):
+    """A scenario with tables, operations and routes of somebody's own."""
 
 
 def example_params(
@@ -160,75 +207,3 @@ def example_params(
     if scenario.sessions():
         raise UsageError(f"{operation!r} is a later step of a session: only its first can be asked")
     return scenario.params(operation, rng)
-
-
-class OwnScenario(Scenario[K]):
-    """Own tables, own operations, own routes.
-
-    A subclass sets `name`, `summary`, `tables` and either `asks_for` or `visits`, and writes
-    :meth:`draw`, or names a file of `recorded` parameters.
-    """
-
-    tables: ClassVar[Data] = NO_TABLES
-    """What is in the database; without it the scenario is for ``--target`` alone."""
-
-    asks_for: ClassVar[Mapping[Operation, float]] = {}
-    """Operations and their weights in the arrivals."""
-
-    visits: ClassVar[tuple[Session, ...]] = ()
-    """Sessions of several steps, instead of weights."""
-
-    operations: ClassVar[tuple[Operation, ...]] = ()
-    """Of the sessions."""
-
-    recorded: ClassVar[Recorded | None] = None
-    """Parameters from a file, for the operations that it names."""
-
-    p99_ms: ClassVar[float] = 100.0
-    """The objective."""
-
-    loads: ClassVar[tuple[float, ...]] = (25, 50, 100, 200, 300, 400, 600, 800, 1000, 1500, 2000)
-    """Offered loads of a ladder."""
-
-    def draw(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
-        """Draw the parameters of one request that are not recorded; none, unless written."""
-        return {}
-
-    def workload(self) -> Workload:
-        """Return the tables and the operations."""
-        return Workload(data=self.tables, operations=self._by_name)
-
-    @functools.cached_property
-    def _by_name(self) -> dict[str, Operation]:
-        return {each.name: each for each in (*self.asks_for, *self.operations)}
-
-    @functools.cached_property
-    def _recorded_names(self) -> set[str]:
-        return self.recorded.names(self.mix()) if self.recorded is not None else set()
-
-    def mix(self) -> Mapping[str, float]:
-        """Return the shares: of the weights, or of the sessions' steps."""
-        if self.visits:
-            return mix_of(self.visits)
-        total = sum(self.asks_for.values())
-        if not total:
-            raise PluginError(f"scenario {self.name!r} has neither `asks_for` nor `visits`")
-        return {each.name: weight / total for each, weight in self.asks_for.items()}
-
-    def sessions(self) -> tuple[Session, ...]:
-        """Return the sessions."""
-        return self.visits
-
-    def params(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
-        """Draw the parameters of one request."""
-        if self.recorded is not None and operation in self._recorded_names:
-            return self.recorded.draw(self._by_name[operation], rng)
-        return self.draw(operation, rng)
-
-    def objective(self) -> Objective:
-        """Return the objective."""
-        return Objective(p99_ms=self.p99_ms)
-
-    def ladder(self) -> tuple[float, ...]:
-        """Return the offered loads."""
-        return self.loads

@@ -71,6 +71,11 @@ class Objective:
     p99_ms: float
     error_rate: float = 0.001
 
+    @classmethod
+    def of_query(cls, ms: float) -> Objective:
+        """Return what a request may take whose queries take so long in the database."""
+        return cls(p99_ms=max(100, 5 * ms))
+
     def __str__(self) -> str:
         return f"p99 < {self.p99_ms:g} ms, errors < {self.error_rate:.1%}"
 

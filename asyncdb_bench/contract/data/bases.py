@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asyncdb_bench.contract.data.worlds import MOST_QUERIES, TABLES, is_world
 from asyncdb_bench.contract.knob import knob
 from asyncdb_bench.contract.scenario import OwnScenario, Scenario, ScenarioKnobs, Workload
+from asyncdb_bench.records.plan import Objective
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,6 +102,14 @@ class PostScenario(Scenario[P]):
             "rows": knobs.rows,
             "width": knobs.width,
         }
+
+    def objective(self) -> Objective:
+        """Return :meth:`usual_ms` as the objective."""
+        return Objective(p99_ms=self.usual_ms())
+
+    def ladder(self) -> tuple[float, ...]:
+        """Return :meth:`usual_ladder`."""
+        return self.usual_ladder()
 
     def usual_ms(self) -> float:
         """Return an objective: 100 ms, and time for each statement and row."""

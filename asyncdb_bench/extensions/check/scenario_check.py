@@ -20,7 +20,7 @@ from asyncdb_bench.contract.data.sources import NO_TABLES
 from asyncdb_bench.contract.engine import make_engine
 from asyncdb_bench.contract.operation import Operation, drive
 from asyncdb_bench.contract.route import Response
-from asyncdb_bench.contract.scenario import OwnScenario, Scenario, Workload
+from asyncdb_bench.contract.scenario import Scenario, Workload
 from asyncdb_bench.contract.session import Ask, begun, go_through
 from asyncdb_bench.errors import BenchError, PluginError, ServiceError, described
 from asyncdb_bench.extensions.check.conformance import (
@@ -327,7 +327,7 @@ def plan_is_sound(scenario: Scenario[Any], workload: Workload) -> None:
 
 def parameters_repeat(scenario: Scenario[Any], workload: Workload) -> None:
     """Check the parameters of each operation of the mix, and all that were recorded."""
-    if isinstance(scenario, OwnScenario) and scenario.recorded is not None:
+    if scenario.recorded is not None:
         scenario.recorded.see_that_all_are_valid(workload.operations)
     for name in scenario.mix():
         if scenario.sessions():

@@ -181,7 +181,7 @@ class Simulation(Generic[S]):
 
     def _lose(self, order: TurnOrder, trial: Trial) -> None:
         doubt = Doubt(DoubtKind.DIED, subject=f"{order.variant} was ended")
-        self.ends.append(TrialEnd.of(trial, self.now_s, reasons=(doubt,)))
+        self.ends.append(replace(TrialEnd.of(trial, self.now_s), reasons=(doubt,)))
         self.schedule.note_step(order, None)
         self.schedule.note_lost([trial])
         self.now_s += LAUNCH_S

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -223,7 +223,7 @@ class MeasureLoop(Generic[S]):
             if not self.losses.note(each.label, variant.label)
         ]
         for trial in self._trials_of(launch):
-            end = TrialEnd.of(trial, 0.0, failure=str(lost), reasons=lost.doubts)
+            end = replace(TrialEnd.of(trial, 0.0, str(lost)), reasons=lost.doubts)
             self._append(end)
         left = without_scenarios(launch, out)
         if left is None:
@@ -373,7 +373,8 @@ class MeasureLoop(Generic[S]):
                 self._append(running.lost_end(scenario, error))
             elif recording.steps:
                 note = Doubt(DoubtKind.CUT_SHORT, subject=f"{error} (in {order.scenario})")
-                self._append(TrialEnd.of(recording.trial, running.seconds, notes=(note,)))
+                end = TrialEnd.of(recording.trial, running.seconds)
+                self._append(replace(end, notes=(note,)))
         running.resume()
         running.processes.end()
         out = [each for each in running.recordings if self.losses.out(each, running.label)]

@@ -26,6 +26,7 @@ from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.plan import LoadOrder, Trial
 from asyncdb_bench.records.step import Audit, Observed, Step, TrialEnd, Turn
+from asyncdb_bench.services.database_statistics import Statistics
 from asyncdb_bench.services.queue_depth import DepthWatch
 
 HANGS_S = 5.0
@@ -86,7 +87,7 @@ class RunningVariant:
             roles.pop(role, None)
         if not variant.brokers:
             roles.pop("broker", None)
-        watched = (lambda: services.statistics(processes.database)) if processes.database else None
+        watched = (lambda: Statistics(processes.database)) if processes.database else None
         self.monitor = Monitor(roles, watched, self.away)
         self.life = LifeWatch(
             [
@@ -301,9 +302,8 @@ class RunningVariant:
         for label, recording in self.recordings.items():
             trips = round_trips_of(recording.reach, recording.trips_before, trips_after[label])
             ends.append(
-                TrialEnd.of(
-                    recording.trial,
-                    self.seconds,
+                replace(
+                    TrialEnd.of(recording.trial, self.seconds),
                     audit=audit,
                     reasons=reasons,
                     notes=(*self.notes, *doubts_of(trips)),

@@ -189,11 +189,6 @@ def served_operations(config: WorkConfig) -> dict[str, Operation]:
     return found
 
 
-def members_of(groups: Sequence[Group], label: str) -> Group:
-    """Return the group that a scenario belongs to."""
-    return next(each for each in groups if any(asked.label == label for asked in each))
-
-
 def _place(operation: Operation) -> tuple[str, str, frozenset[tuple[str, str]]]:
     route = operation.route
     return route.method, route.pattern, route.constants

@@ -100,11 +100,6 @@ class RunFolder:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    @property
-    def has_manifest(self) -> bool:
-        """Whether it got far enough to say what it is."""
-        return (self.path / "manifest.json").is_file()
-
     def write_manifest(self, manifest: Manifest) -> None:
         """Write ``manifest.json`` and point ``latest`` at the run: from now on it can be read."""
         self._write("manifest.json", manifest)
@@ -122,7 +117,9 @@ class RunFolder:
         StoreError : missing, damaged, or of another schema.
         """
         path = self.path / "manifest.json"
-        raw = self._raw_manifest()
+        if not path.is_file():
+            raise StoreError(f"{self.path} is not a run: it has no manifest.json")
+        raw = self._decoded(path.name, dict[str, Any])
         version = raw.get("schema_version")
         if version != SCHEMA_VERSION:
             raise StoreError(
@@ -132,16 +129,16 @@ class RunFolder:
         self.verify()
         try:
             return msgspec.convert(raw, Manifest)
-        except (msgspec.ValidationError, KeyError, TypeError) as error:
+        except msgspec.ValidationError as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
-    def _raw_manifest(self) -> dict[str, Any]:
-        path = self.path / "manifest.json"
+    def _decoded(self, name: str, kind: type[T]) -> T:
+        path = self.path / name
         try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        except FileNotFoundError:
-            raise StoreError(f"{self.path} is not a run: it has no manifest.json") from None
-        except (msgspec.DecodeError, ValueError) as error:
+            return msgspec.json.decode(path.read_bytes(), type=kind)
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+        except ValueError as error:
             raise StoreError(f"{path} is damaged: {error}") from error
 
     def append_step(self, step: Step) -> None:
@@ -180,7 +177,7 @@ class RunFolder:
         ------
         StoreError : something was, or is missing; it is named.
         """
-        if self._verified or not self.has_manifest:
+        if self._verified or not (self.path / "manifest.json").is_file():
             return
         for name in LINES:
             # before the file as a whole: it names the line
@@ -288,7 +285,9 @@ class RunFolder:
                 ) as writer:
                     for part in parts:
                         try:
-                            writer.write_table(_checked_table(part))
+                            writer.write_table(
+                                pq.ParquetFile(part, page_checksum_verification=True).read()
+                            )
                         except (pa.ArrowException, OSError) as error:
                             raise StoreError(f"{part} is damaged: {error}") from error
                 sync(partial)
@@ -330,14 +329,9 @@ class RunFolder:
         ------
         StoreError : it is damaged.
         """
-        path = self.path / "gate.json"
         self.verify()
-        if not path.is_file():
-            return {}
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        except (msgspec.DecodeError, ValueError) as error:
-            raise StoreError(f"{path} is damaged: {error}") from error
+        there = (self.path / "gate.json").is_file()
+        return self._decoded("gate.json", dict[str, Any]) if there else {}
 
     def summary(self) -> list[dict[str, Any]]:
         """Read ``summary.json``.
@@ -346,13 +340,7 @@ class RunFolder:
         ------
         StoreError : there is none, or it is damaged.
         """
-        path = self.path / "summary.json"
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]])
-        except OSError as error:
-            raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
-        except msgspec.DecodeError as error:
-            raise StoreError(f"{path} is damaged: {error}") from error
+        return self._decoded("summary.json", list[dict[str, Any]])
 
     def write_summary(self, summary: Any) -> None:
         """Write ``summary.json``."""
@@ -450,9 +438,3 @@ def open_run(root: Path, name: str) -> RunFolder:
         + (f"name one of those there: {', '.join(known[-5:])}; or " if known else "")
         + f"measure one: `{PROGRAM} run`"
     )
-
-
-def _checked_table(part: Path) -> Any:
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(part, page_checksum_verification=True).read()

@@ -509,17 +509,7 @@ class TrialEnd:
     round_trips: tuple[RoundTrip, ...] = ()
 
     @classmethod
-    def of(
-        cls,
-        trial: Trial,
-        seconds: float,
-        *,
-        failure: str = "",
-        audit: Audit | None = None,
-        reasons: tuple[Doubt, ...] = (),
-        notes: tuple[Doubt, ...] = (),
-        round_trips: tuple[RoundTrip, ...] = (),
-    ) -> TrialEnd:
+    def of(cls, trial: Trial, seconds: float, failure: str = "") -> TrialEnd:
         """Return how a trial ended; parameters as of the class."""
         return cls(
             trial=trial.id,
@@ -528,11 +518,7 @@ class TrialEnd:
             variant=trial.variant,
             seconds=seconds,
             failure=failure,
-            audit=audit,
-            reasons=reasons,
-            notes=notes,
             purpose=trial.purpose,
-            round_trips=round_trips,
         )
 
     @property

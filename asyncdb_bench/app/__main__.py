@@ -1,7 +1,7 @@
 """The application as a process: ``python -m asyncdb_bench.app``.
 
 The configuration is the first line of standard input; ``{"event": "ready", "port": …}`` or
-``{"event": "failed", …}`` the first of standard output. See :mod:`asyncdb_bench.app.control`.
+``{"event": "failed", …}`` the first of standard output. See :mod:`asyncdb_bench.records.messages`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,25 @@ from tornado.netutil import bind_sockets
 from asyncdb_bench.app.application import make_application
 from asyncdb_bench.app.bounded_server import BoundedServer
 from asyncdb_bench.app.chat import Rooms, is_chat
-from asyncdb_bench.app.control import Control
-from asyncdb_bench.app.heartbeat import Heartbeat
 from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.strategy import Context, Strategy
 from asyncdb_bench.errors import BenchError, ServiceError
 from asyncdb_bench.plan.cores import served_operations
 from asyncdb_bench.plan.faults import faulty_operations, faulty_strategy
 from asyncdb_bench.plan.registry import strategy_class
-from asyncdb_bench.records.messages import AppConfig, Failed, Ready, decoded_config, read_line, say
+from asyncdb_bench.records.messages import (
+    AppConfig,
+    Failed,
+    Heartbeats,
+    Ready,
+    answer_marks,
+    decoded_config,
+    read_line,
+    say,
+)
+from asyncdb_bench.records.step import HEARTBEAT_US
 from asyncdb_bench_attach import timing
+from asyncdb_bench_attach.application import Beating
 
 BACKLOG = 4096
 
@@ -75,11 +84,13 @@ async def serve(config: AppConfig) -> None:
             gc.collect()
             gc.freeze()
         gauges = [strategy.gauges, *([rooms.gauges] if rooms else [])]
-        heartbeat = Heartbeat(
-            lambda: {name: value for each in gauges for name, value in each().items()}
+        beating = Beating(
+            lambda: {name: value for each in gauges for name, value in each().items()},
+            0,
+            HEARTBEAT_US,
         )
-        heartbeat.start()
-        Control(heartbeat.take, stop.set).start()
+        beating.start()
+        answer_marks(lambda: Heartbeats(*beating.take()), stop.set)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         say(Ready(pid=os.getpid(), port=sockets[0].getsockname()[1]))

@@ -66,9 +66,12 @@ class NowhereHandler(JsonHandler):
 class StrategyHandler(JsonHandler):
     """Runs an operation through the strategy; who inherits says where its parameters stand."""
 
-    strategy: Strategy[Any]
-    timeout_s: float
-    timing: float
+    def initialize(self, strategy: Strategy[Any], timeout_s: float, **own: Any) -> None:
+        """Take what the application hands over; `own` becomes attributes."""
+        self.strategy = strategy
+        self.timeout_s = timeout_s
+        self.timing = strategy.knobs.timing
+        vars(self).update(own)
 
     async def run(
         self, operation: Operation, read: Callable[[], Any], reply: Callable[[Any], Reply]
@@ -116,19 +119,8 @@ class StrategyHandler(JsonHandler):
 class OperationHandler(StrategyHandler):
     """``POST /op/<name>`` with a JSON object."""
 
-    def initialize(
-        self,
-        strategy: Strategy[Any],
-        operations: Mapping[str, Operation],
-        decoders: Mapping[str, msgspec.json.Decoder[Any]],
-        timeout_s: float,
-    ) -> None:
-        """Take what the application was made with."""
-        self.strategy = strategy
-        self.operations = operations
-        self.decoders = decoders
-        self.timeout_s = timeout_s
-        self.timing = strategy.knobs.timing
+    operations: Mapping[str, Operation]
+    decoders: Mapping[str, msgspec.json.Decoder[Any]]
 
     async def post(self, name: str) -> None:
         """Run the operation of this name."""
@@ -148,14 +140,7 @@ class OperationHandler(StrategyHandler):
 class RouteHandler(StrategyHandler):
     """A path of a scenario's own: the operations that are asked for there, by method."""
 
-    def initialize(
-        self, strategy: Strategy[Any], routed: Mapping[str, list[Operation]], timeout_s: float
-    ) -> None:
-        """Take what the application was made with."""
-        self.strategy = strategy
-        self.routed = routed
-        self.timeout_s = timeout_s
-        self.timing = strategy.knobs.timing
+    routed: Mapping[str, list[Operation]]
 
     async def _serve(self, **in_path: str) -> None:
         listed = self.routed.get(self.request.method or "")

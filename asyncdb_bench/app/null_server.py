@@ -17,9 +17,16 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncdb_bench.app.control import Control
 from asyncdb_bench.contract.data.accounts import balance_of
-from asyncdb_bench.records.messages import Anew, NullConfig, Ready, decoded_config, read_line, say
+from asyncdb_bench.records.messages import (
+    Anew,
+    NullConfig,
+    Ready,
+    answer_marks,
+    decoded_config,
+    read_line,
+    say,
+)
 from asyncdb_bench.timerfd import TimerFd
 
 ACCOUNT = re.compile(rb'"account":\s*(\d+)')
@@ -117,7 +124,7 @@ async def serve(config: NullConfig) -> None:
     AnswerProtocol.delays_ns = (draw(config) * 1e6).astype(int).tolist() if config.ms > 0 else []
     stop = asyncio.Event()
     server = await loop.create_server(AnswerProtocol, "127.0.0.1", 0, backlog=4096)
-    Control(begin_anew, stop.set).start()
+    answer_marks(begin_anew, stop.set)
     say(Ready(port=server.sockets[0].getsockname()[1]))
     await stop.wait()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import itertools
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -214,12 +213,9 @@ class TargetFamily:
                     for each in target.command
                 ],
                 log=self.logs / f"{launch.name}-target.log",
-                options={
-                    "stop_signal": int(signal.SIGTERM),
-                    "grace_s": GRACE_S,
-                    "cwd": target.cwd,
-                },
                 environment=environment,
+                grace_s=GRACE_S,
+                cwd=target.cwd,
             )
         self.began = time.monotonic()
 

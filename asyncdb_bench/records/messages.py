@@ -8,7 +8,11 @@ History: 2, the first that says its version; 3, one process serves several scena
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
+import time
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -411,3 +415,29 @@ def read_line() -> bytes:
             break
         line += byte
     return line
+
+
+LAST_WORD_S = 3.0
+
+
+def answer_marks(mark: Callable[[], msgspec.Struct], stop: Callable[[], None]) -> None:
+    """Answer every :class:`Mark` on standard input, and stop at its end or at another order.
+
+    In a thread of its own, since a loop that a strategy blocks could not answer.
+
+    Parameters
+    ----------
+    mark : makes the answer.
+    stop : called on the running loop; when the process goes on all the same, it is ended.
+    """
+    loop = asyncio.get_running_loop()
+
+    def listen() -> None:
+        while (line := read_line()) and isinstance(decoded_order(line), Mark):
+            say(mark())
+        loop.call_soon_threadsafe(stop)
+        # a loop that is stuck in a database call would never stop by itself
+        time.sleep(LAST_WORD_S)
+        os._exit(1)
+
+    threading.Thread(target=listen, name="control", daemon=True).start()

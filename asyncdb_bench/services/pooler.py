@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 from pathlib import Path
 
 from asyncdb_bench.contract.database_url import place_of
@@ -93,25 +92,21 @@ class Pooler:
                 tls=TLS.format(certificate=tls[0], key=tls[1]) if tls else "",
             ),
         )
-        options: dict[str, object] = {
-            "stop_signal": int(signal.SIGTERM),
-            "grace_s": 2,
-            "remove": [str(folder)],
-        }
+        identity = {}
         account = unprivileged()
         if account is not None:
             # it refuses to run as root
             for path in (folder, users, settings):
                 os.chown(path, account.pw_uid, account.pw_gid)
-            options |= {"user": account.pw_uid, "group": account.pw_gid}
+            identity = {"user": account.pw_uid, "group": account.pw_gid}
         self.program = Program(
-            "PgBouncer", [str(program), str(settings)], log=logs / "pgbouncer.log", options=options
+            "PgBouncer",
+            [str(program), str(settings)],
+            log=logs / "pgbouncer.log",
+            remove=[folder],
+            **identity,
         )
-        try:
-            self.program.wait_ready(lambda: is_listening(self.port), 10)
-        except BaseException:
-            self.stop()
-            raise
+        self.program.wait_ready(lambda: is_listening(self.port), 10)
 
     def part(self) -> Part:
         """Return it as a part whose life is watched."""

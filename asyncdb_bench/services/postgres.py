@@ -426,23 +426,17 @@ def start_embedded(folder: Path, logs: Path, prefix: str, *, tls: bool = False) 
         "PostgreSQL",
         [str(programs / "postgres"), "-D", str(cluster), f"--port={port}", *settings],
         log=logs / "postgresql.log",
-        options={
-            "stop_signal": int(signal.SIGINT),
-            "grace_s": 8,
-            "remove": [str(folder)],
-            "cluster": str(cluster),
-            **{key: value for key, value in identity.items() if key != "extra_groups"},
-        },
+        stop_signal=signal.SIGINT,
+        grace_s=8,
+        remove=[folder],
+        cluster=cluster,
+        **{key: value for key, value in identity.items() if key != "extra_groups"},
     )
     hide(password)
     url = f"postgresql://{USER}:{password}@127.0.0.1:{port}/postgres"
     server = Postgres(url, prefix, source, program)
     server.certificate = certificate
-    try:
-        program.wait_ready(lambda: is_listening(port) and _accepts(server), 20)
-    except BaseException:
-        program.stop()
-        raise
+    program.wait_ready(lambda: is_listening(port) and _accepts(server), 20)
     return server
 
 

@@ -97,8 +97,9 @@ class Program:
     name : what messages call it.
     command : the program and its arguments.
     log : file for what it prints.
-    options : the guard's options beside the log, see :mod:`asyncdb_bench.services.guard`.
     environment : the program's environment, else the harness's own.
+    stop_signal, grace_s : how it is asked to end, and after how many seconds it is killed.
+    options : the guard's other options, see :mod:`asyncdb_bench.services.guard`.
     """
 
     def __init__(
@@ -107,8 +108,10 @@ class Program:
         command: Sequence[str],
         *,
         log: Path,
-        options: Mapping[str, Any],
         environment: Mapping[str, str] | None = None,
+        stop_signal: int = signal.SIGTERM,
+        grace_s: float = 2,
+        **options: Any,
     ) -> None:
         self.name = name
         self.log = log
@@ -121,7 +124,8 @@ class Program:
         )
         assert self.popen.stdin is not None
         with contextlib.suppress(OSError):
-            self.popen.stdin.write(json.dumps({**options, "log": str(log)}).encode() + b"\n")
+            told = {**options, "log": str(log), "stop_signal": stop_signal, "grace_s": grace_s}
+            self.popen.stdin.write(json.dumps(told, default=str).encode() + b"\n")
             self.popen.stdin.flush()
 
     def part(self) -> Part:
@@ -129,21 +133,24 @@ class Program:
         return Part(self.name, self.popen.pid, self.popen.poll, self.log, service=True, shared=True)
 
     def wait_ready(self, ready: Callable[[], bool], timeout_s: float) -> None:
-        """Wait until the program answers.
+        """Wait until the program answers; where it does not, it is stopped.
 
         Raises
         ------
         ServiceError : it ended or did not answer in time; with the last line of its log.
         """
         deadline = time.monotonic() + timeout_s
-        while not ready():
-            if self.popen.poll() is not None:
-                raise ServiceError(f"{self.name} could not start: {self._last_words()}")
-            if time.monotonic() > deadline:
-                raise ServiceError(
-                    f"{self.name} did not get ready in {timeout_s:g} s: {self._last_words()}"
-                )
-            time.sleep(0.03)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.stop)
+            while not ready():
+                if self.popen.poll() is not None:
+                    raise ServiceError(f"{self.name} could not start: {self._last_words()}")
+                if time.monotonic() > deadline:
+                    raise ServiceError(
+                        f"{self.name} did not get ready in {timeout_s:g} s: {self._last_words()}"
+                    )
+                time.sleep(0.03)
+            stack.pop_all()
 
     def restart(self) -> None:
         """Have the guard kill the program and start it again, with the same command and data.

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.app.heartbeat import Heartbeat
 from asyncdb_bench.records.messages import Heartbeats
 from asyncdb_bench.records.step import HEARTBEAT_US
+from asyncdb_bench_attach.application import Beating
 
 
-def beating(story: Any, heartbeat: Heartbeat) -> None:
+def beating(story: Any, heartbeat: Beating) -> None:
     async def run() -> None:
         heartbeat.start()
         await story()
@@ -23,7 +23,7 @@ def beating(story: Any, heartbeat: Heartbeat) -> None:
 
 
 def test_a_blocked_loop_is_noted_with_its_length() -> None:
-    heartbeat = Heartbeat(lambda: {"queue_depth": 3.0})
+    heartbeat = Beating(lambda: {"queue_depth": 3.0}, 0, HEARTBEAT_US)
 
     async def story() -> None:
         await asyncio.sleep(0.2)
@@ -32,7 +32,7 @@ def test_a_blocked_loop_is_noted_with_its_length() -> None:
 
     began_us = time.monotonic_ns() // 1000
     beating(story, heartbeat)
-    taken: Any = heartbeat.take()
+    taken = Heartbeats(*heartbeat.take())
     longest = max(taken.lag_us)
     assert longest >= 95_000
     due = taken.at_us[taken.lag_us.index(longest)]
@@ -41,7 +41,7 @@ def test_a_blocked_loop_is_noted_with_its_length() -> None:
 
 
 def test_due_times_ascend_by_whole_intervals_also_from_one_take_to_the_next() -> None:
-    heartbeat = Heartbeat(dict)
+    heartbeat = Beating(dict, 0, HEARTBEAT_US)
     pieces: list[Any] = []
 
     async def story() -> None:
@@ -49,7 +49,7 @@ def test_due_times_ascend_by_whole_intervals_also_from_one_take_to_the_next() ->
             await asyncio.sleep(0.05)
             time.sleep(0.02)
             await asyncio.sleep(0.02)
-            pieces.append(heartbeat.take())
+            pieces.append(Heartbeats(*heartbeat.take()))
 
     beating(story, heartbeat)
     due = pieces[0].at_us + pieces[1].at_us
@@ -61,7 +61,7 @@ def test_due_times_ascend_by_whole_intervals_also_from_one_take_to_the_next() ->
 
 @pytest.mark.parametrize("takes", [1, 3])
 def test_nothing_noted_gives_nothing(takes: int) -> None:
-    heartbeat = Heartbeat(dict)
-    heartbeat._beating._first_us = 0
+    heartbeat = Beating(dict, 0, HEARTBEAT_US)
+    heartbeat._first_us = 0
     for _ in range(takes):
-        assert heartbeat.take() == Heartbeats()
+        assert Heartbeats(*heartbeat.take()) == Heartbeats()

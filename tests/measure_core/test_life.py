@@ -106,7 +106,7 @@ def test_a_service_is_named_by_itself_and_a_guard_by_what_it_guards(tmp_path: Pa
     for strikes_guard in (False, True):
         options = {"stop_signal": 15, "grace_s": 1, "remove": [str(tmp_path / "data")]}
         (tmp_path / "data").mkdir(exist_ok=True)
-        program = Program("Broker", ["sleep", "600"], log=tmp_path / "log", options=options)
+        program = Program("Broker", ["sleep", "600"], log=tmp_path / "log", **options)
         guard = psutil.Process(program.popen.pid)
 
         def sleeping(guard: psutil.Process = guard) -> list[psutil.Process]:
@@ -129,7 +129,7 @@ def test_a_service_is_named_by_itself_and_a_guard_by_what_it_guards(tmp_path: Pa
 
 def test_a_guard_that_is_stopped_does_not_keep_its_program(tmp_path: Path) -> None:
     options = {"stop_signal": 15, "grace_s": 1}
-    program = Program("Broker", ["sleep", "600"], log=tmp_path / "log", options=options)
+    program = Program("Broker", ["sleep", "600"], log=tmp_path / "log", **options)
     guard = psutil.Process(program.popen.pid)
     assert eventually(lambda: len(guard.children()) == 2, 60)
     family = guard.children()

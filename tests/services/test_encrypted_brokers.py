@@ -46,7 +46,7 @@ def redis_url(folder: Path) -> Iterator[str]:
     command += ["--tls-key-file", str(folder / "server.key"), "--requirepass", PASSWORD]
     command += ["--tls-ca-cert-file", str(folder / "ca.pem")]
     options = {"stop_signal": int(signal.SIGTERM), "grace_s": 2}
-    running = Program("Redis", command, log=folder / "redis.log", options=options)
+    running = Program("Redis", command, log=folder / "redis.log", **options)
     url = f"rediss://:{ENCODED}@localhost:{port}/0"
     try:
         running.wait_ready(lambda: answers(f"{url}?ssl_cert_reqs=none"), 30)

@@ -8,8 +8,8 @@ from asyncdb_bench.contract.data.bases import (
     StandardKnobs,
     StandardScenario,
 )
+from asyncdb_bench.contract.data.ready_tables import STAND_INS, stand_in
 from asyncdb_bench.contract.data.sources import Csv, Dump, Parquet, Sql, Tables
-from asyncdb_bench.contract.data.stand_ins import STAND_INS, stand_in
 from asyncdb_bench.contract.driver_strategy import DriverStrategy
 from asyncdb_bench.contract.engine import (
     AsyncSessions,
@@ -35,12 +35,14 @@ from asyncdb_bench.contract.raw_result import as_sent, sql
 from asyncdb_bench.contract.route import Reply, Response, Route, clamped
 from asyncdb_bench.contract.scenario import (
     OwnScenario,
+    Recorded,
     Scenario,
     ScenarioKnobs,
+    Session,
+    Talk,
     Workload,
     loads_at_once,
 )
-from asyncdb_bench.contract.session import Recorded, Session, Talk
 from asyncdb_bench.contract.session_strategies import (
     AsyncPoolKnobs,
     AsyncSessionStrategy,

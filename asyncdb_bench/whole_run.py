@@ -45,13 +45,12 @@ from asyncdb_bench.processes.cleanup import Cleanup
 from asyncdb_bench.processes.host import describe_machine, fingerprint, machine_pace, versions
 from asyncdb_bench.processes.load_set import several_loads
 from asyncdb_bench.processes.lock import MachineLock
-from asyncdb_bench.records.atomic_files import append_launches, read_launches
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.files import append_launches, read_launches
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Manifest
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder, read_calibration
-from asyncdb_bench.services.pooler import MISSING, find_pooler
-from asyncdb_bench.services.reaching import Between
+from asyncdb_bench.services.reaching import MISSING, Between, find_pooler
 from asyncdb_bench.services.running import RunningServices, Services
 from asyncdb_bench.text import PROGRAM, listed
 

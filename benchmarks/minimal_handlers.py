@@ -10,6 +10,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from asyncdb_bench.app.control import Control
 from sqlalchemy import create_engine, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker
@@ -18,7 +19,6 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from asyncdb_bench.app.control import Control
 from asyncdb_bench.contract.data.accounts import Account
 from asyncdb_bench.records.messages import (
     Config,

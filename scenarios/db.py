@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import randint
 
 from asyncdb_bench import OwnScenario, Route, ScenarioKnobs, Steps, operation, sql
-from asyncdb_bench.contract.data.worlds import READ, ROWS, TABLES, is_world
+from asyncdb_bench.contract.data.ready_tables import READ, ROWS, TABLES, is_world
 
 
 @operation(check=lambda _, answer: is_world(answer), rows=1, reads=True, route=Route("GET", "/db"))

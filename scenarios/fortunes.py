@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from asyncdb_bench import OwnScenario, Reply, Route, ScenarioKnobs, Steps, operation, sql
-from asyncdb_bench.contract.data.worlds import MESSAGES, TABLES
+from asyncdb_bench.contract.data.ready_tables import MESSAGES, TABLES
 
 ADDED = "Additional fortune added at request time."
 HEAD = (

@@ -6,7 +6,7 @@ from random import sample
 
 from asyncdb_bench import Route, Steps, clamped, operation, sql
 from asyncdb_bench.contract.data.bases import WorldScenario, right_rows
-from asyncdb_bench.contract.data.worlds import MOST_QUERIES, READ, ROWS, Queries
+from asyncdb_bench.contract.data.ready_tables import MOST_QUERIES, READ, ROWS, Queries
 
 
 @operation(

@@ -17,7 +17,7 @@ from asyncdb_bench.analysis.ladder import (
 )
 from asyncdb_bench.analysis.metric_table import Answer, Table, answer_of, brokers_of, table_of
 from asyncdb_bench.analysis.values import Rest, Values, gross_ms, sound, values_of
-from asyncdb_bench.records.atomic_files import Seen
+from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.plan import Settings, Variant
 from asyncdb_bench.records.step import OPEN_KINDS, Step
 

@@ -31,7 +31,7 @@ import numpy as np
 
 from asyncdb_bench.analysis import statistics
 from asyncdb_bench.analysis.step.histogram import GROWTH
-from asyncdb_bench.records.atomic_files import Seen
+from asyncdb_bench.records.files import Seen
 
 
 @dataclass(frozen=True, slots=True)

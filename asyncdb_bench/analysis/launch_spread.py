@@ -10,7 +10,7 @@ import numpy as np
 from asyncdb_bench.analysis.findings import ScenarioFindings
 from asyncdb_bench.analysis.inference import MEASURED, WHOLE, informed, key_of
 from asyncdb_bench.analysis.metric_table import Table
-from asyncdb_bench.records.atomic_files import LaunchSpread
+from asyncdb_bench.records.files import LaunchSpread
 
 LEAST_SHARE = 0.05
 """Values that are nearly all floor say nothing of how far they stray."""

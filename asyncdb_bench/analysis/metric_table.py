@@ -30,7 +30,7 @@ from asyncdb_bench.analysis.inference import (
     spread_of,
 )
 from asyncdb_bench.analysis.values import Values
-from asyncdb_bench.records.atomic_files import Seen
+from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.plan import Variant
 
 BATCHES = 10

@@ -23,8 +23,8 @@ from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.strategy import Context, Strategy
 from asyncdb_bench.errors import BenchError, ServiceError
 from asyncdb_bench.plan.cores import served_operations
-from asyncdb_bench.plan.faults import faulty_operations, faulty_strategy
 from asyncdb_bench.plan.registry import strategy_class
+from asyncdb_bench.plan.variants import faulty_operations, faulty_strategy
 from asyncdb_bench.records.messages import (
     AppConfig,
     Failed,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 
-from asyncdb_bench.contract.broker_url import read_broker_url
 from asyncdb_bench.contract.celery.celery_app import (
     QueueOptions,
     WorkerDatabase,
@@ -17,7 +16,7 @@ from asyncdb_bench.contract.celery.celery_app import (
     connect_when_ready,
     make_app,
 )
-from asyncdb_bench.contract.database_url import own_form
+from asyncdb_bench.contract.urls import own_form, read_broker_url
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import parse_specs

@@ -54,7 +54,7 @@ def _run(config: WorkerConfig, knobs: WorkerKnobs) -> int:
 
     from asyncdb_bench.contract.celery import celery_app as tasks
     from asyncdb_bench.plan.cores import served_operations
-    from asyncdb_bench.plan.faults import faulty_operations
+    from asyncdb_bench.plan.variants import faulty_operations
 
     if config.broker is None:
         say(Failed("a Celery worker needs a broker"))

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from asyncdb_bench.contract.database_url import shown
+from asyncdb_bench.contract.urls import shown
 from asyncdb_bench.errors import EXIT_DONE, EXIT_SERVICE, BenchError, masked
 from asyncdb_bench.processes.host import describe_machine, fingerprint
 from asyncdb_bench.records.run_folder import read_calibration
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
-from asyncdb_bench.services.pooler import MISSING, find_pooler
 from asyncdb_bench.services.program import is_listening, program_version
+from asyncdb_bench.services.reaching import MISSING, find_pooler
 
 REDIS_PORT = 6379
 

@@ -9,7 +9,7 @@ from asyncdb_bench.analysis.inference import PACE, Said
 from asyncdb_bench.analysis.metric_table import Answer, Table, brokers_of
 from asyncdb_bench.analysis.values import tells_pace
 from asyncdb_bench.plan.profiles import climbs
-from asyncdb_bench.records.atomic_files import Seen
+from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.records.step import Step
 from asyncdb_bench.report.quantities import beside_text

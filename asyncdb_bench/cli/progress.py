@@ -15,8 +15,8 @@ from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.cli.live_answers import BEST, CARRIED, LiveAnswers, Row
 from asyncdb_bench.measure.turns import LaunchOrder
 from asyncdb_bench.plan.planner import estimate_s
-from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.doubts import sentences
+from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.plan import Plan
 from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.report.quantities import ratio_text

@@ -16,7 +16,7 @@ from asyncdb_bench.cli.live_answers import Row
 from asyncdb_bench.cli.progress import Progress
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.measure.turns import LaunchOrder
-from asyncdb_bench.records.atomic_files import Seen
+from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.step import Step, TrialEnd
 
 LATEST = 40

@@ -11,7 +11,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.contract.database_url import parameters, url_of
 from asyncdb_bench.contract.engine import (
     USUAL_ISOLATION,
     connect_arguments,
@@ -28,6 +27,7 @@ from asyncdb_bench.contract.operation import (
     together,
 )
 from asyncdb_bench.contract.session_strategies import P, PooledStrategy
+from asyncdb_bench.contract.urls import parameters, url_of
 from asyncdb_bench.errors import UnavailableError
 from asyncdb_bench_attach.timing import Phases, current
 

@@ -20,7 +20,6 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Full
 
-from asyncdb_bench.contract.database_url import PLACE, USUAL_PORT, is_socket, parameters, url_of
 from asyncdb_bench.contract.operation import (
     Operation,
     Params,
@@ -30,6 +29,7 @@ from asyncdb_bench.contract.operation import (
     drive_async,
     together,
 )
+from asyncdb_bench.contract.urls import PLACE, USUAL_PORT, is_socket, parameters, url_of
 from asyncdb_bench.errors import PluginError, UnavailableError, hide
 from asyncdb_bench_attach.timing import watch
 
@@ -151,7 +151,7 @@ class Target:
     place : account, host, port and database, by libpq's names.
     ssl_mode : the URL's own, else none on loopback, where the drivers' defaults differ in what they
         cost.
-    rest : its other parameters, of :data:`asyncdb_bench.contract.database_url.KEPT`.
+    rest : its other parameters, of :data:`asyncdb_bench.contract.urls.KEPT`.
     pooled : a pooler in transaction mode lies between, see :data:`POOLED`.
     """
 
@@ -179,7 +179,7 @@ class Target:
 
 
 def connection_target(url: str) -> Target:
-    """Return where a URL in our form leads, see :mod:`asyncdb_bench.contract.database_url`."""
+    """Return where a URL in our form leads, see :mod:`asyncdb_bench.contract.urls`."""
     rest = parameters(url)
     place = {name: rest.pop(name) for name in PLACE if name in rest}
     hide(place.get("password", ""))

@@ -13,8 +13,7 @@ from locust import FastHttpUser, between, events, task
 
 from asyncdb_bench.contract.browsing import message_of
 from asyncdb_bench.contract.operation import Operation
-from asyncdb_bench.contract.scenario import Scenario
-from asyncdb_bench.contract.session import Users
+from asyncdb_bench.contract.scenario import Scenario, Users
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import parse_specs
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from asyncdb_bench.contract.browsing import Cookies, redirected
 from asyncdb_bench.contract.route import REDIRECTS, Request, host_of
-from asyncdb_bench.contract.session import Conversation, Users
+from asyncdb_bench.contract.scenario import Conversation, Users
 from asyncdb_bench.load.asking import Asker
 from asyncdb_bench.load.connection import Connection, get_bytes
 from asyncdb_bench.load.http_message import headers_of, sets_cookies

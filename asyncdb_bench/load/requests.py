@@ -10,8 +10,7 @@ import numpy as np
 
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import host_of
-from asyncdb_bench.contract.scenario import Scenario
-from asyncdb_bench.contract.session import Conversation, Users
+from asyncdb_bench.contract.scenario import Conversation, Scenario, Users
 from asyncdb_bench.load.connection import Address
 
 AHEAD = 16_384

@@ -18,8 +18,7 @@ from locust import User
 from numpy.typing import NDArray
 
 from asyncdb_bench import clock
-from asyncdb_bench.contract.scenario import Scenario
-from asyncdb_bench.contract.session import Users
+from asyncdb_bench.contract.scenario import Scenario, Users
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.load.arrivals import StepPlan, drawn, evenly
 from asyncdb_bench.load.connection import Address

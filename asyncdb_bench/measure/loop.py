@@ -25,8 +25,8 @@ from asyncdb_bench.plan.cores import sharing_groups
 from asyncdb_bench.processes.child import Child
 from asyncdb_bench.processes.cleanup import Cleanup
 from asyncdb_bench.processes.life import PartLostError
-from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.plan import PlannedScenario, Trial
 from asyncdb_bench.records.step import Step, TrialEnd
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.processes import kernel
 from asyncdb_bench.records.step import Observed, Threads, Usage
-from asyncdb_bench.services.database_statistics import Statistics
+from asyncdb_bench.services.watching import Statistics
 
 WATCH_EVERY_S = 0.1
 
@@ -228,7 +228,7 @@ def life_words(before: tuple[int, int] | None, after: tuple[int, int] | None) ->
 
     Parameters
     ----------
-    before, after : see :meth:`asyncdb_bench.services.database_statistics.Statistics.life`.
+    before, after : see :meth:`asyncdb_bench.services.watching.Statistics.life`.
     """
     if before is None or after is None:
         return ""

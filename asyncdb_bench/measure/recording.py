@@ -25,7 +25,7 @@ from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.plan import LoadOrder, PlannedScenario, Trial, Variant
 from asyncdb_bench.records.step import Ledger, Observed, Step, Turn, request_columns
-from asyncdb_bench.services.queue_depth import Reading
+from asyncdb_bench.services.watching import Reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,7 @@ from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.plan import LoadOrder, Trial
 from asyncdb_bench.records.step import Audit, Observed, Step, TrialEnd, Turn
-from asyncdb_bench.services.database_statistics import Statistics
-from asyncdb_bench.services.queue_depth import DepthWatch
+from asyncdb_bench.services.watching import DepthWatch, Statistics
 
 HANGS_S = 5.0
 """How long an application may take to say what it noted before it counts as hanging; it does so in

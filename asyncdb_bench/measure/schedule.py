@@ -22,8 +22,8 @@ from asyncdb_bench.measure.turn_orders import LOADS
 from asyncdb_bench.measure.turn_schedule import TurnSchedule
 from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, Key, LaunchOrder, TurnOrder
 from asyncdb_bench.plan.profiles import climbs
-from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.doubts import Doubt
+from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Trial, TurnKind
 from asyncdb_bench.records.step import Step
 

@@ -19,7 +19,7 @@ import numpy as np
 from asyncdb_bench.contract.browsing import Cookies, redirected, set_by
 from asyncdb_bench.contract.operation import Operation, Params
 from asyncdb_bench.contract.route import REDIRECTS, Request, host_of
-from asyncdb_bench.contract.session import Ask, go_through
+from asyncdb_bench.contract.scenario import Ask, go_through
 from asyncdb_bench.errors import BenchError, ServiceError, described
 from asyncdb_bench.measure.launch import Launch, Processes
 from asyncdb_bench.plan.cores import on_cores

@@ -11,7 +11,7 @@ from dataclasses import replace
 from asyncdb_bench.measure.climbing import Climbing
 from asyncdb_bench.measure.turn_orders import TurnOrders
 from asyncdb_bench.measure.turns import IDLE_S, Key, LaunchOrder, Now, TurnOrder
-from asyncdb_bench.records.atomic_files import Seen
+from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.plan import Plan, Purpose, Trial
 from asyncdb_bench.records.step import Step
 

@@ -12,14 +12,13 @@ from asyncdb_bench.contract.knob import knobs_of, make_knobs
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
 from asyncdb_bench.extensions import added
-from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.hosts import misfits, read_hosts
 from asyncdb_bench.plan.load_workers import count, wrong_workers
 from asyncdb_bench.plan.profiles import climbs, make_settings, rung_window_s
 from asyncdb_bench.plan.registry import make_scenario, names, scenario_class, strategy_class
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
 from asyncdb_bench.plan.targets import target_variants
-from asyncdb_bench.plan.variants import make_variant, plan_scenario, unique_labels
+from asyncdb_bench.plan.variants import make_variant, parse_fault, plan_scenario, unique_labels
 from asyncdb_bench.records.plan import Hosts, Plan, PlannedScenario, Reach, Settings, Variant
 from asyncdb_bench.text import PROGRAM
 

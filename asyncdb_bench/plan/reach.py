@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from asyncdb_bench.contract.database_url import is_socket, read_url
 from asyncdb_bench.contract.knob import knob, make_knobs
+from asyncdb_bench.contract.urls import is_socket, read_url
 from asyncdb_bench.errors import KnobError
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Reach, Variant

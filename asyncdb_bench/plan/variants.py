@@ -2,18 +2,122 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
+from typing import Any
 
 from asyncdb_bench.contract.knob import make_knobs, split_knobs, values_of
+from asyncdb_bench.contract.operation import Operation, Params, Steps
+from asyncdb_bench.contract.strategy import Knobs, Strategy
 from asyncdb_bench.errors import UsageError
-from asyncdb_bench.plan.faults import fault_label, knobs_instead
 from asyncdb_bench.plan.other_checkout import make_variant_elsewhere
 from asyncdb_bench.plan.reach import taken_out, told
 from asyncdb_bench.plan.registry import scenario_class, strategy_class
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.records.plan import Fault, PlannedScenario, Reach, Variant
+
+MOST = {"delay_ms": 1000.0, "cpu_ms": 1000.0, "pool": 350}
+
+
+def parse_fault(text: str) -> Fault:
+    """Parse ``delay_ms=2,cpu_ms=0.5,pool=6``.
+
+    Raises
+    ------
+    UsageError : another name, not a number, or out of bounds.
+    """
+    values: dict[str, Any] = {}
+    for item in filter(None, (each.strip() for each in text.split(","))):
+        name, sign, value = item.partition("=")
+        if not sign or name not in MOST:
+            raise UsageError(f"--inject {item!r} should read one of {', '.join(MOST)} = a number")
+        try:
+            values[name] = type(MOST[name])(value)
+        except ValueError:
+            raise UsageError(f"--inject {item}: {value!r} is not a number") from None
+        if not 0 < values[name] <= MOST[name]:
+            raise UsageError(f"--inject {item} is outside 0..{MOST[name]:g}")
+    if not values:
+        raise UsageError("--inject names no fault; write delay_ms=2")
+    return Fault(**values)
+
+
+def fault_label(fault: Fault) -> str:
+    """Return a fault as it was asked for."""
+    given = asdict(fault)
+    return ",".join(f"{f.name}={given[f.name]:g}" for f in fields(fault) if given[f.name])
+
+
+def faulty_operations(
+    operations: Mapping[str, Operation], fault: Fault | None
+) -> Mapping[str, Operation]:
+    """Return the operations, each with the fault's delay in the database before its own work."""
+    if fault is None or not fault.delay_ms:
+        return operations
+    return {name: _delayed(each, fault.delay_ms) for name, each in operations.items()}
+
+
+def _delayed(operation: Operation, delay_ms: float) -> Operation:
+    from sqlalchemy import Text, cast, func, literal, select
+
+    # it returns no row: the audit of rows holds with the fault as without
+    asleep = cast(func.pg_sleep(delay_ms / 1000), Text)
+    statement = select(literal(1)).where(asleep.is_(None))
+
+    @functools.wraps(operation.steps)
+    def steps(**params: Any) -> Steps:
+        yield statement
+        return (yield from operation.steps(**params))
+
+    return operation.with_steps(steps)
+
+
+def knobs_instead(fault: Fault | None) -> dict[str, Any]:
+    """Return the knobs that a fault overrides, by name."""
+    if fault is None or not fault.pool:
+        return {}
+    # threads without a connection would only wait: both shrink, as `threads` alone sets both
+    return {"pool": fault.pool, "threads": fault.pool}
+
+
+class Faulty(Strategy[Knobs]):
+    """Another strategy, whose handler burns CPU first.
+
+    Parameters
+    ----------
+    inner : the strategy.
+    cpu_ms : CPU time of the event loop's thread per request.
+    """
+
+    name = "faulty"
+    summary = "another strategy with an injected fault"
+
+    def __init__(self, inner: Strategy[Any], cpu_ms: float) -> None:
+        super().__init__(inner.knobs, inner.context)
+        self.inner = inner
+        self.cpu_s = cpu_ms / 1000
+        self.open, self.close = inner.open, inner.close  # type: ignore[method-assign]
+        self.gauges = inner.gauges  # type: ignore[method-assign]
+
+    async def run(self, operation: Operation, params: Params) -> Any:
+        """Burn, then run the operation as the strategy does."""
+        until = time.thread_time() + self.cpu_s
+        while time.thread_time() < until:
+            pass
+        return await self.inner.run(operation, params)
+
+    @classmethod
+    def budget(cls, knobs: Knobs) -> int:
+        """Not asked: a variant's budget is its own strategy's."""
+        raise NotImplementedError
+
+
+def faulty_strategy(strategy: Strategy[Any], fault: Fault | None) -> Strategy[Any]:
+    """Return the strategy with the fault's CPU time in its handler."""
+    return Faulty(strategy, fault.cpu_ms) if fault is not None and fault.cpu_ms else strategy
 
 
 def make_variant(spec: Spec, budget: int, fault: Fault | None = None) -> Variant:

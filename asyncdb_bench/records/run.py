@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncdb_bench.records.atomic_files import LaunchSpread
+from asyncdb_bench.records.files import LaunchSpread
 from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.step import Percentiles
 

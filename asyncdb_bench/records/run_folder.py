@@ -25,14 +25,16 @@ import msgspec
 
 from asyncdb_bench.errors import StoreError, WriteError
 from asyncdb_bench.extensions import added, loaded
-from asyncdb_bench.records.atomic_files import replace, storing, sync
-from asyncdb_bench.records.json_lines import (
+from asyncdb_bench.records.files import (
     SUMS,
     Appender,
     altered,
     checked,
     read_lines,
+    replace,
+    storing,
     sums_of,
+    sync,
     with_files,
 )
 from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Manifest

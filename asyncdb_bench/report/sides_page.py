@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.analysis.verdict import percent
-from asyncdb_bench.records.atomic_files import write_text
+from asyncdb_bench.records.files import write_text
 from asyncdb_bench.report.axes import Drawing
 from asyncdb_bench.report.document import (
     Block,

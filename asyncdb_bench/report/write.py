@@ -21,7 +21,7 @@ from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.analysis.values import standing
 from asyncdb_bench.analysis.verdict import Verdict, decide
 from asyncdb_bench.errors import StoreError
-from asyncdb_bench.records.atomic_files import write_bytes, write_text
+from asyncdb_bench.records.files import write_bytes, write_text
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder, point_latest
 from asyncdb_bench.records.step import Step, TrialEnd

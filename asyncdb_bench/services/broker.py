@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asyncdb_bench.contract.broker_url import (
-    SOURCE,
+from asyncdb_bench.contract.urls import (
     broker_place,
     kombu_connection,
     read_broker_url,
@@ -116,7 +115,7 @@ def use_url(url: str) -> BrokerServer:
         host, port = broker_place(broker.url)
         hint = "; ssl_ca_certs=FILE in the URL names who vouches for it" * _unvouched(error)
         raise ServiceError(
-            f"{SOURCE}: no answer from {host}:{port}: {first_line(error)}{hint}"
+            f"BROKER_URL: no answer from {host}:{port}: {first_line(error)}{hint}"
         ) from error
     return BrokerServer(broker, "BROKER_URL")
 

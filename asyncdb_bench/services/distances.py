@@ -21,9 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asyncdb_bench.contract.broker_url import kombu_connection
-from asyncdb_bench.contract.database_url import url_of
 from asyncdb_bench.contract.engine import connection_target
+from asyncdb_bench.contract.urls import kombu_connection, url_of
 from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.records.plan import Broker
 from asyncdb_bench.services.program import Part, Program, free_port, is_listening

@@ -16,17 +16,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asyncdb_bench.contract.database_url import (
+from asyncdb_bench.contract.own_environment import OF_PASSWORDS, own_environment
+from asyncdb_bench.contract.scenario import Data
+from asyncdb_bench.contract.urls import (
     KEPT,
-    SOURCE,
     changed,
     parameters,
     read_url,
     shown,
     url_of,
 )
-from asyncdb_bench.contract.own_environment import OF_PASSWORDS, own_environment
-from asyncdb_bench.contract.scenario import Data
 from asyncdb_bench.errors import ServiceError, UsageError, first_line, hide
 from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services.program import Program, free_port, is_listening, unprivileged
@@ -290,9 +289,9 @@ def use_url(url: str, prefix: str) -> Postgres:
     if not row or not row[0]:
         name = row[1] if row else parameters(server.url).get("user", "")
         raise ServiceError(
-            f"{SOURCE}: the role {name} may not create databases, and each variant has one of its"
-            f' own: ALTER ROLE "{name}" CREATEDB, or leave {SOURCE} out: then a PostgreSQL of our'
-            " own is started (ASYNCDB_BENCH_PG_BIN names the folder of its programs)"
+            f"DATABASE_URL: the role {name} may not create databases, and each variant has one of"
+            f' its own: ALTER ROLE "{name}" CREATEDB, or leave DATABASE_URL out: then a PostgreSQL'
+            " of our own is started (ASYNCDB_BENCH_PG_BIN names the folder of its programs)"
         )
     return server
 
@@ -323,7 +322,7 @@ def check_reachable(url: str, prefix: str = "") -> Postgres:
         where = shown(url_of(given))
         raise ServiceError(f"cannot connect to {where}: {first_line(error)}") from error
     with connection:
-        return Postgres(url_of(_as_connected(given, connection)), prefix, SOURCE)
+        return Postgres(url_of(_as_connected(given, connection)), prefix, "DATABASE_URL")
 
 
 def _as_connected(given: Mapping[str, str], connection: Any) -> dict[str, str]:
@@ -341,8 +340,8 @@ def _as_connected(given: Mapping[str, str], connection: Any) -> dict[str, str]:
     if address := used.get("hostaddr"):
         if used.get("sslmode") == "verify-full":
             raise UsageError(
-                f"{SOURCE}: hostaddr does not go with sslmode=verify-full, since asyncpg checks the"
-                " address; leave hostaddr out"
+                "DATABASE_URL: hostaddr does not go with sslmode=verify-full, since asyncpg checks"
+                " the address; leave hostaddr out"
             )
         host = address.split(",")[0]
     place = {"user": info.user, "password": info.password, "dbname": info.dbname}
@@ -369,8 +368,8 @@ def _see_that_it_is_no_pooler(server: Postgres) -> None:
     while _still_there(server, process):
         if time.monotonic() > deadline:
             raise ServiceError(
-                f"{SOURCE} names a pooler ({shown(server.url)}), such as PgBouncer: name the server"
-                " behind it; --via pgbouncer puts one in between"
+                f"DATABASE_URL names a pooler ({shown(server.url)}), such as PgBouncer: name the"
+                " server behind it; --via pgbouncer puts one in between"
             )
         time.sleep(0.1)
 

@@ -37,7 +37,7 @@ from asyncdb_bench.analysis.inference import (
 )
 from asyncdb_bench.analysis.launch_spread import spread_of_launches
 from asyncdb_bench.analysis.metric_table import Table
-from asyncdb_bench.records.atomic_files import LaunchSpread
+from asyncdb_bench.records.files import LaunchSpread
 
 USUAL = prior_of(PACE, with_broker=False, seen={})
 BOTH = (USUAL, USUAL)

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from asyncdb_bench.contract.data.worlds import TABLES
+from asyncdb_bench.contract.data.ready_tables import TABLES
 from asyncdb_bench.measure.family import launched
 from asyncdb_bench.measure.launch import (
     Launch,

@@ -16,11 +16,11 @@ import pytest
 
 from asyncdb_bench import Sql, Tables
 from asyncdb_bench.contract.data.accounts import StandardData
-from asyncdb_bench.contract.database_url import changed, place_of
+from asyncdb_bench.contract.urls import changed, place_of
 from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.services import postgres as databases
-from asyncdb_bench.services.pooler import Pooler, find_pooler
 from asyncdb_bench.services.postgres import Postgres, use_url
+from asyncdb_bench.services.reaching import Pooler, find_pooler
 from asyncdb_bench.services.running import RunningServices
 from tests.command_line import Bench
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
-from asyncdb_bench.contract.broker_url import (
+from asyncdb_bench.contract.urls import (
     aio_pika_url,
     broker_place,
     is_encrypted,

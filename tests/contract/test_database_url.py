@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from asyncdb_bench.contract.database_url import (
+from asyncdb_bench.contract.engine import connect_arguments, connection_target
+from asyncdb_bench.contract.urls import (
     PLACE,
     changed,
     own_form,
@@ -17,7 +18,6 @@ from asyncdb_bench.contract.database_url import (
     place_of,
     shown,
 )
-from asyncdb_bench.contract.engine import connect_arguments, connection_target
 from asyncdb_bench.errors import UsageError, first_line, hide, masked
 
 PASSWORDS = [

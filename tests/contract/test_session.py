@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asyncdb_bench.contract.session import Session, Talk, Users, begun, mix_of
+from asyncdb_bench.contract.scenario import Session, Talk, Users, begun, mix_of
 
 
 def visit(rng: np.random.Generator) -> Talk:

@@ -24,7 +24,7 @@ from asyncdb_bench.contract.operation import (
     together,
 )
 from asyncdb_bench.errors import UnsupportedError
-from asyncdb_bench.plan.faults import faulty_operations
+from asyncdb_bench.plan.variants import faulty_operations
 from asyncdb_bench.records.plan import Fault
 from asyncdb_bench_attach.timing import Phases, current
 

@@ -11,8 +11,8 @@ from asyncdb_bench.analysis.inference import Said
 from asyncdb_bench.extensions.gate.decision import GATED, Decision, Rules, pairs_of, said_of_all
 from asyncdb_bench.extensions.gate.page import decision_words
 from asyncdb_bench.extensions.gate.schedule import GateSchedule
-from asyncdb_bench.records.atomic_files import LaunchSpread, Seen
 from asyncdb_bench.records.doubts import DoubtKind
+from asyncdb_bench.records.files import LaunchSpread, Seen
 from asyncdb_bench.records.plan import Plan, Purpose
 from tests.factories import manifest, settings
 from tests.made_turns import MadeRun, Truth, Truths

@@ -16,7 +16,7 @@ from typing import Any
 from asyncdb_bench.contract.data.accounts import balance_of
 from asyncdb_bench.contract.operation import Operation, Steps, operation
 from asyncdb_bench.contract.route import Route
-from asyncdb_bench.contract.session import Users
+from asyncdb_bench.contract.scenario import Users
 from asyncdb_bench.load.judging import Judge
 from asyncdb_bench.load.loop import Kept, Loop
 from asyncdb_bench.load.measured import ClosedLoop, Measured, OpenModel, Probe

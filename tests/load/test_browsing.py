@@ -15,7 +15,7 @@ from asyncdb_bench import Route, Session, Steps, Talk, operation
 from asyncdb_bench.contract.browsing import redirected
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import Request
-from asyncdb_bench.contract.session import Users
+from asyncdb_bench.contract.scenario import Users
 from asyncdb_bench.load.http_message import headers_of, sets_cookies
 from asyncdb_bench.load.measured import ClosedLoop
 from asyncdb_bench.load.requests import Maker, Ring

@@ -12,7 +12,7 @@ import pytest
 
 from asyncdb_bench.contract.operation import Operation, Steps, operation
 from asyncdb_bench.contract.route import Route
-from asyncdb_bench.contract.session import Session, Talk, Users
+from asyncdb_bench.contract.scenario import Session, Talk, Users
 from asyncdb_bench.load import requests as drawing
 from asyncdb_bench.load.judging import Judge
 from asyncdb_bench.load.loop import Kept, Loop, Poll

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.plan.request import Spec
-from asyncdb_bench.plan.variants import make_variant
+from asyncdb_bench.plan.variants import make_variant, parse_fault
 from asyncdb_bench.services.running import RunningServices
 from tests import measure as measuring
 from tests.measure import lasting, run

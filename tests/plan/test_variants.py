@@ -12,13 +12,12 @@ import pytest
 from asyncdb_bench.contract.operation import drive
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.extensions.gate.base_checkout import PREFIX, checked_out, revision_of
-from asyncdb_bench.plan.faults import fault_label, faulty_operations, parse_fault
 from asyncdb_bench.plan.other_checkout import environment, resolve
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.registry import CHECKOUT, make_scenario
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs
-from asyncdb_bench.plan.variants import make_variant
+from asyncdb_bench.plan.variants import fault_label, faulty_operations, make_variant, parse_fault
 from asyncdb_bench.records.plan import Fault
 from asyncdb_bench.report.parts.around import repeat_command
 from tests.factories import manifest

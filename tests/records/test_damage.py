@@ -14,7 +14,7 @@ import pytest
 from asyncdb_bench.cli.main import app
 from asyncdb_bench.errors import BenchError, StoreError
 from asyncdb_bench.records import run_folder as store
-from asyncdb_bench.records.json_lines import SUMS, sums_of
+from asyncdb_bench.records.files import SUMS, sums_of
 from tests.factories import end, manifest, step
 
 RUNS = ("run-a", "run-b")

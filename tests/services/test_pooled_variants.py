@@ -12,9 +12,8 @@ from asyncdb_bench.contract.data.accounts import StandardData
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.plan import Reach
 from asyncdb_bench.services.distances import database_round_trips
-from asyncdb_bench.services.pooler import find_pooler
 from asyncdb_bench.services.program import is_listening
-from asyncdb_bench.services.reaching import Between
+from asyncdb_bench.services.reaching import Between, find_pooler
 from asyncdb_bench.services.running import RunningServices
 from tests.measure import Ran, run
 

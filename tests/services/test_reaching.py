@@ -18,9 +18,8 @@ from asyncdb_bench.contract.engine import make_async_engine, make_engine
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.records.plan import Reach
 from asyncdb_bench.services.distances import asking, database_round_trips, median_ms, timed
-from asyncdb_bench.services.pooler import find_pooler
 from asyncdb_bench.services.postgres import find_programs
-from asyncdb_bench.services.reaching import Between
+from asyncdb_bench.services.reaching import Between, find_pooler
 from asyncdb_bench.services.running import RunningServices
 from tests.conftest import start_valkey
 from tests.waiting import eventually

@@ -20,7 +20,6 @@ from typing import Any
 
 import msgspec
 
-from asyncdb_bench.contract.broker_url import aio_pika_url
 from asyncdb_bench.contract.celery.celery_app import (
     TASK,
     Arguments,
@@ -35,6 +34,7 @@ from asyncdb_bench.contract.celery.celery_app import (
 )
 from asyncdb_bench.contract.celery.result_backends import LIMIT, Pending, make_results
 from asyncdb_bench.contract.celery.strategy import Way
+from asyncdb_bench.contract.urls import aio_pika_url
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 
 RETRY_S, RECONNECT_S = 0.2, 0.5

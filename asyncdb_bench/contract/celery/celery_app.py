@@ -15,11 +15,11 @@ from kombu import Connection, Queue
 from kombu.utils.json import loads
 from msgspec.json import decode
 
-from asyncdb_bench.contract.broker_url import kombu_arguments
 from asyncdb_bench.contract.engine import open_sessions
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import portable
 from asyncdb_bench.contract.strategy import Knobs
+from asyncdb_bench.contract.urls import kombu_arguments
 from asyncdb_bench.errors import UnavailableError
 from asyncdb_bench.records.plan import Broker
 from asyncdb_bench_attach.timing import Phases, current, report

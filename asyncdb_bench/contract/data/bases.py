@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncdb_bench.contract.data.worlds import MOST_QUERIES, TABLES, is_world
+from asyncdb_bench.contract.data.ready_tables import MOST_QUERIES, TABLES, is_world
 from asyncdb_bench.contract.knob import knob
 from asyncdb_bench.contract.scenario import OwnScenario, Scenario, ScenarioKnobs, Workload
 from asyncdb_bench.records.plan import Objective

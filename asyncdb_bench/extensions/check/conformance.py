@@ -35,8 +35,8 @@ from asyncdb_bench.plan.registry import make_scenario, strategy_class
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import Variant
-from asyncdb_bench.services.database_statistics import LOOK_UPS, Statistics
 from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.services.watching import LOOK_UPS, Statistics
 from asyncdb_bench_attach.timing import Phases, current
 
 UNCOUNTED = (

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import cast
 
-from asyncdb_bench.contract.database_url import changed, is_socket, place_of
+from asyncdb_bench.contract.urls import changed, is_socket, place_of
 
 POLL_S = 0.05
 

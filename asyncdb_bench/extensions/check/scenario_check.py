@@ -20,8 +20,7 @@ from asyncdb_bench.contract.data.sources import NO_TABLES
 from asyncdb_bench.contract.engine import make_engine
 from asyncdb_bench.contract.operation import Operation, drive
 from asyncdb_bench.contract.route import Response
-from asyncdb_bench.contract.scenario import Scenario, Workload
-from asyncdb_bench.contract.session import Ask, begun, go_through
+from asyncdb_bench.contract.scenario import Ask, Scenario, Workload, begun, go_through
 from asyncdb_bench.errors import BenchError, PluginError, ServiceError, described
 from asyncdb_bench.extensions.check.conformance import (
     TIMEOUT_S,
@@ -39,8 +38,8 @@ from asyncdb_bench.plan.registry import make_scenario, names
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import PlannedScenario, Variant
-from asyncdb_bench.services.database_statistics import LOOK_UPS
 from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.services.watching import LOOK_UPS
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

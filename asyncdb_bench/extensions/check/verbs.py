@@ -58,7 +58,7 @@ def new_verb(
 
     from asyncdb_bench.errors import UsageError
     from asyncdb_bench.plan.registry import names
-    from asyncdb_bench.records.atomic_files import write_new
+    from asyncdb_bench.records.files import write_new
 
     if kind not in FOLDERS:
         raise UsageError(f"new {kind!r}: write `new strategy NAME` or `new scenario NAME`")
@@ -98,7 +98,7 @@ def init_verb(
 
     from asyncdb_bench.errors import UsageError
     from asyncdb_bench.plan.registry import CHECKOUT
-    from asyncdb_bench.records.atomic_files import write_new
+    from asyncdb_bench.records.files import write_new
 
     starting = Path(__file__).with_name("starting_files")
     wanted = {

@@ -20,10 +20,9 @@ import psutil
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from asyncdb_bench.contract.broker_url import broker_place
-from asyncdb_bench.contract.database_url import place_of
 from asyncdb_bench.contract.route import Request
 from asyncdb_bench.contract.scenario import example_params
+from asyncdb_bench.contract.urls import broker_place, place_of
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.extensions.deployment.section import FILE, Deployment, Killed
 from asyncdb_bench.measure.family import Family

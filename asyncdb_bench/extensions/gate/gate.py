@@ -33,15 +33,14 @@ from asyncdb_bench.extensions.gate.decision import (
 )
 from asyncdb_bench.extensions.gate.page import gate_junit, gate_markdown, gate_page
 from asyncdb_bench.extensions.gate.schedule import GateSchedule
-from asyncdb_bench.plan.faults import parse_fault
 from asyncdb_bench.plan.planner import make_plan, wanted_specs
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.plan.request import Choices, Spec
 from asyncdb_bench.plan.targets import at_checkout, repository
-from asyncdb_bench.plan.variants import make_variant
-from asyncdb_bench.records.atomic_files import append_text, write_text
+from asyncdb_bench.plan.variants import make_variant, parse_fault
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.files import append_text, write_text
 from asyncdb_bench.records.plan import Plan, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder

@@ -24,8 +24,8 @@ from asyncdb_bench.extensions.gate.decision import (
 from asyncdb_bench.measure.turn_schedule import TurnSchedule
 from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, LaunchOrder, TurnOrder
 from asyncdb_bench.plan.profiles import climbs
-from asyncdb_bench.records.atomic_files import Seen
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
+from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.plan import Plan, Purpose, Trial, TurnKind
 from asyncdb_bench.records.step import Step, TrialEnd
 

@@ -24,7 +24,7 @@ from asyncdb_bench.extensions.history.change_points import (
     why,
 )
 from asyncdb_bench.extensions.history.history_file import HistoryRun
-from asyncdb_bench.records.atomic_files import write_text
+from asyncdb_bench.records.files import write_text
 from asyncdb_bench.report.axes import COLOURS, STYLE, Drawing, drawing
 from asyncdb_bench.report.document import (
     Block,

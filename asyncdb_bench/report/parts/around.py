@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asyncdb_bench.analysis.decision import trip_rows
-from asyncdb_bench.plan.faults import fault_label
+from asyncdb_bench.plan.variants import fault_label
 from asyncdb_bench.records.run import Calibration, Manifest
 from asyncdb_bench.report.document import (
     Column,

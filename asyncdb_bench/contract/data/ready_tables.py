@@ -1,15 +1,21 @@
-"""The tables of TechEmpower's database tests: `world` and `fortune`, as its requirements say.
+"""Tables that are there: TechEmpower's, and one that stands in for queries not written yet.
 
-Source: TechEmpower Framework Benchmarks, "Test types", database tests 2, 3, 4 and 5.
+Rows of ``world`` have the number that their key gives, rows of ``fortune`` the messages of the
+benchmark's rules (techempower.com/benchmarks), so that answers can be checked.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from asyncdb_bench.contract.data.sources import Sql, Tables
+from asyncdb_bench.contract.raw_result import sql
+
+if TYPE_CHECKING:
+    from sqlalchemy import TextClause
+
 
 ROWS = 10_000
 MOST_QUERIES = 500
@@ -50,3 +56,33 @@ READ = "SELECT id, randomnumber FROM world WHERE id = :id"
 def is_world(row: dict[str, int]) -> bool:
     """Return whether an answer is a row of `world`."""
     return set(row) == {"id", "randomNumber"} and all(1 <= each <= ROWS for each in row.values())
+
+
+MOST_ROWS = 10_000
+STAND_INS = Tables(
+    "stand_ins",
+    Sql(
+        "CREATE TABLE stand_in (id bigint PRIMARY KEY, body text NOT NULL);"
+        "INSERT INTO stand_in SELECT g, repeat(md5(CAST(g AS text)), 3)"
+        f" FROM generate_series(1, {MOST_ROWS}) AS g;"
+        "CREATE TABLE stand_in_written (id bigserial PRIMARY KEY, body text NOT NULL)"
+    ),
+)
+_READ = "SELECT id, body FROM stand_in WHERE id <= :rows"
+_ASLEEP = " AND (SELECT pg_sleep(:seconds)) IS NOT NULL"
+_WRITE = f"INSERT INTO stand_in_written (body) {_READ.replace('id, ', '')}"
+
+
+def stand_in(rows: int, ms: float = 0.0, *, write: bool = False) -> TextClause:
+    """Return a statement on :data:`STAND_INS` that does as another did.
+
+    Parameters
+    ----------
+    rows : that it returns or writes, of some 100 bytes each; 10,000 at most.
+    ms : time that the other took; it is spent asleep in the database, in which it takes no CPU. 0:
+        the time that the rows take.
+    write : it inserts rows.
+    """
+    statement = (_WRITE if write else _READ) + (_ASLEEP if ms else "")
+    statement += " RETURNING id, body" if write else ""
+    return sql(statement, rows=min(rows, MOST_ROWS), **({"seconds": ms / 1000} if ms else {}))

@@ -3,22 +3,20 @@
 SQLAlchemy's `AsyncAdaptedQueue` takes a connection that is free before it looks for who waits, and
 `asyncio.Queue.get` puts a waiter that was woken in vain at the end of the line: under load
 newcomers overtake, again and again, and some wait for seconds (docs/native-tail.md has the
-evidence). Here a connection that is given back goes to the first waiter itself, so that no one can
-take it meanwhile.
+evidence). A semaphore of asyncio is served in order.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy import exc
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util.concurrency import await_
-from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Full
 
 from asyncdb_bench.contract.operation import (
     Operation,
@@ -40,96 +38,31 @@ if TYPE_CHECKING:
     from asyncdb_bench.contract.strategy import Knobs
 
 
-class FairQueue(AsyncAdaptedQueue[Any]):
-    """First come, first served; parameters as of :class:`AsyncAdaptedQueue`."""
+class FairAsyncPool(AsyncAdaptedQueuePool):
+    """SQLAlchemy's usual async pool; whoever waits for a connection has it in order of arrival."""
 
-    def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:
-        super().__init__(maxsize, use_lifo)
-        self._free: deque[Any] = deque()
-        self._waiters: deque[asyncio.Future[Any]] = deque()
+    def __init__(self, creator: Any, **options: Any) -> None:
+        super().__init__(creator, **options)
+        self._turns = asyncio.Semaphore(self.size())
 
-    def empty(self) -> bool:
-        """Return whether no connection is free."""
-        return not self._free
-
-    def full(self) -> bool:
-        """Return whether there is no room."""
-        return 0 < self.maxsize <= len(self._free)
-
-    def qsize(self) -> int:
-        """Return how many are free."""
-        return len(self._free)
-
-    def put_nowait(self, item: Any) -> None:
-        """Hand a connection to the first waiter, or keep it.
-
-        Raises
-        ------
-        Full : there is no room.
-        """
-        while self._waiters:
-            first = self._waiters.popleft()
-            if not first.done():
-                first.set_result(item)
-                return
-        if self.full():
-            raise Full
-        self._free.append(item)
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Likewise: a pool never gives back more than it holds."""
-        self.put_nowait(item)
-
-    def get_nowait(self) -> Any:
-        """Return a free connection, unless somebody waits for it.
-
-        Raises
-        ------
-        Empty : none is free.
-        """
-        if not self._free or any(not each.done() for each in self._waiters):
-            raise Empty
-        return self._free.pop() if self.use_lifo else self._free.popleft()
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Return a connection, once it is our turn.
-
-        Raises
-        ------
-        Empty : none became free in time.
-        """
+    def _do_get(self) -> ConnectionPoolEntry:
+        await_(self._turn())
         try:
-            return self.get_nowait()
-        except Empty:
-            if not block:
-                raise
-        return await_(self._turn(timeout))
-
-    async def _turn(self, timeout: float | None) -> Any:
-        mine: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiters.append(mine)
-        try:
-            async with asyncio.timeout(timeout):
-                return await mine
-        except TimeoutError:
-            self._return(mine)
-            raise Empty from None
-        except asyncio.CancelledError:
-            self._return(mine)
+            return super()._do_get()
+        except BaseException:
+            self._turns.release()
             raise
 
-    def _return(self, mine: asyncio.Future[Any]) -> None:
-        """Pass on what was handed over to someone who has gone."""
-        if mine.done() and not mine.cancelled():
-            self.put_nowait(mine.result())
-        else:
-            mine.cancel()
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        super()._do_return_conn(record)
+        self._turns.release()
 
-
-class FairAsyncPool(AsyncAdaptedQueuePool):
-    """A pool on :class:`FairQueue`."""
-
-    _queue_class = FairQueue
+    async def _turn(self) -> None:
+        try:
+            async with asyncio.timeout(self.timeout()):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise exc.TimeoutError(f"none came free in {self.timeout():g} s") from None
 
 
 APPLICATION_NAME = "asyncdb-bench application"
@@ -270,9 +203,6 @@ def make_async_engine(
         :mod:`asyncdb_bench.contract.engine`.
     """
     from sqlalchemy.ext.asyncio import create_async_engine
-    from sqlalchemy.pool import AsyncAdaptedQueuePool
-
-    from asyncdb_bench.contract.engine import FairAsyncPool
 
     target, options = _options(url, pool, timeout_s, driver, isolation)
     kind = FairAsyncPool if fair else AsyncAdaptedQueuePool
@@ -314,8 +244,6 @@ async def fill_async_pool(engine: AsyncEngine, pool: int) -> None:
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn an exhausted pool or a database that is gone into an :class:`UnavailableError`."""
-    from sqlalchemy import exc
-
     try:
         yield
     except exc.TimeoutError as error:

@@ -309,7 +309,6 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
 
 
-Message = Config | Order | Ready | Failed | Heartbeats | Anew | StepReply | Gathered
 T = TypeVar("T", bound=msgspec.Struct)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.util.queue import Empty
+from sqlalchemy import exc
+from sqlalchemy.util.concurrency import greenlet_spawn
 
 from asyncdb_bench.contract.data.posts import page
-from asyncdb_bench.contract.engine import FairQueue
+from asyncdb_bench.contract.engine import FairAsyncPool
 from asyncdb_bench.contract.operation import (
     AtOnce,
     Pause,
@@ -27,6 +28,20 @@ from asyncdb_bench.errors import UnsupportedError
 from asyncdb_bench.plan.variants import faulty_operations
 from asyncdb_bench.records.plan import Fault
 from asyncdb_bench_attach.timing import Phases, current
+
+
+class Plain:
+    """A driver's connection that does nothing."""
+
+    def rollback(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def fair_pool(connections: int) -> FairAsyncPool:
+    return FairAsyncPool(Plain, pool_size=connections, max_overflow=0, timeout=0.05)
 
 
 def walk(hold: bool) -> Steps:
@@ -168,52 +183,51 @@ def test_waiters_are_served_in_the_order_in_which_they_came(
     """Each item asks (True) or gives back (False); whoever is served must be the first of all."""
 
     async def run() -> None:
-        queue = FairQueue(connections)
-        for each in range(connections):
-            queue.put_nowait(each)
+        pool = fair_pool(connections)
         waiting: list[asyncio.Task[Any]] = []
         served: list[int] = []
         held: list[Any] = []
 
         async def ask(number: int) -> None:
-            try:
-                item = queue.get_nowait()
-            except Empty:
-                item = await queue._turn(5)
+            connection = await greenlet_spawn(pool.connect)
             served.append(number)
-            held.append(item)
+            held.append(connection)
 
         for number, asks_now in enumerate(asks):
             if asks_now:
                 waiting.append(asyncio.ensure_future(ask(number)))
             elif held:
-                queue.put_nowait(held.pop())
+                await greenlet_spawn(held.pop().close)
             await asyncio.sleep(0)
         while len(served) < len(waiting):
-            queue.put_nowait(held.pop())
-            await asyncio.sleep(0)
+            if held:
+                await greenlet_spawn(held.pop().close)
             await asyncio.sleep(0)
         assert served == sorted(served)
-        assert len(set(held)) == len(held) <= connections
+        assert len({id(each.driver_connection) for each in held}) == len(held) <= connections
+        for each in held:
+            await greenlet_spawn(each.close)
 
     asyncio.run(run())
 
 
 def test_who_goes_away_passes_its_connection_on() -> None:
     async def run() -> None:
-        queue = FairQueue(1)
-        first = asyncio.ensure_future(queue._turn(5))
-        second = asyncio.ensure_future(queue._turn(5))
+        pool = fair_pool(1)
+        holder = await greenlet_spawn(pool.connect)
+        first = asyncio.ensure_future(greenlet_spawn(pool.connect))
+        second = asyncio.ensure_future(greenlet_spawn(pool.connect))
         await asyncio.sleep(0)
-        queue.put_nowait("connection")
+        await greenlet_spawn(holder.close)
         # it was handed over already, and its task has not run yet
         first.cancel()
-        assert await second == "connection"
+        given = await second
         with pytest.raises(asyncio.CancelledError):
             await first
-        with pytest.raises(Empty):
-            await queue._turn(0.01)
-        queue.put_nowait("connection")
-        assert queue.get_nowait() == "connection"
+        with pytest.raises(exc.TimeoutError, match="none came free"):
+            await greenlet_spawn(pool.connect)
+        await greenlet_spawn(given.close)
+        last = await greenlet_spawn(pool.connect)
+        await greenlet_spawn(last.close)
 
     asyncio.run(run())

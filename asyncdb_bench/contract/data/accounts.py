@@ -69,11 +69,6 @@ def balance_of(account: int) -> int:
     return account * 7919 % BALANCES
 
 
-def owner_of(account: int) -> str:
-    """Return the owner that the seed gives an account."""
-    return f"owner-{account % 997:03d}"
-
-
 @dataclass(frozen=True, slots=True)
 class StandardData:
     """Accounts and counters; equal for equal `rows`."""

@@ -27,7 +27,7 @@ from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.processes.child import Child
-from asyncdb_bench.processes.kernel import cpu_s, tree
+from asyncdb_bench.processes.kernel import descendants, ticks_s, tree
 from asyncdb_bench.records.messages import Ready
 from asyncdb_bench.services.running import RunningServices
 from benchmarks.minimal_handlers import MinimalConfig
@@ -149,9 +149,9 @@ def run(measure: Measure, words: str | None, rounds: int, starts: int) -> int:
 
 def slice_of(target: Target, seconds: float, script: Path) -> tuple[float, float]:
     """Return requests per second, and the server's CPU milliseconds for each request."""
-    before = cpu_s([target.pid])
+    before = ticks_s(descendants([target.pid]))
     rate = wrk(target.port, seconds, script)
-    return rate, (cpu_s([target.pid]) - before) * 1000 / (rate * seconds)
+    return rate, (ticks_s(descendants([target.pid])) - before) * 1000 / (rate * seconds)
 
 
 def pairs_of(

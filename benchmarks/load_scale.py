@@ -114,9 +114,9 @@ def cpu_per_arrival(
         for size, rate in order:
             child = made[size]
             step = LoadOrder(rate * max(size, 1), 1.0, 2.0, (number + 2,), probe=False)
-            before = kernel.cpu_s([child.pid])
+            before = kernel.ticks_s(kernel.descendants([child.pid]))
             reply = child.ask(Offer(step, str(file)), StepReply, 60)
-            used = kernel.cpu_s([child.pid]) - before
+            used = kernel.ticks_s(kernel.descendants([child.pid])) - before
             assert not reply.lost, reply.lost
             if number >= 0:
                 each = (reply.cpu_s * 1000 / reply.ledger.ok, used * 1000 / reply.ledger.ok)

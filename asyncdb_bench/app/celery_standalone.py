@@ -12,7 +12,6 @@ import os
 from asyncdb_bench.contract.celery.celery_app import (
     QueueOptions,
     WorkerDatabase,
-    backend_url,
     connect_when_ready,
     make_app,
 )
@@ -45,7 +44,7 @@ _options = QueueOptions(
     results="rpc",
     timeout_s=TIMEOUT_S,
 )
-app = make_app(_options, backend=backend_url(_options, client=False))
+app = make_app(_options, client=False)
 # `celery inspect ping`, the container's health check, asks over the broker
 app.conf.worker_enable_remote_control = True
 connect_when_ready(_database, forks=True)

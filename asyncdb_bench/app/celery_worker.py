@@ -69,7 +69,7 @@ def _run(config: WorkerConfig, knobs: WorkerKnobs) -> int:
         timeout_s=config.timeout_s,
     )
     concurrency = 1 if knobs.pool == "solo" else knobs.workers
-    app = tasks.make_app(queue, backend=tasks.backend_url(queue, client=False))
+    app = tasks.make_app(queue, client=False)
     operations = faulty_operations(served_operations(config), config.fault)
     # Celery says that a worker is ready while its processes still start: they say it themselves
     has_begun, begins = os.pipe()

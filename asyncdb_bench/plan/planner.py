@@ -158,7 +158,9 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         wrong += misfits(hosts, settings, [each for each in variants if each], far=choices.far)
         wrong += wrong_workers(settings, hosts)
     ladders = profile.get("ladders", {})
-    usual = usual_reach(settings) if settings else Reach()
+    usual = Reach()
+    if settings is not None:
+        usual = Reach(settings.rtt_ms, settings.broker_rtt_ms, settings.via, settings.tls)
     planned = [
         _collect(wrong, lambda s=spec: plan_scenario(s, ladders, usual)) for spec in scenarios or []
     ]
@@ -224,11 +226,6 @@ def patient(settings: Settings, scenarios: Sequence[PlannedScenario]) -> Setting
     """Return the settings with a timeout within which no request is given up that is in time."""
     longest_s = max(each.objective.p99_ms for each in scenarios) / 1000
     return replace(settings, timeout_s=max(settings.timeout_s, longest_s))
-
-
-def usual_reach(settings: Settings) -> Reach:
-    """Return how the services are reached where neither variant nor scenario says otherwise."""
-    return Reach(settings.rtt_ms, settings.broker_rtt_ms, settings.via, settings.tls)
 
 
 def with_companions(

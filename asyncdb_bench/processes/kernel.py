@@ -41,24 +41,14 @@ def descendants(pids: Iterable[int]) -> list[int]:
     found = list(dict.fromkeys(pids))
     if not (PROC / "self" / "task" / str(os.getpid()) / "children").exists():
         return [each.pid for each in tree(found)]
-    known = set(found)
     for pid in found:
-        for task in _tasks(pid):
-            for child in map(int, _read(task / "children").split()):
-                if child not in known:
-                    known.add(child)
-                    found.append(child)
+        found += [child for child in children(pid) if child not in found]
     return found
 
 
-def cpu_s(pids: list[int]) -> float:
-    """Return the CPU seconds that some trees have used."""
-    total = 0.0
-    for process in tree(pids):
-        with contextlib.suppress(psutil.Error):
-            used = process.cpu_times()
-            total += used.user + used.system
-    return total
+def children(pid: int) -> list[int]:
+    """Return the children of a process; empty where the kernel does not tell."""
+    return [int(each) for task in _tasks(pid) for each in _read(task / "children").split()]
 
 
 def run_s(pids: Iterable[int]) -> float:
@@ -112,12 +102,17 @@ def switches_of(pids: Iterable[int]) -> int | None:
 
 def ticks_s(pids: Iterable[int]) -> float:
     """Return the CPU seconds of some processes by their own accounts, in ticks of some 10 ms."""
-    total = 0
-    for pid in pids:
-        fields = _read(PROC / str(pid) / "stat").rpartition(")")[2].split()
-        if len(fields) > UTIME:
-            total += int(fields[UTIME]) + int(fields[UTIME + 1])
-    return total / os.sysconf("SC_CLK_TCK")
+    return sum(_ticks_s(PROC / str(pid)) or 0.0 for pid in pids)
+
+
+def stat_fields(folder: Path) -> list[str]:
+    """Return the fields of ``stat`` after the command's name (proc(5)); empty where it has gone."""
+    return _read(folder / "stat").rpartition(")")[2].split()
+
+
+def _ticks_s(folder: Path) -> float | None:
+    used = stat_fields(folder)[UTIME : UTIME + 2]
+    return sum(map(int, used)) / os.sysconf("SC_CLK_TCK") if used else None
 
 
 class Run(NamedTuple):
@@ -142,10 +137,8 @@ def threads(pid: int) -> dict[int, Run]:
         if len(account) >= 2:
             found[int(task.name)] = Run(int(account[0]) / 1e9, int(account[1]) / 1e9)
             continue
-        fields = _read(task / "stat").rpartition(")")[2].split()
-        if len(fields) > UTIME:
-            ticks = int(fields[UTIME]) + int(fields[UTIME + 1])
-            found[int(task.name)] = Run(ticks / os.sysconf("SC_CLK_TCK"), None)
+        if (used := _ticks_s(task)) is not None:
+            found[int(task.name)] = Run(used, None)
     return found
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from asyncdb_bench.errors import ServiceError
+from asyncdb_bench.processes.kernel import children, stat_fields
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.services.program import Part, telling_lines
 
@@ -194,8 +195,7 @@ class LifeWatch:
 
 def status(pid: int) -> tuple[str, int]:
     """Return a process's state and start time; ``("X", 0)`` where there is none."""
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    if fields := stat_fields(PROC / str(pid)):
         return fields[STATE], int(fields[START])
     if PROC.is_dir() and (PROC / "self").exists():
         return "X", 0
@@ -250,10 +250,10 @@ def _known(parts: Sequence[Part]) -> Iterator[Known]:
         who = f"the guard of {part.who}" if part.service else part.who
         yield Known(part.pid, start, who, part)
         try:
-            children = psutil.Process(part.pid).children(recursive=True)
+            below = psutil.Process(part.pid).children(recursive=True)
         except psutil.Error:
             continue
-        for child in children:
+        for child in below:
             with contextlib.suppress(psutil.Error):
                 if part.service and not _lasts(child, part.pid):
                     continue
@@ -274,17 +274,9 @@ def _stopped_children(known: Sequence[Known]) -> Iterator[Known]:
     services = [each for each in known if each.part.service]
     own = {each.pid for each in services}
     for owner in services:
-        for pid in _children(owner.pid):
+        for pid in children(owner.pid):
             if pid not in own and status(pid)[0] in STOPPED:
                 yield Known(pid, 0, f"a process of {owner.part.who}", owner.part)
-
-
-def _children(pid: int) -> list[int]:
-    """Return the children of a process; none where the kernel does not list them."""
-    with contextlib.suppress(OSError, ValueError):
-        listed = (PROC / str(pid) / "task" / str(pid) / "children").read_text()
-        return [int(each) for each in listed.split()]
-    return []
 
 
 def _code(part: Part) -> int | None:

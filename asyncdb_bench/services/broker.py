@@ -22,7 +22,7 @@ from asyncdb_bench.contract.urls import (
 from asyncdb_bench.errors import ServiceError, first_line, hide
 from asyncdb_bench.records.plan import Broker
 from asyncdb_bench.records.run import ServiceInfo
-from asyncdb_bench.services.program import Program, free_port, is_listening
+from asyncdb_bench.services.program import Program, free_port, is_listening, write_private
 
 USER = "bench"
 RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/opt/rabbitmq/sbin")
@@ -39,8 +39,7 @@ class BrokerServer:
 
     def info(self) -> ServiceInfo:
         """Return kind and version as the server states them."""
-        version, settings = _state(self.broker)
-        return ServiceInfo("broker", self.broker.kind, version, self.source, settings)
+        return ServiceInfo("broker", self.broker.kind, _version(self.broker), self.source)
 
     def check(self) -> None:
         """See that the broker answers.
@@ -50,7 +49,7 @@ class BrokerServer:
         ServiceError : it does not.
         """
         try:
-            _state(self.broker)
+            _version(self.broker)
         except Exception as error:
             raise ServiceError(f"the broker does not answer: {first_line(error)}") from error
 
@@ -59,10 +58,11 @@ class BrokerServer:
         """Whether it runs and answers."""
         if self.program is not None and self.program.popen.poll() is not None:
             return False
-        with contextlib.suppress(ServiceError):
+        try:
             self.check()
-            return True
-        return False
+        except ServiceError:
+            return False
+        return True
 
     def clean(self, queue: str) -> None:
         """Remove what a trial left in a broker that outlives it."""
@@ -110,7 +110,7 @@ def use_url(url: str) -> BrokerServer:
     """
     broker = read_broker_url(url)
     try:
-        _state(broker)
+        _version(broker)
     except Exception as error:
         host, port = broker_place(broker.url)
         hint = "; ssl_ca_certs=FILE in the URL names who vouches for it" * _unvouched(error)
@@ -245,12 +245,6 @@ def _rabbitmq_environment(folder: Path, node: Node) -> dict[str, str]:
     return kept | own
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone may read."""
-    path.touch(mode=0o600)
-    path.write_text(text)
-
-
 def _ready(
     program: Program, broker: Broker, port: int, source: str, helper: Program | None = None
 ) -> BrokerServer:
@@ -263,8 +257,8 @@ def _ready(
     return server
 
 
-def _state(broker: Broker) -> tuple[str, dict[str, str]]:
-    """Return the server's version and settings; raises where it does not answer."""
+def _version(broker: Broker) -> str:
+    """Return the server's product and version; raises where it does not answer."""
     if broker.kind == "redis":
         import redis
 
@@ -272,11 +266,11 @@ def _state(broker: Broker) -> tuple[str, dict[str, str]]:
             state: Any = client.info("server")
         product = state.get("server_name", "redis")
         version = state.get("valkey_version") or state["redis_version"]
-        return f"{product} {version}", {}
+        return f"{product} {version}"
     with kombu_connection(broker, connect_timeout=2) as connection:
         connection.connect()
         properties = connection.connection.server_properties
-    return f"{properties['product']} {properties['version']}", {}
+    return f"{properties['product']} {properties['version']}"
 
 
 def _remove(broker: Broker, queue: str) -> None:

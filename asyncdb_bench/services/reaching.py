@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 import time
@@ -26,7 +25,6 @@ from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.records.plan import Broker, Reach
 from asyncdb_bench.records.run import ServiceInfo
-from asyncdb_bench.services.broker import write_private
 from asyncdb_bench.services.distances import (
     Distances,
     Found,
@@ -43,9 +41,11 @@ from asyncdb_bench.services.program import (
     Part,
     Program,
     free_port,
+    hand_to,
     is_listening,
     program_version,
     unprivileged,
+    write_private,
 )
 
 MISSING = "PgBouncer is not installed; apt-get install pgbouncer"
@@ -114,7 +114,10 @@ class Pooler:
         name = server.place.get("user", "")
         # a server that asks for none leaves the pooler's own clients without one
         self.password = password = server.place.get("password", "") or secrets.token_urlsafe(24)
-        write_private(users, f"{_quoted(name)} {_quoted(password)}\n")
+        # it refuses to run as root
+        identity = unprivileged()
+        hand_to(identity, folder)
+        write_private(users, f"{_quoted(name)} {_quoted(password)}\n", identity)
         write_private(
             settings,
             SETTINGS.format(
@@ -126,14 +129,8 @@ class Pooler:
                 size=size,
                 tls=TLS.format(certificate=tls[0], key=tls[1]) if tls else "",
             ),
+            identity,
         )
-        identity = {}
-        account = unprivileged()
-        if account is not None:
-            # it refuses to run as root
-            for path in (folder, users, settings):
-                os.chown(path, account.pw_uid, account.pw_gid)
-            identity = {"user": account.pw_uid, "group": account.pw_gid}
         self.program = Program(
             "PgBouncer",
             [str(program), str(settings)],
@@ -142,10 +139,6 @@ class Pooler:
             **identity,
         )
         self.program.wait_ready(lambda: is_listening(self.port), 10)
-
-    def part(self) -> Part:
-        """Return it as a part whose life is watched."""
-        return self.program.part()
 
     def stop(self) -> None:
         """End it."""
@@ -231,7 +224,7 @@ class Reaching:
         self.pooler: Pooler | None = None
         self.distances: Distances | None = None
         self.found = dict(known)
-        self._now: Reach | None = None
+        self._now: tuple[float, float] | None = None
         self._broker_hops: list[Hop] = []
         _see_that_it_can_be_put_between(reaches, connection_target(postgres.url))
         if any(each.broker_rtt_ms for each in reaches) and any(map(is_encrypted, brokers)):
@@ -242,7 +235,9 @@ class Reaching:
         with contextlib.ExitStack() as stack:
             stack.callback(self.stop)
             if any(each.via == "pgbouncer" for each in reaches):
-                self._start_pooler(between.pooled, logs)
+                with handed_over("pooler") as folder:
+                    tls = postgres.certificate
+                    self.pooler = Pooler(postgres.url, between.pooled, folder, logs, tls)
             if any(each.rtt_ms or each.broker_rtt_ms for each in reaches):
                 self._broker_hops = [
                     Hop(*broker_place(each.url)) for each in brokers if not is_encrypted(each)
@@ -260,21 +255,16 @@ class Reaching:
         ------
         ServiceError : the proxy does not answer.
         """
-        if self.distances is None or self._same_delays(reach):
+        if self.distances is None:
             return
-        to_database, to_broker = self._delay(reach.rtt_ms), self._delay(reach.broker_rtt_ms)
+        delays = self._delay(reach.rtt_ms), self._delay(reach.broker_rtt_ms)
+        if self._now == delays:
+            return
         self.distances.set_delays(
-            dict.fromkeys(self._database_hops(), to_database)
-            | dict.fromkeys(self._broker_hops, to_broker)
+            dict.fromkeys(self._database_hops(), delays[0])
+            | dict.fromkeys(self._broker_hops, delays[1])
         )
-        self._now = reach
-
-    def _same_delays(self, reach: Reach) -> bool:
-        now = self._now
-        return now is not None and (now.rtt_ms, now.broker_rtt_ms) == (
-            reach.rtt_ms,
-            reach.broker_rtt_ms,
-        )
+        self._now = delays
 
     def _delay(self, rtt_ms: float) -> float:
         return self.found[rtt_ms].delay_ms if rtt_ms else 0.0
@@ -336,7 +326,7 @@ class Reaching:
 
     def parts(self) -> list[Part]:
         """Return what was started as parts whose life is watched."""
-        return [each.part() for each in (self.distances, self.pooler) if each is not None]
+        return [each.program.part() for each in (self.distances, self.pooler) if each is not None]
 
     def roles(self) -> dict[str, list[int]]:
         """Return the process ids of what was started, by role."""
@@ -368,11 +358,6 @@ class Reaching:
             if each is not None:
                 each.stop()
         self.distances = self.pooler = None
-
-    def _start_pooler(self, pooled: int, logs: Path) -> None:
-        with handed_over("pooler") as folder:
-            tls = self.postgres.certificate
-            self.pooler = Pooler(self.postgres.url, pooled, folder, logs, tls)
 
     def _database_hops(self) -> list[Hop]:
         found = [Hop(*place_of(self.postgres.url))]
@@ -414,7 +399,7 @@ class Reaching:
 
     def _through(self, hop: Hop) -> tuple[str, int]:
         assert self.distances is not None
-        return "127.0.0.1", self.distances.port(hop)
+        return "127.0.0.1", self.distances.ports[hop]
 
 
 def _see_that_it_can_be_put_between(reaches: Sequence[Reach], server: Target) -> None:

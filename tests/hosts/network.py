@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
@@ -104,16 +103,11 @@ class Network:
     @contextlib.contextmanager
     def postgres(self, name: str, folder: Path) -> Iterator[str]:
         """Run a PostgreSQL of our own on a host; yield its URL."""
-        found, account = databases.find_programs(), unprivileged()
+        found, identity = databases.find_programs(), unprivileged()
         assert found is not None
-        assert account is not None
-        identity: dict[str, Any] = {
-            "user": account.pw_uid,
-            "group": account.pw_gid,
-            "extra_groups": [],
-        }
+        assert identity
         folder.mkdir()
-        os.chown(folder, account.pw_uid, account.pw_gid)
+        os.chown(folder, identity["user"], identity["group"])
         for parent in (folder, *folder.parents):
             if parent.stat().st_uid == 0 and parent != Path("/"):
                 parent.chmod(parent.stat().st_mode | 0o011)
@@ -123,7 +117,8 @@ class Network:
         with (cluster / "pg_hba.conf").open("a") as rules:
             rules.write("host all all 10.77.0.0/16 scram-sha-256\n")
         settings = {**databases.SETTINGS, "listen_addresses": self.address(name), "port": "5432"}
-        drop = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}"]
+        user, group = identity["user"], identity["group"]
+        drop = ["setpriv", f"--reuid={user}", f"--regid={group}"]
         command = [
             *self.command(name),
             *(*drop, "--clear-groups", str(programs / "postgres"), "-D", str(cluster)),

@@ -37,7 +37,11 @@ class Burn(Strategy[BurnKnobs]):
             pass
         await asyncio.sleep(0)
         account = params["account"]
-        return {"id": account, "balance": balance_of(account), "owner": f"owner-{account % 997:03d}"}
+        return {
+            "id": account,
+            "balance": balance_of(account),
+            "owner": f"owner-{account % 997:03d}",
+        }
 
     @classmethod
     def budget(cls, knobs: BurnKnobs) -> int:

@@ -160,7 +160,7 @@ def test_nothing_of_it_stays() -> None:
     with distances(hop) as found:
         folder, guard = found.folder, found.program.popen
         assert folder.is_dir()
-        assert found.part().exit_code() is None
+        assert found.program.part().exit_code() is None
         found.program.stop()
         with pytest.raises(ServiceError, match="the delay proxy does not take a new delay"):
             found.set_delays({hop: 1.0})

@@ -24,7 +24,6 @@ from asyncdb_bench.contract.celery.celery_app import (
     TASK,
     Arguments,
     QueueOptions,
-    backend_url,
     decoded_reply,
     make_app,
     stamp,
@@ -57,7 +56,7 @@ class Bridge(Way):
 
     def __init__(self, options: QueueOptions) -> None:
         # replies come to a queue of ours: the client needs no result backend of Celery's
-        self.app = make_app(options, backend=backend_url(options, client=True))
+        self.app = make_app(options, client=True)
         self.task = task_of(self.app)
         self.timeout_s = options.timeout_s
         self.pending = Pending()
@@ -207,7 +206,7 @@ class AioReplies(Way):
 
     def __init__(self, options: QueueOptions) -> None:
         # how a task becomes a message is Celery's own business
-        app = make_app(options, backend=backend_url(options, client=True))
+        app = make_app(options, client=True)
         self.as_task = app.amqp.as_task_v2
         self.options = options
         self.pending = Pending()

@@ -114,7 +114,7 @@ def transport_options(options: QueueOptions) -> dict[str, Any]:
     return {"read_timeout": 5, "write_timeout": 2, "confirm_publish": False}
 
 
-def backend_url(options: QueueOptions, *, client: bool) -> str:
+def _backend_url(options: QueueOptions, *, client: bool) -> str:
     """Return Celery's result backend; replies by message need none on the client's side."""
     if options.results == "redis":
         return options.results_url
@@ -123,19 +123,20 @@ def backend_url(options: QueueOptions, *, client: bool) -> str:
     return "disabled://" if client else "rpc://"
 
 
-def make_app(options: QueueOptions, *, backend: str) -> Celery:
+def make_app(options: QueueOptions, *, client: bool) -> Celery:
     """Make the Celery application.
 
     Parameters
     ----------
     options : how tasks and results travel.
-    backend : Celery's result backend URL.
+    client : it sends tasks, and replies come to a queue that it consumes itself.
 
     Returns
     -------
     An application whose only task is :data:`TASK`.
     """
     url, encryption = kombu_arguments(options.broker)
+    backend = _backend_url(options, client=client)
     app = BenchCelery("asyncdb_bench", broker=url, backend=backend, set_as_current=False)
     app.conf.update(
         task_serializer="json",

@@ -24,7 +24,6 @@ from asyncdb_bench.contract.celery.celery_app import (
     RESULT_QUEUE_EXPIRES_S,
     Arguments,
     QueueOptions,
-    backend_url,
     decoded_reply,
     make_app,
     results_exchange,
@@ -140,7 +139,7 @@ class WaitByPolling(Way):
     """
 
     def __init__(self, options: QueueOptions) -> None:
-        self.task = task_of(make_app(options, backend=backend_url(options, client=False)))
+        self.task = task_of(make_app(options, client=False))
         self.timeout_s = options.timeout_s
 
     async def call(self, name: str, params: dict[str, Any]) -> Any:

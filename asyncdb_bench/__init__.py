@@ -16,24 +16,19 @@ from typing import Any as _Any
 from asyncdb_bench_attach import __version__ as __version__
 
 if _TYPE_CHECKING:
-    from asyncdb_bench.frames import LoadedRun as LoadedRun
-    from asyncdb_bench.frames import compare as compare
-    from asyncdb_bench.frames import load_run as load_run
     from asyncdb_bench.public import *  # noqa: F403
+    from asyncdb_bench.scripting import LoadedRun as LoadedRun
+    from asyncdb_bench.scripting import compare as compare
+    from asyncdb_bench.scripting import load_run as load_run
     from asyncdb_bench.scripting import make_plan as make_plan
     from asyncdb_bench.scripting import run as run
     from asyncdb_bench_attach import attach as attach
     from asyncdb_bench_attach import trace as trace
 
-_APART = {
-    "attach": "asyncdb_bench_attach",
-    "trace": "asyncdb_bench_attach",
-    "LoadedRun": "asyncdb_bench.frames",
-    "compare": "asyncdb_bench.frames",
-    "load_run": "asyncdb_bench.frames",
-    "make_plan": "asyncdb_bench.scripting",
-    "run": "asyncdb_bench.scripting",
-}
+_APART = dict.fromkeys(("attach", "trace"), "asyncdb_bench_attach")
+_APART |= dict.fromkeys(
+    ("LoadedRun", "compare", "load_run", "make_plan", "run"), f"{__name__}.scripting"
+)
 """Names that need libraries of their own, or none, by module."""
 
 

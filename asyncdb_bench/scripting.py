@@ -1,19 +1,174 @@
-"""Runs from Python: a plan, and what came of it."""
+"""Runs from Python: planned, measured, read as data frames and compared."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.frames import LoadedRun
+import pandas as pd
+
 from asyncdb_bench.plan import planner
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices
 from asyncdb_bench.records.plan import Plan
-from asyncdb_bench.whole_run import Places, measure_plan
+from asyncdb_bench.records.run_folder import RunFolder, open_run
+
+if TYPE_CHECKING:
+    from asyncdb_bench.analysis.inference import Ratio
+    from asyncdb_bench.analysis.verdict import Verdict
+    from asyncdb_bench.records.run import Manifest
+    from asyncdb_bench.report.write import Analysed
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run's records and what follows from them, each read when it is first asked for.
+
+    Parameters
+    ----------
+    folder : of the run.
+    """
+
+    folder: RunFolder
+
+    @functools.cached_property
+    def manifest(self) -> Manifest:
+        """Plan, machine, versions, services."""
+        return self._analysed.manifest
+
+    @functools.cached_property
+    def steps(self) -> pd.DataFrame:
+        """A row for each step or turn that counts: loads in requests per second, times in ms."""
+        return self._analysed.steps
+
+    @functools.cached_property
+    def requests(self) -> pd.DataFrame:
+        """A row for each request of the run, with its scenario and variant.
+
+        Times are microseconds on CLOCK_MONOTONIC, missing where a request was not sent or not
+        answered; `latency_us` is missing where it does not count. A million rows take some 200 MB.
+        """
+        return self._table("requests")
+
+    @functools.cached_property
+    def series(self) -> pd.DataFrame:
+        """What was sampled over time, with its scenario and variant: trial, step, time, value."""
+        return self._table("series")
+
+    @functools.cached_property
+    def summary(self) -> pd.DataFrame:
+        """The report's table, a row for each scenario, variant and offered load.
+
+        Columns as in ``docs/summary.schema.json``.
+        """
+        from asyncdb_bench.report.exports import summary_rows
+
+        return pd.DataFrame(summary_rows(self._analysed.manifest, self._analysed.comparisons))
+
+    @functools.cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What the report says of each scenario."""
+        from asyncdb_bench.report.write import decided
+
+        return tuple(decided(self.manifest, self._analysed.comparisons))
+
+    @functools.cached_property
+    def _analysed(self) -> Analysed:
+        from asyncdb_bench.report.write import analysed
+
+        return analysed(self.folder)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pyarrow as pa
+
+        pieces = list(self.folder.tables(name, None))
+        if not pieces:
+            return pd.DataFrame()
+        table = pa.concat_tables(pieces)
+        # processes that serve several scenarios are one trial of each: a step tells them apart
+        whose = pd.DataFrame(
+            [(e.trial, e.step, e.scenario, e.variant) for e in self.folder.steps()],
+            columns=["trial", "step", "scenario", "variant"],
+        )
+        frame = table.to_pandas().merge(whose, on=["trial", "step"], how="left")
+        found: pd.DataFrame = frame[
+            ["scenario", "variant", *(n for n in frame if n not in ("scenario", "variant"))]
+        ]
+        return found
+
+
+def load_run(path: str | Path = "latest", results: str | Path = "results") -> LoadedRun:
+    """Return a run from disk.
+
+    Parameters
+    ----------
+    path : of its folder; or its id, or ``"latest"``, under `results`.
+    results : folder of results.
+
+    Raises
+    ------
+    StoreError : there is no such run, or it cannot be read.
+    """
+    run = LoadedRun(open_run(Path(results), str(path)))
+    run.folder.manifest()
+    return run
+
+
+def compare(
+    base: str | Path | LoadedRun, head: str | Path | LoadedRun, results: str | Path = "results"
+) -> pd.DataFrame:
+    """Compare two runs, or two variants of a run, as ``bench.py compare`` does.
+
+    Parameters
+    ----------
+    base, head : runs, paths, or names as the command line takes them: ``RUN/VARIANT``.
+    results : folder of results.
+
+    Returns
+    -------
+    A row for each figure that either has: its values, the ratio of head to base with its 95 %
+    interval, and what is said of head: ``better``, ``worse``, ``the same``, ``not known`` or ``not
+    sound``. What makes the whole doubtful stands in ``frame.attrs["warnings"]``.
+
+    Raises
+    ------
+    UsageError : no such run, or they have nothing in common.
+    """
+    from asyncdb_bench.report.sides import contrasts
+
+    (found,) = contrasts(_name(base), [_name(head)], "latest", Path(results))
+    rows: list[dict[str, Any]] = [
+        {
+            "scenario": scenario,
+            "metric": each.answer.metric.name,
+            "base": each.answer.one,
+            "head": each.answer.other,
+            "offered_rps": each.offered_rps,
+            "base_value": each.base_value,
+            "head_value": each.head_value,
+            "said": str(each.answer.said),
+        }
+        | _of_ratio(each.answer.ratio)
+        for scenario, compared in found.compared.items()
+        for each in compared
+    ]
+    frame = pd.DataFrame(rows)
+    frame.attrs["warnings"] = [*found.invalidating, *found.warnings, *found.left_out]
+    return frame
+
+
+def _of_ratio(ratio: Ratio | None) -> dict[str, Any]:
+    low, high = (ratio.bounds if ratio is not None else None) or (None, None)
+    return {"ratio": ratio.ratio if ratio is not None else None, "low": low, "high": high}
+
+
+def _name(side: str | Path | LoadedRun) -> str:
+    return str(side.folder.path) if isinstance(side, LoadedRun) else str(side)
 
 
 def make_plan(
@@ -61,6 +216,8 @@ def run(
     StoreError : nothing can be written.
     KeyboardInterrupt : it was interrupted before anything was measured.
     """
+    from asyncdb_bench.whole_run import Places, measure_plan
+
     places = Places(Path(results).resolve(), Path(reports).resolve())
     display = contextlib.nullcontext(Lines(say))
     return LoadedRun(measure_plan(planned, places, display, sys.argv[:1]).folder)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Float,
+    TableValuedAlias,
     Text,
     cast,
     func,
@@ -62,6 +63,11 @@ class Counter(AccountTables):
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     total: Mapped[int] = mapped_column(BigInteger)
     entries: Mapped[int] = mapped_column(BigInteger)
+
+
+def asleep(seconds: float) -> TableValuedAlias:
+    """Return what a query is joined with (on true) to take so long in the database."""
+    return func.pg_sleep(cast(seconds, Float)).table_valued("slept")
 
 
 def balance_of(account: int) -> int:
@@ -134,9 +140,10 @@ def write(counter: CounterId, amount: int) -> Steps:
 @operation(check=_right_account, rows=1, reads=True)
 def slow(account: AccountId, seconds: Seconds) -> Steps:
     """Read one account by a query that takes `seconds` in the database."""
-    pause = func.pg_sleep(cast(seconds, Float)).table_valued("slept")
     row = (
-        yield select(Account.id, Account.balance).join(pause, true()).where(Account.id == account)
+        yield select(Account.id, Account.balance)
+        .join(asleep(seconds), true())
+        .where(Account.id == account)
     ).one()
     return {"id": row.id, "balance": row.balance}
 
@@ -160,8 +167,7 @@ def fetch(first: AccountId, count: Count, seconds: Seconds) -> Steps:
         .order_by(Account.id)
     )
     if seconds:
-        pause = func.pg_sleep(cast(seconds, Float)).table_valued("slept")
-        wanted = wanted.join(pause, true())
+        wanted = wanted.join(asleep(seconds), true())
     found = (yield wanted).all()
     return {"rows": [[each.id, each.balance] for each in found]}
 
@@ -184,8 +190,7 @@ def several(account: AccountId, queries: Queries, seconds: Seconds) -> Steps:
     for each in range(account, account + queries):
         wanted = select(Account.balance).where(Account.id == each)
         if seconds:
-            pause = func.pg_sleep(cast(seconds, Float)).table_valued("slept")
-            wanted = wanted.join(pause, true())
+            wanted = wanted.join(asleep(seconds), true())
         total += (yield wanted).scalar_one()
     return {"balance": total}
 

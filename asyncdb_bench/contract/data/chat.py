@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Float, Text, cast, func, insert, select, text, true
+from sqlalchemy import BigInteger, Connection, Text, func, insert, select, text, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from asyncdb_bench.contract.data.accounts import Seconds, asleep
 from asyncdb_bench.contract.operation import Params, Steps, operation
 
 HISTORY = 50
@@ -17,7 +18,6 @@ SEEDED = 60
 """Messages that each room has from the start: more than a member is sent."""
 
 RoomId = Annotated[int, msgspec.Meta(ge=1)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=60)]
 
 
 class ChatTables(DeclarativeBase):
@@ -99,11 +99,10 @@ def _right_search(params: Params, answer: Params) -> bool:
 @operation(check=_right_search, rows=1, reads=True)
 def search(room: RoomId, seconds: Seconds) -> Steps:
     """Search a room's messages by a query that takes `seconds` in the database."""
-    pause = func.pg_sleep(cast(seconds, Float)).table_valued("slept")
     found = (
         yield select(func.count(Message.id))
         .select_from(Message)
-        .join(pause, true())
+        .join(asleep(seconds), true())
         .where(Message.room == room)
     ).scalar_one()
     return {"room": room, "found": found}

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import BigInteger, Connection, ForeignKey, Text, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload
 
+from asyncdb_bench.contract.data.accounts import Count, Queries, Seconds
 from asyncdb_bench.contract.operation import (
     AtOnce,
     Operation,
@@ -28,11 +29,8 @@ SELECTIN_KEYS = 500
 """Keys that `selectinload` asks for in one statement (SQLAlchemy manual, "Select IN loading")."""
 
 Id = Annotated[int, msgspec.Meta(ge=1)]
-Queries = Annotated[int, msgspec.Meta(ge=1, le=100)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Width = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Longer = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=60)]
 
 
 class PostTables(DeclarativeBase):

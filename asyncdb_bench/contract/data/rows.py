@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -52,35 +53,44 @@ def put_csv(connection: Connection, source: Csv) -> None:
     ------
     PluginError : it cannot be read, or the database refuses it; said with the file's line.
     """
-    path = Path(source.path)
-    table = quoted(source.table or path.name.partition(".csv")[0])
-    try:
+    table = quoted(source.table or Path(source.path).name.partition(".csv")[0])
+    with naming(source.path, lambda row: csv_line(source, row), lambda: csv_fault(source)):
         names, begins = csv_header(source)
         columns = columns_of(connection, table, names, index=("",))
         put_rows(connection, table, columns, csv_batches(source, len(names), begins))
-    except PluginError as error:
-        raise PluginError(f"{path}: {error}") from error
-    except Exception as error:
-        told = said(error, lambda row: csv_line(source, row))
-        raise PluginError(f"{path}: {csv_fault(source)}{told}") from error
 
 
 def put_parquet(connection: Connection, source: Parquet) -> None:
     """Copy the rows of a Parquet file; errors as :func:`put_csv`, with the row."""
     from pyarrow import parquet
 
-    path = Path(source.path)
-    table = quoted(source.table or path.stem)
+    table = quoted(source.table or Path(source.path).stem)
+    with naming(source.path, "row {}".format), parquet.ParquetFile(source.path) as file:
+        schema = file.schema_arrow
+        told = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        index = [each for each in told.get("index_columns", ()) if isinstance(each, str)]
+        columns = columns_of(connection, table, schema.names, index=index)
+        put_rows(connection, table, columns, file.iter_batches(BATCH))
+
+
+@contextlib.contextmanager
+def naming(
+    path: str, where: Callable[[int], str], fault: Callable[[], str] = str
+) -> Iterator[None]:
+    """Turn what a file or the database refuses into an error that names the file and the place.
+
+    Parameters
+    ----------
+    path : of the file.
+    where : names a row by its number.
+    fault : looks for what is wrong with the file itself.
+    """
     try:
-        with parquet.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            index = indexes_of(schema.metadata or {})
-            columns = columns_of(connection, table, schema.names, index=index)
-            put_rows(connection, table, columns, file.iter_batches(BATCH))
+        yield
     except PluginError as error:
         raise PluginError(f"{path}: {error}") from error
     except Exception as error:
-        raise PluginError(f"{path}: {said(error, lambda row: f'row {row}')}") from error
+        raise PluginError(f"{path}: {fault()}{said(error, where)}") from error
 
 
 def csv_header(source: Csv) -> tuple[list[str], int]:
@@ -155,12 +165,6 @@ def csv_fault(source: Csv) -> str:
     count = len(next(reader, []))
     odd = any(len(each) != count for each in reader if each)
     return f"line {reader.line_num}: " if odd else ""
-
-
-def indexes_of(metadata: dict[bytes, bytes]) -> tuple[str, ...]:
-    """Return the columns of a Parquet file that are pandas' index, by its own word."""
-    told = json.loads(metadata.get(b"pandas", b"{}"))
-    return tuple(each for each in told.get("index_columns", ()) if isinstance(each, str))
 
 
 def columns_of(
@@ -257,12 +261,9 @@ def said(error: Exception, where: Callable[[int], str]) -> str:
     found = _ROW.match(context)
     place = f"{where(int(found[1]))}: " if found else ""
     column = re.search(r"column ([^:]+):", context)
-    hint = "; say encoding=, e.g. 'latin1'" if "UTF8" in str(error) or _is_coding(error) else ""
+    coding = isinstance(error, UnicodeDecodeError)
+    hint = "; say encoding=, e.g. 'latin1'" if "UTF8" in str(error) or coding else ""
     return place + first_line(driver) + (f" (column {column[1]})" if column else "") + hint
-
-
-def _is_coding(error: Exception) -> bool:
-    return isinstance(error, UnicodeDecodeError)
 
 
 def quoted(name: str) -> str:

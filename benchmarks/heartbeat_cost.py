@@ -9,7 +9,8 @@ import asyncio
 import statistics
 import time
 
-from asyncdb_bench.app.heartbeat import Heartbeat
+from asyncdb_bench.records.step import HEARTBEAT_US
+from asyncdb_bench_attach.application import Beating
 
 SECONDS = 2.0
 ROUNDS = 5
@@ -18,7 +19,7 @@ ROUNDS = 5
 async def idle(*, beating: bool) -> float:
     """Return the share of a core that an idle loop uses."""
     if beating:
-        Heartbeat(dict).start()
+        Beating(dict, 0, HEARTBEAT_US).start()
     before = time.process_time()
     await asyncio.sleep(SECONDS)
     return (time.process_time() - before) / SECONDS

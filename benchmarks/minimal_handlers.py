@@ -24,6 +24,7 @@ from asyncdb_bench.records.messages import (
     Config,
     Heartbeats,
     Ready,
+    answer_marks,
     decoded_config,
     read_line,
     say,
@@ -130,7 +131,7 @@ async def serve(way: str, url: str) -> None:
     stop = asyncio.Event()
     sockets = bind_sockets(0, address="127.0.0.1", backlog=4096)
     HTTPServer(Application([(r"/op/read", WAYS[way], {"url": url})])).add_sockets(sockets)
-    Control(Heartbeats, stop.set).start()
+    answer_marks(Heartbeats, stop.set)
     say(Ready(port=sockets[0].getsockname()[1]))
     await stop.wait()
 

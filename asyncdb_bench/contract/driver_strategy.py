@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from abc import abstractmethod
@@ -20,11 +19,10 @@ from asyncdb_bench.contract.engine import (
 from asyncdb_bench.contract.operation import (
     Operation,
     Params,
-    Pause,
-    Steps,
     advance_async,
+    drive_apart,
     drive_async,
-    together,
+    drive_parts,
 )
 from asyncdb_bench.contract.session_strategies import P, PooledStrategy
 from asyncdb_bench.contract.urls import parameters, url_of
@@ -118,16 +116,18 @@ class DriverStrategy(PooledStrategy[P]):
     async def run(self, operation: Operation, params: Params) -> Any:
         """Run the operation in one transaction of one connection."""
         if operation.independent:
-            return await drive_async(operation.steps(**params), self._apart, at_once=self._at_once)
+            return await drive_apart(operation.steps(**params), self._apart)
         steps = operation.steps(**params)
         if operation.pauses:
-            return await self._in_parts(operation, steps)
-        answer: Any = await self._connected(
+            plain = self._plain(operation)
+            return await drive_parts(
+                lambda: self._connected(lambda execute: advance_async(steps, execute), plain=plain)
+            )
+        return await self._connected(
             lambda execute: drive_async(steps, execute),
             plain=self._plain(operation),
             commits=operation.commits,
         )
-        return answer
 
     def _plain(self, operation: Operation) -> bool:
         return operation.reads and self.knobs.autocommit
@@ -137,22 +137,6 @@ class DriverStrategy(PooledStrategy[P]):
         return await self._connected(
             lambda execute: execute(statement), plain=self.knobs.autocommit
         )
-
-    async def _at_once(self, statements: tuple[Any, ...]) -> list[Any]:
-        return await together(self._apart(each) for each in statements)
-
-    async def _in_parts(self, operation: Operation, steps: Steps) -> Any:
-        """Run the parts of an operation between which its connection is given back."""
-        plain = self._plain(operation)
-        while isinstance(
-            came := await self._connected(
-                lambda execute: advance_async(steps, execute), plain=plain
-            ),
-            Pause,
-        ):
-            await asyncio.sleep(came.seconds)
-        answer: Any = came
-        return answer
 
     async def _connected(
         self, work: Callable[[Execute], Awaitable[Any]], *, plain: bool, commits: bool = True

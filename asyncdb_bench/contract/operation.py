@@ -405,6 +405,23 @@ async def drive_async(
     return came
 
 
+async def drive_apart(steps: Steps, read: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Run an operation of independent reads, each by itself; those of an `AtOnce` together."""
+    return await drive_async(steps, read, at_once=lambda each: together(map(read, each)))
+
+
+async def drive_parts(part: Callable[[], Awaitable[Any]]) -> Any:
+    """Run an operation part by part, and wait between them.
+
+    Parameters
+    ----------
+    part : goes on to a pause at which nothing is held, or to the end, see :func:`advance`.
+    """
+    while isinstance(came := await part(), Pause):
+        await asyncio.sleep(came.seconds)
+    return came
+
+
 async def advance_async(
     steps: Steps,
     execute: Callable[[Any], Awaitable[Any]],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -15,7 +14,7 @@ from asyncdb_bench.contract.engine import (
     open_sessions,
 )
 from asyncdb_bench.contract.knob import BUDGET, knob
-from asyncdb_bench.contract.operation import Operation, Params, Pause, Steps, drive_async, together
+from asyncdb_bench.contract.operation import Operation, Params, drive_apart, drive_parts
 from asyncdb_bench.contract.strategy import Knobs, Strategy
 from asyncdb_bench_attach.timing import hand_over, taken_back
 
@@ -101,8 +100,7 @@ class SessionStrategy(EngineStrategy[P]):
 
     def execute(self, operation: Operation, params: Params) -> Any:
         """Run one operation in one session; blocks the calling thread."""
-        answer: Any = self.sessions.run(operation, params)
-        return answer
+        return self.sessions.run(operation, params)
 
     async def close(self) -> None:
         """Close the pool."""
@@ -145,8 +143,7 @@ class AsyncSessionStrategy(EngineStrategy[P]):
 
     async def run(self, operation: Operation, params: Params) -> Any:
         """Run the operation in an async session."""
-        answer: Any = await self.sessions.run(operation, params)
-        return answer
+        return await self.sessions.run(operation, params)
 
     async def close(self) -> None:
         """Close the pool."""
@@ -197,12 +194,11 @@ class ThreadStrategy(SessionStrategy[T]):
     async def in_thread(self, operation: Operation, params: Params) -> Any:
         """Run an operation on a thread, or its parts on several, and note its phases."""
         if operation.independent and self.knobs.fanout == "threads":
-            steps = operation.steps(**params)
-            return await drive_async(steps, self._read, at_once=self._at_once)
+            return await drive_apart(operation.steps(**params), self._read)
         if operation.pauses:
-            return await self._in_parts(operation, operation.steps(**params))
-        answer: Any = await self._handed(self.execute, operation, params)
-        return answer
+            steps = operation.steps(**params)
+            return await drive_parts(lambda: self._handed(self.sessions.advance, operation, steps))
+        return await self._handed(self.execute, operation, params)
 
     async def _handed(self, call: Callable[..., Any], *given: Any) -> Any:
         handed = hand_over(call)
@@ -213,18 +209,6 @@ class ThreadStrategy(SessionStrategy[T]):
 
     async def _read(self, statement: Any) -> Any:
         return await self._handed(self.sessions.read, statement)
-
-    async def _at_once(self, statements: tuple[Any, ...]) -> list[Any]:
-        return await together(self._read(each) for each in statements)
-
-    async def _in_parts(self, operation: Operation, steps: Steps) -> Any:
-        """Give the thread back where the connection is, and go on on another."""
-        while isinstance(
-            came := await self._handed(self.sessions.advance, operation, steps), Pause
-        ):
-            await asyncio.sleep(came.seconds)
-        answer: Any = came
-        return answer
 
     async def close(self) -> None:
         """End the threads, then the pool."""

@@ -22,7 +22,7 @@ import pytest
 from tornado.web import Application
 
 from asyncdb_bench import Tables
-from asyncdb_bench.contract.data import stand_ins
+from asyncdb_bench.contract.data import ready_tables
 from asyncdb_bench.contract.data.sql_scripts import client_program
 from asyncdb_bench.extensions.check.scenario_check import check_scenario
 from asyncdb_bench.plan.request import Spec
@@ -315,7 +315,7 @@ def test_a_mix_of_fast_and_slow_keeps_its_spread(tmp_path: Path) -> None:
     noted = [json.loads(line) for line in (tmp_path / "times.jsonl").read_text().splitlines()]
     assert sorted(each["ms"][0] for each in noted) == [2.0] * 8 + [400.0] * 2
     assert sorted(each["rows"][0] for each in noted) == list(range(10))
-    assert MOST_ROWS == stand_ins.MOST_ROWS
+    assert MOST_ROWS == ready_tables.MOST_ROWS
 
 
 def test_a_scenario_that_could_not_run_is_not_written(

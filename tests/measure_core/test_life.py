@@ -104,9 +104,11 @@ def test_a_child_that_dies_is_seen_though_its_parent_lives() -> None:
 
 def test_a_service_is_named_by_itself_and_a_guard_by_what_it_guards(tmp_path: Path) -> None:
     for strikes_guard in (False, True):
-        options = {"stop_signal": 15, "grace_s": 1, "remove": [str(tmp_path / "data")]}
-        (tmp_path / "data").mkdir(exist_ok=True)
-        program = Program("Broker", ["sleep", "600"], log=tmp_path / "log", **options)
+        data = tmp_path / "data"
+        data.mkdir(exist_ok=True)
+        program = Program(
+            "Broker", ["sleep", "600"], log=tmp_path / "log", grace_s=1, remove=[data]
+        )
         guard = psutil.Process(program.popen.pid)
 
         def sleeping(guard: psutil.Process = guard) -> list[psutil.Process]:
@@ -128,8 +130,7 @@ def test_a_service_is_named_by_itself_and_a_guard_by_what_it_guards(tmp_path: Pa
 
 
 def test_a_guard_that_is_stopped_does_not_keep_its_program(tmp_path: Path) -> None:
-    options = {"stop_signal": 15, "grace_s": 1}
-    program = Program("Broker", ["sleep", "600"], log=tmp_path / "log", **options)
+    program = Program("Broker", ["sleep", "600"], log=tmp_path / "log", grace_s=1)
     guard = psutil.Process(program.popen.pid)
     assert eventually(lambda: len(guard.children()) == 2, 60)
     family = guard.children()

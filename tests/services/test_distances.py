@@ -63,7 +63,7 @@ def passing(delay_ms: float) -> Iterator[socket.socket]:
     """Connect to who echoes, by way of the proxy."""
     with echoing() as port:
         hop = Hop("127.0.0.1", port)
-        with distances(hop) as found, connected(found.port(hop)) as connection:
+        with distances(hop) as found, connected(found.ports[hop]) as connection:
             found.set_delays({hop: delay_ms})
             yield connection
 
@@ -105,8 +105,8 @@ def test_a_delay_holds_for_connections_that_are_open_and_for_its_own_hop() -> No
         hop, beside = Hop("127.0.0.1", one), Hop("127.0.0.1", other)
         with (
             distances(hop, beside) as found,
-            connected(found.port(hop)) as first,
-            connected(found.port(beside)) as second,
+            connected(found.ports[hop]) as first,
+            connected(found.ports[beside]) as second,
         ):
             found.set_delays({hop: 10.0, beside: 300.0})
             for _ in range(3):
@@ -120,7 +120,7 @@ def test_a_delay_holds_for_connections_that_are_open_and_for_its_own_hop() -> No
 def test_what_is_sent_after_a_delay_was_made_shorter_does_not_overtake() -> None:
     with echoing() as port:
         hop = Hop("127.0.0.1", port)
-        with distances(hop) as found, connected(found.port(hop)) as connection:
+        with distances(hop) as found, connected(found.ports[hop]) as connection:
             found.set_delays({hop: 200.0})
             connection.sendall(b"a")
             # until it is under way
@@ -147,7 +147,7 @@ def test_who_refuses_is_seen_to_refuse() -> None:
     came = b""
     with (
         distances(hop) as found,
-        connected(found.port(hop)) as connection,
+        connected(found.ports[hop]) as connection,
         suppress(ConnectionError),
     ):
         connection.sendall(b"hello")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import trustme
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services.postgres import scratch_folder
-from asyncdb_bench.services.program import Program, free_port
+from asyncdb_bench.services.program import Program, free_port, write_private
 from tests.command_line import Bench
 from tests.waiting import eventually
 
@@ -45,8 +44,7 @@ def redis_url(folder: Path) -> Iterator[str]:
     command += ["--tls-cert-file", str(folder / "server.crt"), "--tls-auth-clients", "no"]
     command += ["--tls-key-file", str(folder / "server.key"), "--requirepass", PASSWORD]
     command += ["--tls-ca-cert-file", str(folder / "ca.pem")]
-    options = {"stop_signal": int(signal.SIGTERM), "grace_s": 2}
-    running = Program("Redis", command, log=folder / "redis.log", **options)
+    running = Program("Redis", command, log=folder / "redis.log")
     url = f"rediss://:{ENCODED}@localhost:{port}/0"
     try:
         running.wait_ready(lambda: answers(f"{url}?ssl_cert_reqs=none"), 30)
@@ -65,10 +63,9 @@ def amqps_url(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     settings = [f"listeners.ssl.1 = 127.0.0.1:{port}"]
     named = {"cacertfile": "ca.pem", "certfile": "server.crt", "keyfile": "server.key"}
     settings += [f"ssl_options.{name} = {folder / file}" for name, file in named.items()]
-    write = brokers.write_private
 
     def with_tls(path: Path, text: str) -> None:
-        write(path, text + "\n".join(settings) if path.name == "rabbitmq.conf" else text)
+        write_private(path, text + "\n".join(settings) if path.name == "rabbitmq.conf" else text)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(brokers, "write_private", with_tls)

@@ -10,7 +10,6 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from asyncdb_bench.app.control import Control
 from sqlalchemy import create_engine, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker

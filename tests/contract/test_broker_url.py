@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pytest
 
 from asyncdb_bench.contract.urls import (
+    ENCODE,
     aio_pika_url,
     broker_place,
     is_encrypted,
@@ -43,7 +44,7 @@ def test_a_raw_password_is_read_or_refused_without_a_part_of_it(password: str, s
     try:
         broker = read_broker_url(f"{scheme}://user:{password}@localhost/0")
     except UsageError as error:
-        said = str(error).replace("percent-encoded", "")
+        said = str(error).replace(ENCODE, "")
         parts = [each for each in re.split(r"\W+", password) if len(each) > 3]
         assert not [each for each in (password, *parts) if each in said]
     else:

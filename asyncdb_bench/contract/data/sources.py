@@ -7,6 +7,7 @@ cannot be compared has a key of its own, and is seeded anew.
 from __future__ import annotations
 
 import functools
+import hashlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -251,7 +252,8 @@ class Tables:
     @functools.cached_property
     def key(self) -> str:
         """Return what is the same for tables of the same content."""
-        return f"{self.name} {[each.signature() for each in self.sources]}"
+        signatures = repr([each.signature() for each in self.sources])
+        return f"{self.name}_{hashlib.sha256(signatures.encode()).hexdigest()[:16]}"
 
     def create(self, connection: Connection) -> None:
         """Write all sources, and gather the planner's statistics.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from asyncdb_bench.contract.data.sources import NO_TABLES
 from asyncdb_bench.contract.knob import knobs_of, make_knobs
@@ -87,17 +87,6 @@ def refusals(variants: Sequence[Variant], scenarios: Sequence[PlannedScenario]) 
     return found
 
 
-def without_tables(asked: PlannedScenario) -> bool:
-    """Return whether a scenario has no tables, so that our application cannot serve it."""
-    return make_scenario(asked.scenario, asked.knobs).workload().data is NO_TABLES
-
-
-def follows(asked: PlannedScenario) -> bool:
-    """Return whether redirects are followed, so that one request would be several operations."""
-    operations = make_scenario(asked.scenario, asked.knobs).workload().operations
-    return any(operations[name].route.follow for name in asked.mix)
-
-
 def refusing(plan: Plan, refused: Refused) -> Plan:
     """Return a plan whose scenarios say which variants they are not asked of, and why."""
     scenarios = tuple(
@@ -127,78 +116,66 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     wrong: list[str] = []
     # how far away its database is, is a target's own affair
     choices = replace(choices, far=choices.far or bool(choices.targets))
-    settings = _collect(wrong, lambda: make_settings(name, choices, profile))
-    strategies = _collect(
-        wrong,
-        lambda: (
-            []
-            if choices.targets
-            else _specs(choices.strategies, profile["strategies"], "strategies")
-        ),
-    )
-    targets = _collect(wrong, lambda: _targets(choices)) or []
-    if choices.vary and strategies is not None:
-        strategies = _collect(wrong, lambda: _varied(choices, strategies))
-    scenarios = _collect(
-        wrong, lambda: _specs(choices.scenarios, profile["scenarios"], "scenarios")
-    )
-    if scenarios is not None:
-        scenarios = _collect(wrong, lambda: _expanded(scenarios))
+    settings = _collect(wrong, make_settings, name, choices, profile)
+    strategies = _collect(wrong, _strategies, choices, profile) or []
+    targets = _collect(wrong, _targets, choices) or []
+    specs = _collect(wrong, _scenarios, choices, profile) or []
     budget = settings.budget if settings else 1
-    injected = _collect(wrong, lambda: parse_fault(choices.inject)) if choices.inject else None
-    variants = [
-        _collect(wrong, lambda s=spec, f=fault: make_variant(s, budget, f))
-        for spec in strategies or []
+    injected = _collect(wrong, parse_fault, choices.inject) if choices.inject else None
+    made = [
+        _collect(wrong, make_variant, spec, budget, fault)
+        for spec in strategies
         # another checkout may not know of faults, and would run without
         for fault in ((None, injected) if injected and not spec.at else (None,))
     ]
-    variants += targets
-    hosts = _collect(wrong, lambda: read_hosts(choices.hosts)) if choices.hosts else Hosts()
-    if settings is not None and hosts is not None:
-        wrong += misfits(hosts, settings, [each for each in variants if each], far=choices.far)
-        wrong += wrong_workers(settings, hosts)
-    ladders = profile.get("ladders", {})
+    variants = [*filter(None, made), *targets]
+    hosts = _collect(wrong, read_hosts, choices.hosts) if choices.hosts else Hosts()
     usual = Reach()
     if settings is not None:
         usual = Reach(settings.rtt_ms, settings.broker_rtt_ms, settings.via, settings.tls)
+    ladders = profile.get("ladders", {})
     planned = [
-        _collect(wrong, lambda s=spec: plan_scenario(s, ladders, usual)) for spec in scenarios or []
+        each for spec in specs if (each := _collect(wrong, plan_scenario, spec, ladders, usual))
     ]
+    if settings is not None and hosts is not None:
+        wrong += misfits(hosts, settings, variants, far=choices.far)
+        wrong += wrong_workers(settings, hosts)
+        several = count(settings, hosts) > 1
+        wrong += [
+            f"{each.label} is offered by one load process: what it measures from one member to"
+            " another would mix the clocks of several"
+            for each in planned
+            if each.websocket and several
+        ]
     wrong += [
         f"{variant.label} cannot run {each.label}: a room lives in one process, not"
         f" {variant.processes}"
         for variant in variants
         for each in planned
-        if variant and each and each.websocket and variant.processes > 1
+        if each.websocket and variant.processes > 1
     ]
-    wrong += [
-        f"{each.label} has no tables: it is asked of an application of yours, with --target"
-        for each in planned
-        if each and not targets and not choices.targets and without_tables(each)
-    ]
-    wrong += [
-        f"{each.label}: a route with follow=True is for an application of yours, with --target"
-        for each in planned
-        if each and not targets and not choices.targets and follows(each)
-    ]
-    wrong += [
-        f"{each.label} is offered by one load process: what it measures from one member to another"
-        " would mix the clocks of several"
-        for each in planned
-        if each and each.websocket and settings and hosts is not None
-        if count(settings, hosts) > 1
-    ]
+    for each in planned if not choices.targets else ():
+        workload = make_scenario(each.scenario, each.knobs).workload()
+        if workload.data is NO_TABLES:
+            wrong.append(
+                f"{each.label} has no tables: it is asked of an application of yours, with --target"
+            )
+        if any(workload.operations[name].route.follow for name in each.mix):
+            wrong.append(
+                f"{each.label}: a route with follow=True is for an application of yours, with"
+                " --target"
+            )
     asks = settings is not None and settings.deployment and not (targets or choices.hosts)
     if asks and "deployment" not in added("AFTER_TURNS"):
         wrong.append(
             "--deployment: asyncdb_bench/extensions/deployment is not installed; leave it out, or"
             f" ask for --no-deployment where profile {name} has it"
         )
-    if wrong or settings is None:
+    if wrong or settings is None or hosts is None:
         raise UsageError("\n".join(dict.fromkeys(wrong)))
     seed = choices.seed if choices.seed is not None else random.SystemRandom().randrange(2**31)
-    labelled = unique_labels([each for each in variants if each])
-    wanted = with_companions([each for each in planned if each], settings)
+    labelled = unique_labels(variants)
+    wanted = with_companions(planned, settings)
     if targets or hosts.all:
         # nobody's application is killed to see how long it takes to come back
         settings = replace(settings, deployment=False)
@@ -273,9 +250,15 @@ def wanted_specs(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) ->
     return _specs(choices.strategies, profiles[choices.profile]["strategies"], "strategies")
 
 
-def _collect(wrong: list[str], make: Any) -> Any:
+Given = ParamSpec("Given")
+T = TypeVar("T")
+
+
+def _collect(
+    wrong: list[str], make: Callable[Given, T], *given: Given.args, **named: Given.kwargs
+) -> T | None:
     try:
-        return make()
+        return make(*given, **named)
     except BenchError as error:
         wrong.append(str(error))
         return None
@@ -315,15 +298,17 @@ def _specs(given: str | None, default: Sequence[str], kind: str) -> list[Spec]:
     return specs
 
 
-def _expanded(specs: Sequence[Spec]) -> list[Spec]:
-    """Return the scenarios with those that stand for a grid in all its cells."""
+def _strategies(choices: Choices, profile: Mapping[str, Any]) -> list[Spec]:
+    if choices.targets:
+        return []
+    specs = _specs(choices.strategies, profile["strategies"], "strategies")
+    varies = [parse_vary(each) for each in choices.vary]
+    return varied(specs, varies, named=choices.strategies is not None) if varies else specs
+
+
+def _scenarios(choices: Choices, profile: Mapping[str, Any]) -> list[Spec]:
     return [
         Spec(spec.name, knobs, spec.at)
-        for spec in specs
+        for spec in _specs(choices.scenarios, profile["scenarios"], "scenarios")
         for knobs in scenario_class(spec.name).expand(spec.knobs)
     ]
-
-
-def _varied(choices: Choices, strategies: Sequence[Spec]) -> list[Spec]:
-    varies = [parse_vary(each) for each in choices.vary]
-    return varied(strategies, varies, named=choices.strategies is not None)

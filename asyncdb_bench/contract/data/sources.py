@@ -6,10 +6,11 @@ cannot be compared has a key of its own, and is seeded anew.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,24 +185,15 @@ class Models(Source):
             self.metadata.create_all(connection)
 
 
-class failing:  # noqa: N801 - a context manager that reads as a word
-    """Turns what a database or a file refuses into an error that names where.
-
-    Parameters
-    ----------
-    where : file and place.
-    """
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Raise a PluginError for anything but one."""
-        if isinstance(error, Exception) and not isinstance(error, PluginError):
-            raise PluginError(f"{self.where}: {described(error)}") from error
+@contextlib.contextmanager
+def failing(where: str) -> Iterator[None]:
+    """Turn what a function or the database refuses into an error that says where."""
+    try:
+        yield
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{where}: {described(error)}") from error
 
 
 def existing(path: str) -> Path:

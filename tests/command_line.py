@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 LONGEST_S = 500.0
@@ -41,6 +43,16 @@ class Bench:
         self.results = folder / "results"
         self.reports = folder / "reports"
         self.environment = without_services() | lock_in(folder)
+
+    @property
+    def latest(self) -> Path:
+        """The folder of the latest run."""
+        return (self.results / "latest").resolve()
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """Return what stands in a file of the latest run."""
+        lines = (self.latest / f"{name}.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
 
     def command(self, *arguments: str) -> list[str]:
         """Return the whole command, with the folders for those verbs that write."""

@@ -43,6 +43,7 @@ OF_PROCESSES = ("services", "e2e", "browser")
 LONGEST = (
     "test_conformance.py",
     "test_run_verb.py",
+    "test_interrupted_run.py",
     "test_servers_as_shipped.py",
     "test_scenario_check.py",
     "test_targets.py",

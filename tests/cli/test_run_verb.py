@@ -1,20 +1,15 @@
-"""`run`: what a user sees, what is left on disk, and that nothing else is left."""
+"""`run`: what a user sees, and what is left on disk."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 import psycopg
 import pytest
 
@@ -22,23 +17,10 @@ from asyncdb_bench.processes.lock import MachineLock
 from asyncdb_bench.records.run import SCHEMA_VERSION
 from asyncdb_bench.services.program import is_listening
 from tests.command_line import ROOT, Bench, bench_in
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
 Finished = tuple[Bench, subprocess.CompletedProcess[str]]
-PATIENCE_S = 180
-"""For what takes a few seconds on a machine that does nothing else."""
-
-
-def run_folder(bench: Bench) -> Path:
-    return (bench.results / "latest").resolve()
-
-
-def lines_of(bench: Bench, name: str) -> list[dict[str, Any]]:
-    """Return what stands in a file of the latest run."""
-    lines = (run_folder(bench) / f"{name}.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def test_a_run_says_what_it_found_how_long_it_took_and_where_the_report_is(
@@ -61,7 +43,7 @@ def test_a_run_says_what_it_found_how_long_it_took_and_where_the_report_is(
 
 
 def test_the_manifest_says_what_the_run_was(finished: Finished) -> None:
-    manifest = json.loads((run_folder(finished[0]) / "manifest.json").read_text())
+    manifest = json.loads((finished[0].latest / "manifest.json").read_text())
     assert manifest["schema_version"] == SCHEMA_VERSION
     assert manifest["seed"] == 42
     assert manifest["machine"]["cores"] >= 1
@@ -82,8 +64,8 @@ def test_the_manifest_says_what_the_run_was(finished: Finished) -> None:
 
 def test_steps_requests_series_and_summary_agree(finished: Finished) -> None:
     bench, _ = finished
-    folder = run_folder(bench)
-    steps = lines_of(bench, "steps")
+    folder = bench.latest
+    steps = bench.lines("steps")
     requests = pd.read_parquet(folder / "requests.parquet")
     measured = {"blocking", "executor", "celery", "native"}
     for kind in ("idle", "pace"):
@@ -114,8 +96,8 @@ def test_steps_requests_series_and_summary_agree(finished: Finished) -> None:
 
 def test_all_variants_of_a_round_were_offered_the_same(finished: Finished) -> None:
     bench, _ = finished
-    requests = pd.read_parquet(run_folder(bench) / "requests.parquet")
-    common = [step for step in lines_of(bench, "steps") if step["turn"]["kind"] == "common"]
+    requests = pd.read_parquet(bench.latest / "requests.parquet")
+    common = [step for step in bench.lines("steps") if step["turn"]["kind"] == "common"]
     for number in {step["turn"]["round"] for step in common}:
         offsets = []
         for step in common:
@@ -138,134 +120,6 @@ def test_the_report_shows_the_evidence_and_can_be_written_again(finished: Finish
     assert page.read_text() == before
 
 
-class Watched:
-    """A run in the background whose whole family is known, and its temporary files."""
-
-    def __init__(self, bench: Bench, scratch: Path, *arguments: str) -> None:
-        self.bench = bench
-        self.scratch = scratch
-        self.popen = bench.start("run", *arguments, environment={"TMPDIR": str(scratch)})
-        self.lines: list[str] = []
-
-    def read_until(self, text: str) -> None:
-        assert self.popen.stdout is not None
-        for line in self.popen.stdout:
-            self.lines.append(line)
-            if text in line:
-                return
-        raise AssertionError("".join(self.lines))
-
-    def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.popen.pid).children(recursive=True)
-
-    def rest(self) -> str:
-        assert self.popen.stdout is not None
-        self.lines.append(self.popen.stdout.read())
-        self.popen.stdout.close()
-        return "".join(self.lines)
-
-    def turning(self) -> list[psutil.Process]:
-        """Wait until variants take turns, some of them stopped; return all processes of the run."""
-        path = run_folder(self.bench) / "steps.jsonl"
-
-        def begun() -> bool:
-            stopped = [each for each in self.family() if status_of(each) == psutil.STATUS_STOPPED]
-            return bool(stopped) and path.is_file() and path.read_bytes().count(b"\n") >= 4
-
-        assert eventually(begun, PATIENCE_S)
-        family = self.family()
-        assert len(family) >= 8
-        return family
-
-    def interrupt(self) -> str:
-        """Press Ctrl-C; return all that was said."""
-        self.popen.send_signal(signal.SIGINT)
-        text = self.rest()
-        assert self.popen.wait(timeout=PATIENCE_S) == 130, text
-        assert "Traceback" not in text
-        return text
-
-    def has_left(self) -> list[str]:
-        """Return what the run left among temporary files."""
-        return sorted(each.name for each in self.scratch.iterdir())
-
-
-@pytest.fixture
-def scratch() -> Iterator[Path]:
-    """A folder for temporary files that the account may enter that PostgreSQL runs as."""
-    with tempfile.TemporaryDirectory(prefix="run-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-def status_of(process: psutil.Process) -> str:
-    """Return a process's status; a zombie's, too, where it has ended in between."""
-    try:
-        return str(process.status()) if process.is_running() else psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return psutil.STATUS_ZOMBIE
-
-
-def gone(processes: list[psutil.Process]) -> bool:
-    return all(status_of(each) == psutil.STATUS_ZOMBIE for each in processes)
-
-
-@contextlib.contextmanager
-def ended(run: Watched) -> Iterator[None]:
-    """End a run whatever happens."""
-    try:
-        yield
-    finally:
-        run.popen.kill()
-        run.popen.wait()
-
-
-def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(bench: Bench, scratch: Path) -> None:
-    asked = ("--profile", "quick", "--strategy", "celery,native", "--scenario", "read")
-    run = Watched(bench, scratch, *asked)
-    with ended(run):
-        run.read_until("launch 1")
-        family = run.turning()
-        run.interrupt()
-    assert gone(family)
-    assert run.has_left() == []
-    assert "incomplete" in (bench.reports / "latest" / "index.html").read_text()
-    assert (run_folder(bench) / "requests.parquet").is_file()
-    assert len(lines_of(bench, "steps")) >= 4
-
-
-def test_ctrl_c_before_the_first_answer_claims_nothing(bench: Bench, scratch: Path) -> None:
-    run = Watched(bench, scratch, "--profile", "smoke", "--strategy", "native,executor")
-    with ended(run):
-        run.read_until("launch 1")
-        family = run.family()
-        text = run.interrupt()
-    assert gone(family)
-    assert run.has_left() == []
-    assert "use native" not in text
-    assert "use executor" not in text
-    assert "no answer" in text
-    assert "incomplete" in (bench.reports / "latest" / "index.html").read_text()
-
-
-def test_a_killed_harness_leaves_no_process(bench: Bench, scratch: Path) -> None:
-    asked = ("--profile", "quick", "--strategy", "celery,native", "--scenario", "slow")
-    run = Watched(bench, scratch, *asked)
-    with ended(run):
-        run.read_until("launch 1")
-        family = run.turning()
-    run.rest()
-    assert eventually(lambda: gone(family), PATIENCE_S), [
-        each.cmdline() for each in family if not gone([each])
-    ]
-    assert eventually(lambda: run.has_left() == [], PATIENCE_S)
-    # what had been measured can still be read
-    done = bench("report", "latest")
-    assert done.returncode in {0, 4}, done.stderr
-    assert "slow" in done.stdout
-    assert "incomplete" in (bench.reports / "latest" / "index.html").read_text()
-
-
 def test_what_cannot_be_measured_is_said_and_the_rest_is_kept(bench: Bench) -> None:
     """A strategy that does not start, one that dies, one that never succeeds; nothing pinned."""
     odd = "tests/plugins/odd.py"
@@ -282,12 +136,10 @@ def test_what_cannot_be_measured_is_said_and_the_rest_is_kept(bench: Bench) -> N
     assert "ended with exit code 3 at" in text
     assert re.search(r"it answered none of \d+ requests: 503", text)
     assert "not pinned: cpus=off" in text
-    summary = json.loads((run_folder(bench) / "summary.json").read_text())
+    summary = json.loads((bench.latest / "summary.json").read_text())
     assert {row["variant"] for row in summary} <= {"native"}
-    assert "native" in {
-        each["variant"] for each in lines_of(bench, "steps") if each["ledger"]["ok"]
-    }
-    lost = [each["variant"] for each in lines_of(bench, "trials") if each["reasons"]]
+    assert "native" in {each["variant"] for each in bench.lines("steps") if each["ledger"]["ok"]}
+    lost = [each["variant"] for each in bench.lines("trials") if each["reasons"]]
     assert lost.count("Unavailable") == 2, "it was launched once more"
     assert set(lost) == {"Dying", "Unavailable"}
 
@@ -319,7 +171,7 @@ def test_one_variant_alone_on_one_core_in_twenty_seconds(bench: Bench) -> None:
     assert not re.search(r"\buse native", words), "one alone is no recommendation"
     if done.returncode == 0:
         assert "nothing was measured beside it" in words
-    assert lines_of(bench, "steps")
+    assert bench.lines("steps")
 
 
 LADDERS = """
@@ -344,7 +196,7 @@ def test_requests_of_seconds_members_of_a_chat_and_ladders_are_measured(
     (tmp_path / "bench.toml").write_text(LADDERS)
     done = bench_in(tmp_path, "run", "--profile", "ladders")
     assert done.returncode in {0, 4}, done.stdout + done.stderr
-    steps = [each for each in lines_of(bench, "steps") if each["turn"]["kind"] != "idle"]
+    steps = [each for each in bench.lines("steps") if each["turn"]["kind"] != "idle"]
     by_scenario: dict[str, list[dict[str, Any]]] = {}
     for each in steps:
         by_scenario.setdefault(each["scenario"].partition(":")[0], []).append(each)
@@ -355,7 +207,7 @@ def test_requests_of_seconds_members_of_a_chat_and_ladders_are_measured(
         assert {each["turn"]["kind"] for each in rungs} == {"rung"}
     assert all(each["chat"] for each in chat)
     assert any(each["backlog"] for each in burst)
-    trials = lines_of(bench, "trials")
+    trials = bench.lines("trials")
     assert {each["scenario"].partition(":")[0] for each in trials} == by_scenario.keys()
     assert not any(each["failure"] for each in trials), trials
 
@@ -370,7 +222,7 @@ def test_services_that_run_already_are_used_and_left_clean(bench: Bench) -> None
     named = ("--strategy", "native,celery_aio", "--rounds", "1")
     done = bench("run", "--profile", "smoke", *named, environment=urls)
     assert done.returncode in {0, 4}, done.stdout + done.stderr
-    manifest = json.loads((run_folder(bench) / "manifest.json").read_text())
+    manifest = json.loads((bench.latest / "manifest.json").read_text())
     assert [each["source"] for each in manifest["services"]] == ["DATABASE_URL", "BROKER_URL"]
     run_id = manifest["run_id"].replace("-", "_").lower()
     with psycopg.connect(urls["DATABASE_URL"]) as connection:
@@ -389,7 +241,7 @@ def test_two_runs_at_once_are_both_told(bench: Bench, tmp_path: Path) -> None:
     assert f"another run holds this machine (pid {os.getpid()} (" in words
     assert "nothing is ranked, since no variant was measured soundly" in words
     assert done.returncode == 4
-    steps = lines_of(bench, "steps")
+    steps = bench.lines("steps")
     assert steps
     for step in steps:
         assert not step["valid"]

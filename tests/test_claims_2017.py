@@ -13,8 +13,8 @@ from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import make_run_folder
 from asyncdb_bench.records.step import Backlog, Chat, Percentiles
 from benchmarks.claims_2017 import DEPENDS, HOLDS, NOT, OPEN, claims, markdown, page_of
+from tests.deployment.test_deployment import deployed
 from tests.factories import manifest, step
-from tests.trial.test_deployment import deployed
 
 THEN, QUEUED = "executor:threads=4", "celery:results=amqp"
 

@@ -19,7 +19,7 @@ from asyncdb_bench.measure.launch import (
 from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
-from tests.measure import lasting, measure
+from tests.measuring import lasting, measure
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.services

@@ -33,7 +33,7 @@ CASES: dict[str, tuple[str, ...]] = {
         f"{_TABLES}::test_a_dump_that_cannot_be_used_says_why",
     ),
     "enum-introspection": (
-        "tests/trial/test_scenario_check.py::test_every_kind_is_right_under_every_strategy",
+        "tests/check/test_scenario_check.py::test_every_kind_is_right_under_every_strategy",
     ),
     "keepalive": (
         "tests/load/test_client.py::test_only_what_may_be_sent_twice_is_sent_again",
@@ -54,8 +54,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "route-shapes": (
         "tests/app/test_routes.py",
         "tests/contract/test_route.py",
-        "tests/trial/test_scenario_check.py::test_every_kind_is_right_under_every_strategy",
-        "tests/trial/test_scenario_check.py::test_what_fails_in_the_plain_session_is_a_finding",
+        "tests/check/test_scenario_check.py::test_every_kind_is_right_under_every_strategy",
+        "tests/check/test_scenario_check.py::test_what_fails_in_the_plain_session_is_a_finding",
     ),
     "sql-percent": (f"{_TABLES}::test_a_script_arrives_as_psql_sends_it",),
     "target-rest": ("tests/load/test_browsing.py", "tests/cli/test_members.py"),
@@ -72,7 +72,7 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "typed-params": (
         "tests/contract/test_types.py",
-        "tests/trial/test_scenario_check.py::test_every_kind_is_right_under_every_strategy",
+        "tests/check/test_scenario_check.py::test_every_kind_is_right_under_every_strategy",
     ),
     "url-parameters": (
         f"{_URL}::test_parameters_mean_the_same_under_every_driver",

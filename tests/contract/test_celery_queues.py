@@ -13,7 +13,7 @@ from asyncdb_bench.measure.launch import Launch
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
-from tests.measure import measure
+from tests.measuring import measure
 
 pytestmark = pytest.mark.services
 BURST = "burst:rows=1000:ms=40:before=1:burst=1:after=3"

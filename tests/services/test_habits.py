@@ -8,7 +8,7 @@ from asyncdb_bench.extensions.check.scenario_check import check_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.services.running import RunningServices
-from tests.measure import Ran, run
+from tests.measuring import Ran, run
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("checks_on_lent_services")]
 

@@ -15,7 +15,7 @@ from asyncdb_bench.services.distances import database_round_trips
 from asyncdb_bench.services.program import is_listening
 from asyncdb_bench.services.reaching import Between, find_pooler
 from asyncdb_bench.services.running import RunningServices
-from tests.measure import Ran, run
+from tests.measuring import Ran, run
 
 pytestmark = pytest.mark.services
 

@@ -10,7 +10,7 @@ import pytest
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.step import PHASES, Step
 from asyncdb_bench.services.running import RunningServices
-from tests.measure import Ran, lasting, measure, run
+from tests.measuring import Ran, lasting, measure, run
 
 pytestmark = pytest.mark.services
 ODD = "tests/plugins/odd.py"

@@ -24,7 +24,7 @@ from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.run_folder import make_run_folder
 from asyncdb_bench.services.running import RunningServices
 from tests.factories import manifest, settings, step
-from tests.measure import PINNING
+from tests.measuring import PINNING
 from tests.waiting import eventually
 
 

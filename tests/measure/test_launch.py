@@ -11,7 +11,7 @@ from asyncdb_bench.measure.pausing import Stoppable
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.step import Step
 from asyncdb_bench.services.running import RunningServices
-from tests.measure import lasting, run
+from tests.measuring import lasting, run
 
 pytestmark = pytest.mark.services
 ODD = "tests/plugins/odd.py"

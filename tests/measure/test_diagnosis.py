@@ -8,7 +8,7 @@ from asyncdb_bench.analysis.bottleneck import diagnose
 from asyncdb_bench.analysis.limits import limit
 from asyncdb_bench.services.running import RunningServices
 from tests.factories import manifest
-from tests.measure import PINNING, Ran, run
+from tests.measuring import PINNING, Ran, run
 
 pytestmark = pytest.mark.services
 NAMES = {

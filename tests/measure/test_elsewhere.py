@@ -12,8 +12,8 @@ from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, parse_fault
 from asyncdb_bench.services.running import RunningServices
-from tests import measure as measuring
-from tests.measure import lasting, run
+from tests import measuring
+from tests.measuring import lasting, run
 
 pytestmark = pytest.mark.services
 MARK = "this is the other checkout"

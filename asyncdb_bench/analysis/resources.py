@@ -7,7 +7,7 @@ cores or have their own decides what its figures say, so it is said beside them.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -19,7 +19,7 @@ from asyncdb_bench.plan.cores import worker_cores
 from asyncdb_bench.records.doubts import sentence
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.records.run import Manifest
-from asyncdb_bench.records.step import Step, TrialEnd
+from asyncdb_bench.records.step import Backlog, Chat, Step, TaskQueue, TrialEnd
 from asyncdb_bench.text import listed
 
 
@@ -212,75 +212,76 @@ def busy_notes(records: Sequence[Step], cores: int) -> list[str]:
     return found
 
 
-def steps_compared(
-    records: Sequence[Step], comparisons: Sequence[Comparison]
-) -> Iterator[tuple[str, str, list[Step]]]:
-    """Yield scenario, variant and its sound steps at the common load, one per block."""
-    for comparison in comparisons:
-        for variant in comparison.rows.index:
-            place = (comparison.scenario, variant, comparison.common_rps)
-            own = [
-                s for s in records if s.valid and (s.scenario, s.variant, s.offered_rps) == place
-            ]
-            yield comparison.scenario, variant, own
-
-
-def resource_rows(
-    records: Sequence[Step], comparisons: Sequence[Comparison]
-) -> dict[str, list[dict[str, Any]]]:
-    """Return what each role used at the common load, by scenario; means over blocks."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for scenario, variant, own in steps_compared(records, comparisons):
-        answered = [step for step in own if step.ledger.ok]
-        if answered:
-            found.setdefault(scenario, []).append({"variant": variant} | _resources_of(answered))
-    return found
-
-
-def _resources_of(steps: Sequence[Step]) -> dict[str, Any]:
-    answers = sum(step.ledger.ok for step in steps)
-    roles = [role for role in ROLES if any(role in step.usage for step in steps)]
-    used = {role: [step.usage[role] for step in steps if role in step.usage] for role in roles}
-    wire = {name: sum(step.wire.get(name, 0) for step in steps) / answers for name in WIRE}
+def steps_compared(records: Sequence[Step], comparison: Comparison) -> dict[str, list[Step]]:
+    """Return each variant's sound steps at the common load of a scenario, one per launch."""
     return {
-        "cpu": {role: sum(u.cpu_s for u in each) * 1000 / answers for role, each in used.items()},
-        "switches": {
-            role: sum(u.switches for u in each if u.switches is not None) / answers
-            if any(u.switches is not None for u in each)
-            else None
-            for role, each in used.items()
-        },
-        "rss": {role: max(u.rss_mb for u in each) for role, each in used.items()},
-        "wire": {name: value for name, value in wire.items() if value},
+        variant: [
+            step
+            for step in records
+            if step.valid
+            and (step.scenario, step.variant, step.offered_rps)
+            == (comparison.scenario, variant, comparison.common_rps)
+        ]
+        for variant in comparison.rows.index
     }
 
 
-def waited(
-    records: Sequence[Step], comparisons: Sequence[Comparison]
-) -> dict[str, list[dict[str, Any]]]:
-    """Return what waited at the common load, by scenario: surges, and queues of tasks."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for scenario, variant, own in steps_compared(records, comparisons):
-        # the worst of the blocks, whole: a mean of peaks belongs to no step
-        worst = max(own, key=_peak, default=None)
-        if worst is not None and worst.backlog is not None:
-            found.setdefault(scenario, []).append(
-                {"variant": variant, "backlog": worst.backlog, "tasks": worst.tasks}
-            )
+def used_by_role(
+    records: Sequence[Step], comparison: Comparison
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Return what each role of a variant used at the common load; means over launches.
+
+    Returns
+    -------
+    By variant: CPU of a request in milliseconds, context switches of a request, memory in MB, and
+    bytes of a request.
+    """
+    found: dict[str, dict[str, dict[str, float | None]]] = {}
+    for variant, own in steps_compared(records, comparison).items():
+        steps = [step for step in own if step.ledger.ok]
+        if not steps:
+            continue
+        answers = sum(step.ledger.ok for step in steps)
+        used = {
+            role: uses
+            for role in ROLES
+            if (uses := [step.usage[role] for step in steps if role in step.usage])
+        }
+        switches = {role: [u.switches for u in each] for role, each in used.items()}
+        found[variant] = {
+            "cpu": {r: sum(u.cpu_s for u in each) * 1000 / answers for r, each in used.items()},
+            "switches": {
+                role: sum(filter(None, each)) / answers if any(each) else None
+                for role, each in switches.items()
+            },
+            "rss": {role: max(u.rss_mb for u in each) for role, each in used.items()},
+            "wire": {n: sum(step.wire.get(n, 0) for step in steps) / answers for n in WIRE},
+        }
     return found
 
 
-def felt(
-    records: Sequence[Step], comparisons: Sequence[Comparison]
-) -> dict[str, list[dict[str, Any]]]:
-    """Return what the members of a chat felt at the common load, by scenario; worst block."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for scenario, variant, own in steps_compared(records, comparisons):
-        chats = [step.chat for step in own if step.chat is not None]
-        if chats:
-            worst = max(chats, key=lambda chat: (chat.frozen_s, chat.delivery.p99_ms or 0))
-            found.setdefault(scenario, []).append({"variant": variant, "chat": worst})
+def most_waiting(
+    records: Sequence[Step], comparison: Comparison
+) -> dict[str, tuple[Backlog, TaskQueue | None]]:
+    """Return what waited at the common load, by variant, in the launch where most did.
+
+    Of one launch, whole: a mean of peaks belongs to no step.
+    """
+    found = {}
+    for variant, own in steps_compared(records, comparison).items():
+        known = [(step.backlog, step.tasks) for step in own if step.backlog is not None]
+        if known:
+            found[variant] = max(known, key=lambda each: each[0].peak)
     return found
+
+
+def worst_chats(records: Sequence[Step], comparison: Comparison) -> dict[str, Chat]:
+    """Return what the members of a chat felt at the common load, by variant; the worst launch."""
+    return {
+        variant: max(chats, key=lambda chat: (chat.frozen_s, chat.delivery.p99_ms or 0))
+        for variant, own in steps_compared(records, comparison).items()
+        if (chats := [step.chat for step in own if step.chat is not None])
+    }
 
 
 def under_load(records: Sequence[Step]) -> dict[str, float]:
@@ -293,10 +294,6 @@ def under_load(records: Sequence[Step]) -> dict[str, float]:
         used = sum(each.rss_mb if each.pss_mb is None else each.pss_mb for each in roles)
         found[step.variant] = max(found.get(step.variant, 0.0), used)
     return found
-
-
-def _peak(step: Step) -> int:
-    return step.backlog.peak if step.backlog else 0
 
 
 ROLES = ("app", "workers", "broker", "postgresql", "load")

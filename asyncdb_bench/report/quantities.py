@@ -31,6 +31,13 @@ def said_text(each: Answer) -> str:
     return str(each.said)
 
 
+def ratio_cell(each: Answer | None, missing: str = "–") -> Cell:
+    """Return a ratio and what is said of it; `missing` where there is none."""
+    if each is None or each.ratio is None:
+        return Cell(missing)
+    return Cell(ratio_text(each), said_text(each))
+
+
 def beside_text(each: Answer | None) -> str:
     """Return a figure beside the best: the ratio, and what is said of it."""
     if each is None or each.ratio is None:
@@ -38,7 +45,7 @@ def beside_text(each: Answer | None) -> str:
     return f"{ratio_text(each)}, {said_text(each)}"
 
 
-NONE = Cell(text="–")
+NONE = Cell("–")
 
 
 def with_bounds(value: Any, low: Any, high: Any) -> tuple[str, str]:

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from asyncdb_bench.analysis.advice import Advising, make_advising
-from asyncdb_bench.analysis.comparison import Comparison, command_of, compare_scenarios
+from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
 from asyncdb_bench.analysis.curves import COLUMNS, SERIES, Wanted, courses, percentile_curves
 from asyncdb_bench.analysis.decision import placed
 from asyncdb_bench.analysis.knob_curve import knob_curves
-from asyncdb_bench.analysis.pace_map import PaceMap, make_pace_map, map_page
+from asyncdb_bench.analysis.pace_map import PaceMap, make_pace_map
 from asyncdb_bench.analysis.resources import steps_compared
 from asyncdb_bench.analysis.tables import steps_table
 from asyncdb_bench.analysis.values import standing
@@ -105,9 +105,10 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     """
     from asyncdb_bench.report.exports import render_json
     from asyncdb_bench.report.figures.all_figures import draw_figures
-    from asyncdb_bench.report.parts.whole import make_document
+    from asyncdb_bench.report.parts import make_document
+    from asyncdb_bench.report.parts.maps import map_document
     from asyncdb_bench.report.renderers.html import render_html
-    from asyncdb_bench.report.renderers.markdown import render_summary
+    from asyncdb_bench.report.renderers.markdown import render_markdown, render_summary
 
     found = analysed(folder)
     manifest, records, comparisons = found.manifest, found.records, found.comparisons
@@ -118,9 +119,9 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
         (step.trial, step.step): Wanted(
             (scenario, variant), round(step.lasted_s * 1e6), counted.get(scenario, ())
         )
-        for scenario, variant, own in steps_compared(
-            records, [each for each in comparisons if each.scenario not in cells]
-        )
+        for each in comparisons
+        if (scenario := each.scenario) not in cells
+        for variant, own in steps_compared(records, each).items()
         for step in own
     }
     damage: list[str] = []
@@ -155,7 +156,7 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     write_text(target.with_name("document.json"), render_json(document))
     write_text(target.with_name("summary.md"), render_summary(document, "index.html"))
     if pace_map is not None:
-        text = map_page(pace_map, manifest, command_of(manifest))
+        text = render_markdown(map_document(pace_map, manifest))
         write_text(target.with_name("map.md"), text)
     write_summaries(folder, target, manifest, comparisons)
     if figure_files:

@@ -14,7 +14,6 @@ from asyncdb_bench.analysis.pace_map import (
     best_words,
     how_sure,
     make_pace_map,
-    map_page,
 )
 from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.plan.planner import make_plan
@@ -23,6 +22,8 @@ from asyncdb_bench.plan.request import Choices
 from asyncdb_bench.records.plan import Objective, Plan, PlannedScenario, Reach, Variant
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.step import RoundTrip
+from asyncdb_bench.report.parts.maps import map_document
+from asyncdb_bench.report.renderers.markdown import render_markdown
 from tests.factories import end, manifest, paces, settings
 
 Paces = dict[str, float]
@@ -117,7 +118,7 @@ def test_its_page_has_a_table_for_each_time_of_a_query() -> None:
     plan = made.plan
     found = make_pace_map(plan.scenarios, comparisons, plan.variants, plan.settings)
     assert found is not None
-    page = map_page(found, made, "bench.py run")
+    page = render_markdown(map_document(found, made))
     titles = [line for line in page.splitlines() if line.startswith("## ")]
     assert [title.rpartition(": ")[2] for title in titles[:2]] == ["0 ms", "10 ms"]
     assert "not reached" in page, "2 ms away was not measured with 10 ms"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncdb_bench.analysis.comparison import compare_scenarios
-from asyncdb_bench.analysis.resources import resource_rows, steps_compared
+from asyncdb_bench.analysis.resources import steps_compared, used_by_role
 from asyncdb_bench.records.step import Percentiles, Usage
 from tests.factories import LATE, manifest, step
 
@@ -26,10 +26,9 @@ def test_an_invalid_block_is_in_no_account() -> None:
         )
         for block, (cpu, took) in enumerate(((0.2, 5.0), (9.0, 90.0), (0.4, 7.0)))
     ]
-    comparisons = compare_scenarios(manifest(("native",)), [], steps)
-    ((_, _, own),) = steps_compared(steps, comparisons)
+    (found,) = compare_scenarios(manifest(("native",)), [], steps)
+    own = steps_compared(steps, found)["native"]
     assert [each.block for each in own] == [0, 2]
-    (row,) = resource_rows(steps, comparisons)["read"]
-    assert row["cpu"]["app"] == pytest.approx(1.5)
-    assert comparisons[0].phases["native"]["database"] == pytest.approx(6.0)
-    assert comparisons[0].rows.loc["native"].cpu_ms_per_request == pytest.approx(2**0.5)
+    assert used_by_role(steps, found)["native"]["cpu"]["app"] == pytest.approx(1.5)
+    assert found.phases["native"]["database"] == pytest.approx(6.0)
+    assert found.rows.loc["native"].cpu_ms_per_request == pytest.approx(2**0.5)

@@ -19,7 +19,7 @@ from asyncdb_bench.plan.registry import CHECKOUT, make_scenario
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs
 from asyncdb_bench.plan.variants import fault_label, faulty_operations, make_variant, parse_fault
 from asyncdb_bench.records.plan import Fault
-from asyncdb_bench.report.parts.around import repeat_command
+from asyncdb_bench.report.parts.environment import repeat_command
 from tests.factories import manifest
 
 

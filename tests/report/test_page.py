@@ -14,7 +14,7 @@ from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.report.parts.around import repeat_command
+from asyncdb_bench.report.parts.environment import repeat_command
 from asyncdb_bench.report.write import write
 from tests.factories import LATE, end, manifest, step, turn
 from tests.report.made import (

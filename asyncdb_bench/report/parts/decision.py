@@ -8,18 +8,17 @@ from asyncdb_bench.analysis.resources import workers_sentence
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.report.document import (
     Block,
-    Cell,
-    Column,
     Decision,
     Figure,
     Row,
     Section,
-    Table,
     Text,
+    YourCase,
+    row_of,
+    table_of,
 )
-from asyncdb_bench.report.document import YourCase as Form
 from asyncdb_bench.report.findings import Findings
-from asyncdb_bench.report.parts.given import unwatched
+from asyncdb_bench.report.parts.fairness import unwatched
 from asyncdb_bench.text import number
 
 
@@ -74,13 +73,15 @@ def decision_section(found: Findings) -> Section:
             )
         )
     if found.pace_map is not None:
-        blocks += [Text(text=f"{_capital(each)}.") for each in found.pace_map.sentences[:6]]
-    blocks += [Text(text=each, tone="bad") for each in _missing(found)]
+        blocks += [Text(f"{_capital(each)}.") for each in found.pace_map.sentences[:MOST_SENTENCES]]
+    blocks += [Text(each, tone="bad") for each in _missing(found)]
     if not blocks:
-        blocks.append(Text(text="Nothing was measured.", tone="bad"))
+        blocks.append(Text("Nothing was measured.", tone="bad"))
     return Section(id="decision", title="What to use", blocks=tuple(blocks), nav="Decision")
 
 
+MOST_SENTENCES = 6
+"""Of the map that the first screen has; its section has the others."""
 MOST = 6
 """Variants that are named one by one on the first screen."""
 
@@ -130,23 +131,15 @@ def case_section(found: Findings) -> Section | None:
     advising = make_advising(found.manifest.plan, found.comparisons)
     if not advising.cells:
         return None
-    answers = grid(advising)
-    table = Table(
-        id="case-grid",
-        title="Within what was measured",
-        columns=(
-            Column(title="a request", left=True),
-            Column(title="use", left=True),
-            Column(title="pace", unit="requests/s"),
-        ),
-        rows=tuple(_grid_row(ask, advice) for ask, advice in answers),
-    )
+    rows = [_grid_row(ask, advice) for ask, advice in grid(advising)]
+    head = "a request | <use | pace [requests/s]"
+    table = table_of("case-grid", head, rows, title="Within what was measured")
     intro = Text(
-        text="Measured where your case was measured; else by a model fitted to this run, with the"
-        " error that it had on cells it did not know.",
+        "Measured where your case was measured; else by a model fitted to this run, with the error"
+        " that it had on cells it did not know.",
         tone="soft",
     )
-    form = Form(advising=advising, grid=table)
+    form = YourCase(advising=advising, grid=table)
     return Section(id="case", title="Your case", blocks=(intro, form), nav="Your case")
 
 
@@ -154,10 +147,5 @@ def _grid_row(ask: Ask, advice: Advice) -> Row:
     what = "query" if ask.queries == 1 else "queries"
     each = "quick" if not ask.ms else f"{number(ask.ms)} ms"
     where = f"{number(ask.queries)} {what}, {each}; {number(ask.rtt_ms)} ms away"
-    return Row(
-        cells=(
-            Cell(text=where),
-            Cell(text=" or ".join(advice.use) or "not told"),
-            Cell(text=f"{number(advice.pace[0])} ± {advice.pace[1]:.0%}" if advice.pace else "–"),
-        )
-    )
+    pace = f"{number(advice.pace[0])} ± {advice.pace[1]:.0%}" if advice.pace else "–"
+    return row_of(where, " or ".join(advice.use) or "not told", pace)

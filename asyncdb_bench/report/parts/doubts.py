@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from asyncdb_bench.analysis import resources as accounts
+from asyncdb_bench.analysis import resources
 from asyncdb_bench.records.doubts import (
     CORE_OF_ITS_OWN,
     LEAVE_ALONE,
@@ -20,14 +20,13 @@ from asyncdb_bench.records.step import Step, TrialEnd
 from asyncdb_bench.report.document import (
     Block,
     Bullets,
-    Cell,
-    Column,
     Data,
     Fold,
-    Row,
     Section,
-    Table,
     Text,
+    folded,
+    row_of,
+    table_of,
 )
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.text import counted, number
@@ -38,45 +37,60 @@ PLACES = 4
 
 def doubts_section(found: Findings) -> Section:
     """Return what to doubt."""
-    invalid = [row for row in found.steps.itertuples() if not row.valid]
+    invalid: list[Any] = [row for row in found.steps.itertuples() if not row.valid]
     failures = [end for end in found.ends if end.failure]
-    notes = accounts.notes(found.manifest, found.ends, found.records)
-    sized = _sized(found)
+    notes = resources.notes(found.manifest, found.ends, found.records)
+    sized = _by_doubt(
+        (doubt, f"{step.scenario} · {step.variant}")
+        for step in found.records
+        if step.valid
+        for doubt in step.doubts
+    )
     blocks: list[Block] = []
-    _add(
-        blocks,
+    blocks += _named(
         "What failed is launched afresh, once, and nothing of it is used:",
-        failures,
-        _failure,
+        [f"{e.scenario} · {e.variant} · launch {e.block + 1}: {e.failure}" for e in failures],
     )
     if invalid:
-        blocks += [
-            Text(text="Invalid turns, which are in no figure:"),
-            Bullets(items=tuple(_by_doubt(invalid)), more="reasons"),
-            Data(title="invalid turns", table=_invalid_table(invalid)),
-        ]
-    if remedies := remedies_of(found.records, found.ends, found.manifest.pinning):
-        blocks += [Text(text="What to do:"), Bullets(items=tuple(remedies))]
-    if sized:
-        blocks += [
-            Text(text="Doubts with a size: the figures that they touch are as much wider."),
-            Bullets(items=tuple(sized), more="doubts"),
-        ]
-    outages = [step for step in found.records if step.outages]
-    _add(blocks, "Five or more requests in a row without a right answer:", outages, _outage)
-    if notes:
-        blocks += [Text(text="To know:"), Bullets(items=tuple(_note(*each) for each in notes))]
+        reasons = _by_doubt(
+            (doubt, f"{row.scenario} · {row.variant} at {number(row.offered_rps)}/s")
+            for row in invalid
+            for doubt in row.reasons
+        )
+        rows = (
+            row_of(
+                row.variant,
+                row.scenario,
+                row.offered_rps,
+                sentences(row.reasons),
+                variant=row.variant,
+            )
+            for row in invalid
+        )
+        head = "variant | <scenario | offered [requests/s] | <why"
+        blocks += _named("Invalid turns, which are in no figure:", reasons, "reasons")
+        blocks.append(Data("invalid turns", table_of("invalid-steps", head, rows)))
+    remedies = remedies_of(found.records, found.ends, found.manifest.pinning)
+    blocks += _named("What to do:", remedies, "")
+    blocks += _named(
+        "Doubts with a size: the figures that they touch are as much wider.", sized, "doubts"
+    )
+    blocks += _named(
+        "Five or more requests in a row without a right answer:",
+        [_outage(step) for step in found.records if step.outages],
+    )
+    blocks += _named("To know:", [_note(*each) for each in notes], "")
     blocks += _drifting(found)
     line = _line(len(invalid), len(found.steps), failures, notes, sized)
     fold = Fold(
         id="doubts",
         title="What to doubt",
         line=line,
-        blocks=tuple(blocks) or (Text(text="Nothing."),),
+        blocks=tuple(blocks) or (Text("Nothing."),),
         opened=bool(invalid or failures),
         tone="bad" if invalid or failures else "",
     )
-    return Section(id="doubts-section", title="", blocks=(fold,), nav="Doubts")
+    return folded(fold, "Doubts")
 
 
 def _line(
@@ -104,36 +118,13 @@ def remedies_of(records: Sequence[Step], ends: Sequence[TrialEnd], pinning: Pinn
     return list(dict.fromkeys(remedies))
 
 
-def _add(blocks: list[Block], title: str, items: Iterable[Any], said: Callable[[Any], str]) -> None:
-    texts = tuple(said(each) for each in items)
-    if texts:
-        blocks += [Text(text=title), Bullets(items=texts, more="steps")]
+def _named(title: str, items: Sequence[str], more: str = "steps") -> list[Block]:
+    """Return a list with its title; nothing where it is empty."""
+    return [Text(title), Bullets(tuple(items), more)] if items else []
 
 
-def _failure(end: TrialEnd) -> str:
-    return f"{end.scenario} · {end.variant} · launch {end.block + 1}: {end.failure}"
-
-
-def _by_doubt(rows: Sequence[Any]) -> list[str]:
-    """Say each kind of what made turns invalid once, by its worst figure, and where it arose."""
-    return _by_kind(
-        (doubt, f"{row.scenario} · {row.variant} at {number(row.offered_rps)}/s")
-        for row in rows
-        for doubt in row.reasons
-    )
-
-
-def _sized(found: Findings) -> list[str]:
-    """Say each kind of sized doubt once, by its worst figure, and where it arose."""
-    return _by_kind(
-        (doubt, f"{step.scenario} · {step.variant}")
-        for step in found.records
-        if step.valid
-        for doubt in step.doubts
-    )
-
-
-def _by_kind(told: Iterable[tuple[Doubt, str]]) -> list[str]:
+def _by_doubt(told: Iterable[tuple[Doubt, str]]) -> list[str]:
+    """Say each kind of doubt once, by its worst figure, and where it arose."""
     found: dict[DoubtKind, list[tuple[Doubt, str]]] = {}
     for doubt, where in told:
         found.setdefault(doubt.kind, []).append((doubt, where))
@@ -145,30 +136,6 @@ def _by_kind(told: Iterable[tuple[Doubt, str]]) -> list[str]:
             f"{at_worst}{_note(sentence(worst), list(dict.fromkeys(where for _, where in own)))}"
         )
     return said
-
-
-def _invalid_table(rows: Sequence[Any]) -> Table:
-    return Table(
-        id="invalid-steps",
-        columns=(
-            Column(title="variant", left=True),
-            Column(title="scenario", left=True),
-            Column(title="offered", unit="requests/s"),
-            Column(title="why", left=True),
-        ),
-        rows=tuple(
-            Row(
-                cells=(
-                    Cell(text=row.variant),
-                    Cell(text=row.scenario),
-                    Cell(text=number(row.offered_rps)),
-                    Cell(text=sentences(row.reasons)),
-                ),
-                variant=row.variant,
-            )
-            for row in rows
-        ),
-    )
 
 
 def _outage(step: Step) -> str:
@@ -194,17 +161,15 @@ def _note(note: str, where: Sequence[str]) -> str:
 def _drifting(found: Findings) -> list[Block]:
     """Return the steps that were not steady; those beyond the capacity can be nothing else."""
     rows = [row for row in found.steps.itertuples() if not row.steady]
-    blocks: list[Block] = []
     within = [_drift(row) for row in rows if row.holds]
     beyond = [_drift(row) for row in rows if not row.holds]
-    if within:
-        blocks += [Text(text="Not steady:"), Bullets(items=tuple(within), more="steps")]
+    blocks = _named("Not steady:", within)
     if beyond:
         fold = Fold(
             id="beyond",
             title=f"{counted(len(beyond), 'step')} beyond the capacity",
             line="queues grow there, and nothing else is to be expected",
-            blocks=(Bullets(items=tuple(beyond), more="steps"),),
+            blocks=(Bullets(tuple(beyond), more="steps"),),
         )
         blocks.append(fold)
     return blocks

@@ -1,11 +1,12 @@
-"""One scenario: a fold with one figure and one table, and what lies behind them."""
+"""One scenario: a fold with one figure and one table, and its details."""
 
 from __future__ import annotations
+
+import msgspec
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.decision import away, choice_of
 from asyncdb_bench.analysis.inference import CAPACITY, Said
-from asyncdb_bench.analysis.metric_table import Answer
 from asyncdb_bench.analysis.verdict import Verdict
 from asyncdb_bench.records.doubts import sentence
 from asyncdb_bench.report import quantities
@@ -20,10 +21,14 @@ from asyncdb_bench.report.document import (
     Table,
     Text,
     Tone,
+    columns_of,
+    folded,
+    row_of,
+    table_of,
 )
 from asyncdb_bench.report.findings import Findings
-from asyncdb_bench.report.parts.behind import behind
 from asyncdb_bench.report.parts.decision import figure_of
+from asyncdb_bench.report.parts.details import detail_folds
 from asyncdb_bench.report.parts.maps import knob_blocks
 from asyncdb_bench.report.quantities import ratio_text, said_text
 from asyncdb_bench.text import counted, number
@@ -45,34 +50,30 @@ def scenario_section(
     place : of the section, from 1.
     comparison, verdict : of the scenario.
     """
-    asked = found.asked[comparison.scenario]
+    asked, scenario = found.asked[comparison.scenario], comparison.scenario
     own = f"scenario-{place}"
-    figure = figure_of(
-        found, comparison.scenario, "latency", f"{own}-latency", MAIN, role="curves"
-    )  # fmt: skip
-    blocks: list[Block] = [Text(text=_how(found, comparison), tone="soft")]
+    figure = figure_of(found, scenario, "latency", f"{own}-latency", MAIN, role="curves")
+    blocks: list[Block] = [Text(_how(found, comparison), tone="soft")]
     if not verdict.best or not verdict.sound:
-        blocks.append(Text(text=f"{verdict.sentence}.", tone="bad"))
+        blocks.append(Text(f"{verdict.sentence}.", tone="bad"))
     if figure is not None:
         blocks.append(figure)
-    blocks.append(main_table(own, comparison, verdict))
+    blocks.append(_main_table(own, comparison, verdict))
     blocks += _beside(found, comparison)
     blocks += _earlier(found, comparison)
-    blocks += knob_blocks(found, own, comparison.scenario)
-    blocks += behind(found, own, comparison)
+    blocks += knob_blocks(found, own, scenario)
+    blocks += detail_folds(found, own, comparison)
     answer = choice_of(asked, comparison, verdict, found.variants).answer
-    work = f"{asked.work}: " if asked.work and asked.work != comparison.scenario else ""
+    work = f"{asked.work}: " if asked.work and asked.work != scenario else ""
     fold = Fold(
         id=own,
-        title=comparison.scenario,
+        title=scenario,
         line=f"{work}{answer}",
         blocks=tuple(blocks),
         opened=not verdict.sound,
         tone="" if verdict.sound else "bad",
     )
-    return Section(
-        id=f"{own}-section", title="", blocks=(fold,), nav=comparison.scenario, scenario=place
-    )
+    return folded(fold, scenario, place)
 
 
 def _how(found: Findings, comparison: Comparison) -> str:
@@ -90,50 +91,36 @@ def _how(found: Findings, comparison: Comparison) -> str:
     )
 
 
-def main_table(own: str, comparison: Comparison, verdict: Verdict) -> Table:
+def _main_table(own: str, comparison: Comparison, verdict: Verdict) -> Table:
     """Return the one table of a scenario: six columns at most."""
-    metric, leader = comparison.findings.main, comparison.findings.leader
-    beside = f"beside {leader}" if leader else "beside the best"
-    columns = (
-        Column(title="variant", left=True),
-        Column(title=metric.title, unit="requests/s", term=metric.title),
-        Column(title=beside, term="interval"),
-        Column(title="p99", unit="ms", term="percentile"),
-        Column(title="loop lag p99", unit="ms", term="lag"),
-        Column(title="CPU a request", unit="ms", term="cpu"),
-    )
+    main, leader = comparison.findings.main.title, comparison.findings.leader
     rows = [_row(comparison, verdict, name) for name in comparison.capacities]
     rows += [
-        Row(
-            cells=(Cell(text=name), Cell(text="–", note=comparison.absence(name), tone="bad")),
-            variant=name,
-        )
+        row_of(name, Cell("–", comparison.absence(name), "bad"), variant=name)
         for name in comparison.not_run
     ]
-    return Table(
-        id=f"{own}-table",
-        columns=columns,
-        rows=tuple(rows),
-        role="ratios" if leader else "",
+    first, pace, *others = columns_of(
+        f"variant | {main} [requests/s] #{main} | p99 [ms] #percentile | loop lag p99 [ms] #lag"
+        " | CPU a request [ms] #cpu"
     )
+    beside = Column(f"beside {leader or 'the best'}", term="interval")
+    head = (first, pace, beside, *others)
+    return table_of(f"{own}-table", head, rows, role="ratios" if leader else "")
 
 
 def _row(comparison: Comparison, verdict: Verdict, name: str) -> Row:
     doubt = comparison.invalid.get(name)
     tone: Tone = "bad" if doubt else "good" if name in verdict.best else ""
-    first = Cell(text=name, note=f"invalid: {sentence(doubt[0])}" if doubt else "", tone=tone)
     p99 = quantities.of_row(comparison, name, "p99_ms")
     if p99.text == "–" and comparison.common_rps:
-        p99 = Cell(text="–", note=missing_note(comparison, name))
-    return Row(
-        cells=(
-            first,
-            quantities.pace(comparison, name),
-            _beside_cell(comparison, name),
-            p99,
-            quantities.of_row(comparison, name, "loop_lag_p99_ms"),
-            quantities.cpu(comparison, name),
-        ),
+        p99 = Cell("–", missing_note(comparison, name))
+    return row_of(
+        Cell(name, f"invalid: {sentence(doubt[0])}" if doubt else "", tone),
+        quantities.pace(comparison, name),
+        _beside_cell(comparison, name),
+        p99,
+        quantities.of_row(comparison, name, "loop_lag_p99_ms"),
+        quantities.cpu(comparison, name),
         variant=name,
         tone=tone,
     )
@@ -148,25 +135,21 @@ def missing_note(comparison: Comparison, name: str) -> str:
     return f"{load} is beyond it"
 
 
+TONES: dict[Said, Tone] = {
+    Said.WORSE: "bad", Said.BETTER: "good", Said.SAME: "good", Said.UNKNOWN: "soft",
+    Said.UNSOUND: "bad",
+}  # fmt: skip
+
+
 def _beside_cell(comparison: Comparison, name: str) -> Cell:
     found = comparison.findings
     if name == found.leader:
         if not found.beside:
-            return Cell(text="–", note="nothing beside it", tone="soft")
-        return Cell(text="1", note=f"best {found.main.title}", tone="good")
+            return Cell("–", "nothing beside it", "soft")
+        return Cell("1", f"best {found.main.title}", "good")
     each = found.said(found.main.name, name)
-    if each is None or each.ratio is None:
-        return Cell(text="not compared")
-    return Cell(text=ratio_text(each), note=said_text(each), tone=tone_of(each))
-
-
-def tone_of(each: Answer) -> Tone:
-    """Return how an answer is to be seen."""
-    tones: dict[Said, Tone] = {
-        Said.WORSE: "bad", Said.BETTER: "good", Said.SAME: "good", Said.UNKNOWN: "soft",
-        Said.UNSOUND: "bad",
-    }  # fmt: skip
-    return tones[each.said]
+    tone = TONES[each.said] if each is not None and each.ratio is not None else ""
+    return msgspec.structs.replace(quantities.ratio_cell(each, "not compared"), tone=tone)
 
 
 def _beside(found: Findings, comparison: Comparison) -> list[Block]:
@@ -181,7 +164,7 @@ def _beside(found: Findings, comparison: Comparison) -> list[Block]:
         said = [f"{e.other} {ratio_text(e)}, {said_text(e)}" for e in findings.beside if e.ratio]
         line = "; ".join([f"{findings.leader} {pace}/s", *said])
         told.append(f"{where[:1].upper()}{where[1:]} instead: {line}.")
-    return [Bullets(items=tuple(told))] if told else []
+    return [Bullets(tuple(told))] if told else []
 
 
 def _earlier(found: Findings, comparison: Comparison) -> list[Block]:
@@ -191,4 +174,4 @@ def _earlier(found: Findings, comparison: Comparison) -> list[Block]:
         return []
     told = "; ".join(f"{e.variant} {number(e.pace_rps)}/s ({e.run_id})" for e in own)
     text = f"Not of this run, but of earlier ones on this machine: {told}."
-    return [Text(text=f"{text} They were other minutes: measure them together.", tone="soft")]
+    return [Text(f"{text} They were other minutes: measure them together.", tone="soft")]

@@ -1,4 +1,4 @@
-"""What surrounds the figures: the environment, the words, the raw data."""
+"""The environment of the figures, the words of the page, and where the raw data lies."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from asyncdb_bench.analysis.decision import trip_rows
 from asyncdb_bench.plan.variants import fault_label
 from asyncdb_bench.records.run import Calibration, Manifest
 from asyncdb_bench.report.document import (
-    Column,
+    Block,
     Data,
     Facts,
     Fold,
     Section,
-    Table,
     Text,
+    folded,
     row_of,
+    table_of,
 )
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.text import PROGRAM, counted, listed, number
@@ -108,13 +109,11 @@ GUIDE = (
 def guide_section() -> Section:
     """Return the words, each explained once."""
     facts = Facts(
-        items=tuple((word, text) for _, word, text in GUIDE),
-        anchors=tuple(f"guide-{anchor}" for anchor, _, _ in GUIDE),
+        tuple((word, text) for _, word, text in GUIDE),
+        tuple(f"guide-{anchor}" for anchor, _, _ in GUIDE),
     )
-    fold = Fold(
-        id="guide", title="Reading guide", line=counted(len(GUIDE), "word"), blocks=(facts,)
-    )
-    return Section(id="guide-section", title="", blocks=(fold,), nav="Guide")
+    line = counted(len(GUIDE), "word")
+    return folded(Fold(id="guide", title="Reading guide", line=line, blocks=(facts,)), "Guide")
 
 
 def environment_section(found: Findings) -> Section:
@@ -140,37 +139,28 @@ def environment_section(found: Findings) -> Section:
         ("load generator", _calibrated(manifest.calibration)),
         ("load processes", _load(found)),
         ("hosts", _hosts(manifest)),
-    ]
-    if trips := _trips(found):
-        items.append(("round trips", trips))
-    items.append(
+        ("round trips", _trips(found)),
         (
             "plan",
             f"seed {manifest.seed}; {counted(settings.blocks, 'launch', 'launches')}; warm-up"
             f" {settings.warmup_s} s; turns of {number(settings.turn_s)} s; windows"
             f" {settings.window_s} to {settings.window_max_s} s; drain {settings.drain_s} s;"
             f" timeout {settings.timeout_s} s",
-        )
-    )
+        ),
+    ]
     postgres = next(
         (f"PostgreSQL {s.version}" for s in manifest.services if "postgres" in s.kind), ""
     )
     line = ", ".join(filter(None, (f"{machine['cores']} cores", postgres, f"seed {manifest.seed}")))
-    fold = Fold(
-        id="environment",
-        title="Environment and method",
-        line=line,
-        blocks=(
-            Facts(items=tuple((name, text) for name, text in items if text)),
-            Text(text="Repeat it with the same arrivals:", code=repeat_command(manifest)),
-            *(
-                (Data(title="calibration", table=_calibration(manifest.calibration)),)
-                if manifest.calibration is not None
-                else ()
-            ),
-        ),
-    )
-    return Section(id="environment-section", title="", blocks=(fold,), nav="Environment")
+    blocks: list[Block] = [
+        Facts(tuple((name, text) for name, text in items if text)),
+        Text("Repeat it with the same arrivals:", code=repeat_command(manifest)),
+    ]
+    if manifest.calibration is not None:
+        blocks.append(_calibration(manifest.calibration))
+    title = "Environment and method"
+    fold = Fold(id="environment", title=title, line=line, blocks=tuple(blocks))
+    return folded(fold, "Environment")
 
 
 def _hosts(manifest: Manifest) -> str:
@@ -215,21 +205,14 @@ def _calibrated(found: Calibration | None) -> str:
     return f"calibrated {found.measured_at}: keeps its schedule up to {rate}/s{stolen}"
 
 
-def _calibration(found: Calibration) -> Table:
-    """Return the load generator's calibration."""
-    rows = [
-        (f"send lag p99 at {at} %, ms", number(lag.p99_ms)) for at, lag in found.send_lag.items()
-    ]
+def _calibration(found: Calibration) -> Data:
+    rows = [row_of(f"send lag p99 at {at} %, ms", lag.p99_ms) for at, lag in found.send_lag.items()]
     rows += [
-        (f"recording error, {each.distribution}, {level}, ms", number(value, 2))
+        row_of(f"recording error, {each.distribution}, {level}, ms", number(value, 2))
         for each in found.errors
         for level, value in each.error_ms.items()
     ]
-    return Table(
-        id="calibration",
-        columns=(Column(title="load generator", left=True), Column(title="measured")),
-        rows=tuple(row_of(name, text) for name, text in rows),
-    )
+    return Data("calibration", table_of("calibration", "load generator | measured", rows))
 
 
 def _trips(found: Findings) -> str:
@@ -259,7 +242,7 @@ MOST_TRIPS = 12
 def raw_section(manifest: Manifest) -> Section:
     """Return where the data lies."""
     facts = Facts(
-        items=(
+        (
             ("manifest.json", "plan, seed, machine, versions, services, knobs"),
             ("steps.jsonl", "a line per turn, written as it ended; all here follows from it"),
             ("requests.parquet", "a row per request: intended, sent, done, status, phases, µs"),
@@ -267,17 +250,11 @@ def raw_section(manifest: Manifest) -> Section:
             ("summary.json", "these tables as data (docs/summary.schema.json)"),
         )
     )
-    where = Text(text="In", code=f"results/{manifest.run_id}/")
-    figures = Text(
-        text="Figures as PNG and SVG:", code=f"{PROGRAM} report {manifest.run_id} --figures"
-    )
-    fold = Fold(
-        id="raw",
-        title="Raw data",
-        line=f"schema {manifest.schema_version}",
-        blocks=(where, facts, figures),
-    )
-    return Section(id="raw-section", title="", blocks=(fold,), nav="Raw data")
+    where = Text("In", code=f"results/{manifest.run_id}/")
+    again = f"{PROGRAM} report {manifest.run_id} --figures"
+    blocks = (where, facts, Text("Figures as PNG and SVG:", code=again))
+    line = f"schema {manifest.schema_version}"
+    return folded(Fold(id="raw", title="Raw data", line=line, blocks=blocks), "Raw data")
 
 
 def repeat_command(manifest: Manifest) -> str:

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from asyncdb_bench.analysis.step import durations as stalls
-from asyncdb_bench.analysis.step.durations import felt_operations, population
+from asyncdb_bench.analysis.step.durations import closed_loop
 from asyncdb_bench.analysis.step.histogram import Sketch
 
 K = TypeVar("K", bound=Hashable)
 
 EXACT = 2_000_000
 """Requests of one curve that are kept; of more there is a sketch, whatever their number."""
-COLUMNS = ("trial", "step", "operation", "intended_us", "done_us", "outcome", "latency_us")
-
-
-class Wanted(NamedTuple, Generic[K]):
-    """A step whose requests are wanted.
-
-    Parameters
-    ----------
-    name : what to call it; steps of one name are pooled.
-    lasted_us : of the step; used where results of an earlier schema do not say how long a request
-        waited that never came back.
-    counted : operations whose latency counts; empty: all.
-    """
-
-    name: K
-    lasted_us: int = 0
-    counted: tuple[str, ...] = ()
+COLUMNS = ("trial", "step", "intended_us", "latency_us")
 
 
 class PercentileCurve(NamedTuple):
@@ -53,14 +36,14 @@ class PercentileCurve(NamedTuple):
 
 
 def percentile_curves(
-    pieces: Iterable[Any], wanted: Mapping[tuple[str, int], Wanted[K]]
+    pieces: Iterable[Any], wanted: Mapping[tuple[str, int], K]
 ) -> dict[K, PercentileCurve]:
     """Return latency against percentile for some steps, from the raw requests.
 
     Parameters
     ----------
     pieces : tables with the columns :data:`COLUMNS`.
-    wanted : by (trial, step).
+    wanted : by (trial, step) what to call it; steps of one name are pooled.
 
     Returns
     -------
@@ -70,9 +53,12 @@ def percentile_curves(
     gathered: dict[K, _Gathered] = {}
     for piece in pieces:
         for place, rows in _steps_of(piece, wanted):
-            intended, latency = _latencies(rows, wanted[place])
-            kept, _ = stalls.closed_loop(intended, intended + latency)
-            gathered.setdefault(wanted[place].name, _Gathered()).add(latency, kept)
+            counting = rows.filter(pc.is_valid(rows["latency_us"]))
+            intended, latency = (
+                counting[name].to_numpy().astype(np.int64) for name in ("intended_us", "latency_us")
+            )
+            kept, _ = closed_loop(intended, intended + latency)
+            gathered.setdefault(wanted[place], _Gathered()).add(latency, kept)
     return {name: each.curve() for name, each in gathered.items() if each.n and each.raw.n}
 
 
@@ -126,29 +112,6 @@ class _Values:
         return found
 
 
-def _latencies(rows: Any, step: Wanted[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the intended arrivals and the latencies of the requests that count, microseconds."""
-    if "latency_us" in rows.column_names:
-        rows = rows.filter(pc.is_valid(rows["latency_us"]))
-        return _whole(rows["intended_us"]), _whole(rows["latency_us"])
-    # schema 2: the first arrival stands for the step's start, which is not written down
-    intended = _whole(rows["intended_us"])
-    names = pc.unique(rows["operation"])
-    numbers = pc.index_in(rows["operation"], names).to_numpy()
-    counts, done = population(
-        rows["outcome"].to_numpy(),
-        _whole(pc.fill_null(rows["done_us"], 0)),
-        int(intended.min(initial=0)) + step.lasted_us,
-        felt_operations(numbers, names.to_pylist(), step.counted),
-    )
-    return intended[counts], (done - intended)[counts]
-
-
-def _whole(column: Any) -> NDArray[np.int64]:
-    values: NDArray[np.int64] = column.to_numpy().astype(np.int64)
-    return values
-
-
 SERIES = ("trial", "step", "at_us", "name", "value")
 SHOWN = ("loop_lag_us", "probe_us", "waiting", "oldest_us", "broker_depth")
 POINTS = 160
@@ -170,14 +133,14 @@ class Course(NamedTuple):
 
 
 def courses(
-    pieces: Iterable[Any], wanted: Mapping[tuple[str, int], Wanted[K]]
+    pieces: Iterable[Any], wanted: Mapping[tuple[str, int], K]
 ) -> dict[K, dict[str, Course]]:
     """Return what was felt and what waited over time for some steps, of each name the first.
 
     Parameters
     ----------
     pieces : tables with the columns :data:`SERIES`.
-    wanted : by (trial, step).
+    wanted : by (trial, step) what to call it; steps of one name are pooled.
 
     Returns
     -------
@@ -187,7 +150,7 @@ def courses(
     taken: dict[K, tuple[str, int]] = {}
     for piece in pieces:
         for place, whole in _steps_of(piece, wanted):
-            key = wanted[place].name
+            key = wanted[place]
             if taken.setdefault(key, place) != place:
                 continue
             rows = whole.filter(pc.is_in(whole["name"], pa.array(SHOWN)))

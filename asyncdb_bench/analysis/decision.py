@@ -111,7 +111,6 @@ def trip_rows(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
                     "median_ms": sorted(seen)[len(seen) // 2],
                     "low_ms": min(seen),
                     "high_ms": max(seen),
-                    "looks": len(seen),
                 }
             )
     return rows

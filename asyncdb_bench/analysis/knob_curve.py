@@ -9,12 +9,13 @@ from typing import Any
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.findings import Carried
 from asyncdb_bench.analysis.inference import CPU, PACE
-from asyncdb_bench.analysis.limits import APART
 from asyncdb_bench.records.plan import Variant
 
 ENOUGH = 0.95
 """Share of the best capacity that a smaller value must reach to be recommended."""
 LEAST_POINTS = 3
+APART = 0.20
+"""A prediction that is farther off than this share wants an explanation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,6 @@ class LimitLoad(NamedTuple):
     log_spread : standard deviation of its logarithm.
     low, high : bounds that hold it with 95 %.
     turns : that it rests on.
-    lowest, highest : no turn held; no turn missed: it lies below or above all that was tried.
     """
 
     share: float
@@ -59,8 +58,6 @@ class LimitLoad(NamedTuple):
     low: float
     high: float
     turns: int
-    lowest: bool
-    highest: bool
 
 
 def limit_load(tried: Iterable[Trying]) -> LimitLoad:
@@ -83,8 +80,6 @@ def limit_load(tried: Iterable[Trying]) -> LimitLoad:
         low=math.exp(low),
         high=math.exp(high),
         turns=len(tried),
-        lowest=bool(tried) and not any(each.holds for each in tried),
-        highest=bool(tried) and all(each.holds for each in tried),
     )
 
 

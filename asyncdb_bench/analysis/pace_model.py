@@ -158,10 +158,6 @@ class Fit:
         errors = list(self.errors[name].values())
         return sum(abs(each) <= GOOD for each in errors) / len(errors)
 
-    def covers(self, case: Case) -> bool:
-        """Return whether a case lies within the range of what was measured, or at its edge."""
-        return not outside(case, self.cases)
-
     def near_error(self, name: str, case: Case) -> float:
         """Return the worst error of a way at the corners of the box that a case lies in.
 
@@ -182,7 +178,7 @@ class Fit:
         most : it is told within the range of what was measured, and where the cells about it were
             predicted within this share by fits that did not know them.
         """
-        if name not in self.ways or not self.covers(case):
+        if name not in self.ways or outside(case, self.cases):
             return None
         error = self.near_error(name, case)
         if error > most:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from asyncdb_bench.analysis.advice import Advising, make_advising
 from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
-from asyncdb_bench.analysis.curves import COLUMNS, SERIES, Wanted, courses, percentile_curves
+from asyncdb_bench.analysis.curves import COLUMNS, SERIES, courses, percentile_curves
 from asyncdb_bench.analysis.decision import placed
 from asyncdb_bench.analysis.knob_curve import knob_curves
 from asyncdb_bench.analysis.pace_map import PaceMap, make_pace_map
@@ -114,13 +114,10 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     manifest, records, comparisons = found.manifest, found.records, found.comparisons
     verdicts = tuple(decided(manifest, comparisons))
     cells = {each.label for each in manifest.plan.scenarios if each.aside}
-    counted = {each.label: each.counted for each in manifest.plan.scenarios}
     wanted = {
-        (step.trial, step.step): Wanted(
-            (scenario, variant), round(step.lasted_s * 1e6), counted.get(scenario, ())
-        )
+        (step.trial, step.step): (each.scenario, variant)
         for each in comparisons
-        if (scenario := each.scenario) not in cells
+        if each.scenario not in cells
         for variant, own in steps_compared(records, each).items()
         for step in own
     }

@@ -9,13 +9,11 @@ import pyarrow as pa
 import pytest
 
 from asyncdb_bench.analysis.comparison import compare_scenarios
-from asyncdb_bench.analysis.curves import Wanted, percentile_curves
+from asyncdb_bench.analysis.curves import percentile_curves
 from asyncdb_bench.analysis.tables import aggregate, steps_table
-from asyncdb_bench.records.step import Ledger, Outcome, Step, Turn
+from asyncdb_bench.records.step import Ledger, Step, Turn
 from asyncdb_bench.report.exports import summary_rows
 from tests.factories import LATE, end, manifest, paces, step
-
-OK, ERROR, TIMEOUT = Outcome.OK, Outcome.ERROR, Outcome.TIMEOUT
 
 
 def climb(variant: str, top: float, loads: tuple[float, ...]) -> list[Step]:
@@ -83,12 +81,10 @@ def test_curves_are_pooled_by_name_and_leave_errors_out() -> None:
             "trial": ["a"] * 5 + ["b"],
             "step": pa.array([0, 0, 0, 0, 1, 0], pa.int16()),
             "intended_us": [0] * 6,
-            "done_us": [1000, 2000, 3000, 9_000_000, 5, 4000],
-            "operation": ["read"] * 6,
-            "outcome": pa.array([OK, OK, OK, ERROR, OK, TIMEOUT], pa.int8()),
+            "latency_us": [1000, 2000, 3000, None, 5, 4000],
         }
     )
-    curves = percentile_curves([piece], {("a", 0): Wanted("one"), ("b", 0): Wanted("one")})
+    curves = percentile_curves([piece], {("a", 0): "one", ("b", 0): "one"})
     curve = curves["one"]
     assert (min(curve.corrected_ms), max(curve.corrected_ms)) == (1, 4)
     assert set(curve.raw_ms) <= set(curve.corrected_ms)

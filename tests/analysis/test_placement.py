@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from asyncdb_bench.analysis.bottleneck import ceiling, diagnose, picture
+from asyncdb_bench.analysis.limits import ceiling, diagnose, picture
 from asyncdb_bench.analysis.resources import Where, per_core, placement_of, workers_sentence
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.plan.cores import share_out, worker_cores

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncdb_bench.analysis import statistics
-from asyncdb_bench.analysis.curves import Wanted, percentile_curves
+from asyncdb_bench.analysis.curves import percentile_curves
 from asyncdb_bench.analysis.step.durations import Times, felt_operations, population
 from asyncdb_bench.records.step import PHASES, TASK_STAMPS, Outcome, request_columns
 
@@ -68,7 +68,7 @@ def test_the_figure_and_the_table_take_the_same_requests(
     times = Times(file, STARTED_NS, WINDOW_S, DRAIN_S, OPERATIONS, counted)
     table = pa.table(request_columns("t", 0, OPERATIONS, file, times.each_latency_us))
     told = statistics.percentiles(times.latency_us)
-    curves = percentile_curves([table], {("t", 0): Wanted("it", counted=counted)})
+    curves = percentile_curves([table], {("t", 0): "it"})
     assert told.n == len(times.latency_us)
     if not told.n:
         assert not curves
@@ -91,22 +91,6 @@ def test_what_never_came_back_counts_with_the_time_that_it_waited(tmp_path: Path
         waited_us = (STARTED_NS + 3e9 - columns["intended_ns"][1]) / 1000
     assert times.each_latency_us[1] == pytest.approx(waited_us, abs=1)
     assert (times.each_latency_us[[2, 3]] == -1).all()
-
-
-def test_results_of_schema_2_say_the_same_but_for_the_steps_start(tmp_path: Path) -> None:
-    """They do not hold the latency; an undrained request is dated by the step's first arrival."""
-    outcome = [int(Outcome.OK)] * 50 + [int(Outcome.UNDRAINED)] * 5
-    file = scratch(tmp_path / "step.npz", outcome, [0, 1] * 27 + [0], 3)
-    times = Times(file, STARTED_NS, WINDOW_S, DRAIN_S, OPERATIONS, ("post",))
-    table = pa.table(request_columns("t", 0, OPERATIONS, file, times.each_latency_us))
-    earlier = table.drop_columns(["latency_us"])
-    step = Wanted("it", lasted_us=int((WINDOW_S + DRAIN_S) * 1e6), counted=("post",))
-    now = percentile_curves([table], {("t", 0): step})["it"]
-    before = percentile_curves([earlier], {("t", 0): step})["it"]
-    with np.load(file) as columns:
-        first_ms = (columns["intended_ns"].min() - STARTED_NS) / 1e6
-    assert len(now.levels) == len(before.levels)
-    assert max(np.subtract(before.corrected_ms, now.corrected_ms)) <= first_ms + 1
 
 
 def test_operations_that_count() -> None:

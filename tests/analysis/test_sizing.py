@@ -11,7 +11,6 @@ THREADS = Need("executor", "threads", 8, occupied_ms=20.0, cpu_ms=1.0, cores=1)
 
 
 def test_so_many_are_in_use_as_littles_law_says() -> None:
-    assert THREADS.in_use(100) == 2.0
     assert THREADS.needed(100) == 3
     assert THREADS.needed(35) == 1
     assert THREADS.needed(0.1) == 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdb_bench.analysis.step.chat import chat_summary, frozen_s
+from asyncdb_bench.analysis.step.series import chat_summary, frozen_s
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles

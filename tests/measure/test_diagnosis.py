@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncdb_bench.analysis.bottleneck import diagnose
-from asyncdb_bench.analysis.limits import limit
+from asyncdb_bench.analysis.limits import diagnose, limit
 from asyncdb_bench.services.running import RunningServices
 from tests.factories import manifest
 from tests.measuring import PINNING, Ran, run

@@ -120,7 +120,7 @@ def print_plan(plan: Plan) -> None:
 
 def print_result(written: Written) -> None:
     """Print the first layer of the report: the decision, a table for each scenario, doubts."""
-    from asyncdb_bench.report.renderers.terminal import render_terminal
+    from asyncdb_bench.report.renderers import render_terminal
 
     console = wide_console()
     for each in render_terminal(written.document):
@@ -129,7 +129,7 @@ def print_result(written: Written) -> None:
 
 def print_document(document: Document) -> None:
     """Print a document that has no more layers than one: the tables of compare, gate, history."""
-    from asyncdb_bench.report.renderers.terminal import render_whole
+    from asyncdb_bench.report.renderers import render_whole
 
     console = wide_console()
     for each in render_whole(document):

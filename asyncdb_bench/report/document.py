@@ -12,10 +12,10 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from asyncdb_bench.analysis.advice import Advising
-from asyncdb_bench.analysis.decision import Choice
+from asyncdb_bench.analysis.decision import Choice, Sure
 from asyncdb_bench.text import number
 
-Tone = Literal["", "good", "bad", "soft"]
+Tone = Literal["", "good", "bad", "soft", "strong"]
 """What a text is to be seen as; whatever it says is in its words, too."""
 
 
@@ -196,6 +196,32 @@ class Decision(Node, frozen=True, kw_only=True, tag="decision"):
     felt: str = ""
     workers: str = ""
     figure: Figure | None = None
+
+
+SURE: dict[Sure, Tone] = {
+    Sure.KNOWN: "good", Sure.SAME: "good", Sure.OPEN: "soft", Sure.UNSOUND: "bad",
+}  # fmt: skip
+
+
+def decision_blocks(found: Decision) -> Iterator[Text | Table]:
+    """Yield a decision as paragraphs and a table, where it has no looks of its own."""
+    if found.whole:
+        yield Text(found.whole, "strong")
+    yield table_of(
+        "choices",
+        "your requests | <use | <because | <it costs | <how sure",
+        (
+            row_of(
+                each.work,
+                Cell(each.answer, tone="strong"),
+                each.because,
+                each.costs,
+                Cell("; ".join(filter(None, (each.sure, each.what_then))), tone=SURE[each.sure]),
+            )
+            for each in found.choices
+        ),
+    )
+    yield from (Text(f"{each}.") for each in (found.felt, found.workers) if each)
 
 
 class YourCase(Node, frozen=True, kw_only=True, tag="your case"):

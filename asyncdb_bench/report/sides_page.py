@@ -30,7 +30,7 @@ from asyncdb_bench.report.document import (
 )
 from asyncdb_bench.report.figures.ratios import ForestRow, forest_figure
 from asyncdb_bench.report.quantities import said_text
-from asyncdb_bench.report.renderers.html import render_html
+from asyncdb_bench.report.renderers import render_html
 from asyncdb_bench.report.sides import Compared, Contrast
 from asyncdb_bench.text import counted, number
 

@@ -104,11 +104,10 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     StoreError : the run cannot be read or the report cannot be written.
     """
     from asyncdb_bench.report.exports import render_json
-    from asyncdb_bench.report.figures.all_figures import draw_figures
+    from asyncdb_bench.report.figures import draw_figures
     from asyncdb_bench.report.parts import make_document
     from asyncdb_bench.report.parts.maps import map_document
-    from asyncdb_bench.report.renderers.html import render_html
-    from asyncdb_bench.report.renderers.markdown import render_markdown, render_summary
+    from asyncdb_bench.report.renderers import render_html, render_markdown, render_summary
 
     found = analysed(folder)
     manifest, records, comparisons = found.manifest, found.records, found.comparisons

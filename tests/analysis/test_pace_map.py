@@ -23,7 +23,7 @@ from asyncdb_bench.records.plan import Objective, Plan, PlannedScenario, Reach, 
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.step import RoundTrip
 from asyncdb_bench.report.parts.maps import map_document
-from asyncdb_bench.report.renderers.markdown import render_markdown
+from asyncdb_bench.report.renderers import render_markdown
 from tests.factories import end, manifest, paces, settings
 
 Paces = dict[str, float]

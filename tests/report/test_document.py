@@ -12,8 +12,12 @@ from rich.console import Console
 
 from asyncdb_bench.report.document import Decision, Document, Figure, Fold, Table
 from asyncdb_bench.report.exports import read_json, render_json
-from asyncdb_bench.report.renderers.markdown import MOST_LINES, render_markdown, render_summary
-from asyncdb_bench.report.renderers.terminal import render_terminal
+from asyncdb_bench.report.renderers import (
+    MOST_LINES,
+    render_markdown,
+    render_summary,
+    render_terminal,
+)
 from asyncdb_bench.report.write import Written
 from asyncdb_bench.text import markdown_cell
 from tests.command_line import ROOT

@@ -60,15 +60,8 @@ def resting_step(
     observed : what was used meanwhile.
     other_run : who else held the machine; empty: no one.
     """
-    trial = context.trial
     return Step(
-        run_id=context.run_id,
-        trial=trial.id,
-        block=trial.block,
-        scenario=trial.scenario,
-        variant=trial.variant,
-        strategy=context.variant.strategy,
-        step=number,
+        **_shared(context, number, turn, observed),
         offered_rps=0.0,
         achieved_rps=0.0,
         window_s=window_s,
@@ -81,21 +74,35 @@ def resting_step(
         service=NOTHING,
         send_lag=NOTHING,
         loop_lag=NOTHING,
-        usage=observed.usage,
-        connections_peak=observed.connections_peak,
-        connections_active_peak=observed.connections_active_peak,
         gauges={},
         holds=True,
         misses=(),
         valid=not other_run,
         reasons=(Doubt(DoubtKind.OTHER_RUN, subject=other_run),) if other_run else (),
-        threads=observed.threads,
-        stolen=observed.stolen,
-        others_cores=observed.others_cores,
         notes=tuple(turn_notes(turn, window_s)),
-        purpose=trial.purpose,
-        turn=turn,
     )
+
+
+def _shared(context: TrialContext, number: int, turn: Turn, observed: Observed) -> dict[str, Any]:
+    """Return what a step is of, and what was used meanwhile."""
+    trial = context.trial
+    return {
+        "run_id": context.run_id,
+        "trial": trial.id,
+        "block": trial.block,
+        "scenario": trial.scenario,
+        "variant": trial.variant,
+        "purpose": trial.purpose,
+        "strategy": context.variant.strategy,
+        "step": number,
+        "turn": turn,
+        "usage": observed.usage,
+        "threads": observed.threads,
+        "stolen": observed.stolen,
+        "others_cores": observed.others_cores,
+        "connections_peak": observed.connections_peak,
+        "connections_active_peak": observed.connections_active_peak,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +183,8 @@ def judged_step(context: TrialContext, measured: Measured, other_run: str) -> St
         *account_doubts(evidence, context.tolerance),
         *(undecided(context.objective, latency, service, uncertain) if turn.kind != "pace" else ()),
     )
-    trial = context.trial
     return Step(
-        run_id=context.run_id,
-        trial=trial.id,
-        block=trial.block,
-        scenario=trial.scenario,
-        variant=trial.variant,
-        strategy=context.variant.strategy,
-        step=measured.number,
-        purpose=trial.purpose,
+        **_shared(context, measured.number, turn, observed),
         offered_rps=measured.rate,
         achieved_rps=times.achieved_rps,
         arrivals_rps=times.arrivals_rps,
@@ -205,13 +204,7 @@ def judged_step(context: TrialContext, measured: Measured, other_run: str) -> St
         phases={
             name: statistics.percentiles(us) for name, us in times.phases_us.items() if len(us)
         },
-        usage=observed.usage,
-        threads=observed.threads,
         wire=_wire(reply, observed),
-        stolen=observed.stolen,
-        others_cores=observed.others_cores,
-        connections_peak=observed.connections_peak,
-        connections_active_peak=observed.connections_active_peak,
         connections_active_mean=observed.connections_active_mean,
         gauges=measured.gauges,
         audit=step_audit(context, measured),
@@ -230,7 +223,6 @@ def judged_step(context: TrialContext, measured: Measured, other_run: str) -> St
             *circumstances(measured.jump_s, observed.problem),
             *turn_notes(turn, measured.window_s),
         ),
-        turn=turn,
         latency_counts=counts_of(times.latency_us),
         service_counts=counts_of(times.service_us) if uncertain else (),
         lag_counts=counts_of(measured.lag_us),

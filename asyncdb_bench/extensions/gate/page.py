@@ -25,7 +25,7 @@ from asyncdb_bench.report.document import (
 )
 from asyncdb_bench.report.exports import Case, render_junit
 from asyncdb_bench.report.figures.ratios import ForestRow, forest_figure
-from asyncdb_bench.report.renderers.markdown import render_markdown
+from asyncdb_bench.report.renderers import render_markdown
 from asyncdb_bench.report.sides_page import TONES, at_load, render_page
 from asyncdb_bench.text import counted, percent, signed
 

@@ -40,8 +40,7 @@ from asyncdb_bench.report.document import (
     row_of,
     table_of,
 )
-from asyncdb_bench.report.renderers.html import render_html
-from asyncdb_bench.report.renderers.markdown import render_markdown
+from asyncdb_bench.report.renderers import render_html, render_markdown
 from asyncdb_bench.text import counted, number, percent, probability, signed, xml_text
 
 WEEK = timedelta(days=7)

@@ -1,1 +1,0 @@
-"""A document -> HTML, Markdown, JSON, the terminal's text: a module each. They compute nothing."""

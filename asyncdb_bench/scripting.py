@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asyncdb_bench.analysis.inference import Ratio
     from asyncdb_bench.analysis.verdict import Verdict
     from asyncdb_bench.records.run import Manifest
-    from asyncdb_bench.report.write import Analysed
+    from asyncdb_bench.report.findings import Analysed
 
 
 @dataclass(frozen=True)

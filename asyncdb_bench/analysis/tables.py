@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pandas as pd
@@ -105,12 +105,7 @@ def merged_step(steps: Sequence[Step], load: float, objective: Objective | None)
         window_s=sum(step.window_s for step in steps),
         lasted_s=sum(step.lasted_s for step in steps),
         ledger=Ledger(
-            scheduled=sum(step.ledger.scheduled for step in steps),
-            ok=sum(step.ledger.ok for step in steps),
-            error=sum(step.ledger.error for step in steps),
-            timeout=sum(step.ledger.timeout for step in steps),
-            skipped=sum(step.ledger.skipped for step in steps),
-            undrained=sum(step.ledger.undrained for step in steps),
+            **{f.name: sum(getattr(step.ledger, f.name) for step in steps) for f in fields(Ledger)}
         ),
         errors={reason: count for step in steps for reason, count in step.errors.items()},
         latency=latency,
@@ -158,25 +153,15 @@ def _averaged(several: Sequence[Percentiles]) -> Percentiles:
     if not n:
         return Percentiles(0)
 
-    def of(name: str) -> float | None:
+    def mean(name: str) -> float | None:
         values = [(getattr(each, name), each.n) for each in known]
         if any(value is None for value, _ in values):
             return None
         return float(sum(value * count for value, count in values) / n)
 
-    return Percentiles(
-        n=n,
-        mean_ms=of("mean_ms"),
-        p50_ms=of("p50_ms"),
-        p95_ms=of("p95_ms"),
-        p99_ms=of("p99_ms"),
-        p999_ms=of("p999_ms"),
-        max_ms=_most_ms(known),
-    )
-
-
-def _most_ms(several: Sequence[Percentiles]) -> float | None:
-    return max((each.max_ms for each in several if each.max_ms is not None), default=None)
+    means = {name: mean(name) for name in ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "p999_ms")}
+    most = max((each.max_ms for each in known if each.max_ms is not None), default=None)
+    return Percentiles(n=n, max_ms=most, **means)
 
 
 def _added(several: Sequence[Usage]) -> Usage:

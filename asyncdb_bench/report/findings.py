@@ -12,7 +12,6 @@ import pandas as pd
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.knob_curve import KnobCurve
 from asyncdb_bench.analysis.pace_map import PaceMap
-from asyncdb_bench.analysis.values import standing
 from asyncdb_bench.analysis.verdict import Verdict
 from asyncdb_bench.errors import StoreError
 from asyncdb_bench.records.plan import PlannedScenario, Variant
@@ -102,34 +101,24 @@ Figures = Mapping[str, Mapping[str, "Drawing"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What is known of a run.
+class Analysed:
+    """A run's records, and its scenarios compared.
 
     Parameters
     ----------
-    manifest, steps, ends : of the run.
-    offered : its steps.
-    comparisons, verdicts : one per scenario, in the same order.
-    curves_over : by scenario, the curves over one knob.
-    recorded : what extensions recorded, by the file of the run's folder.
-    earlier : what other runs know of other variants, where one alone was measured.
-    damage : files of the run that could not be read, in words.
-    pace_map : where the run was a map.
-    figures : by scenario and name.
+    manifest, ends : of the run; of the trials that measured.
+    offered : their steps.
+    records : those of them that stand.
+    steps : the same as a table.
+    comparisons : one per scenario, in the plan's order.
     """
 
     manifest: Manifest
+    ends: list[TrialEnd]
+    offered: list[Step]
+    records: list[Step]
     steps: pd.DataFrame
-    ends: Sequence[TrialEnd]
-    offered: Sequence[Step]
-    comparisons: Sequence[Comparison]
-    verdicts: Sequence[Verdict]
-    curves_over: Mapping[str, Sequence[KnobCurve]] = field(default_factory=dict)
-    recorded: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    earlier: Sequence[Earlier] = ()
-    damage: Sequence[str] = ()
-    pace_map: PaceMap | None = None
-    figures: Figures = field(default_factory=dict)
+    comparisons: tuple[Comparison, ...]
 
     @property
     def asked(self) -> dict[str, PlannedScenario]:
@@ -141,10 +130,29 @@ class Findings:
         """The variants by their labels."""
         return {each.label: each for each in self.manifest.plan.variants}
 
-    @property
-    def records(self) -> list[Step]:
-        """The steps that stand."""
-        return standing(self.offered, self.ends)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings(Analysed):
+    """What is known of a run.
+
+    Parameters
+    ----------
+    verdicts : one per scenario, in the order of the comparisons.
+    curves_over : by scenario, the curves over one knob.
+    recorded : what extensions recorded, by the file of the run's folder.
+    earlier : what other runs know of other variants, where one alone was measured.
+    damage : files of the run that could not be read, in words.
+    pace_map : where the run was a map.
+    figures : by scenario and name.
+    """
+
+    verdicts: Sequence[Verdict]
+    curves_over: Mapping[str, Sequence[KnobCurve]] = field(default_factory=dict)
+    recorded: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    earlier: Sequence[Earlier] = ()
+    damage: Sequence[str] = ()
+    pace_map: PaceMap | None = None
+    figures: Figures = field(default_factory=dict)
 
     @property
     def shown(self) -> list[tuple[Comparison, Verdict]]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
-
-import pandas as pd
 
 from asyncdb_bench.analysis.advice import Advising, make_advising
 from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
@@ -24,10 +22,9 @@ from asyncdb_bench.errors import StoreError
 from asyncdb_bench.records.files import write_bytes, write_text
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.records.run_folder import RunFolder, point_latest
-from asyncdb_bench.records.step import Step, TrialEnd
-from asyncdb_bench.report import exports as summaries
+from asyncdb_bench.report import exports
 from asyncdb_bench.report.document import Document
-from asyncdb_bench.report.findings import Figures, Findings, earlier_paces
+from asyncdb_bench.report.findings import Analysed, Figures, Findings, earlier_paces
 
 T = TypeVar("T")
 
@@ -49,27 +46,6 @@ class Written:
         cells = {each.label for each in self.manifest.plan.scenarios if each.aside}
         others = [each.sound for each in self.verdicts if each.scenario not in cells]
         return all(others) and bool(others or self.pace_map)
-
-
-@dataclass(frozen=True, slots=True)
-class Analysed:
-    """A run's records, and its scenarios compared.
-
-    Parameters
-    ----------
-    manifest, ends : of the run; of the trials that measured.
-    offered : their steps.
-    records : those of them that stand.
-    steps : the same as a table.
-    comparisons : one per scenario, in the plan's order.
-    """
-
-    manifest: Manifest
-    ends: list[TrialEnd]
-    offered: list[Step]
-    records: list[Step]
-    steps: pd.DataFrame
-    comparisons: tuple[Comparison, ...]
 
 
 def analysed(folder: RunFolder) -> Analysed:
@@ -103,7 +79,6 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     ------
     StoreError : the run cannot be read or the report cannot be written.
     """
-    from asyncdb_bench.report.exports import render_json
     from asyncdb_bench.report.figures import draw_figures
     from asyncdb_bench.report.parts import make_document
     from asyncdb_bench.report.parts.maps import map_document
@@ -133,11 +108,7 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     pace_map = make_pace_map(plan.scenarios, comparisons, plan.variants, plan.settings)
     figures = draw_figures(manifest, comparisons, curves, curves_over, felt, pace_map)
     findings = Findings(
-        manifest=manifest,
-        steps=found.steps,
-        ends=found.ends,
-        offered=found.offered,
-        comparisons=comparisons,
+        *(getattr(found, each.name) for each in fields(found)),
         verdicts=verdicts,
         curves_over=curves_over,
         recorded=folder.recorded(),
@@ -149,12 +120,15 @@ def write(folder: RunFolder, reports: Path, *, figure_files: bool = False) -> Wr
     document = make_document(findings)
     target = reports / folder.run_id / "index.html"
     write_text(target, render_html(document, figures))
-    write_text(target.with_name("document.json"), render_json(document))
+    write_text(target.with_name("document.json"), exports.render_json(document))
     write_text(target.with_name("summary.md"), render_summary(document, "index.html"))
     if pace_map is not None:
         text = render_markdown(map_document(pace_map, manifest))
         write_text(target.with_name("map.md"), text)
-    write_summaries(folder, target, manifest, comparisons)
+    rows = exports.summary_rows(manifest, comparisons)
+    folder.write_summary(rows)
+    write_text(target.with_name("summary.csv"), exports.as_csv(rows))
+    write_text(target.with_name("junit.xml"), exports.as_junit(manifest, comparisons))
     if figure_files:
         write_figures(target.with_name("figures"), figures)
     point_latest(reports, folder.run_id)
@@ -185,19 +159,6 @@ def _readable(damage: list[str], read: Callable[[], dict[Any, T]]) -> dict[Any, 
     except StoreError as error:
         damage.append(str(error))
         return {}
-
-
-def write_summaries(
-    folder: RunFolder,
-    target: Path,
-    manifest: Manifest,
-    comparisons: Sequence[Comparison],
-) -> None:
-    """Write the same tables for machines, spreadsheets and CI."""
-    rows = summaries.summary_rows(manifest, comparisons)
-    folder.write_summary(rows)
-    write_text(target.with_name("summary.csv"), summaries.as_csv(rows))
-    write_text(target.with_name("junit.xml"), summaries.as_junit(manifest, comparisons))
 
 
 def write_figures(folder: Path, figures: Figures) -> None:

@@ -17,12 +17,8 @@ from asyncdb_bench.text import listed
 from asyncdb_bench.text import ratio as as_ratio
 
 TICKS = (0.25, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 4)
-GOOD, BAD, EVEN, OTHER = ("#009E73", "o"), ("#D55E00", "s"), ("#0072B2", "D"), ("#7F7F7F", "^")
-LOOKS = {
-    Said.BETTER: GOOD,
-    Said.WORSE: BAD,
-    Said.SAME: EVEN,
-}
+LOOKS = {Said.BETTER: ("#009E73", "o"), Said.WORSE: ("#D55E00", "s"), Said.SAME: ("#0072B2", "D")}
+OTHER = ("#7F7F7F", "^")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +58,10 @@ def forest_figure(rows: Sequence[ForestRow], scenario: str, band: float) -> Draw
             axes.plot(row.ratio, place, marker, color=colour, markersize=7)
         axes.set_yticks(range(len(rows)), [row.label for row in rows])
         axes.invert_yaxis()
-        axes.set_xscale("log")
         # beyond a factor of four either way it does not matter how far
-        axes.set_xlim(
-            max(0.25, min(0.85, *(row.low for row in rows)) * 0.97),
-            min(4, max(1.18, *(row.high for row in rows)) * 1.03),
-        )
-        axes.xaxis.set_major_locator(FixedLocator(TICKS))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        low = max(0.25, min(0.85, *(row.low for row in rows)) * 0.97)
+        high = min(4, max(1.18, *(row.high for row in rows)) * 1.03)
+        _log_ratios(axes, TICKS, low, high)
         axes.set_xlabel(
             "ratio (log scale): head is better to the left, worse to the right; paces inverted"
         )
@@ -156,14 +147,17 @@ def _draw(axes: Any, at: float, line: RatioLine, looks: Looks, gid: str) -> None
 def _scales(axes: Any, lines: Sequence[RatioLine], last: float) -> None:
     known = [value for line in lines for value in (line.low, line.ratio, line.high) if value]
     low, high = max(min(known) * 0.9, 0.01), min(max(known) * 1.1, 10)
-    low, high = min(low, 0.85), max(high, 1.15)
+    _log_ratios(axes, RATIO_TICKS, min(low, 0.85), max(high, 1.15))
+    axes.set_ylim(last - 0.3, -0.6)
+
+
+def _log_ratios(axes: Any, ticks: Sequence[float], low: float, high: float) -> None:
+    """Make the horizontal axis one of ratios, with some ticks in plain numbers."""
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    axes.set_ylim(last - 0.3, -0.6)
-    axis = axes.xaxis
-    axis.set_major_locator(FixedLocator([tick for tick in RATIO_TICKS if low <= tick <= high]))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _words(line: RatioLine) -> str:

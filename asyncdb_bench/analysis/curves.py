@@ -50,7 +50,7 @@ def percentile_curves(
     By name, a curve over the population that tables and verdicts count; over more than
     :data:`EXACT` requests from a sketch, with its error (:data:`histogram.ERROR`).
     """
-    gathered: dict[K, _Gathered] = {}
+    gathered: dict[K, tuple[_Values, _Values]] = {}
     for piece in pieces:
         for place, rows in _steps_of(piece, wanted):
             counting = rows.filter(pc.is_valid(rows["latency_us"]))
@@ -58,32 +58,19 @@ def percentile_curves(
                 counting[name].to_numpy().astype(np.int64) for name in ("intended_us", "latency_us")
             )
             kept, _ = closed_loop(intended, intended + latency)
-            gathered.setdefault(wanted[place], _Gathered()).add(latency, kept)
-    return {name: each.curve() for name, each in gathered.items() if each.n and each.raw.n}
-
-
-class _Gathered:
-    """The latencies of one curve: exact as long as they are few."""
-
-    def __init__(self) -> None:
-        self.corrected = _Values()
-        self.raw = _Values()
-
-    @property
-    def n(self) -> int:
-        return self.corrected.n
-
-    def add(self, latency: NDArray[np.int64], kept: Any) -> None:
-        # half of the memory; a latency of half an hour and more was given up long before
-        short = np.minimum(latency, np.iinfo(np.int32).max).astype(np.int32)
-        self.corrected.add(short)
-        self.raw.add(short[kept])
-
-    def curve(self) -> PercentileCurve:
-        # half a request beyond the last, so that the greatest latency is shown too
-        levels = 1 - np.geomspace(1, 0.5 / self.n, 120)
-        values = (each.quantiles_us(levels) / 1000 for each in (self.corrected, self.raw))
-        return PercentileCurve(levels.tolist(), *(each.tolist() for each in values))
+            corrected, raw = gathered.setdefault(wanted[place], (_Values(), _Values()))
+            # half of the memory; a latency of half an hour and more was given up long before
+            short = np.minimum(latency, np.iinfo(np.int32).max).astype(np.int32)
+            corrected.add(short)
+            raw.add(short[kept])
+    found = {}
+    for name, both in gathered.items():
+        if all(each.n for each in both):
+            # half a request beyond the last, so that the greatest latency is shown too
+            levels = 1 - np.geomspace(1, 0.5 / both[0].n, 120)
+            values = ((each.quantiles_us(levels) / 1000).tolist() for each in both)
+            found[name] = PercentileCurve(levels.tolist(), *values)
+    return found
 
 
 class _Values:

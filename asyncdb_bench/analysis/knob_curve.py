@@ -109,73 +109,63 @@ def _curve(
 ) -> KnobCurve:
     first = family[min(family)]
     points = tuple(
-        _predicted(
-            _point(value, family[value].label, comparison),
-            first,
-            family[value],
-            comparison,
-            connections,
-        )
-        for value in sorted(family)
+        _point(value, first, family[value], comparison, connections) for value in sorted(family)
     )
     recommended = recommend(points)
     name = strategy.rpartition(":")[2]
     return KnobCurve(name, knob, points, recommended, _sentence(name, knob, points, recommended))
 
 
-def _predicted(
-    point: KnobPoint, first: Variant, own: Variant, comparison: Comparison, connections: int
+def _point(
+    value: float, first: Variant, own: Variant, comparison: Comparison, connections: int
 ) -> KnobPoint:
-    """Return a point with the pace that the times of the first one predict for it.
+    row = comparison.rows.loc[own.label] if own.label in comparison.rows.index else None
+    limit = comparison.limits.get(own.label)
+    made = KnobPoint(
+        value=value,
+        variant=own.label,
+        capacity=comparison.capacities[own.label],
+        ceiling_rps=limit.ceiling.rps if limit and limit.ceiling else None,
+        p99_ms=_known(row, "p99_ms"),
+        loop_lag_p99_ms=_known(row, "loop_lag_p99_ms"),
+        sound=own.label not in comparison.invalid,
+        pace_rps=comparison.findings.tables[PACE.name].values.get(own.label),
+        predicted_rps=_predicted_rps(first, own, comparison, connections),
+    )
+    if made.deviation is None or abs(made.deviation) <= APART:
+        return made
+    cpu_ms = comparison.findings.tables[CPU.name].values
+    first_ms, own_ms = cpu_ms.get(first.label), cpu_ms.get(own.label)
+    why = f"{limit.diagnosis.bottleneck}: {limit.diagnosis.evidence}" if limit else "not identified"
+    if made.deviation > 0 and first_ms and own_ms:
+        why = f"a request took {own_ms:.2f} ms of CPU here, {first_ms:.2f} ms there"
+    return replace(made, why=why)
+
+
+def _predicted_rps(
+    first: Variant, own: Variant, comparison: Comparison, connections: int
+) -> float | None:
+    """Return the pace that the times of the first point predict; None: they do not tell.
 
     Only a knob that changes how many requests a resource serves, or how many cores the application
     can use, is predicted.
     """
     mine = {each.resource: each for each in comparison.needs if each.variant == own.label}
     needs = [each for each in comparison.needs if each.variant == first.label]
-    first_cpu_ms, own_cpu_ms = (_cpu_ms(comparison, each.label) for each in (first, own))
     same_cores = [each.cores for each in mine.values()] == [each.cores for each in needs]
     if own is not first and own.limits == first.limits and same_cores:
-        needs = []
+        return None
+    first_ms = comparison.findings.tables[CPU.name].values.get(first.label)
     paces = [
         replace(
             each,
             cores=mine[each.resource].cores if each.resource in mine else each.cores,
-            cpu_ms=first_cpu_ms or each.cpu_ms,
+            cpu_ms=first_ms or each.cpu_ms,
         ).pace_with(own.limits[each.resource], connections)
         for each in needs
         if each.resource in own.limits
     ]
-    pace = comparison.findings.tables[PACE.name].values.get(own.label)
-    made = replace(point, pace_rps=pace, predicted_rps=min(paces, default=None))
-    if made.deviation is None or abs(made.deviation) <= APART:
-        return made
-    if made.deviation > 0 and first_cpu_ms and own_cpu_ms:
-        why = f"a request took {own_cpu_ms:.2f} ms of CPU here, {first_cpu_ms:.2f} ms there"
-        return replace(made, why=why)
-    limit = comparison.limits.get(own.label)
-    diagnosis = limit.diagnosis if limit is not None else None
-    why = f"{diagnosis.bottleneck}: {diagnosis.evidence}" if diagnosis else "not identified"
-    return replace(made, why=why)
-
-
-def _cpu_ms(comparison: Comparison, variant: str) -> float | None:
-    """Return a variant's CPU time for a request at full speed, idle use taken off, milliseconds."""
-    return comparison.findings.tables[CPU.name].values.get(variant)
-
-
-def _point(value: float, label: str, comparison: Comparison) -> KnobPoint:
-    row = comparison.rows.loc[label] if label in comparison.rows.index else None
-    limit = comparison.limits.get(label)
-    return KnobPoint(
-        value=value,
-        variant=label,
-        capacity=comparison.capacities[label],
-        ceiling_rps=limit.ceiling.rps if limit and limit.ceiling else None,
-        p99_ms=_known(row, "p99_ms"),
-        loop_lag_p99_ms=_known(row, "loop_lag_p99_ms"),
-        sound=label not in comparison.invalid,
-    )
+    return min(paces, default=None)
 
 
 def _known(row: Any, name: str) -> float | None:

@@ -84,12 +84,12 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     pace : of the first of them, 1/s, and the share that it may be off; None: none can be told.
     """
 
-    use: tuple[str, ...]
     because: str
-    costs: str
     sure: Sure
-    notes: tuple[str, ...]
     measure: str
+    use: tuple[str, ...] = ()
+    costs: str = ""
+    notes: tuple[str, ...] = ()
     pace: tuple[float, float] | None = None
 
     @property
@@ -140,7 +140,7 @@ def advise(known: Advising, ask: Ask) -> Advice:
 
 
 def _silent(why: str, measure: str) -> Advice:
-    return Advice(use=(), because=why, costs="", sure=Sure.OPEN, notes=(), measure=measure)
+    return Advice(because=why, sure=Sure.OPEN, measure=measure)
 
 
 def estimates(known: Advising, case: Case) -> tuple[list[_Estimate], list[str]]:
@@ -166,14 +166,17 @@ def _is_near(one: Case, other: Case) -> bool:
     )
 
 
-def freeze_ms(way: AdvisedWay, case: Case) -> float:
-    """Return for how long a request of a way keeps the loop from others, at p99 or longer."""
-    if not way.holds_loop:
-        return way.lag_ms
+def _occupied_ms(way: AdvisedWay, case: Case) -> float:
+    """Return for how long a request occupies what lets it in, by the model where there is one."""
     if not way.model:
         return case.wait_ms
     model = Way(way.name, way.at_once, *way.model)
     return model.demand_ms(case) + model.wait_ms(case)
+
+
+def freeze_ms(way: AdvisedWay, case: Case) -> float:
+    """Return for how long a request of a way keeps the loop from others, at p99 or longer."""
+    return _occupied_ms(way, case) if way.holds_loop else way.lag_ms
 
 
 def _answer(ask: Ask, found: Sequence[_Estimate], silent: Sequence[str], measure: str) -> Advice:
@@ -185,9 +188,12 @@ def _answer(ask: Ask, found: Sequence[_Estimate], silent: Sequence[str], measure
     if not carrying:
         return _too_much(ask, left, notes, measure)
     top = carrying[0]
-    rivals = [each for each in carrying[1:] if _overlap(top, each)]
-    if not ask.celery and not top.way.broker:
-        rivals = [each for each in rivals if not each.way.broker]
+    rivals = [
+        each
+        for each in carrying[1:]
+        if each.pace * (1 + each.error) >= top.pace * (1 - top.error)
+        and (ask.celery or top.way.broker or not each.way.broker)
+    ]
     how = "measured" if top.measured else "by the model"
     because = (
         f"{top.way.name} does {number(top.pace)}/s ± {top.error:.0%} {how}, {number(ask.rps)}/s is"
@@ -210,26 +216,18 @@ def _answer(ask: Ask, found: Sequence[_Estimate], silent: Sequence[str], measure
     )
 
 
-def _overlap(top: _Estimate, other: _Estimate) -> bool:
-    return other.pace * (1 + other.error) >= top.pace * (1 - top.error)
-
-
 def _too_much(ask: Ask, left: Sequence[_Estimate], notes: Sequence[str], measure: str) -> Advice:
     if not left:
         because = f"all that were measured freeze the loop for more than {number(FELT_MS)} ms"
-        return Advice(
-            use=(), because=because, costs="", sure=Sure.KNOWN, notes=tuple(notes), measure=measure
-        )
+        return Advice(because=because, sure=Sure.KNOWN, notes=tuple(notes), measure=measure)
     best = max(left, key=lambda each: each.holds)
     wanted = math.ceil(ask.rps / best.holds - 1e-9) if best.holds > 0 else 0
     because = (
         f"no way carries {number(ask.rps)}/s on {_processes(ask.parallel)} for certain:"
         f" {best.way.name} holds {number(best.holds * ask.parallel)}/s"
     )
-    more = (f"{_processes(wanted)} on as many cores would, if the database keeps up",)
-    return Advice(
-        use=(), because=because, costs="", sure=Sure.KNOWN, notes=(*more, *notes), measure=measure
-    )
+    more = f"{_processes(wanted)} on as many cores would, if the database keeps up"
+    return Advice(because=because, sure=Sure.KNOWN, notes=(more, *notes), measure=measure)
 
 
 def _processes(count: int) -> str:
@@ -243,10 +241,7 @@ def _costs(way: AdvisedWay, ask: Ask) -> str:
 
 def _needs(way: AdvisedWay, ask: Ask, each_rps: float) -> str:
     """Say how many of what lets requests in are wanted: Little's law."""
-    occupied = ask.case.wait_ms
-    if way.model:
-        model = Way(way.name, way.at_once, *way.model)
-        occupied = model.demand_ms(ask.case) + model.wait_ms(ask.case)
+    occupied = _occupied_ms(way, ask.case)
     wanted = max(1, math.ceil(each_rps * occupied / 1000 / BUSY - 1e-9))
     return f"{way.resource}: {wanted} would do, {way.at_once} were measured"
 
@@ -456,11 +451,8 @@ def _places(told: Sequence[tuple[PlannedScenario, Comparison]]) -> dict[str, Cas
 
 def _at_once(variant: Variant, connections: int) -> tuple[str, int]:
     """Return what lets fewest requests in, and how many."""
-    return min(
-        ((name, count) for name, count in variant.limits.items()),
-        key=lambda each: each[1],
-        default=("connections", connections),
-    )
+    limits = variant.limits.items()
+    return min(limits, key=lambda each: each[1], default=("connections", connections))
 
 
 def _way(

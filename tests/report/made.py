@@ -44,7 +44,7 @@ def reported(
 def without_figures() -> Iterator[None]:
     """Draw none, for words and tables alone: drawing takes most of a report's time."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("asyncdb_bench.report.figures.all_figures.draw_figures", lambda *_: {})
+        patched.setattr("asyncdb_bench.report.figures.draw_figures", lambda *_: {})
         yield
 
 

@@ -1,4 +1,8 @@
-"""Variants of another checkout or environment: ``native@../base``, ``native@/path/to/venv``.
+"""Processes of ours: in an environment of our own, also of another checkout or interpreter.
+
+Somebody's application may be set up by variables that change what processes of ours do: libpq's
+(which asyncpg reads, too), Celery's, Locust's, asyncio's, Python's. Applications of others
+(``--target``) get all of them.
 
 What a variant is (knobs with their defaults, parts, shares) is asked of the code that will run it:
 a default that differs between two revisions is part of the difference. Load, services and
@@ -7,21 +11,63 @@ recording are this checkout's for all.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from asyncdb_bench.contract.own_environment import without_foreign
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.records.messages import SPOKEN, Describe, Description
 from asyncdb_bench.records.plan import Elsewhere, Variant
+
+FOREIGN = (
+    *("PG", "PSYCOPG_", "CELERY", "KOMBU_", "LOCUST_", "GEVENT_", "ERL_", "RABBITMQ_"),
+    *("PYTHONASYNCIODEBUG", "PYTHONDEBUG", "PYTHONDEVMODE", "PYTHONINSPECT", "PYTHONIOENCODING"),
+    *("PYTHONMALLOC", "PYTHONOPTIMIZE", "PYTHONPROFILEIMPORTTIME", "PYTHONTRACEMALLOC"),
+    *("PYTHONVERBOSE", "PYTHONWARNINGS"),
+)
+"""How their names begin."""
+OF_PASSWORDS = {"PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR"}
+"""What a URL without a password may be completed from."""
+
+
+def is_foreign(name: str) -> bool:
+    """Return whether a variable changes what processes of ours do."""
+    return name.startswith(FOREIGN)
+
+
+def without_foreign(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment for processes of ours."""
+    return {name: value for name, value in environment.items() if not is_foreign(name)}
+
+
+@contextlib.contextmanager
+def own_environment(keep: Collection[str] = ()) -> Iterator[tuple[str, ...]]:
+    """Take foreign variables out of this process's environment, and put them back at the end.
+
+    Parameters
+    ----------
+    keep : names that stay.
+
+    Yields
+    ------
+    The names that were taken out.
+    """
+    found = {n: v for n, v in os.environ.items() if is_foreign(n) and n not in keep}
+    for name in found:
+        del os.environ[name]
+    try:
+        yield tuple(sorted(found))
+    finally:
+        os.environ.update(found)
 
 
 def revision_and_changes(folder: Path) -> dict[str, Any]:

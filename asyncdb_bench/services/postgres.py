@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asyncdb_bench.contract.own_environment import OF_PASSWORDS, own_environment
 from asyncdb_bench.contract.scenario import Data
 from asyncdb_bench.contract.urls import (
     KEPT,
@@ -27,6 +26,7 @@ from asyncdb_bench.contract.urls import (
     url_of,
 )
 from asyncdb_bench.errors import ServiceError, UsageError, first_line, hide
+from asyncdb_bench.plan.other_checkout import OF_PASSWORDS, own_environment
 from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services.program import (
     Program,

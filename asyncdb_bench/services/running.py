@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from asyncdb_bench.contract.own_environment import own_environment
 from asyncdb_bench.contract.scenario import Data
 from asyncdb_bench.errors import ServiceError, UsageError
+from asyncdb_bench.plan.other_checkout import own_environment
 from asyncdb_bench.records.plan import Broker, Reach
 from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services import broker as brokers

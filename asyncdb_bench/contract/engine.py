@@ -284,9 +284,14 @@ def open_sessions(
     engine = make_engine(
         url, size, timeout_s, timed=timed, driver=driver, isolation=knobs.isolation
     )
-    with ExitStack() as stack:
-        for _ in range(size):
-            stack.enter_context(engine.connect())
+    try:
+        with ExitStack() as stack:
+            for _ in range(size):
+                stack.enter_context(engine.connect())
+    except BaseException:
+        # whoever opens does not know the engine yet, and could not close it
+        engine.dispose()
+        raise
     return Sessions(engine, autocommit=knobs.autocommit)
 
 

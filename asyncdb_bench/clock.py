@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,3 +69,19 @@ def offset(asked: Iterable[Asked]) -> Offset:
     best = min(asked, key=lambda each: each.came_ns - each.sent_ns)
     half = (best.came_ns - best.sent_ns) // 2
     return Offset(best.there_ns - best.sent_ns - half, half)
+
+
+def measure_offset(read_there: Callable[[], int], times: int = 6) -> Offset:
+    """Measure what another's clock reads more than ours.
+
+    Parameters
+    ----------
+    read_there : asks the other what its clock reads, nanoseconds.
+    times : how often it is asked.
+    """
+    asked = []
+    for _ in range(times):
+        sent_ns = time.monotonic_ns()
+        there_ns = read_there()
+        asked.append(Asked(sent_ns, there_ns, time.monotonic_ns()))
+    return offset(asked)

@@ -28,23 +28,22 @@ from asyncdb_bench.errors import (
     WriteError,
 )
 from asyncdb_bench.extensions import added, loaded
-from asyncdb_bench.extensions.hosts.reached_hosts import ReachedHosts
 from asyncdb_bench.measure.launching import groups_that_fit
 from asyncdb_bench.measure.loop import Display, MeasureLoop, Results
 from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.measure.schedule import RunSchedule
 from asyncdb_bench.measure.turns import Schedule
 from asyncdb_bench.plan.cores import on_cores, permitted, share_out, sharing_groups, usable_cores
-from asyncdb_bench.plan.hosts import shown
-from asyncdb_bench.plan.load_workers import count
+from asyncdb_bench.plan.load_workers import Workers
 from asyncdb_bench.plan.other_checkout import revision_and_changes
 from asyncdb_bench.plan.planner import refusing
 from asyncdb_bench.plan.reach import reach_of, reaches_of
 from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.processes.cleanup import Cleanup
 from asyncdb_bench.processes.host import describe_machine, fingerprint, machine_pace, versions
-from asyncdb_bench.processes.load_set import several_loads
+from asyncdb_bench.processes.load_set import LoadSet, read_token
 from asyncdb_bench.processes.lock import MachineLock
+from asyncdb_bench.processes.place import placed
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.files import append_launches, read_launches
 from asyncdb_bench.records.plan import Pinning, Plan
@@ -308,20 +307,21 @@ def prepared(
             between=between,
         ) as services,
     ):
-        hosts = None
-        if any(each.via != "local" for each in plan.hosts.all):
+        if plan.hosts.all:
             display.service("what the hosts need")
-            hosts = stack.enter_context(ReachedHosts(plan.hosts, folder.logs).reached())
+        placement = stack.enter_context(placed(plan.hosts, folder.logs))
         # how they are reached is their owner's affair
-        plan = replace(with_refusals(plan, services), hosts=shown(plan.hosts))
+        plan = replace(with_refusals(plan, services), hosts=plan.hosts.shown())
         pinning = as_started(pinning, services)
         calibration, notes = usable_calibration(folder.path.parent, plan, pinning, here)
-        notes += hosts.notes() if hosts is not None else ()
+        notes += placement.notes()
         for note in notes:
             display.say(f"note: {note}")
-        load_set = stack.enter_context(
-            several_loads(plan, pinning, folder.logs, display.say, hosts)
-        )
+        load_set, workers, token = None, Workers.of(plan.settings, plan.hosts), read_token()
+        if workers.several:
+            cores, say, places = pinning.of("load"), display.say, placement.loads()
+            load_set = LoadSet(workers, cores, folder.logs, say, token, places)
+            stack.enter_context(load_set)
         if services.taken_out:
             notes += (f"set, and not passed on to processes of ours: {listed(services.taken_out)}",)
             display.say(f"note: {notes[-1]}")
@@ -336,7 +336,7 @@ def prepared(
                 notes=notes,
                 canary=pace,
                 launches=launches,
-                hosts=hosts.machines() if hosts is not None else {},
+                hosts=placement.machines(),
             )
         )
         yield (
@@ -351,7 +351,7 @@ def prepared(
                 pinning,
                 lock.other_run,
                 load_set,
-                hosts,
+                placement,
             ),
         )
 
@@ -409,7 +409,7 @@ def usable_calibration(
         return None, (
             f"results/calibration.json is of another machine; run `{PROGRAM} calibrate` here",
         )
-    processes = count(plan.settings, plan.hosts)
+    processes = Workers.of(plan.settings, plan.hosts).count
     if calibration.load_processes != processes:
         return None, (
             f"not calibrated with {processes} load processes (but {calibration.load_processes}):"

@@ -21,17 +21,16 @@ import numpy as np
 from scipy import stats
 
 from asyncdb_bench.analysis.step.durations import Times
-from asyncdb_bench.load.arrivals import drawn, owners
-from asyncdb_bench.load.recorder import save
-from asyncdb_bench.load.set_messages import batches, empty, read, whole
+from asyncdb_bench.load.arrivals import drawn, owners, share_of
+from asyncdb_bench.load.merging import packed_records, together, unpacked_records
+from asyncdb_bench.load.recorder import Recorder, save
 from asyncdb_bench.plan.cores import on_cores, share_out, usable_cores
+from asyncdb_bench.plan.load_workers import Workers
 from asyncdb_bench.processes import kernel
 from asyncdb_bench.processes.child import Child
+from asyncdb_bench.processes.load_set import LoadSet
 from asyncdb_bench.records.messages import (
-    Gather,
-    Gathered,
     LoadConfig,
-    LoadSetConfig,
     NullConfig,
     Offer,
     Ready,
@@ -50,8 +49,11 @@ BUSY = 0.9
 
 
 @contextlib.contextmanager
-def loads(folder: Path, sizes: Sequence[int]) -> Iterator[dict[int, Child]]:
-    """Start a load of one process (0) and sets of several, all ready to ask one null server."""
+def loads(folder: Path, sizes: Sequence[int]) -> Iterator[dict[int, tuple[Child, list[int]]]]:
+    """Start a load of one process (0) and sets of several, all ready to ask one null server.
+
+    Each has its process that is asked, and the ids of all.
+    """
     pinning = share_out("auto", usable_cores())
     with contextlib.ExitStack() as stack:
         with on_cores(pinning.of("app")):
@@ -68,22 +70,19 @@ def loads(folder: Path, sizes: Sequence[int]) -> Iterator[dict[int, Child]]:
             timeout_s=5.0,
             outstanding=4000,
         )
-        made: dict[int, Child] = {}
         with on_cores(pinning.of("load")):
-            for size in (0, *sizes):
-                module = "asyncdb_bench.load.master" if size else "asyncdb_bench.load"
-                config = LoadSetConfig(token="benchmark", processes=size) if size else asked
-                child = Child(module, config, folder / f"load{size}.log", f"load {size}")
-                stack.callback(child.stop, 0)
-                child.patience_s = 60
-                child.receive(Ready, 30)
-                made[size] = child
-        for size, child in made.items():
-            while size and len(child.ask(Gather(), Gathered, 30).workers) < size:
-                time.sleep(0.1)
-            if size:
-                child.send(asked)
-                child.receive(Ready, 30)
+            alone = Child("asyncdb_bench.load", asked, folder / "load.log", "load")
+        stack.callback(alone.stop, 0)
+        alone.receive(Ready, 30)
+        made = {0: (alone, [alone.pid])}
+        for size in sizes:
+            logs = folder / f"set{size}"
+            logs.mkdir()
+            # all on the same cores: one each would take what only a set has
+            with on_cores(pinning.of("load")):
+                load_set = stack.enter_context(LoadSet(Workers(size), (), logs))
+            child = load_set.configure(asked)
+            made[size] = child, [child.pid, *(each.pid for each in load_set.parts())]
         yield made
 
 
@@ -104,7 +103,7 @@ def cases(rate: float, most: float) -> list[Case]:
 
 
 def cpu_per_arrival(
-    made: dict[int, Child], compared: Sequence[Case], rounds: int, file: Path
+    made: dict[int, tuple[Child, list[int]]], compared: Sequence[Case], rounds: int, file: Path
 ) -> dict[Case, list[tuple[float, float]]]:
     """Return the CPU time of an arrival in each round, ms: of the workers, and with the master."""
     found: dict[Case, list[tuple[float, float]]] = {each: [] for each in compared}
@@ -112,11 +111,11 @@ def cpu_per_arrival(
     for number in range(-1, rounds):
         random.Random(number).shuffle(order)
         for size, rate in order:
-            child = made[size]
+            child, pids = made[size]
             step = LoadOrder(rate * max(size, 1), 1.0, 2.0, (number + 2,), probe=False)
-            before = kernel.ticks_s(kernel.descendants([child.pid]))
+            before = kernel.ticks_s(kernel.descendants(pids))
             reply = child.ask(Offer(step, str(file)), StepReply, 60)
-            used = kernel.ticks_s(kernel.descendants([child.pid])) - before
+            used = kernel.ticks_s(kernel.descendants(pids)) - before
             assert not reply.lost, reply.lost
             if number >= 0:
                 each = (reply.cpu_s * 1000 / reply.ledger.ok, used * 1000 / reply.ledger.ok)
@@ -170,17 +169,13 @@ def harness_work(folder: Path, requests: int, workers: int) -> dict[str, float]:
         took[name] = took.get(name, 0.0) + time.process_time() - began
 
     began = time.process_time()
-    whose = owners(len(plan.intended_ns), workers, (1,))
-    shares = [np.flatnonzero(whose == number) for number in range(workers)]
-    parts = [(plan.intended_ns[each].tobytes(), each.tobytes()) for each in shares]
+    shares = [share_of(plan, number, workers, (1,)) for number in range(workers)]
     timed("sharing out", began)
-    assert len(parts) == workers
-    sent = [list(batches(worker_columns(plan.intended_ns[each]), each, 0)) for each in shares]
+    no_probes = np.zeros((0, 2), np.int64)
+    sent = [packed_records(worker_columns(each.intended_ns), no_probes) for each in shares]
     began = time.process_time()
-    read_back = [[read(batch) for batch in worker] for worker in sent]
-    columns = whole(read_back, plan.intended_ns, plan.chosen, 10**12)
     file = folder / "window.npz"
-    save(file, columns, np.zeros((0, 2), np.int64))
+    save(file, *together([unpacked_records(each, -(10**12)) for each in sent]))
     timed("putting together", began)
     began = time.process_time()
     times = Times(file, 10**12, 1.0, 1.0, ["read"])
@@ -192,12 +187,9 @@ def harness_work(folder: Path, requests: int, workers: int) -> dict[str, float]:
 def worker_columns(intended_ns: Any) -> dict[str, Any]:
     """Return a worker's records: every answer right, after a millisecond or so."""
     rng = np.random.default_rng(2)
-    made = empty(len(intended_ns))
-    made["intended_ns"] = intended_ns.copy()
+    made = Recorder(intended_ns, np.zeros(len(intended_ns))).columns(0)
     made["sent_ns"] = intended_ns + rng.integers(10_000, 200_000, len(intended_ns))
     made["done_ns"] = made["sent_ns"] + rng.gamma(2, 500_000, len(intended_ns)).astype(np.int64)
-    for name in ("published_ns", "received_ns", "started_ns"):
-        made[name] = np.zeros(len(intended_ns), np.int64)
     made["outcome"] = np.full(len(intended_ns), Outcome.OK, np.int8)
     return made
 
@@ -252,7 +244,7 @@ def main() -> None:
         with loads(folder, SIZES) as made:
             compared = cases(options.rate, options.most)
             found = cpu_per_arrival(made, compared, options.rounds, folder / "step.npz")
-            full = full_cost_ms(made[0])
+            full = full_cost_ms(made[0][0])
         print(f"one process at {NEAR_RPS:,.0f}/s: {full:.3f} ms of CPU an arrival")
         for (size, rate), each in found.items():
             if size:

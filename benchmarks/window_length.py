@@ -27,11 +27,11 @@ import numpy as np
 from asyncdb_bench.analysis.step.durations import Times
 from asyncdb_bench.measure.family import launched
 from asyncdb_bench.measure.launch import Launch, load_for, offer
-from asyncdb_bench.measure.pausing import Stoppable
 from asyncdb_bench.measure.turns import pace_lead_s
 from asyncdb_bench.plan.cores import on_cores, share_out, usable_cores
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
+from asyncdb_bench.processes.pausing import Stoppable
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,14 +32,18 @@ def serve_verb(
     from asyncdb_bench.processes.serving import Serving, serve_until_interrupted
 
     serving = Serving(strategy, scenario, host, port, budget, attached, timeout)
-    serve_until_interrupted(serving, lambda text: print(text, flush=True))
+    serve_until_interrupted(serving, _say)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def load_worker_verb(
     master: Annotated[str, typer.Option(help="HOST:PORT of the run", metavar="ADDR")],
     token: Annotated[
         str,
-        typer.Option(help="of the run, or @FILE with it (default: $ASYNCDB_BENCH_TOKEN)"),
+        typer.Option(help="of the run, in a file (default: $ASYNCDB_BENCH_TOKEN)", metavar="@FILE"),
     ] = "",
     wait: Annotated[
         float, typer.Option(help="seconds to look for the run", min=1, max=86400)
@@ -51,41 +53,13 @@ def load_worker_verb(
     ] = False,
 ) -> None:
     """Offer load for a run of another machine, as a Locust worker, until that ends."""
-    from asyncdb_bench.processes.load_set import serve_master
+    from asyncdb_bench.processes.load_set import TOKEN, read_token, serve_master
 
     host, colon, port = master.rpartition(":")
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise UsageError(f"--master {master!r} should read HOST:PORT")
-    code = serve_master(host.strip("[]"), int(port), read_token(token), wait_s=wait, stay=stay)
-    raise typer.Exit(code)
-
-
-def read_token(given: str) -> str:
-    """Return the token.
-
-    Parameters
-    ----------
-    given : ``@FILE``, ``fd:NUMBER`` of an open file (see :mod:`asyncdb_bench.cli.entry`), or empty
-        for the environment's.
-
-    Raises
-    ------
-    UsageError : there is none.
-    """
-    from asyncdb_bench.processes.load_set import TOKEN
-
-    if given.startswith("@"):
-        try:
-            found = Path(given[1:]).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--token {given}: {error}") from None
-    elif given.startswith("fd:"):
-        with os.fdopen(int(given[3:])) as source:
-            found = source.read().strip()
-    else:
-        found = os.environ.pop(TOKEN, "").strip()
-    if not found:
+    if not (found := read_token(token)):
         raise UsageError(
             f"--token @FILE or {TOKEN}: the run's, which only its own load workers know"
         )
-    return found
+    serve_master(host.strip("[]"), int(port), found, wait_s=wait, stay=stay, say=_say)

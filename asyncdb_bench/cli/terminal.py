@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from asyncdb_bench.plan.load_workers import count
+from asyncdb_bench.plan.load_workers import Workers
 from asyncdb_bench.plan.planner import estimate_s
 from asyncdb_bench.plan.profiles import climbs, rung_window_s
 from asyncdb_bench.plan.reach import reach_of
@@ -74,7 +74,7 @@ def places(plan: Plan) -> list[str]:
         for each in plan.hosts.all
         if each.via != "local"
     ]
-    if (processes := count(plan.settings, plan.hosts)) > 1:
+    if (processes := Workers.of(plan.settings, plan.hosts).count) > 1:
         lines.append(f"load from {processes} Locust workers")
     return lines
 

@@ -10,6 +10,9 @@ name of the hook. The core asks for a hook and works without an answer:
 - ``SECTIONS``: functions that return blocks of the report's "Fairness and cost" from its findings.
 - ``KEEP_RUN``: functions that append a run to a record of many, called with the folder of results
   and the run's; they return what came of it in words.
+- ``PLACES``: what reaches other machines: ``read`` (the file of ``--hosts`` -> hosts), ``misfits``
+  (hosts, settings, variants -> what does not go together), ``reach`` (hosts, folder of logs -> a
+  context manager that is a :class:`asyncdb_bench.processes.place.Placement`).
 """
 
 from __future__ import annotations

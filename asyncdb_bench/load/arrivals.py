@@ -163,6 +163,18 @@ def owners(count: int, workers: int, seed: Sequence[int]) -> NDArray[np.int64]:
     return np.random.default_rng((*seed, 6)).integers(0, workers, count)
 
 
+def share_of(plan: StepPlan, worker: int, workers: int, seed: Sequence[int]) -> StepPlan:
+    """Return what one of several workers offers of a step's plan.
+
+    Parameters
+    ----------
+    plan, seed : of the step.
+    worker, workers : its number, and how many there are.
+    """
+    own = owners(len(plan.intended_ns), workers, seed) == worker
+    return StepPlan(plan.names, plan.intended_ns[own], plan.chosen[own])
+
+
 def connections_of(order: LoadOrder, worker: int, workers: int) -> int:
     """Return how many of a closed loop's connections a worker has."""
     return order.connections // workers + (worker < order.connections % workers)

@@ -1,8 +1,8 @@
 """The load from several processes as one: Locust's master, ``python -m asyncdb_bench.load.master``.
 
 To the harness it is a load like the one of a single process: the same orders, the same answers.
-It draws the arrivals of a step once and shares them out among its workers, agrees with them on the
-moment to begin, and puts their records together again.
+It shares a step's arrivals out among its workers, agrees with them on the moment to begin, and puts
+their records together again.
 """
 
 from __future__ import annotations
@@ -10,27 +10,24 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import numpy as np
+import gevent
 from flask import abort, request
 from locust.env import Environment
 from locust.runners import STATE_RUNNING
 
-from asyncdb_bench.clock import offset
+from asyncdb_bench.clock import measure_offset
 from asyncdb_bench.errors import BenchError
-from asyncdb_bench.load import set_messages as say_to
-from asyncdb_bench.load.arrivals import StepPlan, connections_of, drawn, owners
-from asyncdb_bench.load.members import Member, Members, Window
-from asyncdb_bench.load.merging import merged_reply, nothing, records_of
-from asyncdb_bench.load.process import Orders
+from asyncdb_bench.load import set_messages as m
+from asyncdb_bench.load.arrivals import connections_of, drawn, share_of
+from asyncdb_bench.load.members import Member, Members
+from asyncdb_bench.load.merging import Window, merged_reply, nothing, records_of, together
+from asyncdb_bench.load.process import Orders, secure
 from asyncdb_bench.load.recorder import save
 from asyncdb_bench.load.worker import SetUser
 from asyncdb_bench.plan.registry import make_scenario
@@ -40,64 +37,15 @@ from asyncdb_bench.records.messages import (
     Gathered,
     LoadConfig,
     LoadSetConfig,
-    LoadWorkerConfig,
     Offer,
     Ready,
     StepReply,
     decoded_config,
     decoded_order,
-    encoded,
     is_order,
     say,
 )
 from asyncdb_bench.records.plan import LoadOrder
-
-
-class OwnWorkers:
-    """The workers that the master starts itself, as its children.
-
-    Parameters
-    ----------
-    config : the first line of each one's standard input.
-    count : how many.
-    cores : one for each; empty: where this process runs.
-    """
-
-    def __init__(self, config: bytes, count: int, cores: tuple[int, ...]) -> None:
-        self.config = config
-        self.cores = cores
-        self.processes: list[Any] = [self._started(number) for number in range(count)]
-
-    def again(self) -> None:
-        """Start those again that have ended."""
-        for number, process in enumerate(self.processes):
-            if process.poll() is not None:
-                self.processes[number] = self._started(number)
-
-    def ended(self) -> dict[int, int]:
-        """Return the exit codes of those that have ended, by process id."""
-        codes = {each.pid: each.poll() for each in self.processes}
-        return {pid: code for pid, code in codes.items() if code is not None}
-
-    def end(self) -> None:
-        """End all: they do when their standard input ends."""
-        for process in self.processes:
-            if process.stdin is not None:
-                process.stdin.close()
-
-    def _started(self, number: int) -> Any:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "asyncdb_bench.load.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-        )
-        if self.cores:
-            os.sched_setaffinity(process.pid, {self.cores[number % len(self.cores)]})
-        assert process.stdin is not None
-        process.stdin.write(self.config)
-        process.stdin.flush()
-        return process
-
 
 LOOPBACK = "127.0.0.1"
 
@@ -125,13 +73,9 @@ def open_page(environment: Environment, port: int) -> None:
     page.start()  # type: ignore[no-untyped-call]
 
 
-ANYWHERE = ("0.0.0.0", "*", "::")  # noqa: S104 - compared with
 LOOK_S = 0.1
 """Between two looks where nothing comes: what has ended says nothing."""
 PREPARE_S = 30.0
-HERE = "this machine"
-"""What the master's own machine is called: its name stands in no result."""
-QUESTIONS = 6
 ANSWER_S = 1.0
 LEAD_NS = 50_000_000
 """From the agreement to the first arrival."""
@@ -140,7 +84,7 @@ SILENT_S = 1.0
 GONE_S = 5.0
 """After so long it is not waited for any more."""
 HANDOVER_S = 20.0
-"""Without another batch for so long, the rest of a worker's records is given up."""
+"""How long its records may take to come."""
 
 
 class LoadMaster:
@@ -148,30 +92,29 @@ class LoadMaster:
 
     Parameters
     ----------
-    config : where it listens and whom it starts.
+    config : where it listens, and what workers must know.
     """
 
     def __init__(self, config: LoadSetConfig) -> None:
+        secure(config.token, master=True, on_refused=self._tell_of_stranger)
         self.environment = Environment(user_classes=[SetUser])
         self.runner = self.environment.create_master_runner(config.bind, config.port)
         self.runner.update_state(STATE_RUNNING)
         self.port = int(self.runner.server.port)
-        here = say_to.own_identity(HERE, os.getpid())
-        self.members = Members(self.runner, config.token, here)
+        self.members = Members(self.runner)
         if config.web_port >= 0:
             open_page(self.environment, config.web_port)
-        near = "127.0.0.1" if config.bind in ANYWHERE else config.bind
-        own = LoadWorkerConfig(host=near, port=self.port, token=config.token, place=HERE)
-        self.own = OwnWorkers(encoded(own), config.processes, config.cores)
         self.config: LoadConfig | None = None
         self.mixes: dict[str, dict[str, float]] = {}
         self.windows = 0
 
+    def _tell_of_stranger(self) -> None:
+        self.members.refuse(f"a load worker was refused: {m.STRANGER}")
+
     def gathered(self) -> Gathered:
-        """Return who is there; own workers that have ended are started again."""
-        self.own.again()
+        """Return who is there."""
         return Gathered(
-            tuple(f"{each.name} on {each.identity.host}" for each in self.members.alive()),
+            tuple(f"{each.name} on {each.host}" for each in self.members.alive()),
             tuple(self.members.refused),
         )
 
@@ -185,135 +128,90 @@ class LoadMaster:
             for each in config.further
         }
         self.members.forget_lost()
-        self.own.again()
         everyone = self.members.alive()
-        for member in everyone:
-            self._configure(member)
-        self._until_all(everyone, _is_configured, PREPARE_S)
+        self._configure(everyone)
         problems = [each.configured for each in everyone if each.configured]
         return problems[0] if problems else ""
 
-    def _configure(self, member: Member) -> None:
+    def _configure(self, members: Sequence[Member]) -> None:
         assert self.config is not None
-        member.configured = None
-        self.members.send(member, say_to.Configure(self.config))
+        for member in members:
+            member.configured = None
+            member.send(m.Configure(self.config))
+        self._wait_until(members, lambda each: each.configured is not None, PREPARE_S)
 
     def offer(self, order: Offer) -> StepReply:
         """Have a step offered by all who are there, and return what came of it."""
-        self._take_in_new()
+        # who has come since the last window takes part from now on
+        self._configure([each for each in self.members.alive() if each.configured is None])
         everyone = [each for each in self.members.alive() if each.configured == ""]
         if not everyone:
             return nothing("no load worker is there")
         step, self.windows = order.step, self.windows + 1
         if step.scenario not in self.mixes:
             return nothing(f"the load was not started with {step.scenario!r}")
-        plan = None if step.connections else drawn(step, self.mixes[step.scenario])
-        self._prepare(everyone, step, plan)
-        self._until_all(everyone, lambda each: each.window.prepared, PREPARE_S)
+        self._prepare(everyone, step)
+        self._wait_until(everyone, lambda each: each.window.prepared, PREPARE_S)
         if late := [each for each in everyone if not each.window.prepared]:
-            return nothing(*(f"{_called(each)} did not get ready" for each in late))
+            return nothing(*(f"{each} did not get ready" for each in late))
         started_ns = self._go(everyone, step.lead_s + step.window_s)
         ends_s = started_ns / 1e9 + step.lead_s + step.window_s
-        lost = self._wait_for(everyone, ends_s + step.drain_s)
-        reply = merged_reply(everyone, plan, started_ns, lost)
+        lost = self._wait_for_records(everyone, ends_s + step.drain_s)
+        reply = merged_reply(everyone, started_ns, lost)
         if order.file:
-            save(Path(order.file), *records_of(everyone, plan, started_ns))
+            parts = [records_of(each.window, started_ns) for each in everyone]
+            save(Path(order.file), *together(parts))
         for each in everyone:
             each.window = Window(-1)
         return reply
 
-    def _take_in_new(self) -> None:
-        """Take in workers that have come since the last window."""
-        new = [each for each in self.members.alive() if each.configured is None]
-        for member in new:
-            self._configure(member)
-        self._until_all(new, _is_configured, PREPARE_S)
-
-    def _prepare(self, everyone: Sequence[Member], step: LoadOrder, plan: StepPlan | None) -> None:
+    def _prepare(self, everyone: Sequence[Member], step: LoadOrder) -> None:
         count = len(everyone)
-        whose = owners(len(plan.intended_ns), count, step.seed) if plan is not None else None
+        plan = None if step.connections else drawn(step, self.mixes[step.scenario])
         for number, member in enumerate(everyone):
-            asked = say_to.Prepare(window=self.windows, order=step, worker=number, workers=count)
-            member.window = Window(self.windows, connections_of(step, number, count))
-            if plan is not None:
-                places = np.flatnonzero(whose == number)
-                member.window.arrivals = len(places)
-                asked = msgspec.structs.replace(
-                    asked,
-                    names=plan.names,
-                    intended=plan.intended_ns[places].tobytes(),
-                    chosen=plan.chosen[places].astype(np.int64).tobytes(),
-                    places=places.tobytes(),
-                )
-            self.members.send(member, asked)
+            own = share_of(plan, number, count, step.seed) if plan is not None else None
+            member.window = Window(self.windows, own, connections_of(step, number, count))
+            member.send(m.Prepare(window=self.windows, order=step, worker=number, workers=count))
 
     def _go(self, everyone: Sequence[Member], seconds: float) -> int:
         """Measure the clocks, agree on a moment, and return it on this process's clock."""
-        for member in everyone:
-            member.pongs.clear()
-        for number in range(1, QUESTIONS + 1):
-            for member in everyone:
-                self.members.send(member, say_to.Ping(time.monotonic_ns()))
-            self._until_all(everyone, partial(_has_answered, number), ANSWER_S)
-        slowest_ns = 0
-        for member in everyone:
-            if member.pongs:
-                member.offset = offset(member.pongs)
-                slowest_ns = max(slowest_ns, 2 * member.offset.error_ns)
+        gevent.joinall([gevent.spawn(_measure_clock, each) for each in everyone])
+        slowest_ns = max(2 * each.offset.error_ns for each in everyone)
         started_ns = time.monotonic_ns() + LEAD_NS + 2 * slowest_ns
         for member in everyone:
             member.window.heard = time.monotonic()
             member.window.ends = started_ns / 1e9 + seconds
-            there_ns = started_ns + member.offset.ns
-            self.members.send(member, say_to.Go(self.windows, there_ns))
+            member.send(m.Go(started_ns + member.offset.ns))
         return started_ns
 
-    def _wait_for(self, everyone: Sequence[Member], drained_s: float) -> dict[str, str]:
+    def _wait_for_records(self, everyone: Sequence[Member], drained_s: float) -> list[str]:
         """Wait until all records have come; return what befell whom."""
-        lost: dict[str, str] = {}
 
-        def over() -> bool:
+        def is_over(member: Member) -> bool:
             now = time.monotonic()
-            alive = {each.client for each in self.members.alive()}
-            ended = self.own.ended()
-            for each in everyone:
-                window, pid = each.window, each.identity.pid
-                if window.complete or each.client in lost:
-                    continue
-                quiet_s = now - window.heard
-                local = each.identity.host == HERE
-                if local and pid in ended:
-                    lost[each.client] = f"{_called(each)} ended (exit code {ended[pid]})"
-                elif each.client not in alive or quiet_s > GONE_S:
-                    lost[each.client] = f"{_called(each)} was not heard of for {quiet_s:.1f} s"
-                elif now > drained_s + HANDOVER_S and quiet_s > SILENT_S:
-                    lost[each.client] = f"{_called(each)} did not hand its records over"
-            return all(each.window.complete or each.client in lost for each in everyone)
+            patience_s = GONE_S if now < drained_s else HANDOVER_S
+            return member.window.done is not None or now - member.window.heard > patience_s
 
-        self._until(over, drained_s - time.monotonic() + 10 * HANDOVER_S)
+        self._wait_until(everyone, is_over, drained_s - time.monotonic() + 10 * HANDOVER_S)
+        lost = []
         for each in everyone:
-            window = each.window
-            if each.client in lost or not window.complete:
-                lost.setdefault(each.client, f"{_called(each)} did not hand its records over")
+            if each.window.done is None:
+                quiet_s = time.monotonic() - each.window.heard
+                lost.append(f"{each} was not heard of for {quiet_s:.1f} s")
                 self.members.all.pop(each.client, None)
-            elif window.gap_s > SILENT_S:
-                lost[each.client] = f"the way to {_called(each)} was cut for {window.gap_s:.1f} s"
+            elif each.window.gap_s > SILENT_S:
+                lost.append(f"the way to {each} was cut for {each.window.gap_s:.1f} s")
         return lost
 
-    def _until_all(
-        self, members: Sequence[Member], done: Callable[[Member], bool], timeout_s: float
+    def _wait_until(
+        self, members: Sequence[Member], is_done: Callable[[Member], bool], timeout_s: float
     ) -> None:
         """Wait until something holds of all members that are not gone."""
-
-        def over() -> bool:
-            alive = {each.client for each in self.members.alive()}
-            return all(done(each) or each.client not in alive for each in members)
-
-        self._until(over, timeout_s)
-
-    def _until(self, done: Callable[[], bool], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        while not done() and (left_s := deadline - time.monotonic()) > 0:
+        while (left_s := deadline - time.monotonic()) > 0:
+            alive = {each.client for each in self.members.alive()}
+            if all(is_done(each) or each.client not in alive for each in members):
+                return
             self.members.news.clear()
             self.members.news.wait(min(left_s, LOOK_S))
 
@@ -321,19 +219,12 @@ class LoadMaster:
         """Send all workers home."""
         with contextlib.suppress(Exception):
             self.runner.quit()
-        self.own.end()
 
 
-def _has_answered(times: int, member: Member) -> bool:
-    return len(member.pongs) >= times
-
-
-def _is_configured(member: Member) -> bool:
-    return member.configured is not None
-
-
-def _called(member: Member) -> str:
-    return f"load worker {member.name} on {member.identity.host}"
+def _measure_clock(member: Member) -> None:
+    # who does not answer keeps what was measured before
+    with contextlib.suppress(gevent.Timeout):
+        member.offset = measure_offset(partial(member.read_clock, ANSWER_S))
 
 
 def main() -> int:

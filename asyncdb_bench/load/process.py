@@ -1,13 +1,19 @@
-"""What load processes have in common: their orders, their user, their answer."""
+"""What load processes have in common: their orders, their user, their sockets, their answer."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 import gevent.os
+import zmq
 from gevent.queue import Queue
+from locust.rpc import zmqrpc
+from zmq.utils import z85
+from zmq.utils.monitor import recv_monitor_message
 
 from asyncdb_bench.load.chat import ChatUser
 from asyncdb_bench.load.recorder import Recorder
@@ -58,6 +64,50 @@ def user_class(config: LoadConfig) -> type[OpenModelUser]:
         outstanding = config.outstanding
 
     return HarnessUser
+
+
+SALT = b"asyncdb-bench load"
+REFUSALS = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+
+
+def secure(token: str, *, master: bool, on_refused: Callable[[], None]) -> None:
+    """Have Locust's sockets of this process connect with those alone who know the token.
+
+    Locust takes whoever connects. With CurveZMQ (RFC 26 of ZeroMQ) who does not know the token gets
+    no connection, and cannot read or repeat what is said on one.
+    The key pair is made of the token, slowly, so that guesses are dear; it is the master's, and its
+    public half is as secret as the other.
+
+    Parameters
+    ----------
+    token : of the run.
+    master : whether this process is the one that the others connect to.
+    on_refused : called for each connection that did not come about.
+    """
+    made = hashlib.scrypt(token.encode(), salt=SALT, n=2**14, r=8, p=1, dklen=32)
+    secret = z85.encode(made)
+    public = zmq.curve_public(secret)
+    plain: Any = zmqrpc.BaseSocket.__init__
+
+    def make(self: Any, *arguments: Any) -> None:
+        plain(self, *arguments)
+        self.socket.curve_secretkey, self.socket.curve_publickey = secret, public
+        if master:
+            self.socket.curve_server = True
+        else:
+            self.socket.curve_serverkey = public
+        gevent.spawn(tell, self.socket.get_monitor_socket(REFUSALS))
+
+    def tell(events: Any) -> None:
+        while True:
+            recv_monitor_message(events)
+            on_refused()
+
+    zmqrpc.BaseSocket.__init__ = make  # type: ignore[method-assign]
 
 
 def reply_of(record: Recorder, started_ns: int, counted: int, opened: int) -> StepReply:

@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -214,13 +214,13 @@ class Recorder:
         }
 
 
-def save(path: Path, columns: Mapping[str, NDArray[Any]], probes: NDArray[Any]) -> None:
+def save(file: Path | IO[bytes], columns: Mapping[str, NDArray[Any]], probes: NDArray[Any]) -> None:
     """Write a step's columns to a scratch file (NumPy's format).
 
     Parameters
     ----------
-    path : the file.
+    file : where to.
     columns : see :meth:`Recorder.columns`.
     probes : intended start and latency of each probe, nanoseconds, shape (n, 2).
     """
-    np.savez(path, allow_pickle=False, probes=probes, **columns)
+    np.savez(file, allow_pickle=False, probes=probes, **columns)

@@ -34,7 +34,7 @@ from asyncdb_bench.plan.variants import plan_scenario
 from asyncdb_bench.processes import kernel
 from asyncdb_bench.processes.child import Child
 from asyncdb_bench.processes.host import describe_machine, fingerprint
-from asyncdb_bench.processes.load_set import LoadSet, run_token
+from asyncdb_bench.processes.load_set import LoadSet
 from asyncdb_bench.processes.lock import MachineLock
 from asyncdb_bench.records.doubts import Doubt, DoubtKind, sentence
 from asyncdb_bench.records.messages import Anew, Mark, NullConfig, Ready, StepReply
@@ -138,8 +138,7 @@ class Client:
         cores = self.pinning.of("load")
         with contextlib.ExitStack() as stack:
             if self.processes > 1:
-                workers = Workers(self.processes)
-                made = LoadSet(workers, cores, self.folder, lambda _: None, run_token())
+                made = LoadSet(Workers(self.processes), cores, self.folder)
                 yield stack.enter_context(made).child
                 return
             with on_cores(cores):

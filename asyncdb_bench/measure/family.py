@@ -25,8 +25,8 @@ from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.messages import AppConfig, Asked, Config, Ready, WorkerConfig
 from asyncdb_bench.services.running import Services
 
-HOST_ROLES = {"asyncdb_bench.app": "application", "asyncdb_bench.app.celery_worker": "workers"}
-"""Which role on a host a module plays; none: it stays on this machine."""
+ROLES = {"asyncdb_bench.app": "application", "asyncdb_bench.app.celery_worker": "workers"}
+"""Which role a module plays; none: it stays on this machine."""
 
 
 def _wait_for(workers: tuple[Child, ...]) -> None:
@@ -80,7 +80,7 @@ class Family:
             queue=launch.queue,
             end=lambda: self.stop(STOP_S),
             host=launch.host,
-            clock=app_host.clock if (app_host := launch.host_of("application")) else "",
+            clock=launch.placement.at("application").clock,
         )
 
     def start_workers(self, services: Services, database: str) -> None:
@@ -124,10 +124,10 @@ class Family:
     def _child(self, module: str, config: Config | None, role: str, cores: Sequence[int]) -> Child:
         name = f"{self.launch.variant.label} ({role})"
         elsewhere = self.launch.variant.elsewhere
-        host = self.launch.host_of(HOST_ROLES.get(module, ""))
+        place = self.launch.placement.at(ROLES.get(module, ""))
         log = self.logs / f"{self.launch.name}-{role}.log"
         with on_cores(cores):
-            child = Child(module, config, log, name, elsewhere, host)
+            child = Child(module, config, log, name, elsewhere, place)
         self.children.append(child)
         self.made[child.pid] = (module, config, role, cores)
         return child
@@ -170,11 +170,8 @@ class Family:
         }
 
     def _worker_clock_differs(self) -> bool:
-        clocks = [
-            host.clock if (host := self.launch.host_of(role)) is not None else clock.identity()
-            for role in ("application", "workers")
-        ]
-        return not clock.same(*clocks)
+        placement = self.launch.placement
+        return not clock.same(placement.at("application").clock, placement.at("workers").clock)
 
     def _workers(self, shared: Mapping[str, Any]) -> Iterator[Child]:
         cores = worker_cores(self.launch.pinning, self.launch.variant)

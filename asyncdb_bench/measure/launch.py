@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.extensions.hosts.reached import ReachedHost
-from asyncdb_bench.extensions.hosts.reached_hosts import ReachedHosts
 from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.processes.child import Child
+from asyncdb_bench.processes.place import HERE, ByPlace, Place, Placement, Roles
 from asyncdb_bench.records.messages import Asked, Heartbeats, LoadConfig, Offer, Ready, StepReply
 from asyncdb_bench.records.plan import LoadOrder, Pinning, PlannedScenario, Reach, Variant
 from asyncdb_bench.services.program import Part
@@ -41,7 +40,7 @@ class Launch:
     host, port : where the application listens; port 0 takes a free one.
     with_workers : False where the strategy's extra processes run elsewhere.
     pinning : which of them run on which cores.
-    hosts : that play a role; None: all is started on this machine.
+    placement : where each is started.
     """
 
     variant: Variant
@@ -53,7 +52,7 @@ class Launch:
     port: int = 0
     with_workers: bool = True
     pinning: Pinning = field(default_factory=Pinning)
-    hosts: ReachedHosts | None = None
+    placement: Placement = field(default_factory=Placement)
 
     @property
     def reaches(self) -> tuple[Reach, ...]:
@@ -71,13 +70,16 @@ class Launch:
         first = self.scenarios[0]
         return make_scenario(first.scenario, first.knobs).workload().data
 
-    def host_of(self, role: str) -> ReachedHost | None:
-        """Return where a role is played; None: on this machine."""
-        return self.hosts.one(role) if self.hosts is not None else None
-
 
 class Application(Protocol):
-    """A process of an application, ours or somebody else's; `pid` is 0 where it is not known."""
+    """A process of an application, ours or somebody else's, and where it runs.
+
+    `pid_there` is its process id there, 0 where it is not known; `pid` that of what stands for it
+    here.
+    """
+
+    place: Place
+    pid_there: int
 
     @property
     def pid(self) -> int:
@@ -90,18 +92,13 @@ class Application(Protocol):
         """Return what its heartbeat noted since the last call."""
 
 
-def host_of(process: Application) -> ReachedHost | None:
-    """Return where a process runs; None: on this machine."""
-    return process.host if isinstance(process, Child) else None
-
-
 @dataclass(frozen=True, slots=True)
 class Processes:
     """The running processes: `port` is the application's, `database` a URL, `queue` the tasks'.
 
     `end` ends them all before their time; `host` is where the application listens, `health` the
     path that answers without work, empty where there is none, and `clock` the one that the
-    application reads, empty where it is this process's.
+    application reads, empty where it is not known.
     """
 
     apps: tuple[Application, ...]
@@ -115,29 +112,18 @@ class Processes:
     clock: str = ""
 
     @property
-    def app_pids(self) -> list[int]:
-        """Process ids of the application that are known, and of this machine."""
-        return [each.pid for each in self.apps if each.pid and host_of(each) is None]
+    def here(self) -> Roles:
+        """Process ids on this machine, by role."""
+        return next((roles for place, roles in self.by_place() if place is HERE), {})
 
-    @property
-    def worker_pids(self) -> list[int]:
-        """Process ids of the workers on this machine."""
-        return [each.pid for each in self.workers if each.host is None]
-
-    @property
-    def pids(self) -> list[int]:
-        """Process ids of application and workers that are known, and of this machine."""
-        return [*self.app_pids, *self.worker_pids]
-
-    def away(self) -> list[tuple[ReachedHost, dict[str, list[int]]]]:
-        """Return the processes on other hosts, by host and role."""
-        found: dict[str, tuple[ReachedHost, dict[str, list[int]]]] = {}
-        for role, children in (("app", self.apps), ("workers", self.workers)):
-            for child in children:
-                host = host_of(child)
-                if host is not None and isinstance(child, Child):
-                    _, roles = found.setdefault(host.name, (host, {}))
-                    roles.setdefault(role, []).append(child.pid_there)
+    def by_place(self) -> ByPlace:
+        """Return the process ids that are known, by place and role."""
+        found: dict[str, tuple[Place, Roles]] = {}
+        for role, members in (("app", self.apps), ("workers", self.workers)):
+            for each in members:
+                if each.pid_there:
+                    _, roles = found.setdefault(each.place.name, (each.place, {}))
+                    roles.setdefault(role, []).append(each.pid_there)
         return list(found.values())
 
 

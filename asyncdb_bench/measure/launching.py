@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.extensions.hosts import agent_messages as m
 from asyncdb_bench.measure.family import AnyFamily, begin_family
 from asyncdb_bench.measure.launch import Launch, Processes
 from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.measure.target_family import TargetFamily
 from asyncdb_bench.plan.cores import Group, worker_cores
-from asyncdb_bench.processes import kernel
 from asyncdb_bench.records.messages import SHARES
 from asyncdb_bench.records.plan import Pinning, Variant
 
@@ -98,8 +95,8 @@ class Launching:
             queue=f"asyncdb-bench-{self.context.run_id}-{name}",
             timeout_s=self.context.settings.timeout_s,
             pinning=self.everywhere,
-            host=self.context.address,
-            hosts=self.context.hosts,
+            host=self.context.placement.address(self.context.settings.address),
+            placement=self.context.placement,
         )
 
     def start(
@@ -133,14 +130,16 @@ class Launching:
 
     def _pin(self, family: AnyFamily, processes: Processes) -> None:
         """Put what was started on the cores of its roles."""
-        pin_away(processes)
         # what runs already runs where its owner wants it
         foreign = isinstance(family, TargetFamily) and family.program is None
-        pinning, variant = self.context.pinning, family.launch.variant
-        for pid in [] if foreign else processes.app_pids:
-            pin(pid, pinning.of("app"))
-        for pid in processes.worker_pids:
-            pin(pid, worker_cores(pinning, variant))
+        pinning = self.context.pinning
+        cores = {
+            "app": () if foreign else pinning.of("app"),
+            "workers": worker_cores(pinning, family.launch.variant),
+        }
+        for place, roles in processes.by_place():
+            for role, pids in roles.items():
+                place.pin(role, pids, cores[role])
 
 
 def groups_of_variant(variant: Variant, groups: Sequence[Group]) -> list[Group]:
@@ -160,23 +159,3 @@ def without_scenarios(launch: Launch, labels: Sequence[str]) -> Launch | None:
     """Return a launch without some scenarios; None: none is left."""
     left = tuple(each for each in launch.scenarios if each.label not in labels)
     return replace(launch, scenarios=left) if left else None
-
-
-def pin_away(processes: Processes) -> None:
-    """Put processes on other hosts on the cores that their host gives the role."""
-    names = {"app": "application", "workers": "workers"}
-    for host, roles in processes.away():
-        for role, pids in roles.items():
-            cores = host.host.cores.get(names[role], ())
-            for pid in pids if cores else ():
-                host.ask(m.Pin(pid, tuple(cores)), m.State)
-
-
-def pin(pid: int, cores: Sequence[int]) -> None:
-    """Put a process, its children and all their threads on some cores; none: leave them."""
-    if not cores:
-        return
-    for each in kernel.descendants([pid]):
-        for thread in kernel.threads(each):
-            with contextlib.suppress(OSError):
-                os.sched_setaffinity(thread, cores)

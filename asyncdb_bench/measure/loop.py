@@ -411,5 +411,8 @@ class MeasureLoop(Generic[S]):
 
     def _tell_cleanup(self) -> None:
         self.cleanup.watch(
-            pid for each in dict.fromkeys(self.alive.values()) for pid in each.processes.pids
+            pid
+            for each in dict.fromkeys(self.alive.values())
+            for pids in each.processes.here.values()
+            for pid in pids
         )

@@ -7,24 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.processes import kernel
+from asyncdb_bench.processes.place import Watch
 from asyncdb_bench.records.step import Observed, Threads, Usage
 from asyncdb_bench.services.watching import Statistics
 
 WATCH_EVERY_S = 0.1
-
-
-class Away(Protocol):
-    """Watches processes on another host."""
-
-    def begin(self) -> None:
-        """Begin to watch a step."""
-
-    def end(self, observed: Observed, *, memory: bool) -> None:
-        """Add what was seen since."""
 
 
 class Monitor:
@@ -34,14 +25,14 @@ class Monitor:
     ----------
     roles : for each role the process ids at the root of its tree.
     connect : opens the trial database's statistics, or None where it is not watched.
-    away : those who watch on other hosts.
+    away : those who watch other machines.
     """
 
     def __init__(
         self,
         roles: Mapping[str, list[int]],
         connect: Callable[[], Statistics] | None,
-        away: Sequence[Away] = (),
+        away: Sequence[Watch] = (),
     ) -> None:
         self.roles = roles
         self.away = away

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from asyncdb_bench.extensions.hosts.reached import ReachedHost
+from asyncdb_bench.processes.place import HERE, Place
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Reach
 from asyncdb_bench.records.step import RoundTrip
@@ -37,12 +37,12 @@ class RoundTrips:
     Parameters
     ----------
     services : of the run.
-    host : where the application runs; None: on this machine.
+    place : where the application runs.
     """
 
-    def __init__(self, services: Services, host: ReachedHost | None = None) -> None:
+    def __init__(self, services: Services, place: Place = HERE) -> None:
         self.services = services
-        self.host = host
+        self.place = place
         self._seen: dict[tuple[Reach, bool, bool], tuple[float, Mapping[str, float]]] = {}
 
     def look(self, reach: Reach, *, with_broker: bool, through: bool) -> Mapping[str, float]:
@@ -57,15 +57,11 @@ class RoundTrips:
         way = (reach, with_broker, through)
         at_s, found = self._seen.get(way, (0.0, {}))
         if not found or time.monotonic() - at_s > FRESH_S:
-            found = self._measure(reach, with_broker=with_broker, through=through)
+            found = self.place.round_trips(
+                self.services, reach, with_broker=with_broker, through=through
+            )
             self._seen[way] = (time.monotonic(), found)
         return found
-
-    def _measure(self, reach: Reach, *, with_broker: bool, through: bool) -> Mapping[str, float]:
-        if self.host is None:
-            return self.services.round_trips(reach, with_broker=with_broker, through=through)
-        broker = self.services.broker if with_broker else None
-        return self.host.round_trips(self.services.url, broker)
 
 
 def round_trips_of(

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from asyncdb_bench.errors import SaidFailedError, ServiceError, UnsupportedError
-from asyncdb_bench.extensions.hosts.reached_hosts import ReachedHosts
 from asyncdb_bench.measure.round_trips import RoundTrips
 from asyncdb_bench.processes.life import PartLostError, ending
 from asyncdb_bench.processes.load_set import LoadSet
+from asyncdb_bench.processes.place import Placement
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.plan import Pinning, Settings
 from asyncdb_bench.records.run_folder import RunFolder
@@ -31,7 +31,7 @@ class RunContext:
     on_step : told of every step as it ends.
     other_run : says who else held the machine since it was asked last; empty: no one.
     load_set : the load's processes, where there are several; None: each launch starts its own.
-    hosts : that play a role; None: all is on this machine.
+    placement : who plays which role.
     """
 
     run_id: str
@@ -43,12 +43,12 @@ class RunContext:
     pinning: Pinning = field(default_factory=Pinning)
     other_run: Callable[[], str] = str
     load_set: LoadSet | None = None
-    hosts: ReachedHosts | None = None
+    placement: Placement = field(default_factory=Placement)
     round_trips: RoundTrips = field(init=False)
 
     def __post_init__(self) -> None:
-        app_host = self.hosts.one("application") if self.hosts is not None else None
-        object.__setattr__(self, "round_trips", RoundTrips(self.services, app_host))
+        place = self.placement.at("application")
+        object.__setattr__(self, "round_trips", RoundTrips(self.services, place))
 
     def sweep(self) -> bytes:
         """Return in JSON what is to be removed elsewhere if this process is killed; or nothing."""
@@ -100,13 +100,3 @@ class RunContext:
         self.services.recover()
         if self.load_set is not None:
             self.load_set.recover()
-
-    @property
-    def address(self) -> str:
-        """Where applications listen: where the load can reach them."""
-        if self.hosts is not None:
-            if (host := self.hosts.one("application")) is not None:
-                return host.host.address
-            if self.hosts.of("load"):
-                return self.hosts.hosts.harness
-        return self.settings.address

@@ -12,8 +12,6 @@ from asyncdb_bench.analysis.step.record import whole_audit
 from asyncdb_bench.analysis.step.series import NO_BEATS, Beats, merged
 from asyncdb_bench.analysis.step.validity import audit_doubts
 from asyncdb_bench.errors import SaidFailedError, ServiceError, WriteError
-from asyncdb_bench.extensions.hosts.stopping import Everywhere
-from asyncdb_bench.extensions.hosts.watch import HostWatch
 from asyncdb_bench.measure.launch import Launch, Processes, offer
 from asyncdb_bench.measure.monitor import Monitor
 from asyncdb_bench.measure.recording import Recording, Window
@@ -22,6 +20,7 @@ from asyncdb_bench.measure.run_context import RunContext
 from asyncdb_bench.measure.turns import TurnOrder
 from asyncdb_bench.processes.child import Child
 from asyncdb_bench.processes.life import LifeWatch, PartLostError
+from asyncdb_bench.processes.place import Everywhere
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.plan import LoadOrder, Trial
@@ -74,14 +73,11 @@ class RunningVariant:
             asked.label: Recording(context, trial, variant, asked)
             for trial, asked in zip(trials, launch.scenarios, strict=True)
         }
-        self.pausable = Everywhere(processes)
-        roles = {
-            "app": processes.app_pids,
-            "workers": processes.worker_pids,
-            "load": [load.pid],
-            **services.roles(),
-        }
-        self.away = HostWatch.of(processes, context.hosts, with_broker=bool(variant.brokers))
+        by_place = processes.by_place()
+        self.pausable = Everywhere(by_place)
+        roles = {"app": [], "workers": [], **processes.here}
+        roles |= {"load": [load.pid], **services.roles()}
+        self.away = context.placement.watches(by_place, with_broker=bool(variant.brokers))
         for role in {role for watch in self.away for role in watch.roles}:
             roles.pop(role, None)
         if not variant.brokers:
@@ -92,8 +88,9 @@ class RunningVariant:
             [
                 *(each.part() for each in (*processes.apps, *processes.workers) if each.pid),
                 load.part(shared=True),
+                *(context.load_set.parts() if context.load_set is not None else ()),
                 *services.parts(with_broker=bool(variant.brokers)),
-                *(watch.host.part() for watch in self.away),
+                *(watch.part() for watch in self.away),
             ]
         )
         self.depth: DepthWatch | None = None
@@ -261,7 +258,7 @@ class RunningVariant:
         found = [Doubt(DoubtKind.NETWORK, subject=watch.cut) for watch in cut]
         breaks = [observed.broken, self.depth.lost() if self.depth is not None else ""]
         found += [Doubt(DoubtKind.RESTARTED, subject=each) for each in breaks if each]
-        if any(breaks) or any(watch.host.shared for watch in cut):
+        if any(breaks) or any(watch.part().shared for watch in cut):
             self.life.shared = True
         return tuple(found)
 

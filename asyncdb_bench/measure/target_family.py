@@ -26,6 +26,7 @@ from asyncdb_bench.plan.cores import on_cores
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.targets import PORT, PYTHON, environment_of
 from asyncdb_bench.processes.life import is_here, listeners
+from asyncdb_bench.processes.place import HERE
 from asyncdb_bench.records.messages import Heartbeats
 from asyncdb_bench.records.plan import Target
 from asyncdb_bench.records.step import HEARTBEAT_US
@@ -138,7 +139,8 @@ class TargetProcess:
         program: Program | None = None,
     ) -> None:
         self.name = name
-        self.pid = pid
+        self.pid = self.pid_there = pid
+        self.place = HERE
         self.address = address
         self.program = program
 

@@ -21,30 +21,42 @@ class Workers:
     Parameters
     ----------
     own : that it starts on this machine.
+    there : that it starts on its hosts.
     expected : that are started elsewhere by others.
     master : ``HOST:PORT`` where they come to; empty: see :meth:`bound`.
     web : port of Locust's own page; 0: none.
+    harness : the address by which hosts reach this machine.
     """
 
     own: int = 1
+    there: int = 0
     expected: int = 0
     master: str = ""
     web: int = 0
+    harness: str = ""
 
     @classmethod
-    def of(cls, settings: Settings) -> Workers:
-        """Return those of a run."""
+    def of(cls, settings: Settings, hosts: Hosts) -> Workers:
+        """Return those of a run: where hosts offer load, of this machine those asked for only."""
+        there = sum(each.load_processes for each in hosts.of("load"))
         return cls(
-            settings.load_processes,
+            0 if there and settings.load_processes == 1 else settings.load_processes,
+            there,
             settings.expect_load_workers,
-            settings.load_master,
+            settings.load_master or (f"{hosts.harness}:0" if there else ""),
             settings.locust_web,
+            hosts.harness,
         )
 
     @property
     def several(self) -> bool:
         """Whether they need a master."""
-        return self != Workers()
+        return self != Workers(harness=self.harness)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.own + self.there + self.expected
 
     def bound(self) -> tuple[str, int]:
         """Return where the master listens.
@@ -68,7 +80,7 @@ def wrong_workers(settings: Settings, hosts: Hosts) -> list[str]:
     ----------
     settings, hosts : of the run.
     """
-    workers = Workers.of(settings)
+    workers = Workers.of(settings, hosts)
     try:
         bind, _ = workers.bound()
     except UsageError as error:
@@ -84,15 +96,3 @@ def wrong_workers(settings: Settings, hosts: Hosts) -> list[str]:
 
 def _is_away(host: str) -> bool:
     return is_far(f"http://{host}")
-
-
-def count(settings: Settings, hosts: Hosts) -> int:
-    """Return how many load processes a run has."""
-    there = sum(each.load_processes for each in hosts.of("load"))
-    return own_processes(settings, hosts) + settings.expect_load_workers + there
-
-
-def own_processes(settings: Settings, hosts: Hosts) -> int:
-    """Return how many of them run on this machine: where hosts offer load, those asked for only."""
-    usual = settings.load_processes == 1
-    return 0 if usual and hosts.of("load") else settings.load_processes

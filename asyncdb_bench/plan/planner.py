@@ -11,9 +11,8 @@ from asyncdb_bench.contract.data.sources import NO_TABLES
 from asyncdb_bench.contract.knob import knobs_of, make_knobs
 from asyncdb_bench.contract.scenario import Scenario
 from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
-from asyncdb_bench.extensions import added
-from asyncdb_bench.plan.hosts import misfits, read_hosts
-from asyncdb_bench.plan.load_workers import count, wrong_workers
+from asyncdb_bench.extensions import added, loaded
+from asyncdb_bench.plan.load_workers import Workers, wrong_workers
 from asyncdb_bench.plan.profiles import climbs, make_settings, rung_window_s
 from asyncdb_bench.plan.registry import make_scenario, names, scenario_class, strategy_class
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
@@ -129,7 +128,7 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         for fault in ((None, injected) if injected and not spec.at else (None,))
     ]
     variants = [*filter(None, made), *targets]
-    hosts = _collect(wrong, read_hosts, choices.hosts) if choices.hosts else Hosts()
+    hosts = _collect(wrong, hosts_of, choices)
     usual = Reach()
     if settings is not None:
         usual = Reach(settings.rtt_ms, settings.broker_rtt_ms, settings.via, settings.tls)
@@ -138,9 +137,9 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         each for spec in specs if (each := _collect(wrong, plan_scenario, spec, ladders, usual))
     ]
     if settings is not None and hosts is not None:
-        wrong += misfits(hosts, settings, variants, far=choices.far)
+        wrong += _misfits(hosts, settings, variants, far=choices.far)
         wrong += wrong_workers(settings, hosts)
-        several = count(settings, hosts) > 1
+        several = Workers.of(settings, hosts).count > 1
         wrong += [
             f"{each.label} is offered by one load process: what it measures from one member to"
             " another would mix the clocks of several"
@@ -183,6 +182,30 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     by_name = choices.strategies not in (None, ALL)
     plan = Plan(seed, settings, labelled, wanted, (), hosts, by_name)
     return refusing(plan, refusals(labelled, wanted))
+
+
+def hosts_of(choices: Choices) -> Hosts:
+    """Return the machines that play a role in a run.
+
+    Raises
+    ------
+    UsageError : the file says something that is not known, or nothing here reaches other machines.
+    """
+    if choices.hosts is None:
+        return Hosts()
+    if not (places := added("PLACES")):
+        raise UsageError("--hosts: asyncdb_bench/extensions/hosts is not installed here")
+    hosts: Hosts = loaded(places["read"])(choices.hosts)
+    return hosts
+
+
+def _misfits(
+    hosts: Hosts, settings: Settings, variants: Sequence[Variant], *, far: bool
+) -> list[str]:
+    if not hosts.all:
+        return []
+    wrong: list[str] = loaded(added("PLACES")["misfits"])(hosts, settings, variants, far=far)
+    return wrong
 
 
 def bounded_alone(

@@ -12,7 +12,6 @@ import functools
 import queue
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -21,9 +20,9 @@ from typing import IO, TypeVar
 import msgspec
 
 from asyncdb_bench.errors import ServiceError, WriteError
-from asyncdb_bench.extensions.hosts.reached import ReachedHost
 from asyncdb_bench.plan.other_checkout import environment
 from asyncdb_bench.processes.cleanup import end_group, wait_until_ended
+from asyncdb_bench.processes.place import HERE, Place
 from asyncdb_bench.records.messages import (
     PROTOCOL,
     Config,
@@ -73,7 +72,7 @@ class Child:
     log : file for its standard error.
     name : what messages call it.
     elsewhere : the checkout and interpreter to run it from; None: ours.
-    host : where it runs; None: on this machine. Then what is started here is the way to it.
+    place : where it runs; on another machine than this what is started here is the way to it.
 
     Attributes
     ----------
@@ -87,23 +86,23 @@ class Child:
         log: Path,
         name: str,
         elsewhere: Elsewhere | None = None,
-        host: ReachedHost | None = None,
+        place: Place = HERE,
     ) -> None:
         self.name = name
-        self.host = host
-        self.pid_there = 0
+        self.place = place
         self.protocol = elsewhere.protocol if elsewhere else PROTOCOL
         self.patience_s = PATIENCE_S
         self.log = log
         with _appended(log) as errors:
             self.popen = subprocess.Popen(
-                host.command(module) if host is not None else _command(module, elsewhere),
+                _command_of(elsewhere, module) if elsewhere else place.command(module),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 start_new_session=True,
                 env=_environment(elsewhere),
             )
+        self.pid_there = self.pid if place is HERE else 0
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, name=f"{name}-reader", daemon=True)
         self._reader.start()
@@ -154,14 +153,13 @@ class Child:
             if line is None:
                 raise ServiceError(f"{self.name} has ended{self._last_words()}")
             message = decoded_reply(line, kind, self.name)
-        if isinstance(message, Ready) and message.pid:
+        if isinstance(message, Ready) and self.place is not HERE:
             self.pid_there = message.pid
         return message
 
     def beats(self, timeout_s: float) -> Heartbeats:
         """Return what an application's heartbeat noted since the last call."""
-        beats = self.ask(Mark(), Heartbeats, timeout_s)
-        return shifted(beats, self.host.offset_ns // 1000) if self.host is not None else beats
+        return shifted(self.ask(Mark(), Heartbeats, timeout_s), self.place.offset_ns // 1000)
 
     def ask(self, order: Order, kind: type[T], timeout_s: float) -> T:
         """Send an order and wait for its answer."""
@@ -211,9 +209,7 @@ def _environment(elsewhere: Elsewhere | None) -> dict[str, str]:
     return found | {"TMPDIR": str(temporary_folder())}
 
 
-def _command(module: str, elsewhere: Elsewhere | None) -> list[str]:
-    if elsewhere is None:
-        return [sys.executable, "-m", module]
+def _command_of(elsewhere: Elsewhere, module: str) -> list[str]:
     # without -P the working directory, perhaps this checkout, would come before the other's code
     return [elsewhere.python, "-P", "-m", module]
 

@@ -8,25 +8,22 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from asyncdb_bench.errors import EXIT_DONE, EXIT_SERVICE, ServiceError, UsageError
-from asyncdb_bench.extensions.hosts.reached_hosts import ReachedHosts
+from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.measure.launch import READY_S
 from asyncdb_bench.plan.cores import on_cores
-from asyncdb_bench.plan.load_workers import Workers, own_processes
+from asyncdb_bench.plan.load_workers import ANYWHERE, LOOPBACK, Workers
 from asyncdb_bench.plan.other_checkout import environment
 from asyncdb_bench.processes.child import Child
+from asyncdb_bench.processes.life import ending
+from asyncdb_bench.processes.place import HERE, Place
 from asyncdb_bench.records.messages import (
     Failed,
     Gather,
@@ -37,107 +34,13 @@ from asyncdb_bench.records.messages import (
     Ready,
     encoded,
 )
-from asyncdb_bench.records.plan import Pinning, Plan
+from asyncdb_bench.services.program import Part
 from asyncdb_bench.text import PROGRAM
 
-END_S = 5.0
+WORKER = "asyncdb_bench.load.worker"
+THIS_MACHINE = "this machine"
+"""What the master's own is called: its name stands in no result."""
 ASK_AGAIN_S = 1.0
-
-
-def serve_master(host: str, port: int, token: str, *, wait_s: float, stay: bool) -> int:
-    """Offer load for a master until it ends.
-
-    Parameters
-    ----------
-    host, port : of the master.
-    token : of the run.
-    wait_s : how long it is looked for.
-    stay : look for another when it has ended.
-
-    Returns
-    -------
-    The exit code: 0, or 3 where no master was there or it refused.
-    """
-    config = LoadWorkerConfig(host=host, port=port, token=token, wait_s=wait_s)
-    while True:
-        code = _once(config)
-        if not stay or code == EXIT_SERVICE:
-            return code
-        time.sleep(ASK_AGAIN_S)
-
-
-def _once(config: LoadWorkerConfig) -> int:
-    with subprocess.Popen(
-        [sys.executable, "-m", "asyncdb_bench.load.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment(),
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(encoded(config))
-            process.stdin.flush()
-            for line in process.stdout:
-                with contextlib.suppress(msgspec.DecodeError):
-                    said = msgspec.json.decode(line, type=Failed | Ready)
-                    if isinstance(said, Failed):
-                        sys.stderr.write(f"error: {said.message}\n")
-                    else:
-                        sys.stdout.write(f"offering load for {config.host}:{config.port}\n")
-                        sys.stdout.flush()
-            code = process.wait()
-        except BaseException:
-            # it may hold its answers until they have gone out; it need not
-            process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(END_S)
-            process.kill()
-            raise
-    return EXIT_SERVICE if code else EXIT_DONE
-
-
-def several_loads(
-    plan: Plan,
-    pinning: Pinning,
-    logs: Path,
-    say: Callable[[str], None],
-    hosts: ReachedHosts | None,
-) -> AbstractContextManager[LoadSet | None]:
-    """Return the load's processes, where a plan asks for several; else nothing."""
-    workers, token = Workers.of(plan.settings), run_token()
-    if hosts is not None and hosts.of("load"):
-        own = own_processes(plan.settings, plan.hosts)
-        workers = replace(workers, own=own, master=workers.master or f"{plan.hosts.harness}:0")
-        further = load_workers_on(hosts, logs, token[0])
-        return LoadSet(workers, pinning.of("load"), logs, say, token, further)
-    if not workers.several:
-        return contextlib.nullcontext()
-    return LoadSet(workers, pinning.of("load"), logs, say, token)
-
-
-def load_workers_on(
-    hosts: ReachedHosts, logs: Path, token: str
-) -> Callable[[int], Sequence[Child]]:
-    """Return what starts load workers on other hosts, given the master's port."""
-
-    def start(port: int) -> Sequence[Child]:
-        master = hosts.hosts.harness
-        return [
-            Child(
-                "asyncdb_bench.load.worker",
-                LoadWorkerConfig(host=master, port=port, token=token, place=each.name),
-                logs / f"load-{each.name}-{number}.log",
-                f"load worker {number} on {each.name}",
-                host=each,
-            )
-            for each in hosts.of("load")
-            for number in range(each.host.load_processes)
-        ]
-
-    return start
-
-
 TOKEN = "ASYNCDB_BENCH_TOKEN"  # noqa: S105 - its name
 WAIT_S = 60.0
 AGAIN_S = 20.0
@@ -146,19 +49,80 @@ LOOK_S = 0.1
 PATIENCE_S = 240.0
 
 
-def run_token(environment: MutableMapping[str, str] = os.environ) -> tuple[str, bool]:
-    """Return the token that load workers must know, and whether it was given.
+def serve_master(
+    host: str, port: int, token: str, *, wait_s: float, stay: bool, say: Callable[[str], None]
+) -> None:
+    """Offer load for a master until it ends.
 
-    It is taken out of the environment, which processes of the run would inherit.
+    Parameters
+    ----------
+    host, port : of the master.
+    token : of the run.
+    wait_s : how long it is looked for.
+    stay : look for another when it has ended.
+    say : told when it has been let in.
 
     Raises
     ------
-    UsageError : it is too short.
+    ServiceError : no master was there, or it refused.
     """
-    given = environment.pop(TOKEN, "").strip()
-    if given and len(given) < 8:
-        raise UsageError(f"{TOKEN} is shorter than 8 characters; a long random one is meant")
-    return given or secrets.token_urlsafe(24), bool(given)
+    config = LoadWorkerConfig(host=host, port=port, token=token, wait_s=wait_s)
+    _serve_once(config, say)
+    while stay:
+        time.sleep(ASK_AGAIN_S)
+        _serve_once(config, say)
+
+
+def _serve_once(config: LoadWorkerConfig, say: Callable[[str], None]) -> None:
+    command = HERE.command(WORKER)
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(encoded(config))
+            process.stdin.flush()
+            for line in process.stdout:
+                # a scenario may print, too
+                with contextlib.suppress(msgspec.DecodeError):
+                    said = msgspec.json.decode(line, type=Failed | Ready)
+                    if isinstance(said, Failed):
+                        raise ServiceError(said.message)
+                    say(f"offering load for {config.host}:{config.port}")
+            if code := process.wait():
+                raise ServiceError(f"the load worker {ending(code)}")
+        except BaseException:
+            process.kill()
+            raise
+
+
+def read_token(option: str = "", environment: MutableMapping[str, str] = os.environ) -> str:
+    """Return the token that load workers must know; empty: none is given.
+
+    It is taken out of the environment, which processes of the run would inherit.
+
+    Parameters
+    ----------
+    option : ``@FILE``; empty: the environment's. A command line can be read by all accounts.
+    environment : where :data:`TOKEN` may stand.
+
+    Raises
+    ------
+    UsageError : it is too short, or stands in the option itself, or the file cannot be read.
+    """
+    found = environment.pop(TOKEN, "")
+    if option:
+        if not option.startswith("@"):
+            raise UsageError(f"--token takes @FILE: all accounts can read a command line ({TOKEN})")
+        try:
+            found = Path(option[1:]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--token {option}: {error}") from None
+    found = found.strip()
+    if found and len(found) < 8:
+        raise UsageError(f"the token ({TOKEN}) is shorter than 8 characters")
+    return found
 
 
 class LoadSet:
@@ -172,8 +136,8 @@ class LoadSet:
     cores : of the load.
     logs : folder for its log.
     say : told of what is waited for.
-    token : that workers must know, and whether they were given it, see :func:`run_token`.
-    further : starts workers elsewhere, given the master's port; they are ended with the set.
+    token : that workers elsewhere were given; empty: they are told where one lies.
+    places : where else workers are started, and how many there.
     """
 
     def __init__(
@@ -181,17 +145,23 @@ class LoadSet:
         workers: Workers,
         cores: Sequence[int],
         logs: Path,
-        say: Callable[[str], None],
-        token: tuple[str, bool],
-        further: Callable[[int], Sequence[Child]] = lambda _: (),
+        say: Callable[[str], None] = lambda _: None,
+        token: str = "",
+        places: Sequence[tuple[Place, int]] = (),
     ) -> None:
         self.workers = workers
         self.cores = tuple(cores)
         self.logs = logs
         self.say = say
-        self.token, self.token_given = token
-        self.further = further
-        self.others: Sequence[Child] = ()
+        self.token_given = bool(token)
+        self.token = token or secrets.token_urlsafe(24)
+        self.starts = [
+            (place, number)
+            for place, count in [(HERE, workers.own), *places]
+            for number in range(count)
+        ]
+        self.started: dict[tuple[Place, int], Child] = {}
+        self.port = 0
         self._child: Child | None = None
         self._stack = contextlib.ExitStack()
 
@@ -211,6 +181,10 @@ class LoadSet:
         assert self._child is not None
         return self._child
 
+    def parts(self) -> list[Part]:
+        """Return the workers that it started as parts whose life is watched."""
+        return [each.part(shared=True) for each in self.started.values()]
+
     def configure(self, config: LoadConfig) -> Child:
         """Tell the master, and by it the workers, what they will ask for; return the master.
 
@@ -222,13 +196,8 @@ class LoadSet:
         self.child.receive(Ready, READY_S)
         return self.child
 
-    @property
-    def expected(self) -> int:
-        """How many workers there should be."""
-        return self.workers.own + self.workers.expected + len(self.others)
-
     def recover(self) -> None:
-        """Start the master again where it has ended, and wait a while for workers that were lost.
+        """Start again what has ended, and wait a while for workers that were lost.
 
         Raises
         ------
@@ -238,37 +207,58 @@ class LoadSet:
             self._end()
             self._start()
             return
-        there = self._gather(AGAIN_S, self._go_on_without_ended)
+        self._start_workers(HERE)
+        there = self._gather(AGAIN_S, self._drop_ended)
         if not there.workers:
             raise ServiceError("all load workers were lost, and none came back")
-        if len(there.workers) < self.expected:
-            self.say(f"{len(there.workers)} of {self.expected} load workers go on")
+        if len(there.workers) < self._expected:
+            self.say(f"{len(there.workers)} of {self._expected} load workers go on")
+
+    @property
+    def _expected(self) -> int:
+        return self.workers.expected + len(self.started)
 
     def _start(self) -> None:
-        host, port = self.workers.bound()
-        own = self.workers.own
+        bind, port = self.workers.bound()
         config = LoadSetConfig(
-            token=self.token,
-            bind=host,
-            port=port,
-            processes=own,
-            cores=self.cores if len(self.cores) >= own else (),
-            web_port=self.workers.web or -1,
+            token=self.token, bind=bind, port=port, web_port=self.workers.web or -1
         )
         with on_cores(self.cores):
             log = self.logs / "load-master.log"
             self._child = Child("asyncdb_bench.load.master", config, log, "the load generator")
         self.child.patience_s = PATIENCE_S
-        port = self.child.receive(Ready, READY_S).port
-        self.others = self.further(port)
-        with self._invitation(port):
-            there = self._gather(WAIT_S, self._see_that_others_live)
-        if len(there.workers) < self.expected:
+        self.port = self.child.receive(Ready, READY_S).port
+        self._start_workers()
+        with self._invitation():
+            there = self._gather(WAIT_S, self._see_that_all_live)
+        if len(there.workers) < self._expected:
             refused = "".join(f"; {each}" for each in there.refused)
             raise ServiceError(
-                f"{len(there.workers)} of {self.expected} load workers came to port {port} within"
-                f" {WAIT_S:g} s{refused}; start the others, or expect fewer"
+                f"{len(there.workers)} of {self._expected} load workers came to port {self.port}"
+                f" within {WAIT_S:g} s{refused}; start the others, or expect fewer"
             )
+
+    def _start_workers(self, only: Place | None = None) -> None:
+        """Start those that do not run: all, or those of one place only."""
+        bind, _ = self.workers.bound()
+        near = LOOPBACK if bind in (ANYWHERE, "*", "::") else bind
+        for place, number in self.starts:
+            child = self.started.get((place, number))
+            if only not in (None, place) or (child is not None and child.popen.poll() is None):
+                continue
+            if child is not None:
+                child.stop(0)
+            config = LoadWorkerConfig(
+                host=near if place is HERE else self.workers.harness,
+                port=self.port,
+                token=self.token,
+                machine=place.name or THIS_MACHINE,
+            )
+            log = self.logs / f"load-{place.name or 'worker'}-{number}.log"
+            name = f"load worker {number} on {config.machine}"
+            one_each = place is HERE and self.workers.own <= len(self.cores)
+            with on_cores(self.cores[number : number + 1] if one_each else self.cores):
+                self.started[place, number] = Child(WORKER, config, log, name, place=place)
 
     def _gather(self, wait_s: float, look: Callable[[], None]) -> Gathered:
         deadline, told = time.monotonic() + wait_s, -1
@@ -278,53 +268,50 @@ class LoadSet:
             for words in sorted(set(there.refused) - refused):
                 self.say(words)
             refused |= set(there.refused)
-            if len(there.workers) >= self.expected or time.monotonic() > deadline:
+            if len(there.workers) >= self._expected or time.monotonic() > deadline:
                 return there
             if len(there.workers) != told and self.workers.expected:
                 told = len(there.workers)
-                self.say(f"{told} of {self.expected} load workers are there")
+                self.say(f"{told} of {self._expected} load workers are there")
             look()
             time.sleep(LOOK_S)
 
-    def _see_that_others_live(self) -> None:
-        for child in self.others:
+    def _see_that_all_live(self) -> None:
+        for child in self.started.values():
             if child.popen.poll() is not None:
                 # says why, where it said so
                 child.receive(Ready, 1)
 
-    def _go_on_without_ended(self) -> None:
-        gone = [each for each in self.others if each.popen.poll() is not None]
-        for each in gone:
-            self.say(f"{each.name} has ended; the others go on without it")
-            each.stop(0)
-        self.others = [each for each in self.others if each not in gone]
+    def _drop_ended(self) -> None:
+        for key, child in list(self.started.items()):
+            if child.popen.poll() is not None:
+                self.say(f"{child.name} has ended; the others go on without it")
+                child.stop(0)
+                del self.started[key]
 
     @contextlib.contextmanager
-    def _invitation(self, port: int) -> Iterator[None]:
+    def _invitation(self) -> Iterator[None]:
         """Say how workers elsewhere are started, while they are waited for."""
         if not self.workers.expected or self.token_given:
             yield
             return
-        handle, name = tempfile.mkstemp(prefix="asyncdb-bench-token-")
-        try:
-            os.write(handle, self.token.encode())
-            os.close(handle)
+        with tempfile.NamedTemporaryFile("w", prefix="asyncdb-bench-token-") as file:
+            file.write(self.token)
+            file.flush()
             self.say(
-                f"load workers connect with: {PROGRAM} load-worker --master THIS-HOST:{port}"
-                f" --token @{name}"
+                f"load workers connect with: {PROGRAM} load-worker --master THIS-HOST:{self.port}"
+                f" --token @{file.name}"
             )
             yield
-        finally:
-            Path(name).unlink(missing_ok=True)
 
     def _end(self) -> None:
         if self._child is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 assert self.child.popen.stdin is not None
                 # its workers are told before it ends
                 self.child.popen.stdin.close()
                 self.child.popen.wait(timeout=3)
             self.child.stop(0)
-        for child in self.others:
+        for child in self.started.values():
             child.stop(0)
-        self.others = ()
+        self.started.clear()

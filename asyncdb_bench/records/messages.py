@@ -128,16 +128,12 @@ class LoadSetConfig(Config, frozen=True, kw_only=True):
     ----------
     token : that workers must know.
     bind, port : where it listens for workers; port 0 takes a free one.
-    processes : workers that it starts itself.
-    cores : one for each of those; empty: they run where the master does.
     web_port : of Locust's own page on loopback; -1: none.
     """
 
     token: str
     bind: str = "127.0.0.1"
     port: int = 0
-    processes: int = 0
-    cores: tuple[int, ...] = ()
     web_port: int = -1
 
 
@@ -149,14 +145,14 @@ class LoadWorkerConfig(Config, frozen=True, kw_only=True):
     host, port : of the master.
     token : that the master must know, too.
     wait_s : how long it looks for a master.
-    place : what its machine is called in results; empty: by its name in the network.
+    machine : what its machine is called in results; empty: by its name in the network.
     """
 
     host: str
     port: int
     token: str
     wait_s: float = 60.0
-    place: str = ""
+    machine: str = ""
 
 
 class NullConfig(Config, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ CLOCK_MONOTONIC; they become milliseconds only where they are shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 
@@ -456,6 +456,10 @@ class Hosts:
     def of(self, role: str) -> tuple[Host, ...]:
         """Return those that play a role on another machine, or by a way of their own."""
         return tuple(each for each in self.all if role in each.roles and each.via != "local")
+
+    def shown(self) -> Hosts:
+        """Return them as results may show them: without what belongs to their owner's access."""
+        return replace(self, all=tuple(replace(each, options={}, command=()) for each in self.all))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,10 @@ import kubernetes_validate
 import pytest
 
 from asyncdb_bench.errors import UsageError
-from asyncdb_bench.extensions.hosts.job import job_manifest
-from asyncdb_bench.extensions.hosts.watch import Losses, losses
-from asyncdb_bench.extensions.hosts.ways import command
-from asyncdb_bench.extensions.hosts.wheel import packed
-from asyncdb_bench.plan.hosts import misfits, read_hosts, shown
+from asyncdb_bench.extensions.hosts.agent import Losses, losses
+from asyncdb_bench.extensions.hosts.archive import packed
+from asyncdb_bench.extensions.hosts.hosts_file import misfits, read_hosts
+from asyncdb_bench.extensions.hosts.ways import command, job_manifest
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices
@@ -56,7 +54,7 @@ def test_a_file_says_who_plays_which_role_and_how_it_is_reached(tmp_path: Path) 
 
 
 def test_what_results_show_of_hosts_is_not_how_they_are_reached(tmp_path: Path) -> None:
-    written = repr(shown(read(tmp_path, GOOD)))
+    written = repr(read(tmp_path, GOOD).shown())
     assert "~/.ssh/bench" not in written
     assert "container" not in written
     assert "app1" in written
@@ -154,9 +152,10 @@ def test_the_ways_are_command_lines() -> None:
         *("kubectl", "--namespace", "n", "exec", "--stdin", "--quiet", "job/job-1", "--"),
         *inner,
     ]
-    relay = command(host("ssh", user="u", key="~/k"), program, environment)
-    assert relay[0] == sys.executable
-    assert relay[3:7] == ["10.0.0.9", "user=u", "key=~/k", "--"]
+    over_ssh = command(host("ssh", user="u", key="~/k"), program, environment)
+    assert over_ssh[0] == "ssh"
+    assert {"-oBatchMode=yes", "-oUser=u", "-oIdentityFile=~/k"} <= set(over_ssh)
+    assert over_ssh[-2:] == ["10.0.0.9", "env 'A=b c' python3 -m thing"]
 
 
 @pytest.mark.parametrize("cores", [{}, {"load": (0, 1)}])
@@ -167,26 +166,26 @@ def test_the_job_that_stands_for_a_host_fits_kubernetes(cores: dict[str, tuple[i
     assert made["spec"]["activeDeadlineSeconds"] > 0
 
 
-def test_what_is_copied_is_a_wheel_of_both_packages() -> None:
-    with zipfile.ZipFile(io.BytesIO(packed())) as wheel:
-        names = wheel.namelist()
-        assert wheel.testzip() is None
-        record = wheel.read(next(each for each in names if each.endswith("/RECORD"))).decode()
+def test_what_is_copied_is_both_packages() -> None:
+    with zipfile.ZipFile(io.BytesIO(packed())) as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
     assert "asyncdb_bench/extensions/hosts/agent.py" in names
     assert "asyncdb_bench/_builtin/strategies/native.py" in names
     assert "asyncdb_bench/_builtin/bench.toml" in names
     assert "asyncdb_bench_attach/timing.py" in names
-    assert sorted(line.split(",")[0] for line in record.splitlines()) == sorted(names)
     assert not any("tests/" in each or "__pycache__" in each for each in names)
 
 
 def test_what_sockets_without_a_process_wait_for_is_not_counted(tmp_path: Path) -> None:
     (tmp_path / "netstat").write_text(f"TcpExt: Other TCPTimeouts\nTcpExt: 5 {70}\n")
-    line = "   {}: 01 02 01 0:0 1:1 {:08X} 0 0 {} 1\n"
+    line = "   0: {} 02 01 0:0 1:1 {:08X} 0 0 {} 1\n"
     header = "  sl  local rem st tx tr retrnsmt uid timeout inode\n"
-    (tmp_path / "tcp").write_text(header + line.format(0, 9, 0) + line.format(1, 4, 777))
+    sockets = [("1:1", 9, 0), ("1:2", 4, 777), ("1:3", 0, 0)]
+    (tmp_path / "tcp").write_text(header + "".join(line.format(*each) for each in sockets))
     found = losses(tmp_path)
-    assert found == Losses(70, 9)
-    assert Losses(90, 25).since(found) == 4
-    assert Losses(90, 2).since(found) == 20
-    assert losses(tmp_path / "none") == Losses(0, 0)
+    assert found == Losses(70, {"1:1 02": 9})
+    assert Losses(90, {"1:1 02": 25}).since(found) == 4
+    assert Losses(90, {"1:9 02": 3}).since(found) == 20 - 3 - 2, "one is new, one is gone"
+    assert Losses(71, {}).since(found) == 0, "what its peer answered at last"
+    assert losses(tmp_path / "none") == Losses(0, {})

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from asyncdb_bench.errors import BenchError
-from asyncdb_bench.extensions.hosts import agent_messages as m
 from asyncdb_bench.extensions.hosts.reached_hosts import ReachedHosts
 from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.messages import NullConfig, Ready
@@ -53,17 +52,22 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("via", ["docker", "kubernetes"])
 def test_processes_run_there_and_nothing_is_left(via: str, asked: Path, tmp_path: Path) -> None:
     options = {"container": "box", "image": "bench:1", "namespace": "tests"}
-    host = Host("there", ("application",), "there", via, python=sys.executable, options=options)
-    with ReachedHosts(Hosts((host,)), tmp_path).reached() as hosts:
+    host = Host(
+        *("there", ("application",), "there", via),
+        python=sys.executable,
+        cores={"application": (0,)},
+        options=options,
+    )
+    with ReachedHosts(Hosts((host,)), tmp_path) as hosts:
         (there,) = hosts.of("application")
         folder = Path(there.folder)
         server = Child(
-            "asyncdb_bench.app.null_server", NullConfig(), tmp_path / "log", "null", host=there
+            "asyncdb_bench.app.null_server", NullConfig(), tmp_path / "log", "null", place=there
         )
         assert server.receive(Ready, 20).port
         server.stop()
-        pinned = there.ask(m.Pin(os.getpid(), (0,)), m.State)
-        assert pinned.refusal == ""
+        there.pin("app", [os.getpid()], ())
+        assert os.sched_getaffinity(0) == {0}
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
         if via == "kubernetes":
             assert there.host.address == "10.1.2.3"
@@ -88,7 +92,7 @@ def test_what_cannot_be_had_there_is_named(tmp_path: Path) -> None:
         cores,
         command=("env",),
     )
-    with ReachedHosts(Hosts((host,)), tmp_path).reached() as hosts:
+    with ReachedHosts(Hosts((host,)), tmp_path) as hosts:
         notes = " ".join(hosts.notes())
     assert "host there: not watched: cores [4095] cannot be had" in notes
 
@@ -113,7 +117,7 @@ def test_an_interpreter_that_does_not_fit_is_refused(
     host = Host("there", ("application",), "there", "command", str(other), command=("env",))
     with (
         pytest.raises(BenchError, match=said),
-        ReachedHosts(Hosts((host,)), tmp_path).reached(),
+        ReachedHosts(Hosts((host,)), tmp_path),
     ):
         pass
 
@@ -122,7 +126,7 @@ def test_an_interpreter_that_is_not_there_is_said(tmp_path: Path) -> None:
     host = Host("there", ("workers",), "there", "command", "python-of-nobody", command=("env",))
     with (
         pytest.raises(BenchError, match="there is no python-of-nobody; name the interpreter"),
-        ReachedHosts(Hosts((host,)), tmp_path).reached(),
+        ReachedHosts(Hosts((host,)), tmp_path),
     ):
         pass
 
@@ -133,7 +137,7 @@ def test_one_host_that_cannot_be_reached_leaves_nothing_on_the_others(tmp_path: 
     hosts = ReachedHosts(Hosts((good, bad)), tmp_path)
     with (
         pytest.raises(BenchError, match=r"host bad cannot be reached .*No such file"),
-        hosts.reached(),
+        hosts,
     ):
         pass
     reached = next(each for each in hosts.all if each.name == "good")

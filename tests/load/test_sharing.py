@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,19 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncdb_bench.clock import Asked, offset
-from asyncdb_bench.load.arrivals import connections_of, drawn, own_order, owners
-from asyncdb_bench.load.set_messages import (
-    NEVER,
-    PLACE,
-    ForgedError,
-    Session,
-    answer,
-    batches,
-    empty,
-    is_answer,
-    read,
-    whole,
+from asyncdb_bench.load.arrivals import connections_of, drawn, own_order, owners, share_of
+from asyncdb_bench.load.merging import (
+    Window,
+    packed_records,
+    records_of,
+    together,
+    unpacked_records,
 )
+from asyncdb_bench.load.recorder import Recorder
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.records.step import Outcome
 
@@ -82,92 +77,47 @@ def test_a_clock_s_offset_is_within_its_error(ns: int, ways: list[tuple[int, int
     assert measured.error_ns == min(there + back for there, back in ways) // 2
 
 
-def columns(count: int, started_ns: int) -> dict[str, np.ndarray]:
-    made = empty(count)
-    made["intended_ns"] = np.arange(count, dtype=np.int64) * 1000 + started_ns
+def columns(count: int, started_ns: int) -> dict[str, np.ndarray[Any, Any]]:
+    made = Recorder(np.arange(count) * 1000, np.zeros(count)).columns(started_ns)
     made["sent_ns"] = made["intended_ns"] + 10
     made["done_ns"] = made["sent_ns"] + 500
     made["done_ns"][::7] = 0
-    for name in ("published_ns", "received_ns", "started_ns"):
-        made[name] = np.zeros(count, np.int64)
     made["outcome"] = np.full(count, Outcome.OK, np.int8)
     return made
 
 
-@pytest.mark.parametrize("count", [1, 19_999, 45_000])
+PROBES = np.array([[100, 7]])
+
+
+@pytest.mark.parametrize("count", [1, 45_000])
 def test_records_come_back_on_the_master_s_clock_with_their_durations(count: int) -> None:
-    there_ns, here_ns, places = 10**15, 5 * 10**9, np.arange(count) * 2
+    there_ns, here_ns = 10**15, 5 * 10**9
     sent = columns(count, there_ns)
-    parts = [read(each) for each in batches(sent, places, there_ns)]
-    intended = np.arange(2 * count, dtype=np.int64) * 500
-    back = whole([parts], intended, np.zeros(2 * count, np.int64), here_ns)
-    own = slice(0, None, 2)
+    data = packed_records(sent, PROBES + np.array([there_ns, 0]))
+    back, probes = together([unpacked_records(data, there_ns - here_ns)])
+    assert np.array_equal(back["sent_ns"] - here_ns, sent["sent_ns"] - there_ns)
     known = sent["done_ns"] > 0
-    assert np.array_equal(back["sent_ns"][own] - here_ns, sent["sent_ns"] - there_ns)
     durations = sent["done_ns"] - sent["sent_ns"]
-    assert np.array_equal((back["done_ns"] - back["sent_ns"])[own][known], durations[known])
-    assert (back["done_ns"][own][~known] == 0).all()
-    # of the other half no one told
-    assert (back["outcome"][1::2] == Outcome.UNDRAINED).all()
-    assert (back["sent_ns"][1::2] == 0).all()
-    assert np.array_equal(back["intended_ns"], intended + here_ns)
+    assert np.array_equal((back["done_ns"] - back["sent_ns"])[known], durations[known])
+    assert (back["done_ns"][~known] == 0).all()
+    assert np.array_equal(probes, PROBES + np.array([here_ns, 0]))
+    assert "probes" not in back
 
 
-def test_a_closed_loop_s_records_are_in_the_order_of_their_starts() -> None:
-    parts = [
-        [read(each) for each in batches(columns(50, start), np.arange(50), 0)]
-        for start in (700, 200)
-    ]
-    back = whole(parts, None, None, 10**9)
+def test_records_of_several_are_in_the_order_of_their_starts() -> None:
+    parts = [unpacked_records(packed_records(columns(50, at), PROBES), 0) for at in (10**9, 7)]
+    back, probes = together(parts)
     assert len(back["intended_ns"]) == 100
     assert (np.diff(back["intended_ns"]) >= 0).all()
-    assert PLACE not in back
-    assert whole([], None, None, 0)["intended_ns"].shape == (0,)
+    assert len(probes) == 2
 
 
-def test_what_is_no_batch_is_refused() -> None:
-    with pytest.raises(ValueError, match="no Arrow batch"):
-        read(b"anything")
-    assert NEVER < 0
-
-
-def ends() -> tuple[Session, Session]:
-    told = ("token-of-the-run", b"asked", b"own", "worker-1")
-    return Session(*told, master=True), Session(*told, master=False)
-
-
-def test_a_message_is_opened_by_the_other_end_alone_and_once() -> None:
-    master, worker = ends()
-    sealed = master.sealed(b"go")
-    assert worker.opened(sealed) == b"go"
-    with pytest.raises(ForgedError, match="sent before"):
-        worker.opened(sealed)
-    with pytest.raises(ForgedError, match="seal is wrong"):
-        # what the master says cannot be sent back to it
-        master.opened(master.sealed(b"go"))
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda data: data | {"body": b"stop"},
-        lambda data: data | {"n": data["n"] + 1},
-        lambda data: data | {"mac": b"\0" * 32},
-        lambda data: {"body": b"go"},
-        lambda data: "go",
-        lambda data: None,
-    ],
-)
-def test_a_message_that_was_changed_is_refused(spoil: Callable[[Any], object]) -> None:
-    master, worker = ends()
-    with pytest.raises(ForgedError):
-        worker.opened(spoil(master.sealed(b"go")))
-
-
-def test_who_does_not_know_the_token_has_no_answer() -> None:
-    right = answer("token", b"asked", b"own", "w")
-    assert is_answer("token", b"asked", b"own", "w", right)
-    assert not is_answer("another", b"asked", b"own", "w", right)
-    assert not is_answer("token", b"else", b"own", "w", right)
-    assert not is_answer("token", b"asked", b"own", "x", right)
-    assert b"token" not in right
+def test_what_a_worker_that_was_lost_had_to_ask_is_undrained() -> None:
+    plan = drawn(LoadOrder(100, 1.0, 1.0, (1,)), MIX)
+    share = share_of(plan, 0, 2, (1,))
+    lost = records_of(Window(1, share), 10**9)
+    assert np.array_equal(lost["intended_ns"], share.intended_ns + 10**9)
+    assert (lost["outcome"] == Outcome.UNDRAINED).all()
+    assert (lost["sent_ns"] == 0).all()
+    closed, _ = together([records_of(Window(1, None, 4), 10**9)])
+    assert len(closed["intended_ns"]) == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from asyncdb_bench.measure.pausing import Stoppable
+from asyncdb_bench.processes.pausing import Stoppable
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.step import Step
 from asyncdb_bench.services.running import RunningServices

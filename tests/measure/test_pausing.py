@@ -13,8 +13,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from asyncdb_bench.measure.pausing import Stoppable
+from asyncdb_bench.processes import kernel
 from asyncdb_bench.processes.cleanup import Cleanup, with_children
+from asyncdb_bench.processes.pausing import Stoppable
 from tests.waiting import eventually
 
 BUSY = "import os\nif os.fork() == 0: os.setsid()\nprint('up', flush=True)\nwhile True: pass"
@@ -46,11 +47,11 @@ def test_who_is_stopped_uses_nothing_and_goes_on_afterwards(busy: int) -> None:
     stoppable.stop()
     assert stoppable.refusal == ""
     assert {psutil.Process(pid).status() for pid in stoppable.pids} == {psutil.STATUS_STOPPED}
-    before = stoppable.used_s()
+    before = kernel.run_s(stoppable.pids)
     time.sleep(0.2)
-    assert stoppable.used_s() == before
+    assert kernel.run_s(stoppable.pids) == before
     stoppable.resume()
-    assert eventually(lambda: stoppable.used_s() > before + 0.05, 60)
+    assert eventually(lambda: kernel.run_s(stoppable.pids) > before + 0.05, 60)
 
 
 def test_a_child_that_came_later_is_stopped_too() -> None:
@@ -104,7 +105,8 @@ def test_one_that_has_ended_is_no_trouble() -> None:
 
 HARNESS = """
 import sys, time
-from asyncdb_bench.measure.pausing import Stoppable
+from asyncdb_bench.processes import kernel
+from asyncdb_bench.processes.pausing import Stoppable
 from asyncdb_bench.processes.cleanup import Cleanup
 pid = int(sys.argv[1])
 with Cleanup() as cleanup:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asyncdb_bench.errors import UsageError
-from asyncdb_bench.load.set_messages import Identity, unlike
-from asyncdb_bench.plan.load_workers import Workers, count
+from asyncdb_bench.load.set_messages import Hello, unlike
+from asyncdb_bench.plan.load_workers import Workers
 from asyncdb_bench.plan.planner import make_plan
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.request import Choices
-from asyncdb_bench.processes.load_set import run_token
+from asyncdb_bench.processes.load_set import read_token
 from asyncdb_bench.records.plan import Host, Hosts, Plan
 from tests import factories
 
@@ -21,10 +22,14 @@ def planned(scenario: str = "read", **overrides: Any) -> Plan:
     return make_plan(Choices("smoke", "native", scenario, 1, overrides), read_profiles())
 
 
+def workers(**overrides: Any) -> Workers:
+    return Workers.of(planned(**overrides).settings, Hosts())
+
+
 def test_one_process_needs_no_master_and_several_do() -> None:
-    assert not Workers.of(planned().settings).several
-    assert Workers.of(planned(load_processes=4).settings).several
-    assert Workers.of(planned(locust_web=8089).settings).several
+    assert not workers().several
+    assert workers(load_processes=4).several
+    assert workers(locust_web=8089).several
     assert Workers().bound() == ("127.0.0.1", 0)
     assert Workers(expected=2).bound() == ("0.0.0.0", 5557)
     assert Workers(master="[::1]:7000").bound() == ("::1", 7000)
@@ -55,38 +60,46 @@ def test_what_cannot_be_is_refused(scenario: str, overrides: dict[str, Any], sai
     ],
 )
 def test_what_can_be_is_planned(overrides: dict[str, Any]) -> None:
-    plan = planned(**overrides)
-    assert count(plan.settings, plan.hosts) >= 2
+    assert workers(**overrides).count >= 2
 
 
 def test_load_of_hosts_takes_the_place_of_this_machine_s_unless_both_are_asked_for() -> None:
     hosts = Hosts((Host("a", ("load",), "a", "ssh", load_processes=3),), "10.0.0.1")
-    assert count(factories.settings(), hosts) == 3
-    assert count(factories.settings(load_processes=2), hosts) == 5
-    assert count(factories.settings(), Hosts()) == 1
+    assert Workers.of(factories.settings(), hosts).count == 3
+    assert Workers.of(factories.settings(load_processes=2), hosts).count == 5
+    assert Workers.of(factories.settings(), Hosts()).count == 1
 
 
 def test_the_token_is_taken_out_of_the_environment() -> None:
     environment = {"ASYNCDB_BENCH_TOKEN": "a-long-random-token"}
-    assert run_token(environment) == ("a-long-random-token", True)
+    assert read_token("", environment) == "a-long-random-token"
     assert environment == {}
-    made, was_given = run_token(environment)
-    assert len(made) > 20
-    assert not was_given
+    assert read_token("", environment) == ""
     with pytest.raises(UsageError, match="shorter than 8"):
-        run_token({"ASYNCDB_BENCH_TOKEN": "short"})
+        read_token("", {"ASYNCDB_BENCH_TOKEN": "short"})
 
 
-HERE = Identity(version="0.8.0", protocol=2, python="3.11", host="h", pid=1, clock="c")
+def test_a_token_is_in_a_file_and_in_no_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("a-long-random-token\n")
+    assert read_token(f"@{file}", {"ASYNCDB_BENCH_TOKEN": "another-one"}) == "a-long-random-token"
+    with pytest.raises(UsageError, match="--token takes @FILE"):
+        read_token("a-long-random-token", {})
+    with pytest.raises(UsageError, match="No such file"):
+        read_token(f"@{tmp_path}/none", {})
+
+
+HERE = Hello(version="0.8.0", protocol=2, python="3.11", numpy="2.4.0", host="h")
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({}, ""),
-        ({"host": "other", "clock": "another", "pid": 2}, ""),
+        ({"host": "other"}, ""),
         ({"version": "0.7.0"}, "it runs asyncdb-bench 0.7.0, the harness 0.8.0"),
         ({"protocol": 3}, "it runs protocol 3"),
+        ({"numpy": "2.5.0"}, "it runs NumPy 2.5.0, the harness 2.4.0"),
         ({"python": "3.13"}, "it runs Python 3.13, the harness 3.11: install the same there"),
     ],
 )

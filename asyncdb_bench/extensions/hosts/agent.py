@@ -12,6 +12,7 @@ import shutil
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -19,14 +20,65 @@ import psutil
 
 from asyncdb_bench import clock
 from asyncdb_bench.extensions.hosts import agent_messages as m
-from asyncdb_bench.extensions.hosts.watch import losses
 from asyncdb_bench.measure.monitor import Monitor
-from asyncdb_bench.measure.pausing import Stoppable
 from asyncdb_bench.plan.cores import usable_cores
-from asyncdb_bench.processes import kernel
 from asyncdb_bench.processes.host import describe_machine
+from asyncdb_bench.processes.pausing import Stoppable
+from asyncdb_bench.processes.place import HERE
 from asyncdb_bench.services.distances import broker_round_trips, database_round_trips, median_ms
-from asyncdb_bench_attach import __version__
+
+# Whether a network lost packets: how often TCP waited in vain for an acknowledgement. The kernel's
+# count (``TCPTimeouts`` in ``/proc/net/netstat``) is of all sockets of the network namespace. Those
+# that no process has any more go on trying to reach a peer that is gone, for minutes after what was
+# measured: theirs are left out (``/proc/net/tcp``: inode 0, proc_net_tcp.txt).
+
+NET = Path("/proc/self/net")
+LOCAL, REMOTE, RETRANSMITS, INODE = 1, 2, 6, 9
+"""Places among the fields of a socket's line."""
+LAST_TRIES = 2
+"""Of a socket that is gone now: the one that its peer answered, and perhaps one before it; the
+kernel doubles the time between two, from 0.2 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What was lost until now: by all sockets, and by each of those of no process."""
+
+    all: int
+    orphans: dict[str, int]
+
+    def since(self, before: Losses) -> int:
+        """Return how often sockets of processes have waited in vain since."""
+        theirs = sum(max(0, n - before.orphans.get(key, 0)) for key, n in self.orphans.items())
+        theirs += LAST_TRIES * len(before.orphans.keys() - self.orphans.keys())
+        return max(0, self.all - before.all - theirs)
+
+
+def losses(net: Path = NET) -> Losses:
+    """Return what was lost until now; nothing where the kernel does not tell."""
+    return Losses(_timeouts(net), _orphans(net / "tcp") | _orphans(net / "tcp6"))
+
+
+def _timeouts(net: Path) -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = [line.split() for line in (net / "netstat").read_text().splitlines()]
+        for names, values in zip(lines[::2], lines[1::2], strict=False):
+            if names[0] == "TcpExt:" and "TCPTimeouts" in names:
+                return int(values[names.index("TCPTimeouts")])
+    return 0
+
+
+def _orphans(table: Path) -> dict[str, int]:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        rows = [line.split() for line in table.read_text().splitlines()[1:]]
+        tries = {
+            f"{row[LOCAL]} {row[REMOTE]}": int(row[RETRANSMITS], 16)
+            for row in rows
+            if row[INODE] == "0"
+        }
+        return {key: count for key, count in tries.items() if count}
+    return {}
+
 
 BEAT_S = 0.25
 LOOK_S = 0.06
@@ -53,7 +105,8 @@ class Agent:
             case m.End():
                 answer = self._used(asked)
             case m.Pin():
-                answer = self._pin(asked)
+                HERE.pin("", asked.pids, asked.cores)
+                answer = m.State()
             case m.RoundTrip():
                 answer = self._round_trip(asked)
             case _:
@@ -78,8 +131,6 @@ class Agent:
             f"{role}: no such process is visible" for role, each in pids.items() if not each
         ]
         return m.Machine(
-            version=__version__,
-            python=f"{sys.version_info.major}.{sys.version_info.minor}",
             clock=clock.identity(),
             machine=dict(describe_machine()),
             cores=usable_cores(),
@@ -100,24 +151,15 @@ class Agent:
         timeouts = losses().since(self.losses)
         return m.Used(observed.usage, observed.threads, observed.stolen, timeouts)
 
-    def _moved(self, asked: m.Halt | m.Resume | m.Spent) -> m.State:
+    def _moved(self, asked: m.Halt | m.Resume) -> m.State:
         if asked.roots not in self.stopped:
             self.stopped[asked.roots] = Stoppable(asked.roots)
         group = self.stopped[asked.roots]
         if isinstance(asked, m.Halt):
             group.stop()
-        elif isinstance(asked, m.Resume):
+        else:
             group.resume()
-        return m.State(group.refusal, group.used_s())
-
-    def _pin(self, asked: m.Pin) -> m.Answer:
-        try:
-            for process in kernel.tree([asked.pid]):
-                for thread in kernel.threads(process.pid):
-                    os.sched_setaffinity(thread, asked.cores)
-        except OSError as error:
-            return m.State(f"cores {list(asked.cores)}: {error.strerror}")
-        return m.State()
+        return m.State(group.refusal)
 
     def _round_trip(self, asked: m.RoundTrip) -> m.Took:
         found = {"database": median_ms(database_round_trips(asked.database, LOOK_S))}

@@ -28,7 +28,6 @@ class Machine(msgspec.Struct, frozen=True, tag="machine", kw_only=True):
 
     Parameters
     ----------
-    version, python : of what the agent runs.
     clock : that processes there read.
     machine : as in a manifest.
     cores : that may be used.
@@ -36,8 +35,6 @@ class Machine(msgspec.Struct, frozen=True, tag="machine", kw_only=True):
     pids : of the programs asked for, by role.
     """
 
-    version: str
-    python: str
     clock: str
     machine: dict[str, Any]
     cores: tuple[int, ...]
@@ -88,23 +85,16 @@ class Resume(msgspec.Struct, frozen=True, tag="resume"):
     roots: tuple[int, ...]
 
 
-class Spent(msgspec.Struct, frozen=True, tag="spent"):
-    """Say how much CPU time processes have used."""
-
-    roots: tuple[int, ...]
-
-
 class State(msgspec.Struct, frozen=True, tag="state"):
-    """The answer to those three: why they could not be stopped, and CPU seconds."""
+    """It is done; or why one could not be stopped."""
 
     refusal: str = ""
-    cpu_s: float = 0.0
 
 
 class Pin(msgspec.Struct, frozen=True, tag="pin"):
-    """Keep a process with its children on some cores."""
+    """Keep processes with their children on some cores."""
 
-    pid: int
+    pids: tuple[int, ...]
     cores: tuple[int, ...]
 
 
@@ -131,5 +121,5 @@ class Wrong(msgspec.Struct, frozen=True, tag="wrong"):
     why: str
 
 
-Question = Look | Tick | Begin | End | Halt | Resume | Spent | Pin | RoundTrip
+Question = Look | Tick | Begin | End | Halt | Resume | Pin | RoundTrip
 Answer = Machine | Tock | Used | State | Took | Alive | Wrong

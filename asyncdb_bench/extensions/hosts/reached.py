@@ -1,4 +1,4 @@
-"""Hosts as they are reached in a run: looked at, given the wheel, watched; left as they were."""
+"""Hosts as they are reached in a run: looked at, given our code, watched; left as they were."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,28 +17,26 @@ from typing import Any, TypeVar
 import msgspec
 
 from asyncdb_bench import clock
-from asyncdb_bench.clock import Asked, offset
 from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.extensions.hosts import agent_messages as m
-from asyncdb_bench.extensions.hosts.job import job_manifest
-from asyncdb_bench.extensions.hosts.ways import command, kubectl
-from asyncdb_bench.extensions.hosts.wheel import RECEIVE, packed
+from asyncdb_bench.extensions.hosts.archive import RECEIVE, packed
+from asyncdb_bench.extensions.hosts.ways import command, job_manifest, kubectl
 from asyncdb_bench.processes.cleanup import end_group
-from asyncdb_bench.records.plan import Broker, Host
+from asyncdb_bench.processes.place import CanStop
+from asyncdb_bench.records.plan import Host, Reach
 from asyncdb_bench.services.program import Part
-from asyncdb_bench_attach import __version__
+from asyncdb_bench.services.running import Services
 
 REACH_S = 60.0
 ANSWER_S = 20.0
 END_S = 4.0
-TICKS = 5
 POD_ADDRESS = "jsonpath={.items[0].status.podIP}"
 NOT_FOUND = 127
 """The exit code of a shell, or of env(1), where a program is not found."""
 AGENT = "asyncdb_bench.extensions.hosts.agent"
 PROGRAMS = {"database": ("postgres",), "broker": ("beam.smp", "redis-server", "valkey-server")}
-USAGE_ROLES = {"database": "postgresql", "broker": "broker"}
-"""What a role's figures are called in a step."""
+CORES_OF = {"app": "application", "workers": "workers"}
+"""Whose cores, in the file of hosts, a role of a step takes."""
 NEEDED_BY_ALL = frozenset({"application", "load", "database"})
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -58,7 +56,7 @@ class ReachedHost:
         self.folder = ""
         self.job = f"asyncdb-bench-{secrets.token_hex(4)}"
         self.machine: m.Machine
-        self.offset_ns = self.error_ns = 0
+        self.offset_ns = 0
         self._answers: queue.Queue[m.Answer | None] = queue.Queue()
         self._lock = threading.Lock()
         self._heard = time.monotonic()
@@ -100,7 +98,7 @@ class ReachedHost:
         return command(self.host, program, environment, self.job)
 
     def open(self) -> None:
-        """Reach it: copy the wheel, start the agent, look around.
+        """Reach it: copy our code, start the agent, look around.
 
         Raises
         ------
@@ -130,10 +128,6 @@ class ReachedHost:
         cores = tuple(sorted({core for each in self.host.cores.values() for core in each}))
         programs = {role: names for role, names in PROGRAMS.items() if role in self.host.roles}
         self.machine = self.ask(m.Look(cores, programs), m.Machine)
-        if self.machine.version != __version__:
-            raise UsageError(
-                f"host {self.name} runs asyncdb-bench {self.machine.version}, not {__version__}"
-            )
         self.measure_clock()
 
     def close(self) -> None:
@@ -177,15 +171,9 @@ class ReachedHost:
 
     def measure_clock(self) -> None:
         """Measure by how much its clock differs from ours."""
-        if clock.same(self.clock, clock.identity()):
-            return
-        asked = []
-        for _ in range(TICKS):
-            sent_ns = time.monotonic_ns()
-            there_ns = self.ask(m.Tick(), m.Tock).there_ns
-            asked.append(Asked(sent_ns, there_ns, time.monotonic_ns()))
-        found = offset(asked)
-        self.offset_ns, self.error_ns = found.ns, found.error_ns
+        if not clock.same(self.clock, clock.identity()):
+            found = clock.measure_offset(lambda: self.ask(m.Tick(), m.Tock).there_ns)
+            self.offset_ns = found.ns
 
     def silent_s(self) -> float:
         """Return the longest that was not heard of it since the last call, seconds."""
@@ -194,26 +182,31 @@ class ReachedHost:
         self._heard = now
         return gap
 
-    def round_trips(self, database: str, broker: Broker | None) -> Mapping[str, float]:
+    def pin(self, role: str, pids: Sequence[int], cores: Sequence[int]) -> None:
+        """Put processes on the cores that the file of hosts gives their role there."""
+        if own := self.host.cores.get(CORES_OF[role], ()):
+            self.ask(m.Pin(tuple(pids), own), m.State)
+
+    def stoppable(self, roots: Sequence[int]) -> CanStop:
+        """Return processes there with their children, to be stopped and resumed."""
+        return StoppableAway(self, tuple(roots))
+
+    def round_trips(
+        self, services: Services, reach: Reach, *, with_broker: bool, through: bool
+    ) -> Mapping[str, float]:
         """Return the round trips from there, milliseconds."""
-        return self.ask(m.RoundTrip(database, broker), m.Took).ms
+        broker = services.broker if with_broker else None
+        return self.ask(m.RoundTrip(services.url, broker), m.Took).ms
 
     def _receive(self) -> dict[str, Any]:
-        argv = command(self.host, [self.host.python, "-c", RECEIVE], None, self.job)
-        try:
-            done = subprocess.run(
-                argv, input=packed(), capture_output=True, check=False, timeout=REACH_S
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            why = getattr(error, "strerror", None) or f"no answer within {REACH_S:g} s"
-            raise ServiceError(f"host {self.name} cannot be reached ({argv[0]}): {why}") from None
+        program = [self.host.python, "-c", RECEIVE]
+        done = self._run(command(self.host, program, None, self.job), packed())
         with self.log.open("ab") as log:
             log.write(done.stderr)
         with contextlib.suppress(msgspec.DecodeError, IndexError):
             found: dict[str, Any] = msgspec.json.decode(done.stdout.splitlines()[-1], type=dict)
             return found
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        why = said[-1][:300] if said else f"exit code {done.returncode}"
+        why = _last_line(done)
         if done.returncode == NOT_FOUND:
             why = f'there is no {self.host.python}; name the interpreter with python = "…" ({why})'
         raise ServiceError(f"host {self.name} cannot be reached: {why}")
@@ -239,17 +232,19 @@ class ReachedHost:
             subprocess.run(argv, capture_output=True, check=False, timeout=END_S)
 
     def _kubectl(self, *arguments: str, given: str = "") -> str:
-        argv = [*kubectl(self.host), *arguments]
+        done = self._run([*kubectl(self.host), *arguments], given.encode())
+        if done.returncode:
+            raise ServiceError(f"host {self.name}: kubectl {arguments[0]}: {_last_line(done)}")
+        return done.stdout.decode()
+
+    def _run(self, argv: Sequence[str], given: bytes) -> subprocess.CompletedProcess[bytes]:
         try:
-            done = subprocess.run(
-                argv, input=given, capture_output=True, text=True, check=False, timeout=REACH_S
+            return subprocess.run(
+                argv, input=given, capture_output=True, check=False, timeout=REACH_S
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ServiceError(f"host {self.name}: {' '.join(argv)}: {error}") from None
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise ServiceError(f"host {self.name}: kubectl {arguments[0]}: {said[-1][:300]}")
-        return done.stdout
+            why = getattr(error, "strerror", None) or f"no answer within {REACH_S:g} s"
+            raise ServiceError(f"host {self.name} cannot be reached ({argv[0]}): {why}") from None
 
     def _read(self) -> None:
         assert self._agent is not None
@@ -266,3 +261,41 @@ class ReachedHost:
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return f"{lines[-1][:300]} (log: {self.log})" if lines else f"log: {self.log}"
+
+
+def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    return said[-1][:300] if said else f"exit code {done.returncode}"
+
+
+class StoppableAway:
+    """Processes on a host, with their children.
+
+    Parameters
+    ----------
+    host, roots : where, and their process ids there.
+
+    Attributes
+    ----------
+    refusal : why one runs on; empty: none does.
+    """
+
+    def __init__(self, host: ReachedHost, roots: tuple[int, ...]) -> None:
+        self.host = host
+        self.roots = roots
+        self.refusal = ""
+
+    def stop(self) -> None:
+        """Stop all."""
+        self._do(m.Halt(self.roots))
+
+    def resume(self) -> None:
+        """Let all go on."""
+        self._do(m.Resume(self.roots))
+
+    def _do(self, order: m.Halt | m.Resume) -> None:
+        try:
+            self.refusal = self.host.ask(order, m.State).refusal
+        except ServiceError as error:
+            # the host's loss is seen by who watches it
+            self.refusal = str(error)

@@ -61,10 +61,6 @@ class Stoppable:
                 os.kill(pid, signal.SIGCONT)
         self.stopped = False
 
-    def used_s(self) -> float:
-        """Return the CPU seconds that they have used."""
-        return kernel.run_s(self.pids)
-
     def _tree(self) -> tuple[int, ...]:
         return tuple(kernel.descendants(self.roots))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ NEEDS = {
     "command": ("command",),
 }
 """What a way of reaching a host must be told."""
+OPTIONS = ("user", "port", "key", "known_hosts", "container", "context", "namespace", "image")
 SECRET = ("password", "passphrase", "token")
 
 
@@ -75,48 +75,47 @@ def read_hosts(path: Path) -> Hosts:
     UsageError : it cannot be read, or says something that is not known.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return _hosts(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
         raise UsageError(f"--hosts {path}: {error}") from None
+
+
+def _hosts(content: Mapping[str, Any]) -> Hosts:
     if unknown := sorted(content.keys() - {"hosts", "harness"}):
-        raise UsageError(f"--hosts {path}: {unknown[0]!r} is neither [hosts.NAME] nor [harness]")
+        raise ValueError(f"{unknown[0]!r} is neither [hosts.NAME] nor [harness]")
     tables = content.get("hosts", {})
     if not tables:
-        raise UsageError(f"--hosts {path} names no host: [hosts.NAME] with its roles")
-    harness = _converted(path, "harness", content.get("harness", {}), Harness)
-    hosts = Hosts(
-        tuple(_host(path, name, table) for name, table in tables.items()), harness.address
-    )
-    _see_that_roles_fit(path, hosts)
+        raise ValueError("names no host: [hosts.NAME] with its roles")
+    harness = _converted("harness", content.get("harness", {}), Harness)
+    hosts = Hosts(tuple(_host(name, table) for name, table in tables.items()), harness.address)
+    for role in HOST_ROLES:
+        players = [each.name for each in hosts.all if role in each.roles]
+        if role != "load" and len(players) > 1:
+            raise ValueError(f"{role} is played by {' and '.join(players)}, not by one")
+    if hosts.of("load") and not hosts.harness:
+        raise ValueError(
+            "load comes from elsewhere; say in [harness] by which address the hosts reach this"
+            " machine"
+        )
     return hosts
 
 
-def _host(path: Path, name: str, table: Mapping[str, Any]) -> Host:
+def _host(name: str, table: Mapping[str, Any]) -> Host:
     where = f"hosts.{name}"
     if secrets := sorted(set(SECRET) & table.keys()):
-        raise UsageError(
-            f"--hosts {path}: [{where}] has a {secrets[0]}; hosts are reached with keys alone"
-        )
-    told = _converted(path, where, table, Described)
+        raise ValueError(f"[{where}] has a {secrets[0]}; hosts are reached with keys alone")
+    told = _converted(where, table, Described)
     if wrong := _wrong(told):
-        raise UsageError(f"--hosts {path}: [{where}] {wrong}")
-    cores = {role: numbers(text) for role, text in told.cores.items()}
-    options = {
-        each: getattr(told, each)
-        for each in ("user", "port", "key", "known_hosts", "container", "context", "namespace")
-    }
+        raise ValueError(f"[{where}] {wrong}")
     return Host(
         name=name,
         roles=tuple(told.roles),
         address=told.address or ("127.0.0.1" if told.via == "local" else name),
         via=told.via,
         python=told.python,
-        cores=cores,
+        cores={role: numbers(text) for role, text in told.cores.items()},
         load_processes=told.load_processes,
-        options={
-            **{key: str(value) for key, value in options.items() if value},
-            **({"image": told.image} if told.image else {}),
-        },
+        options={key: str(value) for key in OPTIONS if (value := getattr(told, key))},
         command=tuple(told.command),
     )
 
@@ -170,30 +169,11 @@ def misfits(
     return wrong
 
 
-def _see_that_roles_fit(path: Path, hosts: Hosts) -> None:
-    for role in HOST_ROLES:
-        players = [each.name for each in hosts.all if role in each.roles]
-        if role != "load" and len(players) > 1:
-            raise UsageError(
-                f"--hosts {path}: {role} is played by {' and '.join(players)}, not by one"
-            )
-    if hosts.of("load") and not hosts.harness:
-        raise UsageError(
-            f"--hosts {path}: load comes from elsewhere; say in [harness] by which address the"
-            " hosts reach this machine"
-        )
-
-
-def shown(hosts: Hosts) -> Hosts:
-    """Return hosts as results may show them: without what belongs to their owner's access."""
-    return replace(hosts, all=tuple(replace(each, options={}, command=()) for each in hosts.all))
-
-
-def _converted(path: Path, where: str, table: Any, kind: type[Any]) -> Any:
+def _converted(where: str, table: Any, kind: type[Any]) -> Any:
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"--hosts {path}: [{where}]: {error}") from None
+        raise ValueError(f"[{where}]: {error}") from None
 
 
 def _listed() -> str:

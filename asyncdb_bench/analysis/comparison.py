@@ -202,7 +202,7 @@ def _not_run(
     failures = [end.failure for end in ends if end.variant == variant.label and end.failure]
     if failures:
         return failures[-1]
-    return unmeasured.get(variant.label, "the time was over before it had a turn")
+    return unmeasured.get(variant.label, "the run ended before it had a turn")
 
 
 def _not_measured(own: Sequence[Step], doubts: Sequence[Doubt]) -> str:

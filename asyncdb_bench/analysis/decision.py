@@ -418,7 +418,7 @@ def felt_sentence(comparisons: Sequence[Comparison]) -> str:
         (*held_lag_ms(name, each), name, each.scenario)
         for each in comparisons
         for name in each.capacities
-        if name not in each.invalid
+        if name not in each.invalid and (name not in each.rows.index or _surely_felt(name, each))
     ]
     lag, rps, name, scenario = max(found, default=(0.0, 0.0, "", ""))
     if lag < FELT_MS:

@@ -77,6 +77,8 @@ CPU = Metric("cpu_ms_per_request", "CPU per request", "ms")
 METRICS = (PACE, CAPACITY, P50, P95, P99, FREEZE, CPU)
 
 
+FEWEST_ROUNDS = 3
+"""Of a figure that each round has a value of, before anything is said of it."""
 BORROWED = 6
 """Degrees of freedom of all variants' spread over rounds that count beside a pair's own: few rounds
 are steadied by it, many are not."""
@@ -487,6 +489,9 @@ def classify(metric: Metric, ratio: Ratio | None, equal: float) -> Said:
     equal : ratio - 1 within which two are the same.
     """
     if ratio is None or not ratio.known:
+        return Said.UNKNOWN
+    if metric in (PACE, CPU) and ratio.rounds < FEWEST_ROUNDS:
+        # the spread is then that of others, and one round may be the first after a start
         return Said.UNKNOWN
     said = _classify(metric, ratio, equal)
     if not ratio.slack.doubt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -162,6 +163,8 @@ def _value(spec: Knob, raw: Any, owner: str) -> Any:
     value = _typed(spec, raw, owner)
     if spec.choices and value not in spec.choices:
         raise KnobError(f"{owner}:{spec.name}={raw} is not one of {', '.join(spec.choices)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise KnobError(f"{owner}:{spec.name}={raw} is no number")
     too_low = spec.low is not None and value < spec.low
     too_high = spec.high is not None and value > spec.high
     if too_low or too_high:

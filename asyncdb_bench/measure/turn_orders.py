@@ -31,6 +31,9 @@ USUAL_AT_ONCE = 8
 """Requests that an application serves at once of which that is not known."""
 GIVEN_UP_S = 1.0
 """Seconds after the timeout in which the application answers what it gave up."""
+WORKERS_WARM_S = 1.0
+"""Load before the first window of a launch for workers behind a broker: each of their processes
+takes its first task more slowly than all others."""
 LATEST = 8
 """Windows at full speed that say what a variant's pace is now."""
 
@@ -59,7 +62,8 @@ class TurnOrders:
         self._paces: dict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=LATEST))
         self._tried: dict[Key, list[Step]] = defaultdict(list)
         self._slow: dict[Key, float] = {}
-        self._warm: set[Key] = set()
+        self._warm: set[Key | str] = set()
+        self._over_broker = {each.label for each in plan.variants if each.brokers}
         self.commons: dict[Hashable, float] = {}
 
     def begin_launch(self) -> None:
@@ -114,7 +118,9 @@ class TurnOrders:
             lead_s = pace_lead_s(pace, at_once, self._chance.random())
             if key not in self._warm:
                 lead_s += self._settings.warmup_s
-                self._warm.add(key)
+            if label in self._over_broker and label not in self._warm:
+                lead_s += WORKERS_WARM_S
+            self._warm |= {key, label}
             known = pace or self._slow.get(key, 0.0)
             window_s = pace_window_s(self._settings.turn_s, known, at_once)
             return TurnOrder(label, scenario, kind, number, window_s, lead_s, drain_s=self._drain_s)

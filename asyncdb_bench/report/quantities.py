@@ -46,6 +46,8 @@ def beside_text(each: Answer | None) -> str:
 
 
 NONE = Cell("–")
+TOO_WIDE = 10.0
+"""Times the value, an upper bound from which on an interval says nothing but that it is unknown."""
 
 
 def with_bounds(value: Any, low: Any, high: Any) -> tuple[str, str]:
@@ -54,6 +56,8 @@ def with_bounds(value: Any, low: Any, high: Any) -> tuple[str, str]:
         return "–", ""
     if low is None or high is None or pd.isna(low) or pd.isna(high):
         return number(float(value)), ""
+    if float(high) > TOO_WIDE * max(float(value), float(low)):
+        return number(float(value), 1), "no interval yet"
     shown = warranted(float(value), float(low), float(high))
     return shown, f"{like(shown, float(low))} to {like(shown, float(high))}"
 

@@ -112,4 +112,4 @@ def test_a_variant_that_answered_wrongly_is_not_measured_in_its_answers_own_word
     (found,) = compare_scenarios(manifest(("executor", "native")), [], [steps[0], late])
     assert found.absence("native").startswith("not measured, because none of its turns was sound:")
     (found,) = compare_scenarios(manifest(("executor", "native")), [], [steps[0]])
-    assert found.absence("native").startswith("not run, because the time was over")
+    assert found.absence("native").startswith("not run, because the run ended")

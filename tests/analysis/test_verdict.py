@@ -96,7 +96,7 @@ def test_an_open_ladder_says_at_least_and_what_would_tell() -> None:
 @pytest.mark.parametrize(
     ("steps", "words"),
     [
-        ([], "nothing was measured: native: the time was over before it had a turn"),
+        ([], "nothing was measured: native: the run ended before it had a turn"),
         ([step("native", 100, p99=400)], "no variant carried even the lowest offered load"),
         (
             [replace(each, valid=False, reasons=(LATE,)) for each in paces({"native": 100})],

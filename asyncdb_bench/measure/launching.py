@@ -23,13 +23,12 @@ KEPT_MB = 400.0
 
 def needed_mb(variant: Variant) -> float:
     """Estimate what the processes of a variant take, MB."""
-    at_once = [
-        part.copies * (1 + int(part.options.get("concurrency", 1) or 1))
-        if part.options.get("pool") == "prefork"
-        else part.copies
-        for part in variant.parts
-    ]
-    return PROCESS_MB * (variant.processes + sum(at_once))
+    at_once = 0
+    for part in variant.parts:
+        knobs = part.options.get("knobs", {})
+        children = int(knobs.get("workers", 0)) if knobs.get("pool") == "prefork" else 0
+        at_once += part.copies * (1 + children)
+    return PROCESS_MB * (variant.processes + at_once)
 
 
 def groups_that_fit(

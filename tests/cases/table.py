@@ -61,7 +61,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "target-rest": ("tests/load/test_browsing.py", "tests/cli/test_members.py"),
     "template-key": (
         f"{_TABLES}::test_what_makes_other_data_has_another_key",
-        f"{_TABLES}::test_a_name_of_the_module_and_a_file_that_is_read_count",
+        f"{_TABLES}::test_the_key_follows_the_sources",
         f"{_TABLES}::test_what_cannot_be_known_is_seeded_anew",
         f"{_TABLES}::test_a_second_scenario_does_not_get_the_first_ones_rows",
     ),

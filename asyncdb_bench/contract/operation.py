@@ -13,11 +13,12 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict, Unpack
+from email.message import Message
+from typing import Annotated, Any, NamedTuple, TypedDict, Unpack
 
 import msgspec
 
-from asyncdb_bench.contract.route import Request, Route, usual_route
+from asyncdb_bench.contract.route import REDIRECTS, Request, Route, usual_route
 from asyncdb_bench.errors import PluginError, UnsupportedError
 from asyncdb_bench_attach.timing import Phases, current
 
@@ -323,6 +324,36 @@ def operation(
     traits : see :class:`Traits`.
     """
     return lambda steps: Operation(steps, check, rows, **traits)
+
+
+class Said(NamedTuple):
+    """An answer as it came."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+def judged(operation: Operation, params: Params, said: Said) -> tuple[Any, str]:
+    """Return an answer as `check` has it, and why it is not what was expected; empty: it is."""
+    status, headers, body = said
+    if not operation.route.expects(status):
+        if status in REDIRECTS:
+            return None, (
+                f"redirects to {headers.get('Location', 'nowhere')}: let the route ask there, say"
+                " follow=True or statuses=(302,) in it, or log in first in a session"
+            )
+        return None, f"answers {status}: {body[:120].decode(errors='replace')!r}"
+    kind = headers.get("Content-Type", "")
+    try:
+        answer = operation.route.answer(status, headers, body)
+        right = operation.check(params, answer)
+    except Exception as error:
+        return None, (
+            f"answers what its check does not take ({type(error).__name__}: {error}), {status} as"
+            f" {kind or 'no content type'}: {body[:80].decode(errors='replace')!r}"
+        )
+    return answer, "" if right else f"answers wrongly: {body[:120].decode(errors='replace')!r}"
 
 
 def drive(

@@ -12,7 +12,7 @@ import numpy as np
 from locust import FastHttpUser, between, events, task
 
 from asyncdb_bench.contract.browsing import message_of
-from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.operation import Operation, Said, judged
 from asyncdb_bench.contract.scenario import Scenario, Users
 from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import parse_specs
@@ -75,21 +75,12 @@ class ApplicationUser(FastHttpUser):
             allow_redirects=route.follow,
             catch_response=True,
         ) as response:
-            answer = None
-            if route.expects(response.status_code):
-                headers = message_of(response.headers.items())
-                try:
-                    answer = route.answer(response.status_code, headers, response.content)
-                    right = operation.check(params, answer)
-                except Exception as error:
-                    right = False
-                    response.failure(f"wrong answer: {type(error).__name__}: {error}")
-                else:
-                    if right:
-                        response.success()
-                    else:
-                        response.failure("wrong answer")
-                return right, answer
+            headers = message_of(response.headers.items())
+            said = Said(response.status_code, headers, response.content)
+            answer, why = judged(operation, params, said)
             # of itself Locust takes a redirect for right
-            response.failure(f"status {response.status_code}")
-            return False, None
+            if why:
+                response.failure(why)
+            else:
+                response.success()
+            return not why, answer

@@ -8,16 +8,15 @@ import itertools
 import sys
 import time
 from collections.abc import Mapping
-from email.message import Message
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
 
 from asyncdb_bench.contract.browsing import Cookies, redirected, set_by
-from asyncdb_bench.contract.operation import Operation, Params
+from asyncdb_bench.contract.operation import Operation, Said, judged
 from asyncdb_bench.contract.route import REDIRECTS, Request, host_of
 from asyncdb_bench.contract.scenario import Ask, go_through
 from asyncdb_bench.errors import BenchError, ServiceError, described
@@ -33,14 +32,6 @@ from asyncdb_bench.records.step import HEARTBEAT_US
 from asyncdb_bench.services.program import Part, Program, free_port, last_lines
 from asyncdb_bench.services.running import Services
 from asyncdb_bench_attach.application import PATH
-
-
-class Said(NamedTuple):
-    """An answer as it came."""
-
-    status: int
-    headers: Message
-    body: bytes
 
 
 def asked(host: str, port: int, request: Request, timeout_s: float) -> Said:
@@ -91,28 +82,6 @@ class Visitor:
             location = said.headers.get("Location", "")
             request = redirected(request, said.status, location, host_of(host), port, hops)
         return said
-
-
-def judged(operation: Operation, params: Params, said: Said) -> tuple[Any, str]:
-    """Return an answer as `check` has it, and why it is not what was expected; empty: it is."""
-    status, headers, body = said
-    if not operation.route.expects(status):
-        if status in REDIRECTS:
-            return None, (
-                f"redirects to {headers.get('Location', 'nowhere')}: let the route ask there, say"
-                " follow=True or statuses=(302,) in it, or log in first in a session"
-            )
-        return None, f"answers {status}: {body[:120].decode(errors='replace')!r}"
-    kind = headers.get("Content-Type", "")
-    try:
-        answer = operation.route.answer(status, headers, body)
-        right = operation.check(params, answer)
-    except Exception as error:
-        return None, (
-            f"answers what its check does not take ({type(error).__name__}: {error}), {status} as"
-            f" {kind or 'no content type'}: {body[:80].decode(errors='replace')!r}"
-        )
-    return answer, "" if right else f"answers wrongly: {body[:120].decode(errors='replace')!r}"
 
 
 GRACE_S = 5.0

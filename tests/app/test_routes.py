@@ -14,9 +14,9 @@ import pytest
 
 from asyncdb_bench import Reply, Route, Steps, operation
 from asyncdb_bench.app.application import make_application
-from asyncdb_bench.contract.operation import Operation
+from asyncdb_bench.contract.operation import Operation, Said, judged
 from asyncdb_bench.errors import PluginError
-from asyncdb_bench.measure.target_family import Said, asked, judged
+from asyncdb_bench.measure.target_family import asked
 from tests.in_thread import served
 
 

@@ -17,14 +17,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncdb_bench.contract.engine import DISTRIBUTIONS, make_engine
 from asyncdb_bench.contract.knob import make_knobs
-from asyncdb_bench.contract.operation import drive
+from asyncdb_bench.contract.operation import Operation, Params, drive
 from asyncdb_bench.contract.route import portable
 from asyncdb_bench.contract.strategy import LIMITS, Context, Strategy
-from asyncdb_bench.errors import UnsupportedError, UsageError, first_line
+from asyncdb_bench.errors import BenchError, UnsupportedError, UsageError, described, first_line
 from asyncdb_bench.extensions.check.conformance_work import TYPED, Conformance
 from asyncdb_bench.extensions.check.failing_proxy import FailingProxy, tcp_target
 from asyncdb_bench.measure.family import Family
@@ -38,6 +38,9 @@ from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.services.running import RunningServices
 from asyncdb_bench.services.watching import LOOK_UPS, Statistics
 from asyncdb_bench_attach.timing import Phases, current
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 UNCOUNTED = (
     "; it takes shared_preload_libraries = 'pg_stat_statements' on the server, and CREATE EXTENSION"
@@ -111,6 +114,38 @@ class Finding:
     untried: str = ""
 
 
+def outcome(title: str, error: Exception | None = None) -> Finding:
+    """Return what came of a check that ended with an error, or with none."""
+    if error is None:
+        return Finding(title)
+    if isinstance(error, UntriedError):
+        return Finding(title, untried=str(error))
+    known = isinstance(error, NonconformityError | BenchError)
+    return Finding(title, str(error) if known else described(error))
+
+
+@contextmanager
+def plain_session(database: str) -> Iterator[tuple[Engine, Callable[[Operation, Params], Any]]]:
+    """Lend an engine on a database, and what runs an operation in a session on it.
+
+    Parameters
+    ----------
+    database : URL of one that has the operations' tables.
+    """
+    from sqlalchemy.orm import Session
+
+    engine = make_engine(database, 1, TIMEOUT_S)
+
+    def run(operation: Operation, params: Params) -> Any:
+        with Session(engine) as session, session.begin():
+            return drive(operation.steps(**params), session.execute)
+
+    try:
+        yield engine, run
+    finally:
+        engine.dispose()
+
+
 class Subject:
     """A strategy opened on a fresh database, with its workers, and a plain session beside it."""
 
@@ -145,14 +180,8 @@ class Subject:
 
     def directly(self, name: str, params: dict[str, Any], database: str) -> Any:
         """Run an operation through a plain session, for comparison."""
-        from sqlalchemy.orm import Session
-
-        engine = make_engine(database, 1, TIMEOUT_S)
-        try:
-            with Session(engine) as session, session.begin():
-                return drive(self.operations[name].steps(**params), session.execute)
-        finally:
-            engine.dispose()
+        with plain_session(database) as (_, run):
+            return run(self.operations[name], params)
 
 
 Check = Callable[[Subject, Strategy[Any]], Awaitable[None]]
@@ -484,12 +513,10 @@ async def _run_all(bench: Subject, queue: str) -> list[Finding]:
             title = (check.__doc__ or "").strip().rstrip(".")
             try:
                 await check(bench, strategy)
-            except UntriedError as error:
-                findings.append(Finding(title, untried=str(error)))
             except Exception as error:
-                findings.append(Finding(title, str(error) or repr(error)))
+                findings.append(outcome(title, error))
             else:
-                findings.append(Finding(title))
+                findings.append(outcome(title))
     finally:
         await strategy.close()
     return findings

@@ -17,22 +17,21 @@ import numpy as np
 
 from asyncdb_bench.contract.browsing import message_of
 from asyncdb_bench.contract.data.sources import NO_TABLES
-from asyncdb_bench.contract.engine import make_engine
-from asyncdb_bench.contract.operation import Operation, drive
+from asyncdb_bench.contract.operation import Operation, judged
 from asyncdb_bench.contract.route import Response
 from asyncdb_bench.contract.scenario import Ask, Scenario, Workload, begun, go_through
-from asyncdb_bench.errors import BenchError, PluginError, ServiceError, described
+from asyncdb_bench.errors import PluginError, described
 from asyncdb_bench.extensions.check.conformance import (
-    TIMEOUT_S,
     Finding,
-    NonconformityError,
     check_services,
+    outcome,
+    plain_session,
     require,
     uncounted,
 )
 from asyncdb_bench.measure.family import launched
 from asyncdb_bench.measure.launch import Launch
-from asyncdb_bench.measure.target_family import asked, judged
+from asyncdb_bench.measure.target_family import asked
 from asyncdb_bench.plan.planner import refusals
 from asyncdb_bench.plan.registry import make_scenario, names
 from asyncdb_bench.plan.request import Spec
@@ -83,24 +82,17 @@ def asked_directly(workload: Workload, database: str) -> Iterator[tuple[Engine, 
     -------
     The engine, connected, and a function of name and parameters that returns what a client has.
     """
-    from sqlalchemy.orm import Session
+    with plain_session(database) as (engine, run):
 
-    engine = make_engine(database, 1, TIMEOUT_S)
+        def ask(name: str, params: dict[str, Any]) -> Any:
+            operation = workload.operations[name]
+            reply = operation.route.reply(run(operation, operation.typed(params)))
+            headers = message_of({"Content-Type": reply.content_type, **reply.headers}.items())
+            return operation.route.answer(reply.status, headers, reply.encoded)
 
-    def ask(name: str, params: dict[str, Any]) -> Any:
-        operation = workload.operations[name]
-        with Session(engine) as session, session.begin():
-            answer = drive(operation.steps(**operation.typed(params)), session.execute)
-        reply = operation.route.reply(answer)
-        headers = message_of({"Content-Type": reply.content_type, **reply.headers}.items())
-        return operation.route.answer(reply.status, headers, reply.encoded)
-
-    try:
         with engine.connect():
             pass
         yield engine, ask
-    finally:
-        engine.dispose()
 
 
 PATIENCE_S = 60.0
@@ -197,11 +189,9 @@ def _under(
             )
             sent = None if expected is None else statements(processes.database) - before
         require(sent == expected, f"{sent} statements, a plain session sends {expected}")
-    except (NonconformityError, ServiceError) as error:
-        return Finding(title, str(error))
     except Exception as error:
-        return Finding(title, described(error))
-    return Finding(title)
+        return outcome(title, error)
+    return outcome(title)
 
 
 def over_http(port: int, workload: Workload, name: str, params: dict[str, Any]) -> Any:
@@ -478,8 +468,6 @@ def accepts(check: Callable[[Any, Any], bool], params: Any, answer: Any) -> bool
 def _finding(title: str, check: Callable[[], None]) -> Finding:
     try:
         check()
-    except (NonconformityError, BenchError) as error:
-        return Finding(title, str(error))
     except Exception as error:
-        return Finding(title, described(error))
-    return Finding(title)
+        return outcome(title, error)
+    return outcome(title)

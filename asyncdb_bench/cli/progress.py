@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
+from threading import Lock
 from typing import Any, TextIO
 
 from rich.console import Group, RenderableType
@@ -69,6 +71,8 @@ def _cells(row: Row) -> tuple[Text | str, ...]:
 
 AGAIN_S = 60.0
 """How often plain lines tell all answers anew."""
+LATEST = 40
+"""Turns that are kept for a page."""
 
 
 class Progress:
@@ -84,6 +88,8 @@ class Progress:
     ----------
     answers : what the turns have shown so far.
     now : what is being done, in words.
+    latest : turns, the newest first.
+    lock : held while a turn is noted: a page is served from a thread of its own.
     """
 
     def __init__(self, plan: Plan, seconds: float, out: TextIO) -> None:
@@ -93,6 +99,8 @@ class Progress:
         self.began = self.told = time.monotonic()
         self.answers = LiveAnswers(plan)
         self.now = "starting"
+        self.latest: deque[Step] = deque(maxlen=LATEST)
+        self.lock = Lock()
         self._shown = [each for each in plan.scenarios if not each.aside]
         self._expected: dict[str, int] = {}
         self._answered: set[str] = set()
@@ -132,7 +140,9 @@ class Progress:
 
     def step(self, step: Step) -> None:
         """Take note of a turn; show a ladder's rungs, and answers as soon as there are any."""
-        self.answers.add(step)
+        with self.lock:
+            self.answers.add(step)
+            self.latest.appendleft(step)
         if step.turn.kind == "rung":
             self.say(f"  {step.scenario} · {step.variant} {figures(step)}")
         self._tell(step.scenario)
@@ -198,8 +208,6 @@ class LiveProgress(Progress):
     def __enter__(self) -> Progress:
         from rich.console import Console
         from rich.live import Live
-
-        from asyncdb_bench.cli.progress import renderable
 
         self.live: Any = Live(
             get_renderable=lambda: renderable(self),

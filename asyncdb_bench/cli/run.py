@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
@@ -17,13 +18,14 @@ def run_verb(
         bool, typer.Option("--web", help="show the run as a page on loopback, too")
     ] = False,
     web_port: Annotated[
-        int, typer.Option(help="the page's port; 0: any that is free", min=0, max=65535)
+        int,
+        typer.Option(help="the page's port; 0: any that is free", metavar="PORT", min=0, max=65535),
     ] = 0,
 ) -> None:
     """Measure, and write the report."""
     from asyncdb_bench.cli import terminal
     from asyncdb_bench.cli.progress import Progress, make_progress
-    from asyncdb_bench.cli.web_view import WebProgress
+    from asyncdb_bench.cli.web_view import with_page
     from asyncdb_bench.plan.planner import make_plan
     from asyncdb_bench.plan.profiles import read_profiles
     from asyncdb_bench.processes.kernel import own_start_s
@@ -31,10 +33,10 @@ def run_verb(
 
     plan = make_plan(request.choices(), read_profiles())
     terminal.print_intention(plan)
-    terminals = make_progress(plan)
-    display: Progress | WebProgress = terminals
+    progress = make_progress(plan)
+    display: AbstractContextManager[Progress] = progress
     if web or web_port:
-        display = WebProgress(terminals, web_port, show=sys.stdout.isatty())
+        display = with_page(progress, web_port, show=sys.stdout.isatty())
     finished = measure_plan(plan, folders.places(), display, sys.argv[1:], own_start_s())
     terminal.print_result(finished.report)
     if finished.failure:
@@ -47,7 +49,7 @@ def run_verb(
 
 
 def plan_verb(request: RequestOptions) -> None:
-    """Print what would run, how long it takes, and all that is wrong with the request."""
+    """Print what would run and how long it takes, or all that is wrong."""
     from asyncdb_bench.cli import terminal
     from asyncdb_bench.plan.planner import make_plan
     from asyncdb_bench.plan.profiles import read_profiles

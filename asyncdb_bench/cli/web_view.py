@@ -6,62 +6,88 @@ import asyncio
 import threading
 import time
 import webbrowser
-from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
-from threading import Lock
-from types import TracebackType
 from typing import Any
 
 from asyncdb_bench.cli.live_answers import Row
 from asyncdb_bench.cli.progress import Progress
 from asyncdb_bench.errors import ServiceError
-from asyncdb_bench.measure.turns import LaunchOrder
-from asyncdb_bench.records.files import Seen
-from asyncdb_bench.records.step import Step, TrialEnd
+from asyncdb_bench.records.step import Step
 
-LATEST = 40
-"""Turns that a page shows."""
+LOOPBACK = "127.0.0.1"
+STOP_S = 3.0
 
 
-class LiveState:
-    """Tells what a run has shown so far as data.
-
-    The run writes it, the page's server reads it, from a thread of its own.
+def with_page(
+    progress: Progress, port: int = 0, *, show: bool = False
+) -> AbstractContextManager[Progress]:
+    """Return a display that is served as a page, too, while it is shown.
 
     Parameters
     ----------
     progress : the terminal's display, which has the answers.
+    port : to listen on; 0: any that is free.
+    show : whether to open the page in a browser.
 
-    Attributes
-    ----------
-    lock : held while a turn is noted.
+    Raises
+    ------
+    ServiceError : the port cannot be had; nothing was started then.
     """
+    from tornado.netutil import bind_sockets
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._latest: deque[dict[str, Any]] = deque(maxlen=LATEST)
-        self.lock = Lock()
+    try:
+        sockets = bind_sockets(port, address=LOOPBACK)
+    except OSError as error:
+        raise ServiceError(
+            f"--web: port {port} cannot be had ({error.strerror or error});"
+            " --web-port 0 takes one that is free"
+        ) from error
+    return _served(progress, sockets, show)
 
-    def add(self, step: Step) -> None:
-        """Note a turn."""
-        self._latest.appendleft(
-            {
-                "scenario": step.scenario,
-                "variant": step.variant,
-                "what": step.turn.kind,
-                "offered_rps": step.offered_rps,
-                "achieved_rps": step.achieved_rps,
-                "p99_ms": step.latency.p99_ms,
-                "valid": step.valid,
-            }
-        )
 
-    def told(self) -> dict[str, Any]:
-        """Return all that a page shows, as JSON can carry it."""
-        progress = self._progress
-        answers = progress.answers
-        with self.lock:
-            scenarios = [
+@contextmanager
+def _served(progress: Progress, sockets: list[Any], show: bool) -> Iterator[Progress]:
+    from tornado.httpserver import HTTPServer
+
+    port = sockets[0].getsockname()[1]
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+
+    async def serve() -> None:
+        server = HTTPServer(make_application(progress, port))
+        server.add_sockets(sockets)
+        await stop.wait()
+        server.stop()
+        await server.close_all_connections()
+
+    def run() -> None:
+        loop.run_until_complete(serve())
+        loop.close()
+
+    thread = threading.Thread(target=run, name="web", daemon=True)
+    where = f"http://{LOOPBACK}:{port}/"
+    with progress:
+        thread.start()
+        progress.say(f"watch: {where}")
+        if show:
+            webbrowser.open(where)
+        try:
+            yield progress
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(STOP_S)
+
+
+def state_of(progress: Progress) -> dict[str, Any]:
+    """Return all that the page shows, as JSON can carry it; called from the page's thread."""
+    answers = progress.answers
+    with progress.lock:
+        return {
+            "now": progress.now,
+            "left": progress.left(),
+            "spent_s": round(time.monotonic() - progress.began),
+            "scenarios": [
                 {
                     "label": each.label,
                     "work": each.work or each.label,
@@ -69,15 +95,22 @@ class LiveState:
                     "rows": [_row(row) for row in answers.rows(each.label)],
                 }
                 for each in progress.plan.scenarios
-            ]
-            return {
-                "now": progress.now,
-                "left": progress.left(),
-                "spent_s": round(time.monotonic() - progress.began),
-                "scenarios": scenarios,
-                "open": answers.open,
-                "turns": list(self._latest),
-            }
+            ],
+            "open": answers.open,
+            "turns": [_turn(step) for step in progress.latest],
+        }
+
+
+def _turn(step: Step) -> dict[str, Any]:
+    return {
+        "scenario": step.scenario,
+        "variant": step.variant,
+        "what": step.turn.kind,
+        "offered_rps": step.offered_rps,
+        "achieved_rps": step.achieved_rps,
+        "p99_ms": step.latency.p99_ms,
+        "valid": step.valid,
+    }
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -93,103 +126,7 @@ def _row(row: Row) -> dict[str, Any]:
     return told
 
 
-LOOPBACK = "127.0.0.1"
-STOP_S = 3.0
-
-
-class WebProgress:
-    """A display that passes all on to the terminal's, and serves it as a page.
-
-    Parameters
-    ----------
-    inner : the terminal's display.
-    port : to listen on; 0: any that is free.
-    show : whether to open the page in a browser.
-
-    Raises
-    ------
-    ServiceError : the port cannot be had; nothing was started then.
-    """
-
-    def __init__(self, inner: Progress, port: int = 0, *, show: bool = False) -> None:
-        from tornado.netutil import bind_sockets
-
-        try:
-            self._sockets = bind_sockets(port, address=LOOPBACK)
-        except OSError as error:
-            raise ServiceError(
-                f"--web: port {port} cannot be had ({error.strerror or error});"
-                " --web-port 0 takes one that is free"
-            ) from error
-        self.port: int = self._sockets[0].getsockname()[1]
-        self._inner, self._show = inner, show
-        self.state = LiveState(inner)
-        self._stop: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
-
-    def __enter__(self) -> WebProgress:
-        self._inner.__enter__()
-        self._thread.start()
-        where = f"http://{LOOPBACK}:{self.port}/"
-        self._inner.say(f"watch: {where}")
-        if self._show:
-            webbrowser.open(where)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop the server, and end the terminal's display."""
-        if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(STOP_S)
-        self._inner.__exit__(kind, error, trace)
-
-    def _serve(self) -> None:
-        asyncio.run(self._until_stopped())
-
-    async def _until_stopped(self) -> None:
-        from tornado.httpserver import HTTPServer
-
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = HTTPServer(make_application(self.state, self.port))
-        server.add_sockets(self._sockets)
-        await self._stop.wait()
-        server.stop()
-        await server.close_all_connections()
-
-    def say(self, text: str) -> None:
-        """Show one line."""
-        self._inner.say(text)
-
-    def service(self, name: str) -> None:
-        """Show which service is being started."""
-        self._inner.service(name)
-
-    def recall(self, launches: Seen) -> None:
-        """Take note of how launches strayed on this machine before."""
-        self._inner.recall(launches)
-
-    def launch(self, order: LaunchOrder) -> None:
-        """Show that variants are being launched."""
-        self._inner.launch(order)
-
-    def step(self, step: Step) -> None:
-        """Show a turn."""
-        with self.state.lock:
-            self._inner.step(step)
-            self.state.add(step)
-
-    def end(self, end: TrialEnd) -> None:
-        """Show how a trial ended."""
-        self._inner.end(end)
-
-
-def make_application(state: LiveState, port: int) -> Any:
+def make_application(progress: Progress, port: int) -> Any:
     """Return the page's application: the page, and what it shows as JSON.
 
     Another site's page cannot read it: the names that a browser may ask it by are loopback's.
@@ -212,6 +149,6 @@ def make_application(state: LiveState, port: int) -> Any:
     class State(Own):
         def get(self) -> None:
             self.set_header("Cache-Control", "no-store")
-            self.finish(state.told())
+            self.finish(state_of(progress))
 
     return Application([(r"/", Page), (r"/state", State)], log_function=lambda _: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import threading
 from http.client import HTTPConnection
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from asyncdb_bench.cli.progress import Progress
-from asyncdb_bench.cli.web_view import LiveState, WebProgress
+from asyncdb_bench.cli.web_view import state_of, with_page
 from asyncdb_bench.errors import ServiceError
 from tests.cli.test_live_view import order_of, planned
 from tests.command_line import Bench
@@ -34,8 +35,14 @@ def asked(port: int, path: str, host: str = "") -> tuple[int, bytes]:
         connection.close()
 
 
-def told(display: WebProgress) -> dict[str, Any]:
-    status, body = asked(display.port, "/state")
+def port_of(out: io.StringIO) -> int:
+    found = re.search(r"watch: http://127\.0\.0\.1:(\d+)/", out.getvalue())
+    assert found
+    return int(found[1])
+
+
+def told(port: int) -> dict[str, Any]:
+    status, body = asked(port, "/state")
     assert status == 200
     found: dict[str, Any] = json.loads(body)
     return found
@@ -43,12 +50,10 @@ def told(display: WebProgress) -> dict[str, Any]:
 
 def test_turns_come_and_intervals_narrow() -> None:
     inner = progress()
-    state = LiveState(inner)
     widths = []
     for step in measured_turns({"native": Truth(1000), "executor": Truth(1500)}, 3, 8):
         inner.step(step)
-        state.add(step)
-        (scenario,) = state.told()["scenarios"]
+        (scenario,) = state_of(inner)["scenarios"]
         rows = {row["variant"]: row for row in scenario["rows"]}
         if step.variant == "executor" and rows["native"].get("low"):
             widths.append(rows["native"]["high"] / rows["native"]["low"])
@@ -56,7 +61,7 @@ def test_turns_come_and_intervals_narrow() -> None:
     assert [row["said"] for row in scenario["rows"]] == ["best", "worse"]
     assert widths[-1] < widths[0]
     assert scenario["rounds"] == 24
-    told = state.told()
+    told = state_of(inner)
     assert told["open"] == 0
     assert len(told["turns"]) == 40, "the latest"
     assert told["turns"][0]["what"] == "common"
@@ -64,21 +69,20 @@ def test_turns_come_and_intervals_narrow() -> None:
 
 def test_the_page_is_served_and_the_terminal_stays() -> None:
     out = io.StringIO()
-    with WebProgress(progress(out)) as display:
-        status, page = asked(display.port, "/")
+    with with_page(progress(out)) as display:
+        port = port_of(out)
+        status, page = asked(port, "/")
         assert status == 200
         assert b"Turns as they come" in page
         display.service("postgresql")
-        assert told(display)["now"] == "starting postgresql"
+        assert told(port)["now"] == "starting postgresql"
         display.launch(order_of(planned()))
         display.step(turn("native", 100))
         display.end(end("native"))
-        found = told(display)
+        found = told(port)
         assert found["now"].startswith("launch 1: 3 variants")
         assert found["turns"][0]["variant"] == "native"
         assert "left" in found["left"]
-        port = display.port
-    assert f"watch: http://127.0.0.1:{port}/" in out.getvalue()
     assert "starting postgresql" in out.getvalue()
     with pytest.raises(ConnectionRefusedError):
         asked(port, "/")
@@ -86,16 +90,18 @@ def test_the_page_is_served_and_the_terminal_stays() -> None:
 
 
 def test_another_sites_page_cannot_read_it() -> None:
-    with WebProgress(progress()) as display:
-        assert asked(display.port, "/state", host="evil.example")[0] == 403
-        assert asked(display.port, "/", host=f"localhost:{display.port}")[0] == 200
+    out = io.StringIO()
+    with with_page(progress(out)):
+        port = port_of(out)
+        assert asked(port, "/state", host="evil.example")[0] == 403
+        assert asked(port, "/", host=f"localhost:{port}")[0] == 200
 
 
 def test_a_port_that_is_taken_is_refused_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServiceError, match=f"port {port} cannot be had.*--web-port 0"):
-            WebProgress(progress(), port)
+            with_page(progress(), port)
 
 
 @pytest.mark.e2e

@@ -1,6 +1,6 @@
 """``python -m asyncdb_bench``: the command line."""
 
-from asyncdb_bench.cli.main import main
+from asyncdb_bench.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -24,7 +24,6 @@ import json
 import re
 import traceback
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -58,6 +57,8 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
+        from difflib import get_close_matches
+
         near = get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         super().__init__(f"unknown {kind} {name!r}; known: {', '.join(names) or 'none'}{hint}")

@@ -8,7 +8,7 @@ import inspect
 import os
 import typing
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +52,13 @@ def profiles(incomplete: str) -> list[str]:
     return completed(read_profiles(), incomplete)
 
 
+# groups of options that `--help-all` shows
+measuring = functools.partial(typer.Option, rich_help_panel="how long and how it is measured")
+services = functools.partial(typer.Option, rich_help_panel="how the services are reached")
+load = functools.partial(typer.Option, rich_help_panel="where load and application run")
+targets = functools.partial(typer.Option, rich_help_panel="applications of your own")
+
+
 @dataclass(frozen=True)
 class RequestOptions:
     """What to measure, and how."""
@@ -59,108 +66,128 @@ class RequestOptions:
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="a,b:knob=value,…, or all (default: the profile's)", autocompletion=strategies
+            help="a,b:knob=value,…, or all (default: the profile's)",
+            metavar="NAMES",
+            autocompletion=strategies,
         ),
     ] = None
     scenario: Annotated[
         str | None,
-        typer.Option(help="x,y:knob=value,… (default: the profile's)", autocompletion=scenarios),
-    ] = None
-    vary: Annotated[
-        list[str] | None,
-        typer.Option(help="strategy:knob=1,2,4: a curve over one knob (app:processes=1,2: of all)"),
+        typer.Option(
+            help="x,y:knob=value,… (default: the profile's)",
+            metavar="NAMES",
+            autocompletion=scenarios,
+        ),
     ] = None
     profile: Annotated[
         str,
         typer.Option(
-            help="smoke, quick, standard, nightly, blog, sweep (default: quick; sweep for a sweep)",
-            autocompletion=profiles,
+            help="one that `list` names (default: quick)", metavar="NAME", autocompletion=profiles
         ),
     ] = ""
-    seed: Annotated[int | None, typer.Option(help="repeat the arrivals of another run", min=0)] = (
-        None
-    )
-    blocks: Annotated[int | None, typer.Option(help="rounds of trials over all variants")] = None
-    budget: Annotated[int | None, typer.Option(help="database connections per strategy")] = None
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="strategy:knob=1,2,4: a curve over one knob (app:… for all); may be repeated",
+            metavar="KNOB",
+        ),
+    ] = None
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="your application: [NAME=]URL, NAME[@CHECKOUT] in bench.toml; may be repeated",
+            metavar="TARGET",
+        ),
+    ] = None
     time_budget: Annotated[
-        float | None, typer.Option(help="seconds that the whole run may take; 0: no limit")
+        float | None, typer.Option(help="seconds that the run may take; 0: no limit", metavar="S")
     ] = None
-    cpus: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, off, 0-1/2/3: system/services/load, or 0/1/2/3: with workers second"
-        ),
-    ] = None
-    deployment: Annotated[
-        bool | None,
-        typer.Option(
-            help="measure what each variant takes to deploy, too (default: the profile's)"
-        ),
-    ] = None
-    rounds: Annotated[
-        int | None, typer.Option(help="rounds of turns in each block (default: the profile's)")
-    ] = None
-    connections: Annotated[
-        int | None, typer.Option(help="of the closed loop that measures the pace (default: 32)")
-    ] = None
-    ladder: Annotated[
-        bool | None,
-        typer.Option(
-            "--ladder/--turns", help="climb each variant's ladder alone, instead of taking turns"
-        ),
+    budget: Annotated[
+        int | None, typer.Option(help="database connections per strategy", metavar="N")
     ] = None
     rtt: Annotated[
         float | None,
         typer.Option(help="ms from the application to the database; 0: as it is", metavar="MS"),
     ] = None
-    broker_rtt: Annotated[
-        float | None, typer.Option(help="ms to the broker; 0: as it is", metavar="MS")
+    seed: Annotated[
+        int | None, measuring(help="repeat the arrivals of another run", metavar="N", min=0)
     ] = None
-    via: Annotated[str | None, typer.Option(help="direct, or pgbouncer (transaction mode)")] = None
+    blocks: Annotated[
+        int | None, measuring(help="launches of all variants at most", metavar="N")
+    ] = None
+    rounds: Annotated[
+        int | None,
+        measuring(help="rounds of turns in each block (default: the profile's)", metavar="N"),
+    ] = None
+    connections: Annotated[
+        int | None,
+        measuring(help="of the closed loop that measures the pace (default: 32)", metavar="N"),
+    ] = None
+    ladder: Annotated[
+        bool | None,
+        measuring(
+            "--ladder/--turns", help="climb each variant's ladder alone, instead of taking turns"
+        ),
+    ] = None
+    deployment: Annotated[
+        bool | None,
+        measuring(help="measure what each variant takes to deploy, too (default: the profile's)"),
+    ] = None
+    inject: Annotated[
+        str,
+        measuring(
+            help="a fault beside each variant: delay_ms=2, cpu_ms=1, pool=6", metavar="FAULT"
+        ),
+    ] = ""
+    broker_rtt: Annotated[
+        float | None, services(help="ms to the broker; 0: as it is", metavar="MS")
+    ] = None
+    via: Annotated[
+        str | None, services(help="direct, or pgbouncer (transaction mode)", metavar="WAY")
+    ] = None
     tls: Annotated[
-        bool | None, typer.Option("--tls/--no-tls", help="encrypt connections to the database")
+        bool | None, services("--tls/--no-tls", help="encrypt connections to the database")
+    ] = None
+    cpus: Annotated[
+        str | None,
+        load(
+            help="auto, off, 0-1/2/3: system/services/load, or 0/1/2/3: with workers second",
+            metavar="CORES",
+        ),
     ] = None
     load_processes: Annotated[
         int | None,
-        typer.Option(help="Locust workers that offer the load from here (default: 1)", min=0),
+        load(help="Locust workers that offer the load from here (default: 1)", metavar="N", min=0),
     ] = None
     expect_load_workers: Annotated[
         int | None,
-        typer.Option(help="further ones, started elsewhere with `load-worker`", min=0),
+        load(help="further ones, started elsewhere with `load-worker`", metavar="N", min=0),
     ] = None
     load_master: Annotated[
         str | None,
-        typer.Option(help="HOST:PORT where load workers come to (default: 5557)", metavar="ADDR"),
+        load(help="HOST:PORT where load workers come to (default: 5557)", metavar="ADDR"),
     ] = None
     address: Annotated[
-        str | None,
-        typer.Option(help="where the application listens (default: 127.0.0.1)", metavar="HOST"),
+        str | None, load(help="where the application listens (default: 127.0.0.1)", metavar="HOST")
     ] = None
     locust_web: Annotated[
         int | None,
-        typer.Option(help="show Locust's own page on this port of loopback", min=0, max=65535),
+        load(
+            help="show Locust's own page on this port of loopback", metavar="PORT", min=0, max=65535
+        ),
     ] = None
     hosts: Annotated[
-        Path | None,
-        typer.Option(help="file of the machines that play a role, see docs/hosts.md"),
-    ] = None
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="an application of yours instead of strategies: URL, NAME=URL, NAME of"
-            " [targets.NAME] in bench.toml, NAME@CHECKOUT; again for each",
-        ),
+        Path | None, load(help="the machines that play a role, see docs/hosts.md", metavar="FILE")
     ] = None
     target_pid: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=PID[,PID]: a target's processes (default: who listens there)"),
+        targets(
+            help="NAME=PID[,PID]: a target's processes (default: who listens there)", metavar="PIDS"
+        ),
     ] = None
     yes_i_own_it: Annotated[
-        bool, typer.Option("--yes-i-own-it", help="load a target that is not of this machine")
+        bool, targets("--yes-i-own-it", help="load a target that is not of this machine")
     ] = False
-    inject: Annotated[
-        str, typer.Option(help="a fault beside each variant: delay_ms=2, cpu_ms=1, pool=6")
-    ] = ""
 
     def choices(self) -> Choices:
         """Return what is asked for."""
@@ -172,26 +199,7 @@ class RequestOptions:
             strategies=self.strategy or None,
             scenarios=self.scenario or None,
             seed=self.seed,
-            overrides={
-                "blocks": self.blocks,
-                "budget": self.budget,
-                "time_budget_s": self.time_budget,
-                "cpus": self.cpus,
-                "deployment": self.deployment,
-                "rounds": self.rounds,
-                "connections": self.connections,
-                "ladder": self.ladder,
-                "ladder_blocks": self.blocks,
-                "rtt_ms": self.rtt,
-                "broker_rtt_ms": self.broker_rtt,
-                "via": self.via,
-                "tls": self.tls,
-                "load_processes": self.load_processes,
-                "expect_load_workers": self.expect_load_workers,
-                "load_master": self.load_master,
-                "address": self.address,
-                "locust_web": self.locust_web,
-            },
+            overrides={setting: getattr(self, name) for setting, name in SETTINGS.items()},
             vary=self.vary or (),
             inject=self.inject,
             targets=self.target or (),
@@ -203,12 +211,33 @@ class RequestOptions:
         )
 
 
+SETTINGS = {
+    "time_budget_s": "time_budget",
+    "rtt_ms": "rtt",
+    "broker_rtt_ms": "broker_rtt",
+    "ladder_blocks": "blocks",
+    **{
+        name: name
+        for name in (
+            *("budget", "blocks", "rounds", "connections", "ladder", "deployment"),
+            *("via", "tls", "cpus", "load_processes", "expect_load_workers", "load_master"),
+            *("address", "locust_web"),
+        )
+    },
+}
+"""Settings of a profile that an option overrides -> the option's field."""
+
+
 @dataclass(frozen=True)
 class FolderOptions:
     """Where results and reports lie."""
 
-    results: Annotated[Path, typer.Option(help="folder of results")] = Path("results")
-    reports: Annotated[Path, typer.Option(help="folder of reports")] = Path("reports")
+    results: Annotated[Path, typer.Option(help="folder of results", metavar="DIR")] = Path(
+        "results"
+    )
+    reports: Annotated[Path, typer.Option(help="folder of reports", metavar="DIR")] = Path(
+        "reports"
+    )
 
     def places(self) -> Places:
         """Return the folders, absolute."""
@@ -217,13 +246,34 @@ class FolderOptions:
         return Places(self.results.resolve(), self.reports.resolve())
 
 
+HELP_ALL = "asyncdb_bench.help_all"
+
+
+def show_help_all(context: typer.Context, asked: bool) -> None:
+    """Print the help with the options of all groups, where it is asked for, and end."""
+    if asked:
+        context.meta[HELP_ALL] = True
+        print(context.get_help())
+        raise typer.Exit
+
+
 @dataclass(frozen=True)
 class DebugOption:
-    """Read by :func:`asyncdb_bench.cli.main.main` for all verbs."""
+    """Read by :func:`asyncdb_bench.cli.entry.main` for all verbs."""
 
-    debug: Annotated[bool, typer.Option("--debug", help="show a traceback with an error")] = field(
-        default=False
-    )
+    debug: Annotated[bool, typer.Option("--debug", help="show a traceback with an error")] = False
+
+
+@dataclass(frozen=True)
+class HelpAllOption:
+    """Of commands whose options are in groups."""
+
+    help_all: Annotated[
+        bool,
+        typer.Option(
+            "--help-all", help="show all options and end", is_eager=True, callback=show_help_all
+        ),
+    ] = False
 
 
 def flattened(command: Callable[..., None]) -> Callable[..., None]:
@@ -232,7 +282,8 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
     Parameters
     ----------
     command : whose parameters are annotated with dataclasses of this module, or are options of its
-        own; every command gets :class:`DebugOption` besides.
+        own; every command gets :class:`DebugOption` besides, and :class:`HelpAllOption` where it
+        takes :class:`RequestOptions`.
     """
     hints = typing.get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {
@@ -246,6 +297,8 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
             kind = inspect.Parameter.KEYWORD_ONLY
             parameters.append(parameter.replace(annotation=hints[name], kind=kind))
     parameters += _fields(DebugOption)
+    if RequestOptions in groups.values():
+        parameters += _fields(HelpAllOption)
 
     @functools.wraps(command)
     def called(**given: Any) -> None:
@@ -254,6 +307,7 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
             for name, group in groups.items()
         }
         given.pop("debug", None)
+        given.pop("help_all", None)
         command(**given, **made)
 
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -13,7 +13,9 @@ from asyncdb_bench.text import PROGRAM
 
 def report_verb(
     folders: FolderOptions,
-    runs: Annotated[list[str] | None, typer.Argument(help="run ids (default: latest)")] = None,
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN", help="run ids (default: latest)")
+    ] = None,
     show: Annotated[bool, typer.Option("--open", help="open it in the browser")] = False,
     figures: Annotated[
         bool, typer.Option("--figures", help="write each figure as PNG and SVG, too")
@@ -40,8 +42,12 @@ def report_verb(
 
 def compare_verb(
     folders: FolderOptions,
-    base: Annotated[str, typer.Argument(help="a run, RUN/VARIANT, or a variant of --run")],
-    heads: Annotated[list[str], typer.Argument(help="likewise; each is judged against the first")],
+    base: Annotated[
+        str, typer.Argument(metavar="BASE", help="a run, RUN/VARIANT, or a variant of --run")
+    ],
+    heads: Annotated[
+        list[str], typer.Argument(metavar="HEAD", help="runs or variants to compare with BASE")
+    ],
     of_run: Annotated[str, typer.Option("--run", help="where variants are looked up")] = "latest",
 ) -> None:
     """Compare runs, or variants of a run, from what is on disk."""
@@ -70,7 +76,10 @@ def advise_verb(
     ] = False,
     celery: Annotated[bool, typer.Option("--celery", help="a Celery is there already")] = False,
 ) -> None:
-    """Say what to use for requests of yours, from what a run measured and a model fitted to it."""
+    """Say what to use for requests of yours, from what a run measured.
+
+    A model is fitted to it for what was not measured.
+    """
     from asyncdb_bench.analysis.advice import Ask, advise
     from asyncdb_bench.analysis.decision import Sure
     from asyncdb_bench.errors import EXIT_DONE, EXIT_INVALID

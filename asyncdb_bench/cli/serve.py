@@ -52,7 +52,7 @@ def load_worker_verb(
         bool, typer.Option("--stay", help="wait for another run when one has ended")
     ] = False,
 ) -> None:
-    """Offer load for a run of another machine, as a Locust worker, until that ends."""
+    """Offer load for a run of another machine, as a Locust worker."""
     from asyncdb_bench.processes.load_set import TOKEN, read_token, serve_master
 
     host, colon, port = master.rpartition(":")

@@ -5,22 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from asyncdb_bench.plan.load_workers import Workers
 from asyncdb_bench.plan.planner import estimate_s
 from asyncdb_bench.plan.profiles import climbs, rung_window_s
 from asyncdb_bench.plan.reach import reach_of
-from asyncdb_bench.records.plan import Plan
-from asyncdb_bench.report import Written
+from asyncdb_bench.records.plan import Plan, PlannedScenario, Settings, Variant
 from asyncdb_bench.text import counted, duration, listed
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from asyncdb_bench.report import Written
     from asyncdb_bench.report.document import Document
 
 
 def wide_console() -> Console:
     """Return a console that does not squeeze tables where no terminal says how wide it is."""
+    from rich.console import Console
+
     console = Console()
     return console if console.is_terminal else Console(width=max(console.width, 140))
 
@@ -82,40 +84,39 @@ def places(plan: Plan) -> list[str]:
 def print_plan(plan: Plan) -> None:
     """Print everything that would run."""
     print_intention(plan)
-    console, settings = Console(), plan.settings
-    console.print(f"seed {plan.seed}, budget {settings.budget} connections", highlight=False)
-    for line in places(plan):
-        console.print(f"  {line}", highlight=False, markup=False)
-    for variant in plan.variants:
-        if variant.target is not None:
-            by = " ".join(variant.target.command) or "runs already"
-            console.print(f"  {variant.label}: {variant.target.url}; {by}", highlight=False)
-            continue
-        knobs = ", ".join(f"{key}={value}" for key, value in variant.knobs.items())
-        parts = "".join(f", {part.copies} x {part.role}" for part in variant.parts)
-        text = f"  {variant.label}: {variant.budget} connections{parts}; {knobs}"
-        console.print(text, highlight=False, markup=False)
-    for scenario in plan.scenarios:
-        if not climbs(settings, scenario):
-            text = f"  {scenario.label}: {scenario.objective}; in turns"
-            console.print(text, highlight=False, markup=False)
-            continue
-        ladder = ", ".join(f"{load:g}" for load in scenario.ladder)
-        windows = sorted(
-            {round(rung_window_s(settings, scenario, load), 1) for load in scenario.ladder}
-        )
-        text = f"  {scenario.label}: {scenario.objective}; ladder {ladder} requests/s;"
-        text += f" windows {windows[0]:g} to {windows[-1]:g} s"
-        console.print(text, highlight=False, markup=False)
+    settings = plan.settings
+    print(f"seed {plan.seed}, budget {settings.budget} connections")
+    lines = [*places(plan), *map(variant_line, plan.variants)]
+    lines += [scenario_line(settings, each) for each in plan.scenarios]
     if not all(climbs(settings, each) for each in plan.scenarios):
         rounds = f"{counted(settings.rounds, 'round')} at most" if settings.rounds else "rounds"
-        console.print(
-            f"  up to {counted(settings.blocks, 'launch', 'launches')} of all variants; in each"
+        lines.append(
+            f"up to {counted(settings.blocks, 'launch', 'launches')} of all variants; in each"
             f" {rounds} of turns of {settings.turn_s:g} s or more, in random order, the pace with"
-            f" {counted(settings.connections, 'connection')}",
-            highlight=False,
-            markup=False,
+            f" {counted(settings.connections, 'connection')}"
         )
+    for line in lines:
+        print(f"  {line}")
+
+
+def variant_line(variant: Variant) -> str:
+    """Say what a variant has, or how somebody's application is started."""
+    if variant.target is not None:
+        by = " ".join(variant.target.command) or "runs already"
+        return f"{variant.label}: {variant.target.url}; {by}"
+    knobs = ", ".join(f"{key}={value}" for key, value in variant.knobs.items())
+    parts = "".join(f", {part.copies} x {part.role}" for part in variant.parts)
+    return f"{variant.label}: {variant.budget} connections{parts}; {knobs}"
+
+
+def scenario_line(settings: Settings, scenario: PlannedScenario) -> str:
+    """Say how a scenario is measured."""
+    begin = f"{scenario.label}: {scenario.objective}"
+    if not climbs(settings, scenario):
+        return f"{begin}; in turns"
+    ladder = ", ".join(f"{load:g}" for load in scenario.ladder)
+    windows = {round(rung_window_s(settings, scenario, load), 1) for load in scenario.ladder}
+    return f"{begin}; ladder {ladder} requests/s; windows {min(windows):g} to {max(windows):g} s"
 
 
 def print_result(written: Written) -> None:

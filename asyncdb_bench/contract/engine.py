@@ -1,22 +1,11 @@
-"""SQLAlchemy engines and sessions on any PostgreSQL driver: one size, one order of waiters.
-
-SQLAlchemy's `AsyncAdaptedQueue` takes a connection that is free before it looks for who waits, and
-`asyncio.Queue.get` puts a waiter that was woken in vain at the end of the line: under load
-newcomers overtake, again and again, and some wait for seconds (docs/native-tail.md has the
-evidence). A semaphore of asyncio is served in order.
-"""
+"""SQLAlchemy engines and sessions on any PostgreSQL driver: one size, one order of waiters."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from sqlalchemy import exc
-from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
-from sqlalchemy.util.concurrency import await_
 
 from asyncdb_bench.contract.operation import (
     Operation,
@@ -36,34 +25,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from asyncdb_bench.contract.strategy import Knobs
-
-
-class FairAsyncPool(AsyncAdaptedQueuePool):
-    """SQLAlchemy's usual async pool; whoever waits for a connection has it in order of arrival."""
-
-    def __init__(self, creator: Any, **options: Any) -> None:
-        super().__init__(creator, **options)
-        self._turns = asyncio.Semaphore(self.size())
-
-    def _do_get(self) -> ConnectionPoolEntry:
-        await_(self._turn())
-        try:
-            return super()._do_get()
-        except BaseException:
-            self._turns.release()
-            raise
-
-    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        super()._do_return_conn(record)
-        self._turns.release()
-
-    async def _turn(self) -> None:
-        try:
-            async with asyncio.timeout(self.timeout()):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise exc.TimeoutError(f"none came free in {self.timeout():g} s") from None
-
 
 APPLICATION_NAME = "asyncdb-bench application"
 CONNECT_TIMEOUT_S = 5
@@ -203,6 +164,9 @@ def make_async_engine(
         :mod:`asyncdb_bench.contract.engine`.
     """
     from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+    from asyncdb_bench.contract.fair_pool import FairAsyncPool
 
     target, options = _options(url, pool, timeout_s, driver, isolation)
     kind = FairAsyncPool if fair else AsyncAdaptedQueuePool
@@ -244,6 +208,8 @@ async def fill_async_pool(engine: AsyncEngine, pool: int) -> None:
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn an exhausted pool or a database that is gone into an :class:`UnavailableError`."""
+    from sqlalchemy import exc
+
     try:
         yield
     except exc.TimeoutError as error:

@@ -15,12 +15,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct, to_builtins
-from sqlalchemy import Executable
-from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 
 if TYPE_CHECKING:
-    from sqlalchemy import BindParameter, TextClause
+    from sqlalchemy import BindParameter, Executable, TextClause
+    from sqlalchemy.engine import Dialect
 
 
 @functools.cache
@@ -138,12 +136,16 @@ class Rows:
         NoResultFound, MultipleResultsFound : there is not exactly one.
         """
         if not self._rows:
+            from sqlalchemy.exc import NoResultFound
+
             raise NoResultFound("No row was found when one was required")
         return self.one_or_none()
 
     def one_or_none(self) -> Any:
         """Return the only row, or None where there is none; raises as :meth:`one`."""
         if len(self._rows) > 1:
+            from sqlalchemy.exc import MultipleResultsFound
+
             raise MultipleResultsFound("Multiple rows were found when one or none was required")
         return self.first()
 

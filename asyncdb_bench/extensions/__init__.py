@@ -17,9 +17,9 @@ name of the hook. The core asks for a hook and works without an answer:
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any
 
 
@@ -36,8 +36,9 @@ def added(hook: str) -> dict[str, str]:
     Name -> ``"module:name"``, in the order of the extensions' names.
     """
     found: dict[str, str] = {}
-    for each in iter_modules(__path__):
-        found |= getattr(import_module(f"{__name__}.{each.name}"), hook, {})
+    for name in sorted(os.listdir(__path__[0])):  # noqa: PTH208 - before pathlib is imported
+        if not name.startswith("_"):
+            found |= getattr(import_module(f"{__name__}.{name}"), hook, {})
     return found
 
 

@@ -13,12 +13,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.errors import UsageError
 from asyncdb_bench.plan.registry import make_scenario
-from asyncdb_bench.records.messages import WorkConfig
 from asyncdb_bench.records.plan import Pinning, PlannedScenario, Variant
+
+if TYPE_CHECKING:
+    from asyncdb_bench.records.messages import WorkConfig
 
 SYSTEM = ("app", "workers")
 SERVICES = ("postgresql", "broker")

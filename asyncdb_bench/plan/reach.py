@@ -6,11 +6,9 @@ harness itself sees to all of it, so that the code that runs a variant need not 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from asyncdb_bench.contract.knob import knob, make_knobs
 from asyncdb_bench.contract.urls import is_socket, read_url
@@ -112,10 +110,14 @@ def takes_no_distance(url: str) -> bool:
 
 def is_far(url: str) -> bool:
     """Return whether what a URL names is on another machine, as it says; empty: it is not."""
+    from urllib.parse import urlsplit
+
     return _is_far(urlsplit(url).hostname or "localhost")
 
 
 def _is_far(host: str) -> bool:
+    import ipaddress
+
     try:
         return not ipaddress.ip_address(host).is_loopback
     except ValueError:

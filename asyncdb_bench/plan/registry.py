@@ -7,8 +7,8 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
-from importlib.metadata import entry_points
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,19 @@ def names(kind: str) -> list[str]:
     places = [folder(kind), own_folder(kind)]
     found = [sorted(p.stem for p in each.glob("*.py")) for each in places if each is not None]
     files = [name for each in found for name in each if name[0] != "_"]
-    extra = [each.name for each in entry_points(group=f"asyncdb_bench.{kind}")]
+    extra = [each.name for each in _entry_points(kind)]
     return files + [each for each in extra if each not in files]
+
+
+@functools.cache
+def _installed() -> Any:
+    # it reads a file of each installed package
+    return entry_points()
+
+
+def _entry_points(kind: str) -> Iterable[EntryPoint]:
+    found: Iterable[EntryPoint] = _installed().select(group=f"asyncdb_bench.{kind}")
+    return found
 
 
 def strategy_class(name: str) -> type[Strategy[Any]]:
@@ -99,7 +110,9 @@ def _find(kind: str, word: str, name: str, base: Any) -> Any:
     if own is not None and (own / f"{name}.py").is_file():
         module = _module_of_file(own / f"{name}.py")
         return _checked(_only_class(module, base, name), base, name, word)
-    for entry in entry_points(group=f"asyncdb_bench.{kind}", name=name):
+    for entry in _entry_points(kind):
+        if entry.name != name:
+            continue
         try:
             return _checked(entry.load(), base, name, word)
         except (ImportError, AttributeError) as error:

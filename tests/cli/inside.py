@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.cli.main import main
+from asyncdb_bench.cli.entry import main
 from asyncdb_bench.records.step import Step
 from tests.command_line import Bench
 from tests.factories import manifest

@@ -12,7 +12,7 @@ from sqlalchemy import exc
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from asyncdb_bench.contract.data.posts import page
-from asyncdb_bench.contract.engine import FairAsyncPool
+from asyncdb_bench.contract.fair_pool import FairAsyncPool
 from asyncdb_bench.contract.operation import (
     AtOnce,
     Pause,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asyncdb_bench.cli.main import app
+from asyncdb_bench.cli.main import make_app
 from asyncdb_bench.errors import BenchError, StoreError
 from asyncdb_bench.records import run_folder as store
 from asyncdb_bench.records.files import SUMS, sums_of
@@ -106,7 +106,7 @@ def outcome(root: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[st
     """Return what a verb said: an error of ours, or what it printed."""
     folders = ("--results", str(root), "--reports", str(root.parent / "reports"))
     try:
-        app([*words, *folders], standalone_mode=False)
+        make_app([words[0]])([*words, *folders], standalone_mode=False)
     except BenchError as error:
         return f"error: {error}"
     return capsys.readouterr().out

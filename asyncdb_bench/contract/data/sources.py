@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asyncdb_bench.contract.data.sql_scripts import plain_script, run_script, script_content
 from asyncdb_bench.errors import PluginError, described
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ class Sql(Source):
 
     def put(self, connection: Connection) -> None:
         """Run the script."""
+        from asyncdb_bench.contract.data.sql_scripts import run_script, script_content
+
         if self._is_file():
             script_content(existing(self.text))
             run_script(connection, self.text, Path(self.text).resolve())
@@ -115,6 +116,8 @@ class Dump(Source):
 
     def put(self, connection: Connection) -> None:
         """Run it by psql."""
+        from asyncdb_bench.contract.data.sql_scripts import plain_script, run_script
+
         known = connection.exec_driver_sql("SELECT name FROM pg_settings").scalars()
         run_script(connection, self.path, plain_script(existing(self.path), set(known)))
 

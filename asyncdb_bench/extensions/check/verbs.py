@@ -53,7 +53,7 @@ def new_verb(
     kind: Annotated[str, typer.Argument(help="strategy or scenario")],
     name: Annotated[str, typer.Argument(help="lower case, as it will be asked for")],
 ) -> None:
-    """Write a commented file to start a strategy or a scenario from."""
+    """Write a file to start a strategy or a scenario from."""
     from string import Template
 
     from asyncdb_bench.errors import UsageError
@@ -91,7 +91,7 @@ EXAMPLE = "scenarios/example.py"
 def init_verb(
     folder: Annotated[Path, typer.Argument(help="made where it is not there yet")] = Path(),
 ) -> None:
-    """Lay out a folder: bench.toml, a Makefile, a workflow and an example scenario."""
+    """Lay out a folder: bench.toml, Makefile, workflow, example scenario."""
     import shlex
     import sys
     from string import Template

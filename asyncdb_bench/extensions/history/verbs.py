@@ -17,7 +17,7 @@ def history_verb(
         Path | None, typer.Argument(help="to import: runs (default: --results)")
     ] = None,
 ) -> None:
-    """Show how figures changed over many runs, or import runs into the history."""
+    """Show how figures changed over many runs, or import runs."""
     from asyncdb_bench.cli.terminal import print_document
     from asyncdb_bench.errors import UsageError
     from asyncdb_bench.extensions.history.keeping import import_folder, read_history

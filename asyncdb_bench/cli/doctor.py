@@ -1,13 +1,18 @@
-"""What `doctor` prints: what was found on this machine, what will be used and why."""
+"""`doctor` and `calibrate`: what was found on this machine, and what the client can do on it."""
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from asyncdb_bench.cli.options import FolderOptions
 from asyncdb_bench.contract.urls import shown
 from asyncdb_bench.errors import EXIT_DONE, EXIT_SERVICE, BenchError, masked
 from asyncdb_bench.processes.host import describe_machine, fingerprint
@@ -18,6 +23,30 @@ from asyncdb_bench.services.program import is_listening, program_version
 from asyncdb_bench.services.reaching import MISSING, find_pooler
 
 REDIS_PORT = 6379
+
+
+def doctor_verb() -> None:
+    """Say what was found on this machine, and what is missing."""
+    raise SystemExit(print_findings(os.environ))
+
+
+def calibrate_verb(
+    folders: FolderOptions,
+    cpus: Annotated[str, typer.Option(help="auto, off, or cores as 0-1/2/3")] = "auto",
+    load_processes: Annotated[
+        int, typer.Option(help="Locust workers that offer the load", min=1, max=64)
+    ] = 1,
+) -> None:
+    """Measure what the load generator and this machine can do (a minute)."""
+    from asyncdb_bench.measure.client_calibration import measure_client
+    from asyncdb_bench.records.run_folder import see_writable, write_calibration
+
+    results = folders.places().results
+    see_writable(results)
+    calibration = measure_client(
+        lambda text: print(text, flush=True), cpus, processes=load_processes
+    )
+    print(f"calibration: {write_calibration(results, calibration)}")
 
 
 def print_findings(given: Mapping[str, str]) -> int:

@@ -111,8 +111,9 @@ class LoadMaster:
     def _tell_of_stranger(self) -> None:
         self.members.refuse(f"a load worker was refused: {m.STRANGER}")
 
-    def gathered(self) -> Gathered:
-        """Return who is there."""
+    def gathered(self, ended: Sequence[int]) -> Gathered:
+        """Return who is there, without children that have ended."""
+        self.members.forget_children(ended)
         return Gathered(
             tuple(f"{each.name} on {each.host}" for each in self.members.alive()),
             tuple(self.members.refused),
@@ -260,7 +261,7 @@ def main() -> int:
             except OSError as error:
                 say(Failed(f"cannot write {order.file}: {error.strerror or error}"))
         elif isinstance(order, Gather):
-            say(master.gathered())
+            say(master.gathered(order.ended))
         else:
             break
     master.end()

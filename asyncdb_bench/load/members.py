@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,14 +23,16 @@ class Member:
     Parameters
     ----------
     client, name : by which Locust and people know it.
-    host : what its machine is called.
+    hello : what it has said of itself.
     send : sends it a message.
     """
 
-    def __init__(self, client: str, name: str, host: str, send: Callable[[m.Body], None]) -> None:
+    def __init__(
+        self, client: str, name: str, hello: m.Hello, send: Callable[[m.Body], None]
+    ) -> None:
         self.client = client
         self.name = name
-        self.host = host
+        self.host, self.child = hello.host, hello.child
         self.send = send
         self.configured: str | None = None
         self.window = Window(-1)
@@ -96,6 +98,10 @@ class Members:
         """Drop those that are gone."""
         self.all = {member.client: member for member in self.alive()}
 
+    def forget_children(self, ended: Sequence[int]) -> None:
+        """Drop children of the harness that have ended, which Locust misses seconds later."""
+        self.all = {name: each for name, each in self.all.items() if each.child not in ended}
+
     def refuse(self, words: str) -> None:
         """Note that somebody was not let in."""
         if words not in self.refused and len(self.refused) < MOST_REFUSED:
@@ -114,7 +120,7 @@ class Members:
         if problem := m.unlike(m.Hello(host=""), hello):
             self.refuse(f"a load worker on {hello.host[:60]} was refused: {problem}")
         else:
-            self.all[client] = Member(client, f"w{self._count}", hello.host, send)
+            self.all[client] = Member(client, f"w{self._count}", hello, send)
             self._count += 1
         send(m.Welcome(problem))
 

@@ -23,10 +23,11 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     Parameters
     ----------
     version, protocol, python, numpy : of what it runs; all draw the same arrivals.
-    host : what its machine is called.
+    host, child : what its machine is called, and its number among the harness's children.
     """
 
     host: str
+    child: int = 0
     version: str = __version__
     protocol: int = PROTOCOL
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -73,7 +73,7 @@ class LoadSetWorker:
     """
 
     def __init__(self, config: LoadWorkerConfig) -> None:
-        self.machine = config.machine or socket.gethostname()
+        self.hello = m.Hello(host=config.machine or socket.gethostname(), child=config.child)
         self.inbox: Any = Queue()
         self.going: AsyncResult[int] = AsyncResult()
         self.allowed_in: AsyncResult[str] = AsyncResult()
@@ -88,7 +88,7 @@ class LoadSetWorker:
 
     def join(self) -> str:
         """Ask the master to be let in; return why it does not, or nothing."""
-        self._send(m.Hello(host=self.machine))
+        self._send(self.hello)
         try:
             return str(self.allowed_in.get(timeout=ALLOWED_IN_S))
         except gevent.Timeout:

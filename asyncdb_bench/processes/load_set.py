@@ -161,6 +161,7 @@ class LoadSet:
             for number in range(count)
         ]
         self.started: dict[tuple[Place, int], Child] = {}
+        self.children: list[Child] = []
         self.port = 0
         self._child: Child | None = None
         self._stack = contextlib.ExitStack()
@@ -208,6 +209,7 @@ class LoadSet:
             self._start()
             return
         self._start_workers(HERE)
+        self._drop_ended()
         there = self._gather(AGAIN_S, self._drop_ended)
         if not there.workers:
             raise ServiceError("all load workers were lost, and none came back")
@@ -253,18 +255,22 @@ class LoadSet:
                 port=self.port,
                 token=self.token,
                 machine=place.name or THIS_MACHINE,
+                child=len(self.children) + 1,
             )
             log = self.logs / f"load-{place.name or 'worker'}-{number}.log"
             name = f"load worker {number} on {config.machine}"
             one_each = place is HERE and self.workers.own <= len(self.cores)
             with on_cores(self.cores[number : number + 1] if one_each else self.cores):
-                self.started[place, number] = Child(WORKER, config, log, name, place=place)
+                child = Child(WORKER, config, log, name, place=place)
+            self.children.append(child)
+            self.started[place, number] = child
 
     def _gather(self, wait_s: float, look: Callable[[], None]) -> Gathered:
         deadline, told = time.monotonic() + wait_s, -1
         refused: set[str] = set()
         while True:
-            there = self.child.ask(Gather(), Gathered, READY_S)
+            ended = [n for n, each in enumerate(self.children, 1) if each.popen.poll() is not None]
+            there = self.child.ask(Gather(tuple(ended)), Gathered, READY_S)
             for words in sorted(set(there.refused) - refused):
                 self.say(words)
             refused |= set(there.refused)

@@ -146,6 +146,7 @@ class LoadWorkerConfig(Config, frozen=True, kw_only=True):
     token : that the master must know, too.
     wait_s : how long it looks for a master.
     machine : what its machine is called in results; empty: by its name in the network.
+    child : its number among those that the harness started; 0: it is not one of them.
     """
 
     host: str
@@ -153,6 +154,7 @@ class LoadWorkerConfig(Config, frozen=True, kw_only=True):
     token: str
     wait_s: float = 60.0
     machine: str = ""
+    child: int = 0
 
 
 class NullConfig(Config, frozen=True, kw_only=True):
@@ -183,7 +185,9 @@ class Offer(msgspec.Struct, frozen=True, tag_field="do", tag="step"):
 
 
 class Gather(msgspec.Struct, frozen=True, tag_field="do", tag="gather"):
-    """Order to the master of load workers: tell which are there."""
+    """Order to the master of load workers: tell which are there, but for children that ended."""
+
+    ended: tuple[int, ...] = ()
 
 
 class Stop(msgspec.Struct, frozen=True, tag_field="do", tag="stop"):

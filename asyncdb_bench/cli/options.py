@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import os
+import sys
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -308,7 +309,12 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
         }
         given.pop("debug", None)
         given.pop("help_all", None)
-        command(**given, **made)
+        try:
+            command(**given, **made)
+        except KeyboardInterrupt:
+            # typer ends without a word
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(130) from None
 
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {each.name: each.annotation for each in parameters}

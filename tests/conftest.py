@@ -66,8 +66,19 @@ class Lent(RunningServices):
 
     def __init__(self, logs: Path, lent: RunningServices, start_broker: Start) -> None:
         super().__init__(logs, lent.prefix, with_broker=True, with_store=True, environment={})
-        self._start_postgres = lambda: lent.postgres  # type: ignore[method-assign]
+        self._lent = lent
         self._start_broker = start_broker  # type: ignore[method-assign]
+
+    @property
+    def postgres(self) -> databases.Postgres:
+        """The server that runs now: the lender's."""
+        return self._lent.postgres
+
+    def _start_postgres(self) -> databases.Postgres:
+        if self._postgres is not None:
+            # it was stopped to recover: others that borrow it have the new one, too
+            self._lent._postgres = self._lent._start_postgres()
+        return self._lent.postgres
 
     def _stop(self) -> None:
         self._postgres = None

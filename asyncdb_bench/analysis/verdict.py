@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.findings import Carried, ScenarioFindings
-from asyncdb_bench.analysis.inference import CAPACITY, CONFIDENCE, HOLDS, Ratio, Said
+from asyncdb_bench.analysis.inference import CAPACITY, HOLDS, Ratio, Said
 from asyncdb_bench.analysis.metric_table import Answer
 from asyncdb_bench.records.doubts import sentence
 from asyncdb_bench.text import counted, listed, number, ratio_bounds, warranted
@@ -166,13 +166,13 @@ def _sureness(comparison: Comparison, shaky: Sequence[str]) -> str:
     spread = table.spread_of(found.leader).round
     parts = [
         f"{counted(table.launches, 'launch', 'launches')}, {counted(table.rounds, 'round')},"
-        f" {found.turns:,} turns in random order, the others paused meanwhile"
+        f" {found.turns:,} turns"
     ]
     if spread:
         parts.append(
-            f"intervals hold with {HOLDS:.0%} for all pairs at once (computed at {CONFIDENCE:.1%},"
-            f" since the run looks at them as it goes); a round strays by {spread:.1%}, a launch"
-            f" by {table.prior(found.leader).sd:.1%} before those of this run are looked at"
+            f"intervals hold with {HOLDS:.0%} for all pairs at once; a round strays by"
+            f" {spread:.1%}, a launch by {table.prior(found.leader).sd:.1%} before those of this"
+            " run are looked at"
         )
     for with_broker, whom in ((False, ""), (True, " of those with a broker")):
         smallest = found.smallest(with_broker=with_broker)

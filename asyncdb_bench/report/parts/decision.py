@@ -135,8 +135,7 @@ def case_section(found: Findings) -> Section | None:
     head = "a request | <use | pace [requests/s]"
     table = table_of("case-grid", head, rows, title="Within what was measured")
     intro = Text(
-        "Measured where your case was measured; else by a model fitted to this run, with the error"
-        " that it had on cells it did not know.",
+        "Measured, or by a model fitted to this run, with its error on cells it did not know.",
         tone="soft",
     )
     form = YourCase(advising=advising, grid=table)

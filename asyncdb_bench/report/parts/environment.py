@@ -63,9 +63,8 @@ GUIDE = (
     (
         "launch",
         "Launch, round, turn",
-        "A launch starts all variants afresh. In each round of a scenario every variant has its"
-        " turn, in random order, while the others are stopped: 0.2 s, or longer where a request"
-        " takes long.",
+        "A launch starts all variants afresh. In each round every variant has its turn, in random"
+        " order, the others paused.",
     ),
     (
         "lag",
@@ -100,7 +99,7 @@ GUIDE = (
         "valid",
         "Valid",
         "The client kept its schedule, every request is accounted for, the database counted the"
-        " same work. A saturated server is a finding, a saturated client is not.",
+        " same work.",
     ),
 )
 """Anchor, word and explanation."""

@@ -40,9 +40,8 @@ def fairness_section(found: Findings) -> Section:
     elif unequal:
         line = f"budgets declared otherwise: {', '.join(unequal)}; counted: {kept} of {of}"
     intro = Text(
-        f"Each may use {budget} connections unless it declares otherwise. The database counted"
-        " connections while turns ran, rows (pg_stat_statements) after each, and transactions"
-        " (pg_stat_database) after a launch: what differs from the ledger by more than"
+        f"Usual budget: {budget} connections. The database counted connections, rows and"
+        " transactions: what differs from the ledger by more than"
         f" {share(found.manifest.plan.settings.tolerance.audit)} is invalid.",
         tone="soft",
     )
@@ -130,9 +129,8 @@ def _per_core_table(found: Findings) -> Iterator[Data]:
             "scenario | <variant | <cores: application, workers | requests/s | per core | per host"
             " | requests per CPU second | of the application alone",
             rows,
-            note="Requests a second at the pace, or at the highest load carried, over the cores and"
-            " hosts that were given, and over the CPU time that was used; without PostgreSQL and"
-            " the broker.",
+            note="Pace, or highest load carried, over cores and hosts given, and over CPU time"
+            " used; without PostgreSQL and the broker.",
         )
         yield Data("what each does per core and host", table)
 

@@ -31,7 +31,7 @@ from asyncdb_bench.report.parts.decision import figure_of
 from asyncdb_bench.report.parts.details import detail_folds
 from asyncdb_bench.report.parts.maps import knob_blocks
 from asyncdb_bench.report.quantities import ratio_text, said_text
-from asyncdb_bench.text import counted, number
+from asyncdb_bench.text import counted, listed, number
 
 MAIN = (
     "p99 (solid, with 95 % bounds) and p50 (dotted) by offered load; below, loop lag (solid) and"
@@ -161,7 +161,10 @@ def _beside(found: Findings, comparison: Comparison) -> list[Block]:
             continue
         where = away(asked.reach, other.round_trips) or "at another distance"
         pace = quantities.pace(other, findings.leader).text
-        said = [f"{e.other} {ratio_text(e)}, {said_text(e)}" for e in findings.beside if e.ratio]
+        known = [e for e in findings.beside if e.ratio and e.said is not Said.UNKNOWN]
+        open_ = [e.other for e in findings.beside if e.ratio and e.said is Said.UNKNOWN]
+        said = [f"{e.other} {ratio_text(e)}, {said_text(e)}" for e in known]
+        said += [f"not known of {listed(open_)}"] if open_ else []
         line = "; ".join([f"{findings.leader} {pace}/s", *said])
         told.append(f"{where[:1].upper()}{where[1:]} instead: {line}.")
     return [Bullets(tuple(told))] if told else []

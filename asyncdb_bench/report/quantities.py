@@ -57,7 +57,7 @@ def with_bounds(value: Any, low: Any, high: Any) -> tuple[str, str]:
     if low is None or high is None or pd.isna(low) or pd.isna(high):
         return number(float(value)), ""
     if float(high) > TOO_WIDE * max(float(value), float(low)):
-        return number(float(value), 1), "no interval yet"
+        return number(float(value), 2), "no interval yet"
     shown = warranted(float(value), float(low), float(high))
     return shown, f"{like(shown, float(low))} to {like(shown, float(high))}"
 

@@ -19,6 +19,8 @@ from asyncdb_bench.report.quantities import share, with_bounds
         (10.4, 6.05, 15.9, ("10", "6 to 16")),
         (2.0, 0.04, 9.1, ("2", "0.04 to 9")),
         (5.0, None, 6.0, ("5", "")),
+        (60.0, 5e-11, 7.5e13, ("60", "no interval yet")),
+        (30.4, 0.0, 1.3e7, ("30", "no interval yet")),
         (None, 1.0, 2.0, ("–", "")),
         (math.nan, 1.0, 2.0, ("–", "")),
     ],

@@ -264,11 +264,15 @@ class RunSchedule(TurnSchedule):
             self._settled.add(name)
             self._news.append(f"{name}: sharp enough after {self._rounds[name]} rounds")
         spent = sum(self._spent.values())
+        at_loads = sum(each for (_, loaded), each in self._spent.items() if loaded)
         beside = sum(self._spent[name, False] for name in aside)
         if wanting and (not open_ or beside < ASIDE_SHARE * spent):
             return min(wanting, key=lambda name: self._spent[name, False]), "pace"
-        latency = [name for name in main if self._wants_load(name, open_=bool(open_))]
-        if latency:
+        latency = [name for name in main if self._can_have_load(name)]
+        if not open_:
+            enough = self._most_rounds(2 * FEWEST_COMMON)
+            latency = [name for name in latency if self._loads[name] < enough]
+        if latency and (not open_ or at_loads < LOAD_SHARE * spent):
             # by time, not rounds: one at the load of slow requests takes as long as ten others
             name = min(latency, key=lambda name: self._spent[name, True])
             return name, LOADS[self._loads[name] % len(LOADS)]
@@ -387,15 +391,10 @@ class RunSchedule(TurnSchedule):
             return [best, *open_]
         return there
 
-    def _wants_load(self, scenario: str, *, open_: bool) -> bool:
-        """Return whether a scenario may have a round at a load, where any pace is open or none."""
+    def _can_have_load(self, scenario: str) -> bool:
+        """Return whether a scenario is asked at loads, and a pace is known to take shares of."""
         known = any(self._turns.pace((label, scenario)) for label in self._variants(scenario))
-        if self._scenarios[scenario].pace_only or not known:
-            return False
-        if open_:
-            load = sum(each for (_, loaded), each in self._spent.items() if loaded)
-            return load < LOAD_SHARE * sum(self._spent.values())
-        return self._loads[scenario] < self._most_rounds(2 * FEWEST_COMMON)
+        return known and not self._scenarios[scenario].pace_only
 
     def _is_over(self) -> bool:
         """Return whether more launches would add little."""

@@ -62,7 +62,7 @@ class TurnOrders:
         self._paces: dict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=LATEST))
         self._tried: dict[Key, list[Step]] = defaultdict(list)
         self._slow: dict[Key, float] = {}
-        self._warm: set[Key | str] = set()
+        self._warm: set[Key] = set()
         self._over_broker = {each.label for each in plan.variants if each.brokers}
         self.commons: dict[Hashable, float] = {}
 
@@ -116,11 +116,12 @@ class TurnOrders:
         pace, at_once = self.pace(key), self._at_once[label]
         if kind == "pace":
             lead_s = pace_lead_s(pace, at_once, self._chance.random())
+            fresh = all(warm != label for warm, _ in self._warm)
             if key not in self._warm:
                 lead_s += self._settings.warmup_s
-            if label in self._over_broker and label not in self._warm:
+            if label in self._over_broker and fresh:
                 lead_s += WORKERS_WARM_S
-            self._warm |= {key, label}
+            self._warm.add(key)
             known = pace or self._slow.get(key, 0.0)
             window_s = pace_window_s(self._settings.turn_s, known, at_once)
             return TurnOrder(label, scenario, kind, number, window_s, lead_s, drain_s=self._drain_s)

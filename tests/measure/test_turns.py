@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from asyncdb_bench.analysis.values import LONGEST_PACE_S
 from asyncdb_bench.measure.launching import KEPT_MB, groups_that_fit, needed_mb
-from asyncdb_bench.measure.turn_orders import TurnOrders
+from asyncdb_bench.measure.turn_orders import WORKERS_WARM_S, TurnOrders
 from asyncdb_bench.measure.turns import (
     ARRIVALS,
     CYCLES,
@@ -53,6 +54,27 @@ def test_a_window_at_full_speed_holds_enough_answers_of_each_connection(
     assert 0.2 <= window <= longest * 1.001
     assert window >= longest * 0.999 or window * pace >= CYCLES * at_once * 0.999
     assert 0 < pace_lead_s(pace, at_once, 1.0) <= 1.5 * LONGEST_LEAD_S
+
+
+def test_workers_behind_a_broker_are_warmed_up_once_in_a_launch() -> None:
+    plan = manifest(tuple(PACES)).plan
+    variants = tuple(
+        replace(each, brokers=("redis",)) if each.label == "celery" else each
+        for each in plan.variants
+    )
+    made = TurnOrders(replace(plan, variants=variants), random.Random(3))
+
+    def lead_s(name: str, scenario: str) -> float:
+        order = made.make((name, scenario), "pace", 0, group="a", compared=[])
+        assert order is not None
+        return order.lead_s
+
+    usual = plan.settings.warmup_s + 1.5 * LONGEST_LEAD_S
+    for _ in range(2):
+        made.begin_launch()
+        assert lead_s("celery", "read") >= WORKERS_WARM_S + plan.settings.warmup_s
+        assert lead_s("celery", "slow") <= usual < WORKERS_WARM_S + plan.settings.warmup_s
+        assert lead_s("native", "read") <= usual
 
 
 @given(st.floats(1, 1e5))

@@ -53,8 +53,10 @@ def main() -> None:
     try:
         call_verb(sys.argv[1:])
     except KeyboardInterrupt:
+        from asyncdb_bench.errors import EXIT_INTERRUPTED
+
         print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None

@@ -313,8 +313,10 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
             command(**given, **made)
         except KeyboardInterrupt:
             # typer ends without a word
+            from asyncdb_bench.errors import EXIT_INTERRUPTED
+
             print("interrupted", file=sys.stderr)
-            raise typer.Exit(130) from None
+            raise typer.Exit(EXIT_INTERRUPTED) from None
 
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -122,6 +122,16 @@ def test_one_launch_has_an_interval_that_no_number_of_rounds_narrows_to_nothing(
     assert few.half_width < 0.08, "four rounds borrow how the others stray, and answer"
 
 
+def test_nothing_is_said_from_fewer_than_three_rounds() -> None:
+    """Others lend their spread, and one round may be the first after a start."""
+    whole = world(np.random.default_rng(6), [100, 30, 90], 1, 12, 0.0, 0.01)
+    for rounds, said in ((2, Said.UNKNOWN), (3, Said.WORSE)):
+        few = {0: {each: whole["1"][0][each] for each in range(rounds)}}
+        found = ratio({**whole, "1": few})
+        assert found.known
+        assert classify(PACE, found, 0.05) is said
+
+
 def test_what_a_machine_showed_before_moves_the_prior_and_brokers_stray_more() -> None:
     calm = prior_of(PACE, with_broker=False, seen={"pace_rps": LaunchSpread(1e-5, 40)})
     wild = prior_of(PACE, with_broker=False, seen={"pace_rps": LaunchSpread(0.02**2, 40)})

@@ -129,6 +129,15 @@ def test_ctrl_c_before_the_first_answer_claims_nothing(bench: Bench, scratch: Pa
     assert "incomplete" in (bench.reports / "latest" / "index.html").read_text()
 
 
+def test_ctrl_c_while_services_start_is_said(bench: Bench, scratch: Path) -> None:
+    run = Watched(bench, scratch, "--profile", "smoke", "--strategy", "native")
+    with ended(run):
+        run.read_until("starting PostgreSQL")
+        text = run.interrupt()
+    assert "interrupted" in text
+    assert run.has_left() == []
+
+
 def test_a_killed_harness_leaves_no_process(bench: Bench, scratch: Path) -> None:
     asked = ("--profile", "quick", "--strategy", "celery,native", "--scenario", "slow")
     run = Watched(bench, scratch, *asked)

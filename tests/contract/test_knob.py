@@ -40,6 +40,7 @@ def test_text_from_the_command_line_is_typed() -> None:
         ({"size": "0"}, "s:size=0 is outside 1..64 threads"),
         ({"size": "many"}, "s:size=many is not a whole number"),
         ({"ratio": "1.5"}, "s:ratio=1.5 is outside 0..1"),
+        ({"ratio": "nan"}, "s:ratio=nan is no number"),
         ({"fast": "perhaps"}, "s:fast=perhaps is not true or false"),
         ({"kind": "c"}, "s:kind=c is not one of a, b"),
     ],

@@ -78,14 +78,7 @@ def main() -> None:
     rooms = count(root / "asyncdb_bench")
     rooms = dict(sorted(rooms.items(), key=lambda item: -item[1]["code"]))
     rooms["**all**"] = sum(rooms.values(), Counter())
-    for also in (
-        "strategies",
-        "scenarios",
-        "tests",
-        "benchmarks",
-        "extensions",
-        "asyncdb_bench_attach",
-    ):
+    for also in ("strategies", "scenarios", "tests", "benchmarks", "asyncdb_bench_attach"):
         if (root / also).is_dir():
             rooms[f"{also}/"] = sum(count(root / also).values(), Counter())
     for room, of in rooms.items():

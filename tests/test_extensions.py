@@ -19,8 +19,6 @@ pytestmark = pytest.mark.e2e
 
 ALL = "all of them"
 NAMES = [each.name for each in iter_modules(extensions.__path__)]
-STILL_NEEDED: set[str] = set()
-"""Those that the core imports from, whose deletion is known to break it."""
 COPIED = ("asyncdb_bench", "asyncdb_bench_attach", "strategies", "scenarios")
 IMPORTS_ALL = """
 import importlib, pkgutil
@@ -84,15 +82,7 @@ def verbs_of(name: str) -> set[str]:
     return set(getattr(__import__(f"{extensions.__name__}.{name}", fromlist=["_"]), "VERBS", {}))
 
 
-def deletions() -> list[object]:
-    """Return what is deleted: each extension, and all, with what is known to break."""
-    broken = pytest.mark.xfail(reason="the core imports from it", strict=True)
-    return [
-        pytest.param(each, marks=broken) if each in STILL_NEEDED else each for each in (*NAMES, ALL)
-    ]
-
-
-@pytest.mark.parametrize("deleted", deletions())
+@pytest.mark.parametrize("deleted", [*NAMES, ALL])
 def test_the_core_answers_without_an_extension(copy: Copy, deleted: str) -> None:
     names = NAMES if deleted == ALL else [deleted]
     with copy.without(*names):
@@ -118,7 +108,6 @@ def test_what_an_extension_would_measure_is_refused_without_it(copy: Copy) -> No
 
 
 @pytest.mark.services
-@pytest.mark.xfail(ALL in STILL_NEEDED, reason="the core imports from some", strict=True)
 def test_a_run_is_measured_and_reported_without_any(copy: Copy) -> None:
     with copy.without(*NAMES):
         done = copy.python("bench.py", "run", "--profile", "smoke")

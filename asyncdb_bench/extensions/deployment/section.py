@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from asyncdb_bench.analysis.resources import under_load
-from asyncdb_bench.report.document import Block, Cell, Column, Row, Table, row_of
+from asyncdb_bench.report.document import Block, Cell, Row, row_of, table_of
 from asyncdb_bench.report.findings import Findings
 from asyncdb_bench.text import number
 
@@ -70,32 +70,19 @@ def deployment_tables(found: Findings) -> list[Block]:
     if not deployments:
         return []
     load = under_load(found.records)
-    parts = Table(
-        id="deployment",
-        title="Moving parts, measured",
-        columns=(
-            Column(title="variant", left=True),
-            Column(title="processes; servers beside them", left=True),
-            Column(title="lines of configuration"),
-            Column(title="packages; installed", unit="MB"),
-            Column(title="cold start", unit="s"),
-            Column(title="memory at rest, under load", unit="MB"),
-            Column(title="connections", left=True),
-        ),
-        rows=tuple(_parts_row(each, load) for each in deployments),
+    head = (
+        "variant | <processes; servers beside them | lines of configuration"
+        " | packages; installed [MB] | cold start [s] | memory at rest, under load [MB]"
+        " | <connections"
     )
-    killed = Table(
-        id="killed",
+    rows = (_parts_row(each, load) for each in deployments)
+    parts = table_of("deployment", head, rows, title="Moving parts, measured")
+    killed = table_of(
+        "killed",
+        "variant | <killed | failed of asked | <how | answers again after [s]"
+        " | longest health check [ms]",
+        (row for each in deployments for row in _killed_rows(each)),
         title="What fails when a part is killed",
-        columns=(
-            Column(title="variant", left=True),
-            Column(title="killed", left=True),
-            Column(title="failed of asked"),
-            Column(title="how", left=True),
-            Column(title="answers again after", unit="s"),
-            Column(title="longest health check", unit="ms"),
-        ),
-        rows=tuple(row for each in deployments for row in _killed_rows(each)),
         note="Killed by SIGKILL under 20 requests a second, each on a connection of its own, and"
         " started again at once, as a supervisor would. Cold start: from starting the processes to"
         " the first right answer; servers run already. The health check does no database work.",

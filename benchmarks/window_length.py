@@ -31,6 +31,7 @@ from asyncdb_bench.measure.turns import pace_lead_s
 from asyncdb_bench.plan.cores import on_cores, share_out, usable_cores
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
+from asyncdb_bench.processes.cleanup import Cleanup
 from asyncdb_bench.processes.pausing import Stoppable
 from asyncdb_bench.records.plan import LoadOrder
 from asyncdb_bench.services.running import RunningServices
@@ -74,6 +75,8 @@ def measure(name: str, lengths: list[float], launches: int, rounds: int) -> Pace
     for launch in range(launches):
         with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
             folder = Path(scratch)
+            # who is paused cannot see by itself that this process was killed
+            cleanup = stack.enter_context(Cleanup())
             stack.enter_context(on_cores(PINNING.of("postgresql")))
             services = stack.enter_context(
                 RunningServices(folder, "asyncdb_bench_length", with_broker=False)
@@ -84,6 +87,7 @@ def measure(name: str, lengths: list[float], launches: int, rounds: int) -> Pace
             stack.callback(load.stop, 0)
             ports: dict[str, int] = {}
             paused: dict[str, Stoppable] = {}
+            own: list[int] = []
             for label, strategy in NAMES.items():
                 variant = make_variant(Spec(strategy, {}), 8)
                 what = Launch(
@@ -93,11 +97,13 @@ def measure(name: str, lengths: list[float], launches: int, rounds: int) -> Pace
                 ports[label] = processes.port
                 paused[label] = Stoppable([each.pid for each in processes.apps])
                 stack.callback(paused[label].resume)
+                own += [each.pid for each in processes.apps]
+                cleanup.watch(own)
                 paused[label].stop()
             known: dict[str, float] = {}
             for number in range(rounds):
                 for label in draw.sample(list(NAMES), len(NAMES)):
-                    turns = [each for each in lengths for _ in range(round(1 / each))]
+                    turns = [each for each in lengths for _ in range(max(1, round(1 / each)))]
                     for window_s in [*draw.sample(turns, len(turns)), 0.0]:
                         paused[label].resume()
                         if window_s:

@@ -65,6 +65,8 @@ STATE, START = 0, 19
 """Places among the fields of ``stat`` after the command's name."""
 STOPPED = frozenset("Tt")
 ENDED = frozenset("ZX")
+NODE = "beam.smp"
+"""Erlang's runtime, which RabbitMQ is."""
 LASTING = ("postgres: checkpointer", "postgres: background writer", "postgres: walwriter")
 """Processes of PostgreSQL that end only when the server does, or begins anew after a crash."""
 
@@ -266,7 +268,11 @@ def _lasts(process: psutil.Process, guard: int) -> bool:
     if process.ppid() == guard:
         # the guard's second process is in a session of its own
         return "guard.py" not in " ".join(process.cmdline())
-    return process.name() == "beam.smp" or " ".join(process.cmdline()).startswith(LASTING)
+    if process.name() == NODE:
+        # what a node starts is a copy of it until its own program is loaded
+        parent = process.parent()
+        return parent is None or parent.name() != NODE
+    return " ".join(process.cmdline()).startswith(LASTING)
 
 
 def _stopped_children(known: Sequence[Known]) -> Iterator[Known]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +127,38 @@ def test_a_service_is_named_by_itself_and_a_guard_by_what_it_guards(tmp_path: Pa
         assert text in doubt.subject
         assert eventually(lambda slept=slept: not slept.is_running(), 60)  # type: ignore[misc]
         assert eventually(lambda: not (tmp_path / "data").exists(), 60)
+        program.stop()
+
+
+@pytest.mark.parametrize("node_is_struck", [True, False])
+def test_what_a_node_of_erlang_starts_is_not_the_broker(
+    tmp_path: Path, node_is_struck: bool
+) -> None:
+    runtime = tmp_path / "beam.smp"
+    shutil.copy("/bin/sh", runtime)
+    # the node, and a copy of it as there is one before another program is loaded
+    command = ["sh", "-c", f"{runtime} -c '{runtime} -c \"sleep 600; true\"; sleep 600'; true"]
+    program = Program("Broker", command, log=tmp_path / "log", grace_s=1)
+    found: list[psutil.Process] = []
+
+    def nodes() -> bool:
+        found[:] = [
+            each
+            for each in psutil.Process(program.popen.pid).children(recursive=True)
+            if each.name() == "beam.smp" and each.cmdline()[:1] == [str(runtime)]
+        ]
+        return len(found) == 2
+
+    try:
+        assert eventually(nodes, 60)
+        node, copy = sorted(found, key=lambda each: each.parent() in found)
+        with watched(program.part()) as watch:
+            watch.begin()
+            (node if node_is_struck else copy).kill()
+            time.sleep(0.5)
+            doubts = watch.end()
+        assert bool(doubts) is node_is_struck
+    finally:
         program.stop()
 
 

@@ -11,9 +11,9 @@ from tests.measuring import PINNING, Ran, run
 
 pytestmark = pytest.mark.services
 NAMES = {
-    # the loop waits in the driver: 1 / 50 ms
+    # the loop waits in the driver: 1 / 100 ms
     "blocking": ("event loop", "held"),
-    # 2 threads / 50 ms
+    # 2 threads / 100 ms
     "executor:threads=2": ("executor threads", "2 threads, busy"),
     # 2 connections / 50 ms, and threads enough
     "executor:threads=8:pool=2": ("connection pool", "2 connections, checked out"),
@@ -24,15 +24,15 @@ NAMES = {
 
 @pytest.fixture(scope="module")
 def saturated(valkey: RunningServices, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Ways to the database, asked for more than they can do: queries of 50 ms, 60 a second."""
+    """Ways to the database, asked for more than they can do: queries of 100 ms, 45 a second."""
     return run(
         ",".join(NAMES),
         valkey,
         tmp_path_factory.mktemp("saturated"),
-        scenarios="slow:ms=50,rows=1000",
+        scenarios="slow:ms=100,rows=1000",
         # so patient that the first answers of a slow machine do not end the climb
-        ladder=(4, 60),
-        objective_ms=500,
+        ladder=(2, 45),
+        objective_ms=600,
         warmup_s=1.5,
     )
 
@@ -50,10 +50,10 @@ def test_each_bottleneck_gets_its_name(name: str, saturated: Ran) -> None:
 
 def test_the_ceiling_is_what_the_demand_permits(saturated: Ran) -> None:
     (variant,) = [each for each in saturated.plan.variants if each.label == "native:pool=2"]
-    made = limit(manifest(), variant, saturated.of(variant.label, "rung"), 20.0)
+    made = limit(manifest(), variant, saturated.of(variant.label, "rung"), 10.0)
     assert made.ceiling is not None
     assert made.ceiling.resource == "connections"
-    # 2 / 50 ms, less what the session does with a connection besides
-    assert 15 < made.ceiling.rps < 40
-    assert made.ratio == pytest.approx(20 / made.ceiling.rps)
+    # 2 / 100 ms, less what the session does with a connection besides
+    assert 7 < made.ceiling.rps < 20
+    assert made.ratio == pytest.approx(10 / made.ceiling.rps)
     assert "pool took" in made.explanation

@@ -33,6 +33,7 @@ from asyncdb_bench.services.program import (
     free_port,
     hand_to,
     is_listening,
+    last_lines,
     unprivileged,
     write_private,
 )
@@ -444,23 +445,25 @@ def _initdb(programs: Path, cluster: Path, identity: dict[str, Any], password: s
     """Make a cluster whose only account has a password: loopback is open to all accounts here."""
     file = cluster.with_name("password")
     write_private(file, password + "\n", identity)
-    answer = subprocess.run(
+    program = Program(
+        "initdb",
         [
             str(programs / "initdb"),
             *("-D", str(cluster), "-U", USER, "-A", "scram-sha-256", "--pwfile", str(file)),
             *("-E", "UTF8", "--locale=C", "--no-sync"),
         ],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd="/",
-        start_new_session=True,
+        log=cluster.with_name("initdb.log"),
+        stop_signal=signal.SIGKILL,
         **identity,
     )
+    try:
+        code = program.popen.wait()
+    finally:
+        # where we are interrupted, what initdb has started would go on writing into the folder
+        program.stop()
     file.unlink()
-    if answer.returncode != 0:
-        lines = (answer.stderr or answer.stdout).strip().splitlines()
-        raise ServiceError(f"initdb failed: {lines[-1] if lines else answer.returncode}")
+    if code != 0:
+        raise ServiceError(f"initdb failed: {last_lines(program.log, 1, 300) or code}")
 
 
 def _reachable(programs: Path, folder: Path, identity: dict[str, Any]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from asyncdb_bench.services.distances import (
     median_ms,
     timed,
 )
-from asyncdb_bench.services.postgres import Postgres, scratch_folder
+from asyncdb_bench.services.postgres import Postgres
 from asyncdb_bench.services.program import (
     Part,
     Program,
@@ -432,8 +433,10 @@ def _see_that_it_can_be_put_between(reaches: Sequence[Reach], server: Target) ->
 @contextlib.contextmanager
 def handed_over(kind: str) -> Iterator[Path]:
     """Make a folder for a service whose guard removes it; where that does not start, we do."""
-    folder = scratch_folder(kind)
+    # named before it is made: an interruption comes at any moment
+    folder = Path(tempfile.gettempdir()) / f"asyncdb-bench-{kind}-{secrets.token_hex(4)}"
     try:
+        folder.mkdir(mode=0o700)
         yield folder
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

@@ -375,8 +375,8 @@ class RunningServices(Services):
         else:
             if self.with_store and self.store is None:
                 self.on_start("Valkey, for results")
-                folder = databases.scratch_folder("store")
-                self.store_server = brokers.start_valkey(folder, self.logs, "results")
+                with handed_over("store") as folder:
+                    self.store_server = brokers.start_valkey(folder, self.logs, "results")
 
     def _start_broker(self) -> brokers.BrokerServer:
         url = self.environment.get("BROKER_URL", "")
@@ -385,10 +385,11 @@ class RunningServices(Services):
         rabbitmq = brokers.find_rabbitmq()
         if rabbitmq is not None:
             self.on_start("RabbitMQ (takes 7 to 15 s)")
-            folder = databases.scratch_folder("rabbitmq")
-            return brokers.start_rabbitmq(rabbitmq, folder, self.logs)
+            with handed_over("rabbitmq") as folder:
+                return brokers.start_rabbitmq(rabbitmq, folder, self.logs)
         self.on_start("Valkey")
-        return brokers.start_valkey(databases.scratch_folder("valkey"), self.logs)
+        with handed_over("valkey") as folder:
+            return brokers.start_valkey(folder, self.logs)
 
     @property
     def broker(self) -> Broker | None:  # type: ignore[override]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -22,10 +23,11 @@ PATIENCE_S = 180
 class Watched:
     """A run in the background whose whole family is known, and its temporary files."""
 
-    def __init__(self, bench: Bench, scratch: Path, *arguments: str) -> None:
+    def __init__(self, bench: Bench, scratch: Path, *arguments: str, **variables: str) -> None:
         self.bench = bench
         self.scratch = scratch
-        self.popen = bench.start("run", *arguments, environment={"TMPDIR": str(scratch)})
+        environment = {"TMPDIR": str(scratch)} | variables
+        self.popen = bench.start("run", *arguments, environment=environment)
         self.lines: list[str] = []
 
     def read_until(self, text: str) -> None:
@@ -136,6 +138,35 @@ def test_ctrl_c_while_services_start_is_said(bench: Bench, scratch: Path) -> Non
         text = run.interrupt()
     assert "interrupted" in text
     assert run.has_left() == []
+
+
+INITDB = """#!/bin/sh
+mkdir -p "$2"
+(while :; do date > "$2/$(date +%N)"; done) >/dev/null 2>&1 &
+echo $! > "$2/../started"
+wait
+"""
+
+
+def test_ctrl_c_in_initdb_ends_what_it_has_started(bench: Bench, scratch: Path) -> None:
+    programs = scratch.with_name(scratch.name + "-programs")
+    programs.mkdir(mode=0o755)
+    try:
+        for name, text in (("initdb", INITDB), ("postgres", "#!/bin/sh\n")):
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
+        asked = ("--profile", "smoke", "--strategy", "native")
+        run = Watched(bench, scratch, *asked, ASYNCDB_BENCH_PG_BIN=str(programs))
+        with ended(run):
+            assert eventually(lambda: list(scratch.glob("*/started")), PATIENCE_S)
+            (started,) = scratch.glob("*/started")
+            assert eventually(lambda: started.read_text().endswith("\n"), PATIENCE_S)
+            writer = int(started.read_text())
+            run.interrupt()
+        assert not psutil.pid_exists(writer) or gone([psutil.Process(writer)])
+        assert run.has_left() == []
+    finally:
+        shutil.rmtree(programs)
 
 
 def test_a_killed_harness_leaves_no_process(bench: Bench, scratch: Path) -> None:

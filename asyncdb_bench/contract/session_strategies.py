@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from asyncdb_bench.contract.abandoning import GENERAL, Canceller, carried
 from asyncdb_bench.contract.engine import (
     DISTRIBUTIONS,
     AsyncSessions,
@@ -121,6 +122,7 @@ class AsyncSessionStrategy(EngineStrategy[P]):
     """SQLAlchemy's `AsyncSession`; a subclass names its `driver` and is done."""
 
     Knobs = AsyncPoolKnobs
+    abandons = (*GENERAL, "cancel", "statement")
 
     libraries = ("tornado", "sqlalchemy[asyncio]")
     engine: AsyncEngine | None = None
@@ -175,7 +177,9 @@ class ThreadStrategy(SessionStrategy[T]):
     """A session per request on one of `threads` threads; a subclass writes :meth:`run`."""
 
     Knobs = ThreadKnobs
+    abandons = (*GENERAL, "query", "statement")
     executor: ThreadPoolExecutor | None = None
+    canceller: Canceller | None = None
 
     async def open(self) -> None:
         """Connect the pool and make the executor."""
@@ -186,6 +190,8 @@ class ThreadStrategy(SessionStrategy[T]):
         await super().open()
         self.executor = ThreadPoolExecutor(self.knobs.threads, thread_name_prefix=self.name)
         self._submit = run_on_executor(lambda _, call, *args: call(*args))
+        if self.knobs.abandon == "query":
+            self.canceller = Canceller(self.knobs.threads)
 
     async def submit(self, call: Callable[..., Any], *given: Any) -> Any:
         """Have a thread make a call, and await what it returns: Tornado's `run_on_executor`."""
@@ -201,8 +207,10 @@ class ThreadStrategy(SessionStrategy[T]):
         return await self._handed(self.execute, operation, params)
 
     async def _handed(self, call: Callable[..., Any], *given: Any) -> Any:
-        handed = hand_over(call)
+        handed = hand_over(carried(call))
         try:
+            if self.canceller is not None:
+                return await self.canceller.run(self.submit, handed, *given)
             return await self.submit(handed, *given)
         finally:
             taken_back()
@@ -214,6 +222,8 @@ class ThreadStrategy(SessionStrategy[T]):
         """End the threads, then the pool."""
         if self.executor is not None:
             self.executor.shutdown(wait=True, cancel_futures=True)
+        if self.canceller is not None:
+            self.canceller.close()
         await super().close()
 
     def gauges(self) -> dict[str, float]:

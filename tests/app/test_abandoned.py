@@ -81,8 +81,8 @@ class Watched:
 
     def pids(self, where: str = "true") -> set[int]:
         found = self.connection.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"  # noqa: S608
-            f" AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND {where}"  # type: ignore[arg-type]
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            f" AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND {where}"
         )
         return {pid for (pid,) in found}
 

@@ -36,8 +36,11 @@ CHOICES = ("run", *WHY_NOT)
 GENERAL = ("run", "wait", "refuse")
 """What the application does by itself, before it asks a strategy that leaves the loop free."""
 ENDS_WORK = frozenset({"cancel", "query", "statement"})
-ENDS_S = 3.0
+ENDS_S = 5.0
 """After so long at most, seconds, no query of an abandoned request runs, with one of these."""
+
+MORE_STATEMENTS = {"statement": 1}
+"""What a choice sends in each transaction beside the operation's statements."""
 
 deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 """When this request's time is over, on :func:`time.monotonic`, where its strategy looks at it."""

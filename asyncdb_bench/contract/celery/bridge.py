@@ -244,6 +244,9 @@ class AioReplies(Way):
         except Exception as error:
             self.pending.forget(task_id)
             raise UnavailableError(f"broker unavailable: {error}") from error
+        except asyncio.CancelledError:
+            self.pending.forget(task_id)
+            raise
         left = timeout_s - (time.monotonic_ns() - submitted_ns) / 1e9
         return unwrapped(await self.pending.wait(task_id, future, left), submitted_ns)
 

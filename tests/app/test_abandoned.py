@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import socket
 import time
 from collections.abc import Iterator
@@ -16,10 +18,14 @@ import pytest
 
 from asyncdb_bench.app.admission import WAITING, own_timeout_s
 from asyncdb_bench.contract.data.accounts import balance_of
+from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.route import REQUEST_TIMEOUT
+from asyncdb_bench.contract.strategy import Context
 from asyncdb_bench.errors import KnobError
+from asyncdb_bench.extensions.check.failing_proxy import FailingProxy, tcp_target
 from asyncdb_bench.measure.family import launched
 from asyncdb_bench.measure.launch import Launch, Processes
+from asyncdb_bench.plan.registry import make_scenario, strategy_class
 from asyncdb_bench.plan.request import Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
@@ -226,3 +232,89 @@ def test_what_a_strategy_cannot_do_it_refuses(asked: str, says: str) -> None:
     (spec,) = parse_specs(asked)
     with pytest.raises(KnobError, match=says):
         make_variant(spec, POOL)
+
+
+@contextmanager
+def opened(
+    request: str, database: str, operations: dict[str, Any], loop: asyncio.Runner
+) -> Iterator[Any]:
+    """Lend a strategy that is open on a database."""
+    (spec,) = parse_specs(request)
+    variant = make_variant(spec, POOL)
+    cls = strategy_class(variant.strategy)
+    knobs = make_knobs(cls.Knobs, variant.knobs, owner=cls.name, budget=POOL)
+    strategy = cls(knobs, Context(database, operations, timeout_s=60.0))
+    try:
+        loop.run(strategy.open())
+        yield strategy
+    finally:
+        loop.run(strategy.close())
+
+
+@pytest.mark.services
+def test_a_server_that_forbids_cancelling_is_told_once_and_costs_nothing(
+    postgres: RunningServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As before a pooler: connections beyond the pool's, as a cancel request's is, are closed."""
+    workload = make_scenario("mixed", {"rows": 1000}).workload()
+    database = postgres.clone(workload.data, "abandoned_forbidden")
+    host, port = tcp_target(database) or ("", 0)
+    with (
+        FailingProxy(host, port, permits=POOL) as proxy,
+        asyncio.Runner() as loop,
+        opened("executor:abandon=query", proxy.url(database), dict(workload.operations), loop) as s,
+        watched(database) as seen,
+    ):
+        before = seen.pids()
+
+        async def given_up(seconds: float) -> None:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await s.run(workload.operations["slow"], slow(seconds))
+
+        for _ in range(2):
+            loop.run(given_up(2.0))
+            assert eventually(lambda: seen.busy() == 0, 20)
+        read = s.run(workload.operations["read"], {"account": 3})
+        assert loop.run(read)["balance"] == balance_of(3)
+        assert seen.pids() == before
+    told = [each.message for each in caplog.records if "abandon=query" in each.message]
+    assert len(told) == 1, told
+    postgres.drop(database)
+
+
+@pytest.mark.services
+def test_work_that_is_cancelled_at_any_moment_costs_no_connection(
+    postgres: RunningServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Between checkout and statement, in a statement, before and in COMMIT."""
+    workload = make_scenario("mixed", {"rows": 1000}).workload()
+    database = postgres.clone(workload.data, "abandoned_moments")
+    with (
+        asyncio.Runner() as loop,
+        opened("executor:abandon=query", database, dict(workload.operations), loop) as strategy,
+        watched(database) as seen,
+    ):
+        before = seen.pids()
+        write, draw = workload.operations["write"], random.Random(7)
+
+        async def some(times: int) -> None:
+            for _ in range(times):
+                work = [
+                    asyncio.ensure_future(strategy.run(write, {"counter": each, "amount": 1}))
+                    for each in (1, 2, 3)
+                ]
+                await asyncio.sleep(draw.uniform(0, 0.008))
+                for each in work:
+                    each.cancel()
+                await asyncio.gather(*work, return_exceptions=True)
+                # what follows on the same connections knows nothing of it
+                await strategy.run(write, {"counter": 4, "amount": 1})
+
+        loop.run(some(60))
+        assert eventually(lambda: seen.busy() == 0, 20)
+        assert seen.pids() == before
+        found = seen.connection.execute("SELECT entries FROM counter WHERE id = 4").fetchone()
+        assert found == (60,)
+    assert caplog.records == []
+    postgres.drop(database)

@@ -326,7 +326,8 @@ class QueuePerTask(Replies):
                 return
             name = f"{self.exchange.name}.{task_id}"
             if not wanted:
-                channel.queue_delete(name, nowait=True)
+                # it goes with its consumer; deleted before it, it would cost the connection
+                channel.basic_cancel(task_id, nowait=True)
                 continue
             own = Queue(
                 name,

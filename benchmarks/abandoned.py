@@ -20,7 +20,8 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,24 +47,42 @@ BACKENDS = (
     "SELECT pid, state <> 'idle' FROM pg_stat_activity WHERE datname = current_database()"
     " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
 )
-HEAD = "| way | reach | event | runs after 0.1, 1, 5 s | connections | next request | logged |"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What came of one event."""
+    """What came of one event.
+
+    Parameters
+    ----------
+    running : queries 0.1, 1 and 5 s later.
+    before, kept, new : connections before it, and of those afterwards.
+    following : what the next request sees.
+    logged : lines.
+    """
 
     running: tuple[int, ...]
-    connections: str
+    before: int
+    kept: int
+    new: int
     following: str
     logged: int
 
-    def row(self, way: str, reach: str, event: str) -> str:
-        """Return it as a row of the table."""
-        runs = ", ".join(map(str, self.running))
-        logged = f"{self.logged} lines" if self.logged else "nothing"
-        told = [f"`{way}`", reach, event, runs, self.connections, self.following, logged]
-        return f"| {' | '.join(told)} |"
+    @property
+    def cell(self) -> str:
+        """The running queries; the rest where it is not as before."""
+        told = ["-".join(map(str, self.running))]
+        if self.kept + self.new == 0:
+            told.append("closed")
+        elif self.kept < self.before:
+            told.append(f"{self.before - self.kept} lost")
+        if self.new:
+            told.append(f"{self.new} new")
+        if not self.following.startswith("200"):
+            told.append(self.following)
+        if self.logged:
+            told.append(f"{self.logged} lines logged")
+        return ", ".join(told)
 
 
 class Subject:
@@ -125,10 +144,15 @@ def abandoned(subject: Subject, event: str) -> Seen:
             time.sleep(0.05)
     after = subject.backends()
     kept = len(before.keys() & after.keys())
-    told = f"{kept} of {len(before)} kept" if after else "none left"
-    told += f", {len(after) - kept} new" if len(after) > kept else ""
     client.close()
-    return Seen(tuple(running), told, following(), subject.lines() - lines)
+    return Seen(
+        tuple(running),
+        len(before),
+        kept,
+        len(after) - kept,
+        following(),
+        subject.lines() - lines,
+    )
 
 
 def strike(subject: Subject, client: http.client.HTTPConnection, event: str) -> Callable[[], str]:
@@ -241,7 +265,10 @@ def main() -> None:
     ways = given.strategy.split(",") if given.strategy else every_way()
     reaches = given.reach.split(",")
     asked = {reach: scenario_of(reach) for reach in reaches}
-    print(f"{versions()}\n" if not given.sockets else "", HEAD, "|---" * 7 + "|", sep="\n")
+    events = given.event.split(",")
+    if not given.sockets:
+        print(", ".join(f"{name} {version}" for name, version in versions().items()))
+        print(f"\n| way | {' | '.join(events)} |", "|---" * (1 + len(events)) + "|", sep="\n")
     between = Between(tuple(each.reach for each in asked.values()), pooled=2)
     with tempfile.TemporaryDirectory(prefix="asyncdb-bench-abandoned-") as folder:
         prefix = f"asyncdb_bench_abandoned_{os.getpid()}"
@@ -250,39 +277,46 @@ def main() -> None:
         ) as services:
             for way in ways:
                 for reach in reaches:
-                    measure(way, reach, asked[reach], given, services)
-
-
-def measure(
-    way: str,
-    reach: str,
-    scenario: PlannedScenario,
-    given: argparse.Namespace,
-    services: RunningServices,
-) -> None:
-    """Measure one way's rows; what kills or ends it has a launch of its own."""
-    (spec,) = parse_specs(way)
-    events = given.event.split(",")
-    kept = [each for each in events if each in ("left", "504")]
-    for part in [kept, *([each] for each in events if each not in kept)]:
-        if not part and not given.sockets:
-            continue
-        with tempfile.TemporaryDirectory(prefix="asyncdb-bench-abandoned-") as folder:
-            launch = Launch(
-                make_variant(spec, 2), (scenario,), "way", f"way-{time.time_ns()}", 60.0,
-                drain_s=DRAIN_S,
-            )  # fmt: skip
-            try:
-                with launched(launch, services, Path(folder)) as processes:
-                    subject = Subject(processes, Path(folder))
+                    name = f"`{way}`" if reach == "direct" else f"`{way}`, {reach}"
                     if given.sockets:
-                        print(f"{way}: {leave(subject, given.sockets)}", flush=True)
-                        return
-                    for event in part:
-                        print(abandoned(subject, event).row(way, reach, event), flush=True)
-                    subject.watch.close()
-            except BenchError as error:
-                print(f"| `{way}` | {reach} | {', '.join(part)} | not run: {error} |", flush=True)
+                        print(f"{name}: {left_by_many(way, asked[reach], given, services)}")
+                        continue
+                    cells = [measure(way, asked[reach], each, services) for each in events]
+                    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+@contextmanager
+def subject_of(way: str, scenario: PlannedScenario, services: RunningServices) -> Iterator[Subject]:
+    """Lend a running application."""
+    (spec,) = parse_specs(way)
+    queue = f"way-{time.time_ns()}"
+    launch = Launch(make_variant(spec, 2), (scenario,), "way", queue, 60.0, drain_s=DRAIN_S)
+    with (
+        tempfile.TemporaryDirectory(prefix="asyncdb-bench-abandoned-") as folder,
+        launched(launch, services, Path(folder)) as processes,
+    ):
+        subject = Subject(processes, Path(folder))
+        try:
+            yield subject
+        finally:
+            subject.watch.close()
+
+
+def measure(way: str, scenario: PlannedScenario, event: str, services: RunningServices) -> str:
+    """Return the cell of one event, in a launch of its own."""
+    try:
+        with subject_of(way, scenario, services) as subject:
+            return abandoned(subject, event).cell
+    except BenchError as error:
+        return f"not run: {error}"
+
+
+def left_by_many(
+    way: str, scenario: PlannedScenario, given: argparse.Namespace, services: RunningServices
+) -> str:
+    """Return what stays of many clients that leave."""
+    with subject_of(way, scenario, services) as subject:
+        return leave(subject, given.sockets)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ WHY_NOT = {
     "cancel": "what a thread, a process or a worker does goes on when the handler is cancelled, and"
     " a loop that waits for the database hears of nothing",
     "query": "it has no connection of psycopg's on which something else than its user could cancel"
-    " the query",
+    " the query: asyncpg's cancels with the task (abandon=cancel)",
     "statement": "it has no session that could set statement_timeout for the transaction",
     "wait": "no request waits in the application: the loop serves one at a time",
     "refuse": "no request waits in the application: the loop serves one at a time",
@@ -145,7 +146,7 @@ class Cancellable(Bound):
                 self._changed.notify_all()
 
     async def execute_async(self, session: Any, statement: Any) -> Any:
-        """Not for async sessions, whose drivers cancel the query with the task."""
+        """Not for async sessions, see :class:`AsyncCancellable`."""
         raise NotImplementedError
 
     def abandon(self) -> bool:
@@ -172,7 +173,73 @@ class Cancellable(Bound):
             return self._changed.wait_for(lambda: self._connection is None, patience_s)
 
 
+class AsyncCancellable(Bound):
+    """Likewise on the loop, for psycopg: the task is left to end, so the connection is kept."""
+
+    def __init__(self) -> None:
+        import asyncio
+
+        # several, where reads run at once
+        self._connections: set[Any] = set()
+        self._abandoned = False
+        self._cancelling = asyncio.Lock()
+        self._idle = asyncio.Event()
+
+    def execute(self, session: Any, statement: Any) -> Any:
+        """Not for blocking sessions."""
+        raise NotImplementedError
+
+    async def execute_async(self, session: Any, statement: Any) -> Any:
+        """Run a statement, unless the request was abandoned.
+
+        Raises
+        ------
+        AbandonedError : it was.
+        """
+        checked_out = await session.connection()
+        if self._abandoned:
+            raise AbandonedError
+        connection = checked_out.sync_connection.connection.driver_connection
+        self._connections.add(connection)
+        self._idle.clear()
+        try:
+            return await session.execute(statement)
+        finally:
+            self._connections.discard(connection)
+            if not self._connections:
+                self._idle.set()
+            async with self._cancelling:
+                # a request that is on its way meets nothing else
+                pass
+
+    async def cancel(self, tell: Callable[[str], None]) -> None:
+        """Let no further statement begin, and cancel the one that runs.
+
+        Parameters
+        ----------
+        tell : what is called with the reason where it runs on.
+        """
+        import asyncio
+
+        self._abandoned = True
+        for patience_s in PATIENCES_S:
+            async with self._cancelling:
+                if not self._connections:
+                    return
+                try:
+                    for each in list(self._connections):
+                        await each.cancel_safe(timeout=CANCEL_S)
+                except Exception as error:
+                    tell(str(error).strip() or type(error).__name__)
+                    return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), patience_s)
+                return
+        tell(RUNS_ON)
+
+
 CANCEL_S = 5.0
+RUNS_ON = "it runs on"
 PATIENCES_S = (0.05, 0.1, 0.25, 0.6)
 """A request that comes before its statement does nothing: it is sent again after these."""
 
@@ -188,6 +255,7 @@ class Canceller:
     def __init__(self, most: int) -> None:
         self._most = most
         self._threads: ThreadPoolExecutor | None = None
+        self._under_way: set[Any] = set()
         self.failed = 0
 
     async def run(
@@ -208,6 +276,23 @@ class Canceller:
                 self._pool().submit(self._cancel, work)
             raise
 
+    async def run_async(self, call: Callable[..., Awaitable[Any]], *given: Any) -> Any:
+        """Await a call that works in an async session, likewise."""
+        import asyncio
+
+        work = AsyncCancellable()
+        bound.set(work)
+        task = asyncio.ensure_future(call(*given))
+        # who was answered long ago is not told how it ended
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelling = asyncio.ensure_future(work.cancel(self._tell))
+            self._under_way.add(cancelling)
+            cancelling.add_done_callback(self._under_way.discard)
+            raise
+
     def close(self) -> None:
         """End the threads."""
         if self._threads is not None:
@@ -221,7 +306,7 @@ class Canceller:
         return self._threads
 
     def _cancel(self, work: Cancellable) -> None:
-        why = "it runs on"
+        why = RUNS_ON
         try:
             if any(work.cancel(each) for each in PATIENCES_S):
                 return

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from asyncdb_bench.contract.abandoning import GENERAL, Deadline, bound
 from asyncdb_bench.contract.engine import (
@@ -49,7 +49,7 @@ class DriverStrategy(PooledStrategy[P]):
     and the driver's errors are taken care of.
     """
 
-    abandons = (*GENERAL, "cancel", "statement")
+    abandons: ClassVar[tuple[str, ...]] = (*GENERAL, "cancel", "statement")
     pool: Any = None
     in_use = 0
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from asyncdb_bench.contract.abandoning import GENERAL, Bound, bound
 from asyncdb_bench.contract.knob import BUDGET, knob
@@ -50,7 +50,7 @@ class ProcessStrategy(Strategy[N]):
     """A session per request in one of `workers` processes; a subclass writes :meth:`run`."""
 
     Knobs = ProcessKnobs
-    abandons = (*GENERAL, "statement")
+    abandons: ClassVar[tuple[str, ...]] = (*GENERAL, "statement")
     packages = ("tornado", "sqlalchemy", "psycopg[binary]")
     pool: ProcessPoolExecutor | None = None
     waiting = 0

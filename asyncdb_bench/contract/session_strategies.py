@@ -122,10 +122,11 @@ class AsyncSessionStrategy(EngineStrategy[P]):
     """SQLAlchemy's `AsyncSession`; a subclass names its `driver` and is done."""
 
     Knobs = AsyncPoolKnobs
-    abandons = (*GENERAL, "cancel", "statement")
+    abandons: ClassVar[tuple[str, ...]] = (*GENERAL, "cancel", "statement")
 
     libraries = ("tornado", "sqlalchemy[asyncio]")
     engine: AsyncEngine | None = None
+    canceller: Canceller | None = None
 
     async def open(self) -> None:
         """Connect the whole pool."""
@@ -141,10 +142,14 @@ class AsyncSessionStrategy(EngineStrategy[P]):
             fair=isinstance(knobs, AsyncPoolKnobs) and knobs.fair,
         )
         self.sessions = AsyncSessions(self.engine, autocommit=knobs.autocommit)
+        if knobs.abandon == "query":
+            self.canceller = Canceller(size)
         await fill_async_pool(self.engine, size)
 
     async def run(self, operation: Operation, params: Params) -> Any:
         """Run the operation in an async session."""
+        if self.canceller is not None:
+            return await self.canceller.run_async(self.sessions.run, operation, params)
         return await self.sessions.run(operation, params)
 
     async def close(self) -> None:
@@ -177,7 +182,7 @@ class ThreadStrategy(SessionStrategy[T]):
     """A session per request on one of `threads` threads; a subclass writes :meth:`run`."""
 
     Knobs = ThreadKnobs
-    abandons = (*GENERAL, "query", "statement")
+    abandons: ClassVar[tuple[str, ...]] = (*GENERAL, "query", "statement")
     executor: ThreadPoolExecutor | None = None
     canceller: Canceller | None = None
 

@@ -106,7 +106,7 @@ ENDING = ["native:abandon=cancel", "asyncpg_raw:abandon=cancel", "executor:aband
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("request_", [*ENDING, "to_thread:abandon=query"])
+@pytest.mark.parametrize("request_", [*ENDING, "psycopg_async:abandon=query"])
 def test_a_query_ends_when_its_client_leaves_and_when_its_time_is_over(
     request_: str, postgres: RunningServices, tmp_path: Path
 ) -> None:

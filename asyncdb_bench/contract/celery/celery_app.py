@@ -171,6 +171,8 @@ def make_app(options: QueueOptions, *, client: bool) -> Celery:
         name=TASK,
         shared=False,
         bind=True,
+        # answered as 503 or 504: no traceback for each in the worker's log
+        throws=(UnavailableError,),
         Request="asyncdb_bench.contract.celery.celery_app:StampedRequest",
     )
     return app

@@ -84,7 +84,7 @@ class WorkerStrategy(Strategy[W]):
     """Each request is a task; the workers hold the database connections."""
 
     Knobs = WorkerKnobs
-    abandons = (*GENERAL, "statement", "expire")
+    abandons: ClassVar[tuple[str, ...]] = (*GENERAL, "statement", "expire")
     packages: ClassVar[tuple[str, ...]] = ("tornado", "sqlalchemy", "psycopg[binary]", "celery")
     brokers: ClassVar[tuple[str, ...]] = ("rabbitmq", "redis")
     way: Way | None = None

@@ -14,6 +14,7 @@
     │   └── SaidFailedError      a process of ours says itself why it failed; it would again
     ├── MeasurementError      4  the load generator failed: what it measured is not trusted
     └── UnavailableError         inside the application: answered as 503 with the reason
+        ├── RefusedError         likewise, and when to come again
         └── RequestTimeoutError  answered as 504
 """
 
@@ -104,6 +105,10 @@ class MeasurementError(BenchError):
 
 class UnavailableError(BenchError):
     """The pool or queue is exhausted or a service is gone: answered as 503."""
+
+
+class RefusedError(UnavailableError):
+    """Too many requests wait already: answered as 503 with ``Retry-After``."""
 
 
 class RequestTimeoutError(UnavailableError):

@@ -12,6 +12,7 @@ class Blocking(SessionStrategy[PoolKnobs]):
 
     name = "blocking"
     summary = "sync SQLAlchemy on psycopg in the handler; the loop waits"
+    abandons = ("run", "statement")
 
     async def run(self, operation: Operation, params: Params) -> Any:
         """Run the operation on the loop."""

@@ -11,3 +11,4 @@ class PsycopgAsync(AsyncSessionStrategy[AsyncPoolKnobs]):
     name = "psycopg_async"
     summary = "async SQLAlchemy (AsyncSession) on psycopg 3"
     driver = "psycopg"
+    abandons = (*AsyncSessionStrategy.abandons, "query")

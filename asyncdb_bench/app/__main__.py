@@ -16,6 +16,7 @@ from typing import Any
 
 from tornado.netutil import bind_sockets
 
+from asyncdb_bench.app.admission import Admission
 from asyncdb_bench.app.application import make_application
 from asyncdb_bench.app.bounded_server import BoundedServer
 from asyncdb_bench.app.chat import Rooms, is_chat
@@ -59,8 +60,13 @@ def make_strategy(config: AppConfig) -> Strategy[Any]:
     return faulty_strategy(strategy, config.fault)
 
 
-async def serve(config: AppConfig) -> None:
-    """Serve until told to stop; the strategy is closed whatever happens."""
+async def serve(config: AppConfig) -> int:
+    """Serve until told to stop; the strategy is closed whatever happens.
+
+    Returns
+    -------
+    How many requests were cut off in the end.
+    """
     try:
         sockets = bind_sockets(
             config.port, address=config.host, backlog=BACKLOG, reuse_port=config.reuse_port
@@ -75,7 +81,8 @@ async def serve(config: AppConfig) -> None:
         await strategy.open()
         operations = strategy.context.operations
         rooms = Rooms(strategy, operations, config.timeout_s) if is_chat(operations) else None
-        application = make_application(strategy, operations, config.timeout_s, rooms)
+        admission = Admission(strategy)
+        application = make_application(strategy, operations, config.timeout_s, rooms, admission)
         server = BoundedServer(application)
         server.add_sockets(sockets)
         server.start_sweeping()
@@ -83,7 +90,7 @@ async def serve(config: AppConfig) -> None:
             # A full collection walks every object that importing made, some 40 ms on the loop.
             gc.collect()
             gc.freeze()
-        gauges = [strategy.gauges, *([rooms.gauges] if rooms else [])]
+        gauges = [strategy.gauges, admission.gauges, *([rooms.gauges] if rooms else [])]
         beating = Beating(
             lambda: {name: value for each in gauges for name, value in each().items()},
             0,
@@ -95,8 +102,7 @@ async def serve(config: AppConfig) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         say(Ready(pid=os.getpid(), port=sockets[0].getsockname()[1]))
         await stop.wait()
-        server.stop()
-        await asyncio.wait_for(server.close_all_connections(), 2)
+        return await server.end(config.drain_s, lambda: admission.under_way)
     finally:
         await strategy.close()
 
@@ -107,7 +113,10 @@ def main() -> int:
     try:
         config = decoded_config(read_line(), AppConfig)
         with asyncio.Runner(loop_factory=_loop_factory(config)) as runner:
-            runner.run(serve(config))
+            if cut_off := runner.run(serve(config)):
+                was = "1 request was" if cut_off == 1 else f"{cut_off} requests were"
+                logging.warning("%s cut off after %g s", was, config.drain_s)
+                return ServiceError.exit_code
     except BenchError as error:
         say(Failed(str(error)))
         return error.exit_code

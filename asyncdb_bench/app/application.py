@@ -12,12 +12,19 @@ import msgspec
 from tornado.log import app_log
 from tornado.web import Application, RequestHandler
 
+from asyncdb_bench.app.admission import RETRY_AFTER_S, Admission, own_timeout_s
 from asyncdb_bench.app.bounded_server import LONGEST_FRAME
 from asyncdb_bench.app.chat import ChatHandler, Rooms
 from asyncdb_bench.contract.operation import Operation
-from asyncdb_bench.contract.route import JSON, Reply
+from asyncdb_bench.contract.route import JSON, REQUEST_TIMEOUT, Reply
 from asyncdb_bench.contract.strategy import Strategy
-from asyncdb_bench.errors import PluginError, RequestTimeoutError, UnavailableError, described
+from asyncdb_bench.errors import (
+    PluginError,
+    RefusedError,
+    RequestTimeoutError,
+    UnavailableError,
+    described,
+)
 from asyncdb_bench_attach.timing import HEADER, Phases, current
 
 _encode = msgspec.json.Encoder().encode
@@ -66,9 +73,16 @@ class NowhereHandler(JsonHandler):
 class StrategyHandler(JsonHandler):
     """Runs an operation through the strategy; who inherits says where its parameters stand."""
 
-    def initialize(self, strategy: Strategy[Any], timeout_s: float, **own: Any) -> None:
+    limit: asyncio.Timeout | None = None
+    """Of the request that is under way."""
+    has_left = False
+    """Whether its client has."""
+
+    def initialize(
+        self, strategy: Strategy[Any], admission: Admission, timeout_s: float, **own: Any
+    ) -> None:
         """Take what the application hands over; `own` becomes attributes."""
-        self.strategy = strategy
+        self.admission = admission
         self.timeout_s = timeout_s
         self.timing = strategy.knobs.timing
         vars(self).update(own)
@@ -87,20 +101,27 @@ class StrategyHandler(JsonHandler):
         name = operation.name
         try:
             params = msgspec.structs.asdict(read())
+            timeout_s = own_timeout_s(self.request.headers.get(REQUEST_TIMEOUT), self.timeout_s)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self.refuse(HTTPStatus.BAD_REQUEST, f"{name}: {error}")
             return
         phases = Phases() if self.timing and (self.timing >= 1 or random() < self.timing) else None
         current.set(phases)
+        admission = self.admission
+        admission.under_way += 1
         try:
-            async with asyncio.timeout(self.timeout_s):
-                answer = await self.strategy.run(operation, params)
+            async with asyncio.timeout(admission.limit_s(timeout_s)) as self.limit:
+                answer = await admission.run(operation, params)
             made = reply(answer)
         except TimeoutError:
-            self.refuse(HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {self.timeout_s:g} s")
+            admission.timed_out += not self.has_left
+            self.refuse(HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {timeout_s:g} s")
         except RequestTimeoutError as error:
+            admission.timed_out += not self.has_left
             self.refuse(HTTPStatus.GATEWAY_TIMEOUT, str(error))
         except UnavailableError as error:
+            if isinstance(error, RefusedError):
+                self.set_header("Retry-After", RETRY_AFTER_S)
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except Exception as error:
             if any(isinstance(each, int) and each.bit_length() > BITS for each in params.values()):
@@ -114,6 +135,20 @@ class StrategyHandler(JsonHandler):
             for header, value in made.headers.items():
                 self.set_header(header, value)
             self.send(made.encoded, made.content_type, made.status, phases)
+        finally:
+            self.limit = None
+            admission.under_way -= 1
+            admission.left_running -= self.has_left
+
+    def on_connection_close(self) -> None:
+        """Count a client that left before its answer, and cancel where the strategy does so."""
+        if self.limit is None or self.has_left:
+            return
+        self.has_left = True
+        self.admission.left += 1
+        self.admission.left_running += 1
+        if self.admission.cancels and not self.limit.expired():
+            self.limit.reschedule(0)
 
 
 class OperationHandler(StrategyHandler):
@@ -240,6 +275,7 @@ def make_application(
     operations: Mapping[str, Operation],
     timeout_s: float,
     rooms: Rooms | None = None,
+    admission: Admission | None = None,
 ) -> Application:
     """Make the Tornado application.
 
@@ -249,9 +285,12 @@ def make_application(
     operations : by name; each becomes a route, and has its own besides where it names one.
     timeout_s : after how long a request is given up and answered as 504.
     rooms : of a chat, where the operations are a chat's.
+    admission : how requests are let in; None: as the strategy says.
     """
+    admission = admission or Admission(strategy)
     handed = {
         "strategy": strategy,
+        "admission": admission,
         "operations": operations,
         "decoders": {
             name: msgspec.json.Decoder(each.params_type) for name, each in operations.items()
@@ -259,7 +298,7 @@ def make_application(
         "timeout_s": timeout_s,
     }
     chat = [(r"/chat/(\d{1,18})", ChatHandler, {"rooms": rooms})] if rooms else []
-    own = {"strategy": strategy, "timeout_s": timeout_s}
+    own = {"strategy": strategy, "admission": admission, "timeout_s": timeout_s}
     return Application(
         [
             *chat,

@@ -5,8 +5,11 @@ Nothing here runs for each request: a bound that cost something would be part of
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import resource
+import time
+from collections.abc import Callable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -27,6 +30,11 @@ SWEEP_S = 5.0
 PATIENCE = 4
 """Sweeps that a request may stay incomplete. They are counted, not timed: an application that was
 stopped while others had their turn finds that no time of its own has passed."""
+
+SETTLE_S = 0.5
+"""How long connections may be quiet at the end: a client's next request may be on its way, and is
+answered with ``Connection: close``."""
+CLOSE_S = 2.0
 
 
 class BoundedServer(HTTPServer):
@@ -80,6 +88,42 @@ class BoundedServer(HTTPServer):
         self.late.pop(server_conn, None)
         super().on_close(server_conn)
 
+    async def end(self, seconds: float, under_way: Callable[[], int]) -> int:
+        """Take no more connections, answer what was asked, and close all.
+
+        Parameters
+        ----------
+        seconds : for answering; 0: nothing more is answered.
+        under_way : returns how many requests are being answered.
+
+        Returns
+        -------
+        How many requests were cut off.
+        """
+        if seconds:
+            self._take_those_that_wait()
+        self.stop()
+        # read at each request's beginning, by connections that there are already, too
+        self.conn_params.no_keep_alive = True
+        now = time.monotonic()
+        until, quiet_since = now + seconds, now
+        while self._connections and (now := time.monotonic()) < until:
+            if under_way() or any(map(is_busy, self.reading.items())):
+                quiet_since = now
+            elif now - quiet_since > SETTLE_S:
+                break
+            await asyncio.sleep(0.02)
+        cut_off = under_way() if seconds else 0
+        await asyncio.wait_for(self.close_all_connections(), CLOSE_S)
+        return cut_off
+
+    def _take_those_that_wait(self) -> None:
+        """Accept what the kernel has connected already: it would be reset with the socket."""
+        for listening in list(self._sockets.values()):
+            with contextlib.suppress(OSError):
+                while True:
+                    self._handle_connection(*listening.accept())
+
     def sweep(self) -> None:
         """Close the connections whose requests were incomplete for too long."""
         incomplete = [conn for conn, request in self.reading.items() if is_incomplete(request)]
@@ -87,6 +131,12 @@ class BoundedServer(HTTPServer):
         for conn, times in list(self.late.items()):
             if times >= PATIENCE:
                 conn.stream.close()
+
+
+def is_busy(serving: tuple[Any, Any]) -> bool:
+    """Return whether a connection reads a request or has yet to send an answer."""
+    connection, request = serving
+    return is_incomplete(request) or bool(connection.stream.writing())
 
 
 def is_incomplete(request: Any) -> bool:

@@ -20,6 +20,10 @@ def serve_verb(
     timeout: Annotated[
         float, typer.Option(help="seconds after which a request is given up", min=0.1, max=600)
     ] = 10.0,
+    drain: Annotated[
+        float,
+        typer.Option(help="seconds in which SIGTERM has requests answered", min=0, max=600),
+    ] = 10.0,
     attached: Annotated[
         str,
         typer.Option(
@@ -31,7 +35,7 @@ def serve_verb(
     """Serve the application alone, with a strategy, until Ctrl-C."""
     from asyncdb_bench.processes.serving import Serving, serve_until_interrupted
 
-    serving = Serving(strategy, scenario, host, port, budget, attached, timeout)
+    serving = Serving(strategy, scenario, host, port, budget, attached, timeout, drain)
     serve_until_interrupted(serving, _say)
 
 

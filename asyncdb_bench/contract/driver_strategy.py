@@ -8,12 +8,14 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from asyncdb_bench.contract.abandoning import GENERAL, Deadline, bound
 from asyncdb_bench.contract.engine import (
     USUAL_ISOLATION,
     connect_arguments,
     connection_target,
+    unavailable,
     unavailable_state,
 )
 from asyncdb_bench.contract.operation import (
@@ -47,6 +49,7 @@ class DriverStrategy(PooledStrategy[P]):
     and the driver's errors are taken care of.
     """
 
+    abandons: ClassVar[tuple[str, ...]] = (*GENERAL, "cancel", "statement")
     pool: Any = None
     in_use = 0
 
@@ -167,7 +170,7 @@ class DriverStrategy(PooledStrategy[P]):
             raise UnavailableError(f"no connection: {error or type(error).__name__}") from error
         except Exception as error:
             if unavailable_state(error) or lost(error):
-                raise UnavailableError(f"database unavailable: {error}") from error
+                raise unavailable(error) from error
             raise
 
     async def _in_transaction(
@@ -193,6 +196,8 @@ class DriverStrategy(PooledStrategy[P]):
         answer: Any = None
         with contextlib.suppress(_RolledBackError):
             async with Timed(self.transaction(connection), phases):
+                if isinstance(within := bound.get(), Deadline):
+                    await execute(within.setting())
                 answer = await work(execute)
                 if not commits:
                     raise _RolledBackError

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from asyncdb_bench.contract.abandoning import executing, executing_async
 from asyncdb_bench.contract.operation import (
     Operation,
     Params,
@@ -17,7 +18,7 @@ from asyncdb_bench.contract.operation import (
     together,
 )
 from asyncdb_bench.contract.urls import PLACE, USUAL_PORT, is_socket, parameters, url_of
-from asyncdb_bench.errors import PluginError, UnavailableError, hide
+from asyncdb_bench.errors import PluginError, RequestTimeoutError, UnavailableError, hide
 from asyncdb_bench_attach.timing import watch
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ APPLICATION_NAME = "asyncdb-bench application"
 CONNECT_TIMEOUT_S = 5
 USUAL_ISOLATION = "read_committed"
 LOOPBACK = {"localhost", "127.0.0.1", "::1", ""}
+QUERY_ENDED = "57014"
+"""SQLSTATE of a query that was cancelled, or that `statement_timeout` ended."""
 POOLED = "pooler"
 """What a URL's query has where a pooler in transaction mode lies between."""
 DISTRIBUTIONS = {"asyncpg": "asyncpg", "psycopg": "psycopg[binary]"}
@@ -215,13 +218,20 @@ def translated() -> Iterator[None]:
     except exc.TimeoutError as error:
         raise UnavailableError(f"no free connection in the pool: {error}") from error
     except (exc.OperationalError, exc.InterfaceError) as error:
-        raise UnavailableError(f"database unavailable: {error.orig}") from error
+        raise unavailable(error.orig) from error
     except exc.DBAPIError as error:
         if error.connection_invalidated or unavailable_state(error.orig):
-            raise UnavailableError(f"database unavailable: {error.orig}") from error
+            raise unavailable(error.orig) from error
         raise
     except (ConnectionError, TimeoutError) as error:
         raise UnavailableError(f"database unavailable: {error}") from error
+
+
+def unavailable(error: BaseException | None) -> UnavailableError:
+    """Return what stands for a driver's error: of a query that the server ended, a time-out."""
+    if getattr(error, "sqlstate", None) == QUERY_ENDED:
+        return RequestTimeoutError(f"the database ended the query: {error}")
+    return UnavailableError(f"database unavailable: {error}")
 
 
 def unavailable_state(error: BaseException | None) -> bool:
@@ -288,7 +298,7 @@ class Sessions:
         """
         make = self.reading if operation.reads else self.usual
         with translated(), make() as session:
-            answer = drive(operation.steps(**params), session.execute, session.commit)
+            answer = drive(operation.steps(**params), executing(session), session.commit)
             if operation.commits:
                 session.commit()
             return answer
@@ -297,12 +307,12 @@ class Sessions:
         """Run steps in a session of their own until the connection would be given back."""
         make = self.reading if operation.reads else self.usual
         with translated(), make.begin() as session:
-            return advance(steps, session.execute)
+            return advance(steps, executing(session))
 
     def read(self, statement: Any) -> Any:
         """Run one statement in a transaction of its own and return its whole result."""
         with translated(), self.apart.begin() as session:
-            return session.execute(statement).freeze()()
+            return executing(session)(statement).freeze()()
 
 
 class AsyncSessions:
@@ -330,7 +340,7 @@ class AsyncSessions:
                 return await drive_async(steps, self.read, at_once=self.at_once)
             async with make() as session:
                 answer = await drive_async(
-                    steps, session.execute, session.commit, stream=session.stream
+                    steps, executing_async(session), session.commit, stream=session.stream
                 )
                 if operation.commits:
                     await session.commit()
@@ -339,7 +349,7 @@ class AsyncSessions:
     async def read(self, statement: Any) -> Any:
         """Run one statement in a transaction of its own and return its whole result."""
         async with self.apart.begin() as session:
-            return (await session.execute(statement)).freeze()()
+            return (await executing_async(session)(statement)).freeze()()
 
     async def at_once(self, statements: tuple[Any, ...]) -> list[Any]:
         """Run statements at once, each on a connection of its own; results in order."""

@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
+from asyncdb_bench.contract.abandoning import GENERAL, Bound, bound
 from asyncdb_bench.contract.knob import BUDGET, knob
 from asyncdb_bench.contract.operation import Operation, Params
 from asyncdb_bench.contract.strategy import Knobs, Strategy
@@ -49,6 +50,7 @@ class ProcessStrategy(Strategy[N]):
     """A session per request in one of `workers` processes; a subclass writes :meth:`run`."""
 
     Knobs = ProcessKnobs
+    abandons: ClassVar[tuple[str, ...]] = (*GENERAL, "statement")
     packages = ("tornado", "sqlalchemy", "psycopg[binary]")
     pool: ProcessPoolExecutor | None = None
     waiting = 0
@@ -88,7 +90,7 @@ class ProcessStrategy(Strategy[N]):
         self.waiting += 1
         try:
             answer, told = await loop.run_in_executor(
-                self.pool, _run, operation.name, dict(params), phases is not None
+                self.pool, _run, operation.name, dict(params), phases is not None, bound.get()
             )
         except BrokenProcessPool as error:
             raise UnavailableError(f"a process of the pool has ended: {error}") from error
@@ -176,11 +178,13 @@ def _end_with_parent() -> None:
         os._exit(0)
 
 
-def _run(name: str, params: dict[str, Any], timed: bool) -> tuple[Any, Any]:
+def _run(name: str, params: dict[str, Any], timed: bool, within: Bound | None) -> tuple[Any, Any]:
     """Run an operation in this process; return its answer and its phases."""
     assert _sessions is not None
     phases = Phases() if timed else None
     token = current.set(phases)
+    # the clock of a deadline is that of all processes of a machine
+    bound.set(within)
     try:
         answer = _sessions.run(_operations[name], params)
     finally:

@@ -29,6 +29,8 @@ BODILESS = frozenset({204, 205, 304})
 BODIES = ("json", "form")
 KEPT = (bytes, datetime, date, time, UUID, Decimal)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REQUEST_TIMEOUT = "Request-Timeout-Ms"
+"""A request's header: after how many milliseconds the application gives it up, answered as 504."""
 PLAIN = "%/:@!$&'()*+,;=~"
 """What stands in a path as it is, besides letters, digits and ``_.-`` (RFC 3986, 3.3)."""
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")

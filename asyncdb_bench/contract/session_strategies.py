@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from asyncdb_bench.contract.abandoning import GENERAL, Canceller, carried
 from asyncdb_bench.contract.engine import (
     DISTRIBUTIONS,
     AsyncSessions,
@@ -121,9 +122,11 @@ class AsyncSessionStrategy(EngineStrategy[P]):
     """SQLAlchemy's `AsyncSession`; a subclass names its `driver` and is done."""
 
     Knobs = AsyncPoolKnobs
+    abandons: ClassVar[tuple[str, ...]] = (*GENERAL, "cancel", "statement")
 
     libraries = ("tornado", "sqlalchemy[asyncio]")
     engine: AsyncEngine | None = None
+    canceller: Canceller | None = None
 
     async def open(self) -> None:
         """Connect the whole pool."""
@@ -139,10 +142,14 @@ class AsyncSessionStrategy(EngineStrategy[P]):
             fair=isinstance(knobs, AsyncPoolKnobs) and knobs.fair,
         )
         self.sessions = AsyncSessions(self.engine, autocommit=knobs.autocommit)
+        if knobs.abandon == "query":
+            self.canceller = Canceller(size)
         await fill_async_pool(self.engine, size)
 
     async def run(self, operation: Operation, params: Params) -> Any:
         """Run the operation in an async session."""
+        if self.canceller is not None:
+            return await self.canceller.run_async(self.sessions.run, operation, params)
         return await self.sessions.run(operation, params)
 
     async def close(self) -> None:
@@ -175,7 +182,9 @@ class ThreadStrategy(SessionStrategy[T]):
     """A session per request on one of `threads` threads; a subclass writes :meth:`run`."""
 
     Knobs = ThreadKnobs
+    abandons: ClassVar[tuple[str, ...]] = (*GENERAL, "query", "statement")
     executor: ThreadPoolExecutor | None = None
+    canceller: Canceller | None = None
 
     async def open(self) -> None:
         """Connect the pool and make the executor."""
@@ -186,6 +195,8 @@ class ThreadStrategy(SessionStrategy[T]):
         await super().open()
         self.executor = ThreadPoolExecutor(self.knobs.threads, thread_name_prefix=self.name)
         self._submit = run_on_executor(lambda _, call, *args: call(*args))
+        if self.knobs.abandon == "query":
+            self.canceller = Canceller(self.knobs.threads)
 
     async def submit(self, call: Callable[..., Any], *given: Any) -> Any:
         """Have a thread make a call, and await what it returns: Tornado's `run_on_executor`."""
@@ -201,8 +212,10 @@ class ThreadStrategy(SessionStrategy[T]):
         return await self._handed(self.execute, operation, params)
 
     async def _handed(self, call: Callable[..., Any], *given: Any) -> Any:
-        handed = hand_over(call)
+        handed = hand_over(carried(call))
         try:
+            if self.canceller is not None:
+                return await self.canceller.run(self.submit, handed, *given)
             return await self.submit(handed, *given)
         finally:
             taken_back()
@@ -214,6 +227,8 @@ class ThreadStrategy(SessionStrategy[T]):
         """End the threads, then the pool."""
         if self.executor is not None:
             self.executor.shutdown(wait=True, cancel_futures=True)
+        if self.canceller is not None:
+            self.canceller.close()
         await super().close()
 
     def gauges(self) -> dict[str, float]:

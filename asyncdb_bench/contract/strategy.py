@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from asyncdb_bench.contract.abandoning import CHOICES, GENERAL
 from asyncdb_bench.contract.knob import knob
 from asyncdb_bench.contract.operation import Operation, Params
 from asyncdb_bench.records.plan import Broker, Part
@@ -36,6 +37,13 @@ class Knobs:
         help="isolation level of transactions",
     )
     autocommit: bool = knob(False, help="run what only reads without BEGIN and COMMIT")
+    abandon: str = knob(
+        "run",
+        choices=CHOICES,
+        help="when nobody waits for the answer any more, see docs/abandoned.md: let it run, cancel"
+        " the handler or its query, have the server time it out; or bound the wait, refuse what"
+        " would wait long, let messages expire",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,8 @@ class Strategy(ABC, Generic[K]):
     """What an application that goes this way installs, as pip reads it."""
     brokers: ClassVar[tuple[str, ...]] = ()
     """Kinds of broker it works over (``"rabbitmq"``, ``"redis"``); empty where it needs none."""
+    abandons: ClassVar[tuple[str, ...]] = GENERAL
+    """What it can do with a request that nobody waits for: values of the knob `abandon`."""
 
     def __init__(self, knobs: K, context: Context) -> None:
         self.knobs = knobs

@@ -90,6 +90,11 @@ class Family:
     def stop(self, timeout_s: float) -> None:
         """End all; only the application has anything to close in order."""
         self._held.close()
+        if timeout_s > 0 and self.launch.drain_s:
+            timeout_s += self.launch.drain_s
+            # at once: none takes new connections while others are answering
+            for app in self.apps:
+                app.popen.terminate()
         for child in reversed(self.children):
             child.stop(timeout_s if child in self.apps else 0)
 
@@ -188,6 +193,7 @@ class Family:
             reuse_port=variant.processes > 1,
             uvloop=variant.knobs["uvloop"],
             gc_freeze=variant.knobs["gc_freeze"],
+            drain_s=self.launch.drain_s,
             host=self.launch.host,
             port=port,
             **shared,

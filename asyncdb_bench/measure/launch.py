@@ -41,6 +41,7 @@ class Launch:
     with_workers : False where the strategy's extra processes run elsewhere.
     pinning : which of them run on which cores.
     placement : where each is started.
+    drain_s : how long the application answers what is under way when it is ended.
     """
 
     variant: Variant
@@ -53,6 +54,7 @@ class Launch:
     with_workers: bool = True
     pinning: Pinning = field(default_factory=Pinning)
     placement: Placement = field(default_factory=Placement)
+    drain_s: float = 0.0
 
     @property
     def reaches(self) -> tuple[Reach, ...]:

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+from asyncdb_bench.contract.abandoning import WHY_NOT
 from asyncdb_bench.contract.knob import make_knobs, split_knobs, values_of
 from asyncdb_bench.contract.operation import Operation, Params, Steps
 from asyncdb_bench.contract.strategy import Knobs, Strategy
-from asyncdb_bench.errors import UsageError
+from asyncdb_bench.errors import KnobError, UsageError
 from asyncdb_bench.plan.other_checkout import make_variant_elsewhere
 from asyncdb_bench.plan.reach import taken_out, told
 from asyncdb_bench.plan.registry import scenario_class, strategy_class
@@ -101,6 +102,7 @@ class Faulty(Strategy[Knobs]):
         self.cpu_s = cpu_ms / 1000
         self.open, self.close = inner.open, inner.close  # type: ignore[method-assign]
         self.gauges = inner.gauges  # type: ignore[method-assign]
+        self.limits, self.budget = inner.limits, inner.budget  # type: ignore[method-assign]
 
     async def run(self, operation: Operation, params: Params) -> Any:
         """Burn, then run the operation as the strategy does."""
@@ -140,6 +142,7 @@ def make_variant(spec: Spec, budget: int, fault: Fault | None = None) -> Variant
     knobs = make_knobs(cls.Knobs, plain.knobs, owner=cls.name, budget=budget)
     instead = knobs_instead(fault)
     knobs = replace(knobs, **{name: v for name, v in instead.items() if hasattr(knobs, name)})
+    see_that_it_can_abandon(cls, knobs)
     return Variant(
         label=f"{spec.label}!{fault_label(fault)}" if fault else spec.label,
         fault=fault,
@@ -158,6 +161,24 @@ def make_variant(spec: Spec, budget: int, fault: Fault | None = None) -> Variant
         needs_store=cls.needs_store(knobs),
         reach=reach,
     )
+
+
+def see_that_it_can_abandon(cls: type[Strategy[Any]], knobs: Knobs) -> None:
+    """Refuse what a strategy cannot do with a request that nobody waits for.
+
+    Raises
+    ------
+    KnobError : with the reason.
+    """
+    asked = f"{cls.name}:abandon={knobs.abandon}"
+    if knobs.abandon not in cls.abandons:
+        can = ", ".join(cls.abandons)
+        raise KnobError(f"{asked}: {WHY_NOT[knobs.abandon]}; {cls.name} can {can}")
+    if knobs.abandon == "statement" and knobs.autocommit:
+        raise KnobError(
+            f"{asked} sets statement_timeout for a transaction, and autocommit=true has none where"
+            " an operation only reads; leave one of them out"
+        )
 
 
 def plan_scenario(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import signal
 import socket
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 
 from asyncdb_bench.contract.route import Request
 from asyncdb_bench.contract.scenario import example_params
-from asyncdb_bench.errors import UnsupportedError, UsageError
+from asyncdb_bench.errors import ServiceError, UnsupportedError, UsageError
 from asyncdb_bench.measure.family import launched
 from asyncdb_bench.measure.launch import Launch
 from asyncdb_bench.plan.cores import sharing_groups
@@ -32,6 +33,7 @@ from asyncdb_bench.services.running import RunningServices, Services, attached_s
 from asyncdb_bench.text import listed
 
 TIMEOUT_S = 10.0
+DRAIN_S = 10.0
 LOCUST = Path(sys.prefix) / "bin" / "locust"
 LOCUSTFILE = Path(__file__).parents[1] / "load" / "locustfile.py"
 
@@ -50,6 +52,7 @@ class Serving:
     attached : name of a task queue that workers elsewhere consume; then the database of
         ``DATABASE_URL`` is used itself, seeded where it is empty. Empty: everything is started.
     timeout_s : after how long a request is given up.
+    drain_s : how long requests under way are answered after SIGTERM.
     """
 
     strategy: str
@@ -59,15 +62,18 @@ class Serving:
     budget: int
     attached: str = ""
     timeout_s: float = TIMEOUT_S
+    drain_s: float = DRAIN_S
 
 
 def serve_until_interrupted(serving: Serving, say: Say) -> None:
-    """Start services, workers and application, say what to try, wait for Ctrl-C.
+    """Start services, workers and application, say what to try, wait for Ctrl-C or SIGTERM.
+
+    Ctrl-C ends it at once; after SIGTERM what is under way is answered.
 
     Raises
     ------
     UsageError : not one strategy, or scenarios that cannot share an application.
-    ServiceError : something could not start, or the port is taken.
+    ServiceError : something could not start, the port is taken, or requests were cut off.
     """
     variants, scenarios = parse_specs(serving.strategy), parse_specs(serving.scenario)
     if len(variants) != 1 or not scenarios:
@@ -91,6 +97,7 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
         host=serving.host,
         port=serving.port,
         with_workers=not serving.attached,
+        drain_s=serving.drain_s,
     )
     if not is_loopback(serving.host):
         say(
@@ -108,8 +115,24 @@ def serve_until_interrupted(serving: Serving, say: Say) -> None:
         processes = stack.enter_context(launched(launch, services, logs))
         say(_usage(variant, asked, f"http://{serving.host}:{processes.port}"))
         parts = [app.part() for app in processes.apps]
-        while all(part.exit_code() is None for part in parts):
-            time.sleep(0.2)
+        with told_to_end() as told:
+            while all(part.exit_code() is None for part in parts) and not told.wait(0.2):
+                pass
+            if told.is_set():
+                processes.end()
+    if told.is_set() and any(part.exit_code() for part in parts):
+        raise ServiceError(f"requests were cut off: they took more than {serving.drain_s:g} s")
+
+
+@contextmanager
+def told_to_end() -> Iterator[threading.Event]:
+    """Have SIGTERM set an event meanwhile."""
+    told = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+    try:
+        yield told
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def is_loopback(host: str) -> bool:

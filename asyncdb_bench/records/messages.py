@@ -82,6 +82,7 @@ class AppConfig(WorkConfig, frozen=True, kw_only=True):
     host, port : where it listens; port 0 takes a free one.
     reuse_port : whether other processes listen on the same port.
     uvloop, gc_freeze : knobs of the application itself.
+    drain_s : how long it answers what is under way when it is told to end.
     """
 
     strategy: str
@@ -91,6 +92,7 @@ class AppConfig(WorkConfig, frozen=True, kw_only=True):
     reuse_port: bool = False
     uvloop: bool = False
     gc_freeze: bool = True
+    drain_s: float = 0.0
 
 
 class WorkerConfig(WorkConfig, frozen=True, kw_only=True):

@@ -187,7 +187,7 @@ def port() -> Iterator[int]:
         CAME.append({"operation": operation.name, **params})
         return {}
 
-    strategy: Any = SimpleNamespace(knobs=SimpleNamespace(timing=0), run=run)
+    strategy: Any = SimpleNamespace(knobs=SimpleNamespace(timing=0, abandon="run"), run=run)
     with served(make_application(strategy, OPERATIONS, 60)) as found:
         yield found
 
@@ -238,7 +238,7 @@ def test_lists_are_sent_as_a_name_several_times() -> None:
 
 def test_a_query_without_the_constants_is_nowhere(port: int) -> None:
     only = {"short": short}
-    strategy: Any = SimpleNamespace(knobs=SimpleNamespace(timing=0))
+    strategy: Any = SimpleNamespace(knobs=SimpleNamespace(timing=0, abandon="run"), run=None)
     with served(make_application(strategy, only, 60)) as other:
         assert asked("127.0.0.1", other, plain.request({"item": 1}), 60).status == 404
     assert asked("127.0.0.1", port, plain.request({"item": 1}), 60).status == 204

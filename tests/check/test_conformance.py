@@ -31,10 +31,17 @@ RESULT_WAYS = [f"celery:results={way}" for way in ("redis", "amqp")]
 pytestmark = pytest.mark.services
 
 
-def conforms(request: str, services: RunningServices) -> None:
+ABANDONED = 24
+
+
+def conforms(request: str, services: RunningServices, *, abandoning: bool = True) -> None:
     (spec,) = parse_specs(request)
-    findings = list(findings_of(make_variant(spec, BUDGET), services))
-    assert len(findings) == len(CHECKS) + 1, "what is given back is checked after close"
+    # with knobs of its own a strategy does nothing else for what is abandoned, nor over Redis; what
+    # the application does by itself is tried once
+    named = () if spec.knobs or not abandoning else strategy_class(spec.name).abandons
+    values = [each for each in named if each not in ("wait", "refuse") or spec.name == "native"]
+    findings = list(findings_of(make_variant(spec, BUDGET), services, values, ABANDONED))
+    assert len(findings) == len(CHECKS) + len(values) + 1, "what is given back: after close"
     assert [each for each in findings if each.problem] == []
 
 
@@ -50,7 +57,7 @@ def test_over_rabbitmq(name: str, rabbitmq: RunningServices) -> None:
 
 @pytest.mark.parametrize("name", [*OVER_REDIS, *CELERY_WAYS[:2], RESULT_WAYS[0]])
 def test_over_redis(name: str, valkey: RunningServices) -> None:
-    conforms(name, valkey)
+    conforms(name, valkey, abandoning=False)
 
 
 WRONG = '''
@@ -83,7 +90,8 @@ def test_the_suite_finds_what_is_wrong(tmp_path, postgres: RunningServices) -> N
     path = tmp_path / "wrong.py"
     path.write_text(WRONG.replace("return 1", "return 2"))
     variant = make_variant(Spec(f"{path}:Wrong", {"pool": "2"}), BUDGET)
-    problems = {each.check: each.problem for each in findings_of(variant, postgres) if each.problem}
+    found = findings_of(variant, postgres, ())
+    problems = {each.check: each.problem for each in found if each.problem}
     text = "\n".join(problems.values())
     assert "3 x read sent 6 statements, a plain session 3" in text
     assert "1 rows of a failed transaction stayed" in text
@@ -134,7 +142,26 @@ def test_each_fault_is_found_and_nothing_else(
     cls: str, says: str, postgres: RunningServices
 ) -> None:
     variant = make_variant(Spec(f"{FAULTY}:{cls}", {}), BUDGET)
-    problems = [each.problem for each in findings_of(variant, postgres) if each.problem]
+    problems = [each.problem for each in findings_of(variant, postgres, ()) if each.problem]
+    assert len(problems) == 1, problems
+    assert says in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("cls", "value", "says"),
+    [
+        ("Deaf", "cancel", "connections still work 5 s after nobody waits for them"),
+        ("Losing", "cancel", "2 run at once, 3 did before: the pool is not whole"),
+        ("Mixing", "cancel", ": another's"),
+        ("Boundless", "statement", "3 x read sent 0 statements beside its own, 3 declared"),
+    ],
+)
+def test_each_fault_with_what_is_abandoned_is_found_and_nothing_else(
+    cls: str, value: str, says: str, postgres: RunningServices
+) -> None:
+    variant = make_variant(Spec(f"{FAULTY}:{cls}", {}), BUDGET)
+    found = findings_of(variant, postgres, (value,), ABANDONED)
+    problems = [each.problem for each in found if each.problem]
     assert len(problems) == 1, problems
     assert says in problems[0]
 

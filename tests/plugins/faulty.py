@@ -176,6 +176,82 @@ class Taken:
         self.free.put_nowait(self.connection)
 
 
+class Lost(Taken):
+    """Likewise, but for the first that is cancelled."""
+
+    def __init__(self, of: Losing) -> None:
+        super().__init__(of.pool, of.context.timeout_s)
+        self.of = of
+
+    async def __aexit__(self, *failure: object) -> None:
+        """Put it back, or lose it."""
+        if failure[0] is asyncio.CancelledError and not self.of.lost:
+            self.of.lost = True
+            return
+        await super().__aexit__(*failure)
+
+
+class Deaf(AsyncSessionStrategy[PoolKnobs]):
+    """Goes on with its query when it is cancelled."""
+
+    name = "deaf"
+    summary = "cannot be cancelled, and says that it can"
+    driver = "asyncpg"
+
+    async def run(self, operation: Operation, params: Params) -> Any:
+        """Run it in a task that nobody cancels."""
+        work = asyncio.ensure_future(super().run(operation, params))
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(work)
+
+
+class Losing(PsycopgRaw):
+    """Loses a connection of its pool at the first request that is cancelled."""
+
+    name = "losing"
+    summary = "does not put back what was cancelled"
+    lost = False
+
+    def acquire(self) -> Any:
+        """Wait for a free connection."""
+        return Lost(self)
+
+
+class Mixing(AsyncSessionStrategy[PoolKnobs]):
+    """Answers the request after one that was cancelled with what that one had asked for."""
+
+    name = "mixing"
+    summary = "gives an abandoned request's rows to the next"
+    driver = "asyncpg"
+    left: Params | None = None
+
+    async def run(self, operation: Operation, params: Params) -> Any:
+        """Run it with the parameters of who has left."""
+        left, self.left = self.left, None
+        if operation.name == "read" and left is not None and "account" in left:
+            params = {"account": left["account"]}
+        try:
+            return await super().run(operation, params)
+        except asyncio.CancelledError:
+            self.left = params
+            raise
+
+
+class Boundless(AsyncSessionStrategy[PoolKnobs]):
+    """Sets no time-out for its transactions, and declares that it does."""
+
+    name = "boundless"
+    summary = "forgets statement_timeout"
+    driver = "asyncpg"
+
+    async def run(self, operation: Operation, params: Params) -> Any:
+        """Forget what bounds it."""
+        from asyncdb_bench.contract.abandoning import bound
+
+        bound.set(None)
+        return await super().run(operation, params)
+
+
 @operation_of(check=lambda _params, _answer: True, rows=2)
 def careless(account: int) -> Any:
     """Read one row and declare two; take any answer for right."""

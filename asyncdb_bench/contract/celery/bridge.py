@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from asyncdb_bench.contract.abandoning import rest_s
 from asyncdb_bench.contract.celery.celery_app import (
     TASK,
     Arguments,
@@ -92,12 +93,13 @@ class Bridge(Way):
         submitted_ns = time.monotonic_ns()
         arguments = task_arguments(name, params, self.timeout_s)
         try:
-            self._outbox.put_nowait(_Call(task_id, arguments, time.monotonic() + self.timeout_s))
+            deadline = time.monotonic() + rest_s(self.timeout_s)
+            self._outbox.put_nowait(_Call(task_id, arguments, deadline))
         except queue.Full:
             self.pending.fail(task_id, "the buffer of tasks to publish is full")
         try:
             reply = await self.pending.wait(task_id, future, self.timeout_s)
-        except RequestTimeoutError:
+        except (RequestTimeoutError, asyncio.CancelledError):
             self.results.forget(task_id)
             raise
         return unwrapped(reply, submitted_ns)
@@ -156,7 +158,7 @@ class Bridge(Way):
                     task_id=call.task_id,
                     reply_to=self.results.reply_to,
                     producer=producer,
-                    expiration=self.timeout_s,
+                    expiration=max(0.001, call.deadline - time.monotonic()),
                     retry=False,
                     headers=stamp(),
                 )
@@ -242,6 +244,9 @@ class AioReplies(Way):
         except Exception as error:
             self.pending.forget(task_id)
             raise UnavailableError(f"broker unavailable: {error}") from error
+        except asyncio.CancelledError:
+            self.pending.forget(task_id)
+            raise
         left = timeout_s - (time.monotonic_ns() - submitted_ns) / 1e9
         return unwrapped(await self.pending.wait(task_id, future, left), submitted_ns)
 
@@ -257,7 +262,7 @@ class AioReplies(Way):
     async def _publish(self, task_id: str, name: str, params: dict[str, Any]) -> None:
         from aio_pika import Message
 
-        timeout_s = self.options.timeout_s
+        timeout_s = rest_s(self.options.timeout_s)
         arguments = task_arguments(name, params, timeout_s)
         task = self.as_task(task_id, TASK, arguments, reply_to=self.reply_to)
         message = Message(

@@ -15,6 +15,7 @@ from kombu import Connection, Queue
 from kombu.utils.json import loads
 from msgspec.json import decode
 
+from asyncdb_bench.contract.abandoning import Deadline, bound, rest_s
 from asyncdb_bench.contract.engine import open_sessions
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.contract.route import portable
@@ -170,6 +171,8 @@ def make_app(options: QueueOptions, *, client: bool) -> Celery:
         name=TASK,
         shared=False,
         bind=True,
+        # answered as 503 or 504: no traceback for each in the worker's log
+        throws=(UnavailableError,),
         Request="asyncdb_bench.contract.celery.celery_app:StampedRequest",
     )
     return app
@@ -180,19 +183,21 @@ def stamp() -> dict[str, int]:
     return {"published_ns": time.monotonic_ns()}
 
 
-Arguments = tuple[str, dict[str, Any], float, bool]
+Arguments = tuple[str, dict[str, Any], float, bool, bool]
 
 
 def task_arguments(name: str, params: dict[str, Any], timeout_s: float) -> Arguments:
     """Return the task's arguments: after `timeout_s` nobody waits for its result any more.
 
-    The last says whether the worker should note the task's phases.
+    The others say whether the worker should note the task's phases, and whether the server is to
+    end its statements then.
 
     Celery's own `expires` is not used: a worker whose queue holds only expired tasks drops them
     at about 30/s (their acknowledgement waits for the next event of its loop), so that a backlog
     outlives the outage that made it.
     """
-    return name, params, time.time() + timeout_s, current.get() is not None
+    bounded = bound.get() is not None
+    return name, params, time.time() + rest_s(timeout_s), current.get() is not None, bounded
 
 
 def decoded_reply(body: bytes | memoryview | str) -> dict[str, Any]:
@@ -211,7 +216,12 @@ def unwrapped(result: dict[str, Any], submitted_ns: int) -> Any:
 
 
 def run_operation(
-    task: Task, name: str, params: dict[str, Any], deadline: float, timed: bool = False
+    task: Task,
+    name: str,
+    params: dict[str, Any],
+    deadline: float,
+    timed: bool = False,
+    bounded: bool = False,
 ) -> dict[str, Any]:
     """Run an operation in the worker's own session: the body of the task.
 
@@ -221,21 +231,25 @@ def run_operation(
     name, params : the operation.
     deadline : seconds since the epoch after which the task is abandoned without running.
     timed : whether to note the phases.
+    bounded : whether the server ends its statements at the deadline.
 
     Returns
     -------
     The operation's ``answer``, and its ``phases`` as :func:`report` gives
     them, or None.
     """
-    if time.time() > deadline:
+    left_s = deadline - time.time()
+    if left_s < 0:
         raise UnavailableError("abandoned: nobody waits for it any more")
     if _database is None:
         raise UnavailableError("this worker process has no database connection yet")
     phases = Phases() if timed else None
     token = current.set(phases)
+    within = bound.set(Deadline(time.monotonic() + left_s) if bounded else None)
     try:
         answer = _database.run(name, params)
     finally:
+        bound.reset(within)
         current.reset(token)
     stamps = (getattr(task.request, name, 0) for name in ("published_ns", "received_ns"))
     return {"answer": answer, "phases": phases and report(phases, *stamps)}

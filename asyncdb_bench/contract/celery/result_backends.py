@@ -20,6 +20,7 @@ from celery.exceptions import TimeoutError as ResultTimeoutError
 from celery.result import AsyncResult
 from kombu import Consumer, Exchange, Queue
 
+from asyncdb_bench.contract.abandoning import rest_s
 from asyncdb_bench.contract.celery.celery_app import (
     RESULT_QUEUE_EXPIRES_S,
     Arguments,
@@ -122,8 +123,9 @@ def failure(result: Any) -> Exception:
         return RemoteError(str(result))
     kind, message = result.get("exc_type", "Exception"), result.get("exc_message", "")
     text = " ".join(map(str, message)) if isinstance(message, list | tuple) else str(message)
-    if kind == "UnavailableError":
-        return UnavailableError(text)
+    known = {each.__name__: each for each in (UnavailableError, RequestTimeoutError)}
+    if kind in known:
+        return known[kind](text)
     return RemoteError(f"{kind}: {text}")
 
 
@@ -145,14 +147,14 @@ class WaitByPolling(Way):
     async def call(self, name: str, params: dict[str, Any]) -> Any:
         """Run an operation on a worker and return its answer."""
         submitted_ns = time.monotonic_ns()
-        result = self._send(task_arguments(name, params, self.timeout_s))
+        result = self._send(task_arguments(name, params, self.timeout_s), rest_s(self.timeout_s))
         async with asyncio.timeout(self.timeout_s):
             while not result.ready():
                 await asyncio.sleep(POLL_S)
         return unwrapped(value_of(result), submitted_ns)
 
-    def _send(self, arguments: Arguments) -> AsyncResult:
-        return self.task.apply_async(arguments, expiration=self.timeout_s)
+    def _send(self, arguments: Arguments, expiration_s: float) -> AsyncResult:
+        return self.task.apply_async(arguments, expiration=expiration_s)
 
 
 class WaitOnThreads(WaitByPolling):
@@ -173,15 +175,17 @@ class WaitOnThreads(WaitByPolling):
         submitted_ns = time.monotonic_ns()
         arguments = task_arguments(name, params, self.timeout_s)
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self.executor, self._get, arguments)
+        found = await loop.run_in_executor(
+            self.executor, self._get, arguments, rest_s(self.timeout_s)
+        )
         return unwrapped(found, submitted_ns)
 
     async def close(self) -> None:
         """End the threads."""
         self.executor.shutdown(wait=False, cancel_futures=True)
 
-    def _get(self, arguments: Arguments) -> Any:
-        result = self._send(arguments)
+    def _get(self, arguments: Arguments, expiration_s: float) -> Any:
+        result = self._send(arguments, expiration_s)
         try:
             result.get(timeout=self.timeout_s, propagate=False)
         except ResultTimeoutError as error:
@@ -194,8 +198,11 @@ def value_of(result: AsyncResult) -> Any:
 
     Raises
     ------
+    UnavailableError : it could not be done, or not in time.
     RemoteError : it failed.
     """
+    if isinstance(result.result, UnavailableError):
+        raise result.result
     if not result.successful():
         raise RemoteError(repr(result.result))
     return result.result
@@ -319,7 +326,8 @@ class QueuePerTask(Replies):
                 return
             name = f"{self.exchange.name}.{task_id}"
             if not wanted:
-                channel.queue_delete(name, nowait=True)
+                # it goes with its consumer; deleted before it, it would cost the connection
+                channel.basic_cancel(task_id, nowait=True)
                 continue
             own = Queue(
                 name,

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from asyncdb_bench.contract.abandoning import GENERAL
 from asyncdb_bench.contract.knob import BUDGET, knob, values_of
 from asyncdb_bench.contract.operation import Operation, Params
 from asyncdb_bench.contract.strategy import Knobs, Strategy
@@ -83,6 +84,7 @@ class WorkerStrategy(Strategy[W]):
     """Each request is a task; the workers hold the database connections."""
 
     Knobs = WorkerKnobs
+    abandons: ClassVar[tuple[str, ...]] = (*GENERAL, "statement", "expire")
     packages: ClassVar[tuple[str, ...]] = ("tornado", "sqlalchemy", "psycopg[binary]", "celery")
     brokers: ClassVar[tuple[str, ...]] = ("rabbitmq", "redis")
     way: Way | None = None

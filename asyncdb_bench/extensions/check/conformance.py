@@ -2,7 +2,7 @@
 
 Same answers and same statements as a plain session; nothing stays of a transaction that failed;
 it goes on after failures and cancellations; it keeps to its budget and says where time goes; it
-gives everything back.
+gives everything back. Likewise for each value of `abandon` that it names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import gc
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from asyncdb_bench.contract.operation import Operation, Params, drive
 from asyncdb_bench.contract.route import portable
 from asyncdb_bench.contract.strategy import LIMITS, Context, Strategy
 from asyncdb_bench.errors import BenchError, UnsupportedError, UsageError, described, first_line
+from asyncdb_bench.extensions.check.abandoning_check import ABANDONED, abandons
 from asyncdb_bench.extensions.check.conformance_work import TYPED, Conformance
 from asyncdb_bench.extensions.check.failing_proxy import FailingProxy, tcp_target
 from asyncdb_bench.measure.family import Family
@@ -158,8 +159,8 @@ class Subject:
         self.engine = make_engine(database, 1, TIMEOUT_S)
         self.drivers: set[str] = set()
 
-    def make(self, queue: str, database: str | None = None) -> Strategy[Any]:
-        """Make the strategy, not yet opened."""
+    def make(self, queue: str, database: str | None = None, abandon: str = "") -> Strategy[Any]:
+        """Make the strategy, not yet opened; `abandon` instead of the knob's value."""
         context = Context(
             database_url=database or self.database,
             operations=self.operations,
@@ -168,7 +169,8 @@ class Subject:
             queue=queue,
             timeout_s=TIMEOUT_S,
         )
-        knobs = make_knobs(self.cls.Knobs, self.variant.knobs, owner=self.cls.name, budget=0)
+        given = dict(self.variant.knobs) | ({"abandon": abandon} if abandon else {})
+        knobs = make_knobs(self.cls.Knobs, given, owner=self.cls.name, budget=0)
         return self.cls(knobs, context)
 
     def value(self, sql: str) -> Any:
@@ -473,8 +475,18 @@ def check_services(
         yield services
 
 
-def findings_of(variant: Variant, services: RunningServices) -> Iterator[Finding]:
+def findings_of(
+    variant: Variant,
+    services: RunningServices,
+    values: Sequence[str] | None = None,
+    times: int = ABANDONED,
+) -> Iterator[Finding]:
     """Run every check on one strategy and yield what came of it.
+
+    Parameters
+    ----------
+    values : of `abandon` that are tried; None: all that it names.
+    times : how many requests are abandoned under each.
 
     Raises
     ------
@@ -493,8 +505,9 @@ def findings_of(variant: Variant, services: RunningServices) -> Iterator[Finding
         try:
             family.start_workers(services, database)
             threads = set(threading.enumerate())
-            findings = asyncio.run(_run_all(bench, queue))
-            yield from findings
+            yield from asyncio.run(_run_all(bench, queue))
+            for value in bench.cls.abandons if values is None else values:
+                yield asyncio.run(_abandoned(bench, queue, value, times))
             family.stop(0)
             yield _gave_back(bench, threads)
         finally:
@@ -520,6 +533,19 @@ async def _run_all(bench: Subject, queue: str) -> list[Finding]:
     finally:
         await strategy.close()
     return findings
+
+
+async def _abandoned(bench: Subject, queue: str, value: str, times: int) -> Finding:
+    title = f"Keep whole what is left of requests that nobody waits for (abandon={value})"
+    strategy = bench.make(queue, abandon=value)
+    try:
+        await strategy.open()
+        await abandons(bench, strategy, TIMEOUT_S, times)
+    except Exception as error:
+        return outcome(title, error)
+    finally:
+        await strategy.close()
+    return outcome(title)
 
 
 def _gave_back(bench: Subject, threads: set[threading.Thread]) -> Finding:

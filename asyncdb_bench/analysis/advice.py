@@ -396,7 +396,7 @@ def make_advising(plan: Plan, comparisons: Sequence[Comparison]) -> Advising:
     told = [
         (asked, each)
         for asked, each in zip(plan.scenarios, comparisons, strict=True)
-        if asked.asks and each.findings.leader and each.findings.main is PACE
+        if asked.asks and each.findings.tables[PACE.name].cells
     ]
     usable = [
         variant for variant in plan.variants if any(_knows(each, variant) for _, each in told)

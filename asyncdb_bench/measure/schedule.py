@@ -51,6 +51,8 @@ NEARLY = 0.3
 KNOWN_WIDTH = {False: 2.0, True: 3.3}
 """How much wider an interval may be of a variant that is known to be worse, without and with a
 broker, whose launches stray more: it decides nothing any more."""
+BOTH: tuple[TurnKind, ...] = ("pace", "overload")
+"""Turns of a variant in a round of overloads."""
 NOT_OFFERED = DoubtKind.NOT_OFFERED
 LONG_S, LONGER_S = 75.0, 200.0
 """A run that measures for so long is launched twice, and three times."""
@@ -247,24 +249,34 @@ class RunSchedule(TurnSchedule):
                 yield order
 
     def _overload_round(self, scenario: str, number: int, until_s: float) -> Iterator[TurnOrder]:
-        """Have all overloaded, one after another: there is time for all of them, or for none."""
+        """Have all overloaded, one after another: there is time for all of them, or for none.
+
+        Each has a turn at full speed just before, so that the load is relative to the pace of now.
+        """
         first = not self._overloads[scenario]
         self._overloads[scenario] += 1
         for label in self._variants(scenario):
             key = (label, scenario)
             if self._turns.pace(key) and key not in self._not_offered and not self._turns.fits(key):
                 self._leave_out(key, "not offered: more requests would wait than `outstanding`")
-        orders = [
-            order
+        keys = [
+            (label, scenario)
             for label in self._shuffled(self._variants(scenario))
-            if (label, scenario) not in self._not_offered
-            and (order := self._make((label, scenario), "overload", number)) is not None
+            if self._turns.pace((label, scenario)) and (label, scenario) not in self._not_offered
         ]
-        needed = sum(e.lead_s + e.window_s + self._turns.drains_s(e) for e in orders)
-        if first or self._now.spent_s + needed <= until_s:
-            for order in orders:
-                if (order.variant, scenario) in self._alive:
+        turns = [each for key in keys for each in self._make_both(key, number)]
+        needed = sum(e.lead_s + e.window_s + self._turns.drains_s(e) for e in turns)
+        if not first and self._now.spent_s + needed > until_s:
+            return
+        for key in keys:
+            # one after another, since the first says how much load the second is
+            for kind in BOTH:
+                if key in self._alive and (order := self._make(key, kind, number)) is not None:
                     yield order
+
+    def _make_both(self, key: Key, number: int) -> list[TurnOrder]:
+        made = (self._make(key, kind, number) for kind in BOTH)
+        return [each for each in made if each is not None]
 
     def _make(self, key: Key, kind: TurnKind, number: int) -> TurnOrder | None:
         scenario = key[1]

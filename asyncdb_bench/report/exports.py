@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Literal, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -14,9 +15,10 @@ import pandas as pd
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.decision import measured_ms
 from asyncdb_bench.analysis.findings import ScenarioFindings
-from asyncdb_bench.analysis.inference import CAPACITY, CPU, PACE
+from asyncdb_bench.analysis.inference import CAPACITY, CPU, GOODPUT, PACE
 from asyncdb_bench.analysis.limits import Limit
 from asyncdb_bench.analysis.metric_table import Answer
+from asyncdb_bench.analysis.overload import Outcomes
 from asyncdb_bench.analysis.tables import row_without_load
 from asyncdb_bench.analysis.verdict import rate
 from asyncdb_bench.records.doubts import Doubt, sentence, sentences
@@ -25,6 +27,9 @@ from asyncdb_bench.records.step import RoundTrip
 from asyncdb_bench.report.document import Document
 from asyncdb_bench.report.quantities import beside_text
 from asyncdb_bench.text import number, xml_text
+
+NOT_EXPORTED = ("variant", "course", "bin_s")
+"""Of what overloads come to: the report's figure has the course."""
 
 
 def render_json(document: Document) -> str:
@@ -85,6 +90,7 @@ def _rows_of(comparison: Comparison, strategies: Mapping[str, str]) -> list[dict
             }
             | _trip_row(comparison.round_trips)
             | _findings_row(comparison.findings, row["variant"])
+            | _overload_row(comparison.findings.overloads.get(row["variant"]))
             | _limit_row(comparison.limits.get(row["variant"]))
         )
     return rows
@@ -116,6 +122,12 @@ def _findings_row(found: ScenarioFindings, variant: str) -> dict[str, Any]:
             if each.other == variant and each.ratio is not None
         },
     }
+
+
+def _overload_row(found: Outcomes | None) -> dict[str, Any]:
+    """Return what a variant's overloads come to; nulls where it had none."""
+    kept = [each.name for each in fields(Outcomes) if each.name not in NOT_EXPORTED]
+    return {f"overload_{name}": getattr(found, name, None) for name in kept}
 
 
 def _answer_row(each: Answer) -> dict[str, Any]:
@@ -176,7 +188,11 @@ def _csv_cell(value: Any) -> Any:
 def _in_words(comparison: Comparison, name: str) -> str:
     """Return a variant's figure by the metric that ranks, and how it stands beside the leader."""
     found = comparison.findings
-    if found.main is CAPACITY:
+    if found.main is GOODPUT and name in found.table.values:
+        value = f"{number(found.table.values[name])} of its pace in an overload"
+    elif found.main is GOODPUT:
+        return "not overloaded"
+    elif found.main is CAPACITY:
         value = rate(comparison.capacities[name])
     else:
         value = f"{number(found.table.values[name])}/s"

@@ -53,6 +53,12 @@ GUIDE = (
         "The highest offered load at which the objective (p99 below so much) held.",
     ),
     (
+        "goodput",
+        "Goodput",
+        "Right answers in time: before their clients gave up. Its share is of what the variant's"
+        " own pace allows, from the overload's begin to the end of the turn.",
+    ),
+    (
         "interval",
         "Ratio, interval, the same, not known",
         "Ratios are taken within rounds. In 95 of 100 such runs the intervals of a scenario hold"

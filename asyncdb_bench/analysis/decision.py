@@ -323,7 +323,7 @@ def in_time(each: Outcomes) -> str:
 def back_words(each: Outcomes) -> str:
     """Say how long a variant needs to come back from its overloads."""
     if each.recovery_s is None:
-        return "did not come back"
+        return f"is not back within {each.after_s:g} s"
     return f"is back after {number(each.recovery_s, 2)} s" if each.recovery_s else "is back at once"
 
 

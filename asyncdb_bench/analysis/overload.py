@@ -213,7 +213,7 @@ class Outcomes:
     Parameters
     ----------
     variant, turns : whose, and how many.
-    factor : load over the own pace.
+    factor, after_s : load over the own pace, and for how long was looked after it.
     pace_rps : of its own.
     before, during, after : right answers in time: of those due, of the pace, of those due.
     share : of what the pace allows, from the overload's begin to the turn's end.
@@ -232,6 +232,7 @@ class Outcomes:
     variant: str
     turns: int
     factor: float
+    after_s: float
     pace_rps: float
     before: float
     during: float
@@ -280,6 +281,7 @@ def _outcomes(name: str, steps: Sequence[Step]) -> Outcomes:
         variant=name,
         turns=len(found),
         factor=found[0].factor,
+        after_s=found[0].after.seconds,
         pace_rps=median(each.pace_rps for each in found),
         before=median(each.before.share for each in found),
         during=median(each.share_during for each in found),

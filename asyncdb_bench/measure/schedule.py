@@ -367,10 +367,19 @@ class RunSchedule(TurnSchedule):
     def _is_bare(self) -> bool:
         """Return whether a scenario has had no round yet: where launching took all the time, too.
 
+        Of an overload, its paces say nothing yet.
+
         What stands beside the scenarios can wait.
         """
         main = [each.label for each in self._turning() if not each.aside]
-        return any(not self._rounds[name] and self._variants(name) for name in main)
+        return any(
+            self._variants(name)
+            and (
+                not self._rounds[name]
+                or (self._scenarios[name].overload is not None and not self._overloads[name])
+            )
+            for name in main
+        )
 
     def _most_rounds(self, wanted: int) -> int:
         most = self._given.settings.rounds

@@ -107,9 +107,9 @@ def _row(comparison: Comparison, verdict: Verdict, name: str) -> Row:
 
 def _back(each: Outcomes) -> Cell:
     if each.recovery_s is None:
-        return Cell("not within the turn", tone="bad")
-    longest = "not within the turn" if each.longest_s is None else number(each.longest_s, 2)
-    return Cell(number(each.recovery_s, 2), f"at most {longest}" if each.turns > 1 else "")
+        return Cell(f"> {each.after_s:g}", tone="bad")
+    longest = f"> {each.after_s:g}" if each.longest_s is None else number(each.longest_s, 2)
+    return Cell(number(each.recovery_s, 2), f"longest {longest}" if each.turns > 1 else "")
 
 
 def _left(each: Outcomes) -> Row:

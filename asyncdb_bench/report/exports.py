@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any, Literal, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -18,7 +17,6 @@ from asyncdb_bench.analysis.findings import ScenarioFindings
 from asyncdb_bench.analysis.inference import CAPACITY, CPU, GOODPUT, PACE
 from asyncdb_bench.analysis.limits import Limit
 from asyncdb_bench.analysis.metric_table import Answer
-from asyncdb_bench.analysis.overload import Outcomes
 from asyncdb_bench.analysis.tables import row_without_load
 from asyncdb_bench.analysis.verdict import rate
 from asyncdb_bench.records.doubts import Doubt, sentence, sentences
@@ -27,9 +25,6 @@ from asyncdb_bench.records.step import RoundTrip
 from asyncdb_bench.report.document import Document
 from asyncdb_bench.report.quantities import beside_text
 from asyncdb_bench.text import number, xml_text
-
-NOT_EXPORTED = ("variant", "course", "bin_s")
-"""Of what overloads come to: the report's figure has the course."""
 
 
 def render_json(document: Document) -> str:
@@ -90,7 +85,7 @@ def _rows_of(comparison: Comparison, strategies: Mapping[str, str]) -> list[dict
             }
             | _trip_row(comparison.round_trips)
             | _findings_row(comparison.findings, row["variant"])
-            | _overload_row(comparison.findings.overloads.get(row["variant"]))
+            | _overload_row(comparison.findings, row["variant"])
             | _limit_row(comparison.limits.get(row["variant"]))
         )
     return rows
@@ -124,10 +119,17 @@ def _findings_row(found: ScenarioFindings, variant: str) -> dict[str, Any]:
     }
 
 
-def _overload_row(found: Outcomes | None) -> dict[str, Any]:
+def _overload_row(found: ScenarioFindings, variant: str) -> dict[str, Any]:
     """Return what a variant's overloads come to; nulls where it had none."""
-    kept = [each.name for each in fields(Outcomes) if each.name not in NOT_EXPORTED]
-    return {f"overload_{name}": getattr(found, name, None) for name in kept}
+    own, table = found.overloads.get(variant), found.tables.get(GOODPUT.name)
+    low, high = (table.bounds(variant) if table is not None else None) or (None, None)
+    told = ("before", "during", "after", "recovery_s", "for_nobody", "sessions")
+    return {
+        "goodput_share": table.values.get(variant) if table is not None else None,
+        "goodput_share_low": low,
+        "goodput_share_high": high,
+        **{f"overload_{name}": getattr(own, name) if own is not None else None for name in told},
+    }
 
 
 def _answer_row(each: Answer) -> dict[str, Any]:

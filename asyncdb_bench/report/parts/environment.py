@@ -111,13 +111,14 @@ GUIDE = (
 """Anchor, word and explanation."""
 
 
-def guide_section() -> Section:
-    """Return the words, each explained once."""
+def guide_section(*, overload: bool = False) -> Section:
+    """Return the words, each explained once; goodput where there is an overload."""
+    words = [each for each in GUIDE if overload or each[0] != "goodput"]
     facts = Facts(
-        tuple((word, text) for _, word, text in GUIDE),
-        tuple(f"guide-{anchor}" for anchor, _, _ in GUIDE),
+        tuple((word, text) for _, word, text in words),
+        tuple(f"guide-{anchor}" for anchor, _, _ in words),
     )
-    line = counted(len(GUIDE), "word")
+    line = counted(len(words), "word")
     return folded(Fold(id="guide", title="Reading guide", line=line, blocks=(facts,)), "Guide")
 
 

@@ -19,8 +19,9 @@ class OverloadKnobs(StandardKnobs):
     ms: float = knob(10.0, unit="ms", low=0, high=10_000, help="time the query takes")
     factor: float = knob(2.0, unit="x", low=1, high=100, help="load over the way's own pace")
     before: float = knob(1.0, unit="s", low=0.5, high=600, help="half of the pace before it")
-    length: float = knob(2.0, unit="s", low=0.5, high=600, help="length of the overload")
-    after: float = knob(4.0, unit="s", low=0.5, high=600, help="half of the pace after it")
+    length: float = knob(1.5, unit="s", low=0.5, high=600, help="length of the overload")
+    # what works off a queue at twice the load's rate needs twice the overload's length
+    after: float = knob(5.0, unit="s", low=0.5, high=600, help="half of the pace after it")
     patience: float = knob(
         500.0, unit="ms", low=1, high=60_000, help="after which a client closes its connection"
     )
@@ -33,7 +34,7 @@ class OverloadScenario(StandardScenario[OverloadKnobs]):
     """Work that nobody waits for any more, and how long a way takes to come back."""
 
     name = "overload"
-    summary = "half of each way's own pace, 2 x of it for 2 s, half again; clients give up"
+    summary = "half of each way's own pace, twice the pace for 1.5 s, half again; clients give up"
     Knobs = OverloadKnobs
     profile = "overload"
     pace_only = True

@@ -42,6 +42,11 @@ one, and where others create tables meanwhile, it takes note of that in another 
 (findings/postgresql_idle_commits.sh)."""
 
 
+def is_free(beats: Beats) -> bool:
+    """Return whether a loop beat, and was not held up: one that is does not beat at all."""
+    return len(beats.lag_us) > 0 and int(beats.lag_us.max()) < HELD_UP_US
+
+
 class RunningVariant:
     """The running processes of one variant, which serve several scenarios.
 
@@ -256,12 +261,10 @@ class RunningVariant:
 
     def _is_quiet(self, beats: Beats) -> bool:
         """Return whether a variant has nothing to do, by its beats since the last look."""
+        at_broker = self.depth.take() if self.depth is not None else []
         # an application of others may have no heartbeat
-        own = self.launch.variant.target is None
-        beat = len(beats.at_us) and int(beats.lag_us.max()) < HELD_UP_US
-        waiting = self.depth.take()[-1:] if self.depth is not None else []
-        at_broker = any(count for _, count in waiting)
-        return bool((beat or not own) and self.monitor.is_quiet() and not at_broker)
+        free = self.launch.variant.target is not None or is_free(beats)
+        return self.monitor.is_quiet() and free and not any(count for _, count in at_broker)
 
     def _offered(self, order: LoadOrder, file: str, recording: Recording) -> StepReply:
         try:

@@ -516,8 +516,8 @@ class Overload:
 
     factor: float = 2.0
     before_s: float = 1.0
-    length_s: float = 2.0
-    after_s: float = 4.0
+    length_s: float = 1.5
+    after_s: float = 5.0
     patience_ms: float = 500.0
     timeout_ms: float = 0.0
 

@@ -54,7 +54,7 @@ from asyncdb_bench.contract.session_strategies import (
 )
 from asyncdb_bench.contract.strategy import Context, Knobs, Strategy
 from asyncdb_bench.errors import KnobError, RequestTimeoutError, UnavailableError
-from asyncdb_bench.records.plan import Objective, Part, Segment
+from asyncdb_bench.records.plan import Objective, Overload, Part, Segment
 from asyncdb_bench_attach.timing import hand_over, taken_back
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "Knobs",
     "Objective",
     "Operation",
+    "Overload",
     "OwnScenario",
     "Params",
     "Parquet",

@@ -23,8 +23,18 @@ from asyncdb_bench.analysis.values import standing
 from asyncdb_bench.measure.loop import Losses, Results
 from asyncdb_bench.measure.turns import LaunchOrder, Now, Schedule, TurnOrder
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
-from asyncdb_bench.records.plan import PlannedScenario, Settings, Trial
-from asyncdb_bench.records.step import Ledger, Percentiles, Step, TrialEnd, Turn, Usage
+from asyncdb_bench.records.plan import CALM_SHARE, Overload, PlannedScenario, Settings, Trial
+from asyncdb_bench.records.step import (
+    Ledger,
+    Overloaded,
+    Percentiles,
+    Span,
+    Step,
+    Taken,
+    TrialEnd,
+    Turn,
+    Usage,
+)
 
 LAUNCH_S, BETWEEN_S = 4.0, 0.1
 """What a launch takes, and each turn beside its window and the load before it."""
@@ -268,6 +278,34 @@ def simulated_step(
         ),
         latency_counts=counts,
         lag_counts=drawn((0.2, 0.5, 0.9, 2.0), round(BEATS * lasted_s)),
+        overload=_overloaded(truth, asked.overload, order) if order.kind == "overload" else None,
+    )
+
+
+def _overloaded(truth: Truth, asked: Overload | None, order: TurnOrder) -> Overloaded:
+    """Return what a variant does that refuses what it cannot do, and is back at once."""
+    assert asked is not None
+    before, during, after = (
+        Span(each.seconds, round(due * each.seconds), round(right * each.seconds))
+        for each in asked.shape
+        if (due := order.load_rps * each.factor) and (right := min(due, truth.capacity_rps))
+    )
+    return Overloaded(
+        factor=asked.factor,
+        pace_rps=order.load_rps / CALM_SHARE,
+        before=before,
+        during=during,
+        after=after,
+        recovery_s=0.0,
+        calm_ms=1.0,
+        for_nobody=0,
+        for_nobody_s=0.0,
+        sessions=0,
+        rest_s=0.0,
+        taken_before=Taken(),
+        taken_after=Taken(),
+        bin_s=asked.window_s,
+        answered=(before.right + during.right + after.right,),
     )
 
 

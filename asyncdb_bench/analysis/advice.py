@@ -18,6 +18,7 @@ from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.decision import FELT_MS, Sure, lag_ms, measured_ms, parts_of
 from asyncdb_bench.analysis.inference import PACE
 from asyncdb_bench.analysis.limits import BUSY
+from asyncdb_bench.analysis.overload import Outcomes
 from asyncdb_bench.analysis.pace_model import AXES, GOOD, TIMES, Case, Fit, Way, fit, outside
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Variant
 from asyncdb_bench.text import PROGRAM, listed, number
@@ -48,6 +49,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     cores, processes : of the application.
     websockets : whether other work runs on the same loop.
     celery : whether a Celery is there already.
+    patience_ms : after which clients give up; 0: not told.
     """
 
     rtt_ms: float = 0.5
@@ -59,6 +61,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     processes: int = 1
     websockets: bool = False
     celery: bool = False
+    patience_ms: float = 0
 
     @property
     def case(self) -> Case:
@@ -210,7 +213,7 @@ def _answer(ask: Ask, found: Sequence[_Estimate], silent: Sequence[str], measure
         costs=_costs(top.way, ask),
         # to be known as best takes something that is known beside it
         sure=Sure.OPEN if rivals or len(found) == 1 else Sure.KNOWN,
-        notes=(_needs(top.way, ask, each_rps), *notes),
+        notes=(_needs(top.way, ask, each_rps), *_patience(ask, [top, *rivals]), *notes),
         measure=measure,
         pace=(top.pace, top.error),
     )
@@ -263,6 +266,43 @@ def _notes(ask: Ask, frozen: Sequence[_Estimate], silent: Sequence[str]) -> list
     return notes
 
 
+HUNDREDTH = math.log(100)
+"""Of those that wait in a queue, one in a hundred waits so many times the mean or longer."""
+
+
+def impatient_rps(top: _Estimate, ask: Ask) -> float | None:
+    """Return the load from which on one client in a hundred gives up, 1/s; None: at any load.
+
+    Who waits in a queue does so for a time that is exponential, with a mean of one over what the
+    pace exceeds the load by (Kleinrock, *Queueing Systems* I, 3.5: M/M/c).
+    """
+    left_s = (ask.patience_ms - _occupied_ms(top.way, ask.case)) / 1000
+    if left_s <= 0:
+        return None
+    found = (top.pace - HUNDREDTH / left_s) * ask.parallel
+    return found if found > 0 else None
+
+
+def _patience(ask: Ask, best: Sequence[_Estimate]) -> list[str]:
+    """Say from which load on the clients' patience matters, and what overloads have shown."""
+    if not ask.patience_ms:
+        return []
+    rps = impatient_rps(best[0], ask)
+    given_up = f"clients who wait {number(ask.patience_ms)} ms give up"
+    if rps is None:
+        notes = [f"{given_up}, one in a hundred or more, at any load"]
+    else:
+        notes = [f"{given_up} from {number(rps)}/s on, one in a hundred"]
+    shown = [
+        f"{each.way.name} answered {number(each.way.overload[1], 2)} of what its pace allows in"
+        f" time at {number(each.way.overload[0])} x"
+        for each in best
+        if each.way.overload is not None
+    ]
+    told = listed(shown) if shown else f"not measured: {PROGRAM} run --scenario overload"
+    return [*notes, f"in an overload: {told}"]
+
+
 def measuring(known: Advising, ask: Ask) -> str:
     """Return the command that would measure a case."""
     knobs = f"map:grid=one:queries={ask.queries:g}:ms={ask.ms:g}"
@@ -312,6 +352,8 @@ class AdvisedWay(msgspec.Struct, frozen=True, kw_only=True):
     holds_loop : whether the handler itself waits, so that the loop does.
     parts : what it needs to run beside application and database.
     broker : whether it works over one.
+    overload : load over its pace, and the share of that which it then answered in time; None: it
+        was not overloaded.
     """
 
     name: str
@@ -323,6 +365,7 @@ class AdvisedWay(msgspec.Struct, frozen=True, kw_only=True):
     holds_loop: bool
     parts: tuple[str, ...]
     broker: bool
+    overload: tuple[float, float] | None = None
 
 
 class AdvisedCell(msgspec.Struct, frozen=True, kw_only=True):
@@ -396,7 +439,7 @@ def make_advising(plan: Plan, comparisons: Sequence[Comparison]) -> Advising:
     told = [
         (asked, each)
         for asked, each in zip(plan.scenarios, comparisons, strict=True)
-        if asked.asks and each.findings.leader and each.findings.main is PACE
+        if asked.asks and each.findings.tables[PACE.name].cells
     ]
     usable = [
         variant for variant in plan.variants if any(_knows(each, variant) for _, each in told)
@@ -477,7 +520,15 @@ def _way(
         holds_loop="handler" in variant.limits,
         parts=tuple(parts_of(variant)),
         broker=bool(variant.brokers),
+        overload=next(
+            ((own.factor, own.share) for each in comparisons if (own := _overload(each, name))),
+            None,
+        ),
     )
+
+
+def _overload(comparison: Comparison, name: str) -> Outcomes | None:
+    return comparison.findings.overloads.get(name)
 
 
 def _cell(

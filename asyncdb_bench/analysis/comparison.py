@@ -106,7 +106,10 @@ def _compare(
     # what makes a whole trial unsound makes its turns so
     unsound = {end.trial for end in ends if end.reasons}
     steps = [replace(each, valid=False) if each.trial in unsound else each for each in steps]
-    found = findings_of(steps, variants, settings, asked.objective.p99_ms, manifest.launches)
+    found = findings_of(
+        steps, variants, settings, asked.objective.p99_ms, manifest.launches,
+        overloaded=asked.overload is not None,
+    )  # fmt: skip
     by_variant = {v.label: [s for s in steps if s.variant == v.label] for v in variants}
     curves = {name: curve_steps(own, asked.objective) for name, own in by_variant.items()}
     points = steps_table([step for name in found.capacities for step in curves[name]])
@@ -179,7 +182,8 @@ def _unsound(
     """
     found = {}
     for name, own in by_variant.items():
-        loaded = [step for step in own if step.turn.kind != "idle"]
+        # an overload that did not begin calm says nothing of the other turns
+        loaded = [step for step in own if step.turn.kind not in ("idle", "overload")]
         bad = [step for step in loaded if not step.valid]
         if 2 * len(bad) > len(loaded):
             whole = [doubt for end in ends if end.variant == name for doubt in end.reasons]

@@ -12,11 +12,13 @@ import msgspec
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.findings import ScenarioFindings
-from asyncdb_bench.analysis.inference import CAPACITY, CPU, Said
+from asyncdb_bench.analysis.inference import CPU, GOODPUT, Said
 from asyncdb_bench.analysis.metric_table import Answer
+from asyncdb_bench.analysis.overload import Outcomes
 from asyncdb_bench.analysis.verdict import (
     OPEN_ENDED,
     Verdict,
+    does,
     duration_words,
     leader_value,
     more_seconds,
@@ -24,7 +26,7 @@ from asyncdb_bench.analysis.verdict import (
     rate,
     ratio_words,
 )
-from asyncdb_bench.records.plan import PlannedScenario, Reach, Variant
+from asyncdb_bench.records.plan import PlannedScenario, Reach, Settings, Variant
 from asyncdb_bench.records.step import RoundTrip
 from asyncdb_bench.text import listed, number
 from asyncdb_bench.text import ratio as as_ratio
@@ -272,9 +274,10 @@ def _answer(verdict: Verdict, sure: Sure, leader: str) -> str:
 def _because(comparison: Comparison, verdict: Verdict) -> str:
     """Return the nearest answer that decides or is open."""
     found = comparison.findings
-    does = "carries" if found.main is CAPACITY else "does"
     if verdict.alone:
-        return f"{verdict.best[0]} {does} {leader_value(found)}"
+        return f"{verdict.best[0]} {does(found.main)} {leader_value(found)}"
+    if found.main is GOODPUT:
+        return overload_words(found)
     beside = sorted(
         (each for each in found.beside if each.ratio is not None),
         key=lambda each: abs(each.ratio.centre) if each.ratio else math.inf,
@@ -295,8 +298,69 @@ def _because(comparison: Comparison, verdict: Verdict) -> str:
 def beside_words(each: Answer) -> str:
     """Say a variant's figure beside the leader's: ``native does 0.68 x (0.63 to 0.72)``."""
     assert each.ratio is not None
-    does = "carries" if each.metric is CAPACITY else "does"
-    return f"{each.other} {does} {ratio_words(each.ratio)}"
+    return f"{each.other} {does(each.metric)} {ratio_words(each.ratio)}"
+
+
+def overload_words(found: ScenarioFindings) -> str:
+    """Say what the best does in an overload, and the one that is farthest behind it."""
+    best = found.overloads[found.leader]
+    told = [
+        f"at {best.factor:g} x its pace {best.variant} answers {in_time(best)} of it in time and"
+        f" {back_words(best)}"
+    ]
+    others = [each for name, each in found.overloads.items() if name != found.leader]
+    if others:
+        worst = min(others, key=lambda each: each.share)
+        told.append(f"{worst.variant} {in_time(worst)}, {back_words(worst)}")
+    return "; ".join(told)
+
+
+def in_time(each: Outcomes) -> str:
+    """Return what a variant answered in time in its overloads, as a share of its pace."""
+    return number(each.during, 2)
+
+
+def back_words(each: Outcomes) -> str:
+    """Say how long a variant needs to come back from its overloads."""
+    if each.recovery_s is None:
+        return f"is not back within {each.after_s:g} s"
+    return f"is back after {number(each.recovery_s, 2)} s" if each.recovery_s else "is back at once"
+
+
+def by_overload(
+    choice: Choice, overloads: Sequence[ScenarioFindings], settings: Settings
+) -> Choice:
+    """Return a choice between several that are the same, made by what they do in an overload.
+
+    Parameters
+    ----------
+    choice : made by pace or capacity.
+    overloads : of the same run; empty: nothing is added.
+    settings : for what counts as the same.
+    """
+    for found in overloads:
+        own = [name for name in choice.use if name in found.table.cells]
+        if choice.sure is not Sure.SAME or len(own) < len(choice.use) or len(own) < 2:
+            continue
+        best = max(own, key=lambda name: found.table.values[name])
+        left = tuple(
+            name
+            for name in own
+            if found.compare(GOODPUT, best, name, settings).said is not Said.WORSE
+        )
+        if len(left) == len(own):
+            continue
+        worst = min(own, key=lambda name: found.table.values[name])
+        kept, lost = found.overloads[best], found.overloads[worst]
+        return msgspec.structs.replace(
+            choice,
+            use=left,
+            answer=" or ".join(left),
+            because=f"{choice.because}; at {kept.factor:g} x its pace {best} answers"
+            f" {in_time(kept)} of it in time, {worst} {in_time(lost)}",
+            sure=Sure.KNOWN if len(left) == 1 else Sure.SAME,
+        )
+    return choice
 
 
 def _what_then(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from asyncdb_bench.analysis.inference import CAPACITY, METRICS, PACE, Metric, Said, Slack
+from asyncdb_bench.analysis.inference import CAPACITY, GOODPUT, METRICS, PACE, Metric, Said, Slack
 from asyncdb_bench.analysis.ladder import (
     LimitLoad,
     Trying,
@@ -16,6 +16,7 @@ from asyncdb_bench.analysis.ladder import (
     rung_values,
 )
 from asyncdb_bench.analysis.metric_table import Answer, Table, answer_of, brokers_of, table_of
+from asyncdb_bench.analysis.overload import Outcomes, outcomes
 from asyncdb_bench.analysis.values import Rest, Values, gross_ms, sound, values_of
 from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.plan import Settings, Variant
@@ -51,7 +52,8 @@ class ScenarioFindings:
     Parameters
     ----------
     tables : by metric name.
-    main : the metric that ranks: the pace, or the capacity of what climbs a ladder.
+    main : the metric that ranks: the pace, the capacity of what climbs a ladder, or the goodput of
+        what is overloaded.
     leader : the variant that is best by it; empty: none has a value.
     answers : by metric name, each variant beside the leader.
     capacities : by variant.
@@ -61,6 +63,7 @@ class ScenarioFindings:
     common_rps : the load at which percentiles are compared; None: there is none.
     turns : how many there were.
     spent_s : seconds that their windows took.
+    overloads : by variant, what its overloads come to.
     """
 
     tables: Mapping[str, Table]
@@ -74,6 +77,7 @@ class ScenarioFindings:
     common_rps: float | None
     turns: int
     spent_s: float
+    overloads: Mapping[str, Outcomes] = field(default_factory=dict)
 
     @property
     def table(self) -> Table:
@@ -91,7 +95,7 @@ class ScenarioFindings:
 
     def compare(self, metric: Metric, one: str, other: str, settings: Settings) -> Answer:
         """Return what is said of one variant beside any other."""
-        if metric is CAPACITY and self.main is PACE:
+        if metric is CAPACITY and self.main is not CAPACITY:
             found = _capacity_answers(self.tables[PACE.name], self.limits, one, settings)
             nothing = Answer(
                 metric, one, other, None, answer_of(metric, one, other, None, 0, 0).said
@@ -142,6 +146,8 @@ def findings_of(
     settings: Settings,
     objective_ms: float,
     seen: Seen,
+    *,
+    overloaded: bool = False,
 ) -> ScenarioFindings:
     """Return what the turns of one scenario come to.
 
@@ -152,6 +158,7 @@ def findings_of(
     settings : for what counts as the same.
     objective_ms : the scenario's p99.
     seen : spreads of launches on this machine before.
+    overloaded : it is ranked by what becomes of an overload, or not at all.
     """
     brokers = brokers_of(variants)
     own = {name: [step for step in steps if step.variant == name] for name in brokers}
@@ -160,10 +167,15 @@ def findings_of(
         found = rung_values(own, objective_ms)
     else:
         found = {m.name: values_of(steps, m, brokers) for m in METRICS if m is not CAPACITY}
+    if overloaded:
+        found[GOODPUT.name] = values_of(steps, GOODPUT, brokers)
     nothing = {m.name: Values(m, {}) for m in METRICS}
     tables = {n: table_of(each, brokers, seen) for n, each in (nothing | found).items()}
-    main = CAPACITY if climbed else PACE
+    main = GOODPUT if overloaded else CAPACITY if climbed else PACE
     leader = tables[main.name].best
+    if overloaded and len(tables[main.name].cells) == 1 < len(tables[PACE.name].cells):
+        # the only one that had its turn so far is ahead of nobody
+        leader = ""
     answers = {
         name: tuple(
             table.answer(leader, other, settings.equal, settings.half_width)
@@ -202,6 +214,7 @@ def findings_of(
         common_rps=common_rung(own) if climbed else (commons[0] if commons else None),
         turns=len(steps),
         spent_s=sum(step.window_s for step in steps),
+        overloads=outcomes(steps) if overloaded else {},
     )
 
 

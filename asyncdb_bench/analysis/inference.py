@@ -74,6 +74,8 @@ FREEZE = Metric(
     quantile=0.99,
 )
 CPU = Metric("cpu_ms_per_request", "CPU per request", "ms")
+GOODPUT = Metric("goodput_share", "goodput", "x pace", more_is_better=True, floor=0.02)
+"""In and after an overload; of those alone that were overloaded, so that it is in no other list."""
 METRICS = (PACE, CAPACITY, P50, P95, P99, FREEZE, CPU)
 
 
@@ -490,7 +492,7 @@ def classify(metric: Metric, ratio: Ratio | None, equal: float) -> Said:
     """
     if ratio is None or not ratio.known:
         return Said.UNKNOWN
-    if metric in (PACE, CPU) and ratio.rounds < FEWEST_ROUNDS:
+    if metric in (PACE, CPU, GOODPUT) and ratio.rounds < FEWEST_ROUNDS:
         # the spread is then that of others, and one round may be the first after a start
         return Said.UNKNOWN
     said = _classify(metric, ratio, equal)
@@ -541,6 +543,7 @@ MEASURED: Mapping[str, tuple[float, float]] = {
     P95.name: (0.020, 0.040),
     P99.name: (0.030, 0.060),
     FREEZE.name: (0.040, 0.060),
+    GOODPUT.name: (0.050, 0.080),
 }
 """Standard deviations of logarithms by metric: of variants without and with a broker."""
 

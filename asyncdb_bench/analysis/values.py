@@ -7,7 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from asyncdb_bench.analysis.inference import CAPACITY, CPU, FREEZE, PACE, Cells, Metric, Slack
+from asyncdb_bench.analysis.inference import (
+    CAPACITY,
+    CPU,
+    FREEZE,
+    GOODPUT,
+    PACE,
+    Cells,
+    Metric,
+    Slack,
+)
 from asyncdb_bench.analysis.step.histogram import Counts, merged, quantile_ms
 from asyncdb_bench.records.doubts import DoubtKind
 from asyncdb_bench.records.plan import TurnKind
@@ -175,7 +184,7 @@ def values_of(steps: Sequence[Step], metric: Metric, variants: Iterable[str]) ->
     if metric.quantile:
         found = _quantiles(own, metric)
     else:
-        read = _costs if metric is CPU else _paces
+        read = {CPU: _costs, GOODPUT: _goodputs}.get(metric, _paces)
         found = {name: _by_launch(each, read) for name, each in own.items()}
     slack = {
         name: each for name, turns in own.items() if (each := _slack(turns, metric)) != Slack()
@@ -203,6 +212,14 @@ def _costs(launch: Sequence[Step]) -> dict[int, float]:
         step.turn.round: cost
         for step in sound(launch, "pace")
         if tells_pace(step) and (cost := net_ms(step, rest)) is not None and cost > 0
+    }
+
+
+def _goodputs(launch: Sequence[Step]) -> dict[int, float]:
+    return {
+        step.turn.round: step.overload.share + GOODPUT.floor
+        for step in sound(launch, "overload")
+        if step.overload is not None
     }
 
 

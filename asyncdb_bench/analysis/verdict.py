@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.findings import Carried, ScenarioFindings
-from asyncdb_bench.analysis.inference import CAPACITY, HOLDS, Ratio, Said
+from asyncdb_bench.analysis.inference import CAPACITY, GOODPUT, HOLDS, Metric, Ratio, Said
 from asyncdb_bench.analysis.metric_table import Answer
 from asyncdb_bench.records.doubts import sentence
 from asyncdb_bench.text import counted, listed, number, ratio_bounds, warranted
@@ -60,7 +60,10 @@ def decide(comparison: Comparison) -> Verdict:
         sureness=_sureness(comparison, shaky),
         sound=not shaky and not turned,
         others=tuple(each.other for each in beside if each.said is Said.WORSE),
-        open=tuple(e.other for e in beside if e.said in (Said.UNKNOWN, Said.UNSOUND)),
+        open=(
+            *(e.other for e in beside if e.said in (Said.UNKNOWN, Said.UNSOUND)),
+            *left_out(found),
+        ),
         alone=len(comparison.capacities) == 1,
     )
 
@@ -68,7 +71,9 @@ def decide(comparison: Comparison) -> Verdict:
 def _nothing(comparison: Comparison) -> Verdict:
     """Return the verdict on a scenario of which nothing can be said."""
     text = "nothing was measured"
-    if comparison.capacities:
+    if comparison.findings.main is GOODPUT and comparison.capacities:
+        text = "nothing is ranked, since no two were overloaded: a pace says nothing of an overload"
+    elif comparison.capacities:
         text = (
             "no variant carried even the lowest offered load; ask for less (a lower ladder) or look"
             " at the logs"
@@ -86,9 +91,9 @@ def pace_sentence(found: ScenarioFindings) -> str:
     """Say who is best by the metric that ranks, by how much, and of whom that is not known."""
     leader, beside = found.leader, found.beside
     value = leader_value(found)
-    does = "carries" if found.main is CAPACITY else "does"
     if not beside:
-        return f"{leader} {does} {value}; nothing was measured beside it"
+        return f"{leader} {does(found.main)} {value}; nothing was measured beside it"
+    faster = "answers more in time" if found.main is GOODPUT else "is faster"
     slower = _nearest_first(each for each in beside if each.said in (Said.WORSE, Said.BETTER))
     same = [each for each in beside if each.said is Said.SAME]
     open_ = [each for each in beside if each.said in (Said.UNKNOWN, Said.UNSOUND)]
@@ -99,11 +104,23 @@ def pace_sentence(found: ScenarioFindings) -> str:
         parts.append(f"{names} are the same within {percent(within)} ({value})")
     if slower:
         head = f"{leader} ({value})" if not same else leader
-        parts.append(f"{head} is faster {listed([_faster(each) for each in slower])}")
+        parts.append(f"{head} {faster} {listed([_faster(each) for each in slower])}")
     if open_:
         head = "not known" if parts else f"{leader} ({value}) was ahead; not known"
         parts.append(f"{head} {listed([unknown(each, found) for each in open_])}")
     return "; ".join(parts)
+
+
+def does(metric: Metric) -> str:
+    """Return the verb that goes with a figure: ``native does 800/s``."""
+    return {CAPACITY: "carries", GOODPUT: "answers"}.get(metric, "does")
+
+
+def left_out(found: ScenarioFindings) -> tuple[str, ...]:
+    """Return who was measured and has no value by the metric that ranks: not overloaded yet."""
+    if found.main is not GOODPUT:
+        return ()
+    return tuple(name for name in found.capacities if name not in found.table.cells)
 
 
 def _nearest_first(answers: Iterable[Answer]) -> list[Answer]:
@@ -157,6 +174,8 @@ def leader_value(found: ScenarioFindings) -> str:
     if found.main is CAPACITY:
         return rate(found.capacities[found.leader])
     value, bounds = found.table.values[found.leader], found.table.bounds(found.leader)
+    if found.main is GOODPUT:
+        return f"{warranted(value, *(bounds or (None, None)))} of what its pace allows in time"
     return f"{warranted(value, *(bounds or (None, None)))}/s"
 
 

@@ -58,6 +58,7 @@ class LiveAnswers:
         self._carried: dict[str, dict[str, float]] = defaultdict(dict)
         self._rows: dict[str, list[Row]] = {}
         self.climbed = {each.label for each in plan.scenarios if climbs(plan.settings, each)}
+        self._overloaded = {each.label for each in plan.scenarios if each.overload is not None}
 
     def add(self, step: Step) -> None:
         """Take note of a turn; those of a launch that confirms are numbered like others."""
@@ -125,4 +126,6 @@ class LiveAnswers:
         does = "carried" if scenario in self.climbed else "does"
         told = [f"{row.variant} {beside_text(row.answer)}" for row in rows if row.answer]
         told += [f"{row.variant} {number(row.rps)}/s" for row in rows[1:] if row.said == CARRIED]
-        return "; ".join([f"{scenario}: {rows[0].variant} {does} {number(rows[0].rps)}/s", *told])
+        # of an overload this is no answer: it is ranked by goodput, once it is over
+        whole = f"pace before {scenario}" if scenario in self._overloaded else scenario
+        return "; ".join([f"{whole}: {rows[0].variant} {does} {number(rows[0].rps)}/s", *told])

@@ -75,6 +75,7 @@ def advise_verb(
         bool, typer.Option("--websockets", help="WebSockets, or other work, on the same loop")
     ] = False,
     celery: Annotated[bool, typer.Option("--celery", help="a Celery is there already")] = False,
+    patience: Annotated[float, typer.Option(help="ms that clients wait; 0: not told", min=0)] = 0,
 ) -> None:
     """Say what to use for requests of yours, from what a run measured.
 
@@ -89,7 +90,7 @@ def advise_verb(
     folder = open_run(folders.places().results, run)
     ask = Ask(
         rtt_ms=rtt, queries=queries, ms=query_ms, rows=rows, rps=rps, cores=cores,
-        processes=processes, websockets=websockets, celery=celery,
+        processes=processes, websockets=websockets, celery=celery, patience_ms=patience,
     )  # fmt: skip
     found = advise(known_cases(folder), ask)
     if found.use:

@@ -38,6 +38,7 @@ _BARE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 """A header's name and value (RFC 9110, 5.1 and 5.5)."""
+REQUEST_TIMEOUT = "Request-Timeout-Ms"
 _OURS = frozenset({"content-length", "transfer-encoding", "connection"})
 
 Given = dict[str, Any]

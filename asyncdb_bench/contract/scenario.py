@@ -15,7 +15,7 @@ import msgspec
 from asyncdb_bench.contract.data.sources import NO_TABLES
 from asyncdb_bench.contract.operation import Operation
 from asyncdb_bench.errors import PluginError, UsageError
-from asyncdb_bench.records.plan import Objective, Segment
+from asyncdb_bench.records.plan import Objective, Overload, Segment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -412,6 +412,10 @@ class Scenario(Generic[K]):
     def shape(self) -> tuple[Segment, ...]:
         """Return how the arrival rate changes during a step; empty: it does not."""
         return ()
+
+    def overload(self) -> Overload | None:
+        """Return what is asked beyond each variant's own pace; None: nothing."""
+        return None
 
     def draw(self, operation: str, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the parameters of one request that are not recorded; none, unless written."""

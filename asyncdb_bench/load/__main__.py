@@ -15,7 +15,7 @@ from locust import task
 from locust.env import Environment
 
 from asyncdb_bench.errors import BenchError
-from asyncdb_bench.load.process import Orders, reply_of, user_class
+from asyncdb_bench.load.process import Orders, raise_file_limit, reply_of, user_class
 from asyncdb_bench.load.recorder import save
 from asyncdb_bench.load.user import OpenModelUser
 from asyncdb_bench.records.messages import (
@@ -76,6 +76,7 @@ def main() -> int:
     # A client that waits for a core reports its own waiting as the server's. Not permitted to all.
     with contextlib.suppress(OSError):
         os.nice(-10)
+    raise_file_limit()
     orders = Orders()
     try:
         config = decoded_config(orders.next(), LoadConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from abc import ABC, abstractmethod
 
@@ -9,6 +10,9 @@ from asyncdb_bench.load.connection import Connection
 from asyncdb_bench.load.http_message import Incoming, told_length
 from asyncdb_bench.load.loop import IDEMPOTENT, Kept, Loop
 from asyncdb_bench.records.step import Outcome
+
+UNABLE = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
+"""Reasons of the client's own machine why a connection cannot be opened."""
 
 
 class Asker(ABC):
@@ -28,6 +32,7 @@ class Asker(ABC):
     ----------
     under_way : connections by the keys of their requests, in the order of asking.
     resent : how many requests were sent again.
+    unopened : how many were not sent, since this machine had no connection left for them.
     """
 
     def __init__(self, loop: Loop, kept: Kept, timeout_s: float) -> None:
@@ -35,7 +40,7 @@ class Asker(ABC):
         self.kept = kept
         self.timeout_s = timeout_s
         self.under_way: dict[int, Connection] = {}
-        self.resent = 0
+        self.resent = self.unopened = 0
         self._timeout_ns = int(timeout_s * 1e9)
 
     @abstractmethod
@@ -69,6 +74,7 @@ class Asker(ABC):
                 connection = self.kept.open(self)
             except OSError as error:
                 self.kept.look_up_again()
+                self.unopened += error.errno in UNABLE
                 self.failed(key, None, Outcome.ERROR, said_by(error))
                 return
         else:

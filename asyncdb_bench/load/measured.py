@@ -83,6 +83,8 @@ class Probe(Asker):
 
 MOMENT_NS = 200_000
 """Where nothing is due for so long, a request can be prepared or an answer judged: some 10 us."""
+LATE_NS = 50_000_000
+"""A request that is asked so late was not offered when it should have been."""
 PAUSE_NS = 10_000_000
 """How long a connection of the closed loop waits after a failure: a refusal costs no time."""
 
@@ -219,6 +221,7 @@ class Measured(Asker):
         for key, connection in self.abandon():
             self._note_sent(key, connection)
             self._give_back(self._asked.pop(key), None, key)
+        self.record.late += self.unopened
         self.judge.judge_all()
 
     def _next(self) -> Asked | None:
@@ -288,8 +291,9 @@ class OpenModel(Measured):
         """Return whether all have arrived and nothing is under way."""
         return self._arrivals == len(self.record.intended_ns) and super().is_idle()
 
-    def _arrive(self, _: int) -> None:
+    def _arrive(self, due_ns: int) -> None:
         place, self._arrivals = self._arrivals, self._arrivals + 1
+        self.record.late += time.monotonic_ns() - due_ns > LATE_NS
         if len(self.under_way) >= self._limit:
             if self.users is None:
                 # its request is not asked in place of the next one's

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SUMS = (
     *("attempted", "locust_count", "wrong_answers", "cpu_s", "connections", "rows", "joined"),
-    *("bytes_sent", "bytes_received", "transactions", "reads"),
+    *("bytes_sent", "bytes_received", "transactions", "reads", "late"),
 )
 """Fields of a reply of which that of a set is the sum."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import resource
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +47,13 @@ class Orders:
         """Wait for the next line."""
         line: bytes = self.lines.get()
         return line
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many sockets as its account may: each waiting client has one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def user_class(config: LoadConfig) -> type[OpenModelUser]:
@@ -131,6 +140,7 @@ def reply_of(record: Recorder, started_ns: int, counted: int, opened: int) -> St
         rows=record.rows,
         transactions=record.transactions,
         reads=record.reads,
+        late=record.late,
         joined=int(record.extra["joined"][0]) if record.extra else 0,
         bytes_sent=record.bytes_sent,
         bytes_received=record.bytes_received,

@@ -136,6 +136,7 @@ class Recorder:
         self.attempted = 0
         self.wrong_answers = 0
         self.rows = self.transactions = self.reads = 0
+        self.late = 0
         self.bytes_sent = 0
         self.bytes_received = 0
         self.cpu_s = 0.0

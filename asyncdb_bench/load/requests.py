@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from asyncdb_bench.contract.operation import Operation
-from asyncdb_bench.contract.route import host_of
+from asyncdb_bench.contract.route import REQUEST_TIMEOUT, host_of
 from asyncdb_bench.contract.scenario import Conversation, Scenario, Users
 from asyncdb_bench.load.connection import Address
 
@@ -51,18 +51,26 @@ class Maker:
     ----------
     operations, names : by name, and the names in the order of the scenario's mix.
     address : of the application.
+    timeout_ms : that each request asks the application to answer within; 0: it asks for none.
     """
 
     def __init__(
-        self, operations: Mapping[str, Operation], names: Sequence[str], address: Address
+        self,
+        operations: Mapping[str, Operation],
+        names: Sequence[str],
+        address: Address,
+        timeout_ms: float = 0.0,
     ) -> None:
         self._known = {name: (number, operations[name]) for number, name in enumerate(names)}
         self._host, self._port = host_of(address[0]), address[1]
+        self._more = {REQUEST_TIMEOUT: f"{timeout_ms:g}"} if timeout_ms else {}
 
     def make(self, name: str, params: dict[str, Any], user: Conversation | None = None) -> Asked:
         """Return a request for an operation."""
         number, operation = self._known[name]
         request = operation.request(params)
+        if self._more:
+            request = request._replace(headers={**request.headers, **self._more})
         if user is not None and user.cookies is not None:
             request = user.cookies.added_to(request)
         return Asked(number, operation, params, request.sent_to(self._host, self._port), user)

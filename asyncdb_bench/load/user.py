@@ -195,7 +195,7 @@ class OpenModelUser(User):
     ) -> tuple[Requests, Users | None]:
         """Return what is asked, and of sessions who asks."""
         scenario, address = self.scenario_of(order), self.address_of(order)
-        maker = Maker(scenario.workload().operations, names, address)
+        maker = Maker(scenario.workload().operations, names, address, order.timeout_ms)
         if not scenario.sessions():
             return Drawn(scenario, maker, names, chosen, (*order.seed, 2)), None
         key = address, scenario
@@ -210,7 +210,7 @@ class OpenModelUser(User):
         address = self.address_of(order)
         if address not in self.kept:
             self.kept[address] = Kept(self.loop, address, self.timeout_s)
-        return self.loop, self.kept[address], self.timeout_s
+        return self.loop, self.kept[address], order.patience_s or self.timeout_s
 
     def _probe_of(self, order: LoadOrder) -> Probe:
         address = self.address_of(order)

@@ -12,7 +12,7 @@ from typing import Any
 from asyncdb_bench.errors import ServiceError, first_line
 from asyncdb_bench.processes import kernel
 from asyncdb_bench.processes.place import Watch
-from asyncdb_bench.records.step import Observed, Threads, Usage
+from asyncdb_bench.records.step import Observed, Taken, Threads, Usage, Work
 from asyncdb_bench.services.watching import Statistics
 
 WATCH_EVERY_S = 0.1
@@ -44,6 +44,8 @@ class Monitor:
         self._problem = ""
         self._broken = ""
         self._life: tuple[int, int] | None = None
+        self._more = False
+        self._seen: Work | None = None
         self._before: dict[str, Spent] = {}
         self._after: dict[str, Spent] = {}
         self.used_while_paused = 0.0
@@ -86,8 +88,13 @@ class Monitor:
             found = self._ask(lambda statistics: statistics.has_autovacuum())
         return found is not False
 
-    def begin(self) -> None:
-        """Begin to watch a step."""
+    def begin(self, *, more: bool = False) -> None:
+        """Begin to watch a step.
+
+        Parameters
+        ----------
+        more : also what the application holds, the database's seconds and its sessions.
+        """
         for watch in self.away:
             watch.begin()
         self._before = {role: self._spent(role) for role in self.roles}
@@ -101,10 +108,13 @@ class Monitor:
         self._stolen_before = kernel.stolen()
         self._all_before = (time.monotonic(), self._foreign_s(self._before))
         with self._lock:
-            self._work_before = self._ask(lambda statistics: statistics.work())
+            self._more = more
+            self._work_before = self._ask(lambda statistics: statistics.work(more=more))
             if self._life is None:
                 self._life = self._ask(lambda statistics: statistics.life())
             self._observed = Observed()
+            if more:
+                self._observed.taken_before = self._taken()
 
     def end(self, *, memory: bool = True) -> Observed:
         """Return what was seen since :meth:`begin`.
@@ -116,10 +126,12 @@ class Monitor:
         with self._lock:
             observed = self._observed or Observed()
             self._observed = None
-            after = self._ask(lambda statistics: statistics.work())
+            after = self._ask(lambda statistics: statistics.work(more=self._more))
             if after is not None and self._work_before is not None:
                 observed.work = after - self._work_before
             life = self._ask(lambda statistics: statistics.life())
+            if self._more:
+                observed.taken_after = self._taken()
             observed.problem = self._problem
             observed.broken = self._broken or life_words(self._life, life)
         for role, pids in self.roles.items():
@@ -144,6 +156,22 @@ class Monitor:
         if loopback is not None and self._loopback_before is not None:
             observed.loopback_bytes = loopback - self._loopback_before
         return observed
+
+    def is_quiet(self) -> bool:
+        """Return whether the database does nothing, and did nothing since this was asked last.
+
+        So where it is not watched.
+        """
+        with self._lock:
+            busy = self._ask(lambda statistics: statistics.connections())
+            seen, self._seen = self._seen, self._ask(lambda statistics: statistics.work())
+        return busy is None or (busy[1] == 0 and seen == self._seen)
+
+    def _taken(self) -> Taken:
+        """Return what the application holds."""
+        opened = self._ask(lambda statistics: statistics.connections())
+        threads = len(self._app_threads())
+        return Taken(threads or None, opened[0] if opened is not None else None)
 
     def _foreign_s(self, spent: Mapping[str, Spent]) -> float:
         """Return the CPU seconds of all processes but those of the run."""

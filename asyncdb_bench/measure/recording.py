@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asyncdb_bench.analysis.overload import Arrivals, overloaded
 from asyncdb_bench.analysis.step.durations import Times, curve, moments
 from asyncdb_bench.analysis.step.record import (
     Measured,
@@ -24,7 +25,7 @@ from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.messages import StepReply
 from asyncdb_bench.records.plan import LoadOrder, PlannedScenario, Trial, Variant
-from asyncdb_bench.records.step import Ledger, Observed, Step, Turn, request_columns
+from asyncdb_bench.records.step import Ledger, Observed, Overloaded, Step, Turn, request_columns
 from asyncdb_bench.services.watching import Reading
 
 
@@ -41,6 +42,7 @@ class Window:
     broken : what was lost meanwhile: the step is void.
     reply, file : of the load, and where it wrote the requests; None: at rest.
     depths : readings of the task queue; None: there is none.
+    rest_s : after an overload, until nothing was under way; None: it still was.
     """
 
     turn: Turn
@@ -52,6 +54,7 @@ class Window:
     reply: StepReply | None = None
     file: Path | None = None
     depths: Sequence[Reading] | None = None
+    rest_s: float | None = None
 
 
 class Recording:
@@ -82,8 +85,6 @@ class Recording:
             objective=scenario.objective,
             tolerance=run_context.settings.tolerance,
             counts_rows=all(operations[name].rows is not None for name in scenario.mix),
-            shape=scenario.shape,
-            mean_factor=scenario.mean_factor,
             autocommit=bool(variant.knobs.get("autocommit")) or not self.commits,
         )
 
@@ -159,6 +160,8 @@ class Recording:
             turn=window.turn,
             broken=window.broken,
             lowest=order.rate_rps <= self.scenario.ladder[0],
+            shape=order.shape,
+            overload=self._overloaded(window, times),
         )
         step = judged_step(self.context, measured, other_run)
         requests = request_columns(
@@ -169,6 +172,15 @@ class Recording:
         )
         window.file.unlink(missing_ok=True)
         return self._keep(step, requests=requests, series=series)
+
+    def _overloaded(self, window: Window, times: Times) -> Overloaded | None:
+        """Return what the variant did in an overload; None: the window was none, or broke."""
+        asked, reply, file = self.scenario.overload, window.reply, window.file
+        if window.turn.kind != "overload" or asked is None or reply is None or file is None:
+            return None
+        found = Arrivals.read(file, times.start_us * 1000)
+        rate = window.order.rate_rps
+        return overloaded(asked, rate, found, reply, window.observed, window.rest_s)
 
     def _keep(self, step: Step, **tables: Mapping[str, Any]) -> Step:
         """Write a step down with its columns, and show it."""

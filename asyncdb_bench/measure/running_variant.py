@@ -17,7 +17,7 @@ from asyncdb_bench.measure.monitor import Monitor
 from asyncdb_bench.measure.recording import Recording, Window
 from asyncdb_bench.measure.round_trips import Clocks, doubts_of, round_trips_of
 from asyncdb_bench.measure.run_context import RunContext
-from asyncdb_bench.measure.turns import TurnOrder
+from asyncdb_bench.measure.turns import LONGEST_REST_S, TurnOrder
 from asyncdb_bench.processes.child import Child
 from asyncdb_bench.processes.life import LifeWatch, PartLostError
 from asyncdb_bench.processes.place import Everywhere
@@ -30,6 +30,9 @@ from asyncdb_bench.services.watching import DepthWatch, Statistics
 HANGS_S = 5.0
 """How long an application may take to say what it noted before it counts as hanging; it does so in
 a thread of its own, so that a loop that is blocked answers, too."""
+LOOK_S, QUIET_LOOKS, HELD_UP_US = 0.1, 5, 20_000
+"""An overload is over when nothing was under way at so many looks in a row, and the loop was held
+up for no longer meanwhile."""
 AUTOVACUUM = 60
 """Transactions of autovacuum's visits to a database within a launch of a minute or two (measured:
 20 to 30 each); of a server that is not ours it cannot be switched off."""
@@ -37,6 +40,11 @@ OF_A_CONNECTION = 3
 """Transactions that a connection of the pool may commit by itself within a launch: it starts in
 one, and where others create tables meanwhile, it takes note of that in another while it is idle
 (findings/postgresql_idle_commits.sh)."""
+
+
+def is_free(beats: Beats) -> bool:
+    """Return whether a loop beat, and was not held up: one that is does not beat at all."""
+    return len(beats.lag_us) > 0 and int(beats.lag_us.max()) < HELD_UP_US
 
 
 class RunningVariant:
@@ -165,7 +173,7 @@ class RunningVariant:
         load = self._load_order(order, recording, seed)
         file = scratch / f"{recording.trial.id}-{self.offered}.npz"
         clocks, reply = Clocks(), None
-        self.monitor.begin()
+        self.monitor.begin(more=order.kind == "overload")
         self.context.services.set_reach(recording.reach)
         self.resume()
         self.life.begin()
@@ -177,9 +185,12 @@ class RunningVariant:
             reply = self._offered(load, str(file), recording)
         beats, silent = self._beats_or_why()
         depths = self.depth.take() if self.depth is not None else None
+        rest_s = self._rest() if order.kind == "overload" else None
         lost = self._lost(silent, reply)
         self.pause()
-        observed = self.monitor.end(memory=order.kind in ("limit", "rung"))
+        observed = self.monitor.end(memory=order.kind in ("limit", "rung", "overload"))
+        if observed.work is not None:
+            recording.more_transactions += OF_A_CONNECTION * observed.work.sessions
         broken = (*lost, *self._breaks(observed))
         turn = Turn(
             order.kind,
@@ -191,8 +202,9 @@ class RunningVariant:
             awake=tuple(awake),
         )
         window = Window(
-            turn, load, clocks, observed, beats, broken, reply, file if reply else None, depths
-        )
+            turn, load, clocks, observed, beats, broken, reply, file if reply else None, depths,
+            rest_s,
+        )  # fmt: skip
         number, self.offered = self.offered, self.offered + 1
         if broken and reply is None:
             raise PartLostError(broken, shared=self.life.shared)
@@ -205,12 +217,17 @@ class RunningVariant:
         self, order: TurnOrder, recording: Recording, seed: tuple[int, ...]
     ) -> LoadOrder:
         settings, processes = self.context.settings, self.processes
+        shape = recording.scenario.shape if order.kind == "rung" else ()
+        patience_s = timeout_ms = 0.0
+        if order.kind == "overload" and (asked := recording.scenario.overload) is not None:
+            # at full speed nobody gives up: there is always somebody who waits
+            shape, patience_s, timeout_ms = asked.shape, asked.patience_ms / 1000, asked.timeout_ms
         return LoadOrder(
             order.load_rps,
             order.window_s,
             order.drain_s,
             seed,
-            shape=recording.scenario.shape if order.kind == "rung" else (),
+            shape=shape,
             lead_s=order.lead_s,
             connections=settings.connections if order.kind == "pace" else 0,
             scenario=order.scenario,
@@ -218,7 +235,36 @@ class RunningVariant:
             host=processes.host,
             health=processes.health,
             clock=processes.clock,
+            patience_s=patience_s,
+            timeout_ms=timeout_ms,
         )
+
+    def _rest(self) -> float | None:
+        """Wait until nothing of an overload is under way; return how long that took, seconds.
+
+        Only a loop that beats can be believed: one that is held up has work in its sockets that no
+        database and no broker has seen yet.
+
+        Returns
+        -------
+        None where something still was after :data:`LONGEST_REST_S`.
+        """
+        began, quiet = time.monotonic(), 0
+        while quiet < QUIET_LOOKS:
+            now_s = time.monotonic() - began
+            if now_s > LONGEST_REST_S:
+                return None
+            time.sleep(LOOK_S)
+            beats, silent = self._beats_or_why()
+            quiet = quiet + 1 if silent is None and self._is_quiet(beats) else 0
+        return max(0.0, time.monotonic() - began - QUIET_LOOKS * LOOK_S)
+
+    def _is_quiet(self, beats: Beats) -> bool:
+        """Return whether a variant has nothing to do, by its beats since the last look."""
+        at_broker = self.depth.take() if self.depth is not None else []
+        # an application of others may have no heartbeat
+        free = self.launch.variant.target is not None or is_free(beats)
+        return self.monitor.is_quiet() and free and not any(count for _, count in at_broker)
 
     def _offered(self, order: LoadOrder, file: str, recording: Recording) -> StepReply:
         try:

@@ -22,7 +22,7 @@ from asyncdb_bench.measure.turn_orders import LOADS
 from asyncdb_bench.measure.turn_schedule import TurnSchedule
 from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, Key, LaunchOrder, TurnOrder
 from asyncdb_bench.plan.profiles import climbs
-from asyncdb_bench.records.doubts import Doubt
+from asyncdb_bench.records.doubts import Doubt, DoubtKind, sentence
 from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Trial, TurnKind
 from asyncdb_bench.records.step import Step
@@ -33,6 +33,8 @@ LOAD_SHARE = 0.3
 """Of all time that turns at a load take, while any pace is open."""
 FEWEST_COMMON = 8
 """Rounds at the common load after which latency has had enough where all paces are known."""
+OVERLOAD_ROUNDS = 4
+"""Overloads of each variant in a launch, once all have their first paces."""
 ASIDE_SHARE = 0.12
 """Of the time for what stands beside the scenarios, while any answer of theirs is open."""
 ASIDE_ROUNDS = 12
@@ -49,6 +51,9 @@ NEARLY = 0.3
 KNOWN_WIDTH = {False: 2.0, True: 3.3}
 """How much wider an interval may be of a variant that is known to be worse, without and with a
 broker, whose launches stray more: it decides nothing any more."""
+BOTH: tuple[TurnKind, ...] = ("pace", "overload")
+"""Turns of a variant in a round of overloads."""
+NOT_OFFERED = DoubtKind.NOT_OFFERED
 LONG_S, LONGER_S = 75.0, 200.0
 """A run that measures for so long is launched twice, and three times."""
 
@@ -82,10 +87,12 @@ class RunSchedule(TurnSchedule):
         self._rounds: Counter[str] = Counter()
         self._in_launch: Counter[str] = Counter()
         self._loads: Counter[str] = Counter()
+        self._overloads: Counter[str] = Counter()
+        self._not_offered: set[Key] = set()
         self._spent: dict[tuple[str, bool], float] = defaultdict(float)
         self._settled: set[str] = set()
         self._climbed: set[Key] = set()
-        self._before: dict[str, tuple[int, int]] = {}
+        self._before: dict[str, tuple[int, int, int]] = {}
         self._tables: dict[str, Table] = {}
         self._answers: dict[str, dict[str, Answer]] = {}
 
@@ -94,11 +101,17 @@ class RunSchedule(TurnSchedule):
         super().note_launch(order, trials)
         self._in_launch.clear()
         self._climbed.clear()
-        self._before = {name: (self._rounds[name], self._loads[name]) for name in self._scenarios}
+        self._before = {
+            name: (self._rounds[name], self._loads[name], self._overloads[name])
+            for name in self._scenarios
+        }
 
     def note_step(self, order: TurnOrder, step: Step | None) -> None:
         """Take note of what a turn showed."""
         super().note_step(order, step)
+        unoffered = [] if step is None else [e for e in step.reasons if e.kind is NOT_OFFERED]
+        if unoffered and order.kind == "overload":
+            self._leave_out((order.variant, order.scenario), sentence(unoffered[0]))
         if step is not None and step.valid and order.kind == "pace" and tells_pace(step):
             cells = self._cells[order.scenario].setdefault(order.variant, {})
             cells.setdefault(self.launches - 1, {})[order.round] = step.achieved_rps
@@ -114,9 +127,10 @@ class RunSchedule(TurnSchedule):
             self._settled.discard(scenario)
             self._climbed.discard(key)
             # rounds that a variant had no part in tell nothing of it: all have as many more
-            rounds, loads = self._before.get(scenario, (0, 0))
+            rounds, loads, overloads = self._before.get(scenario, (0, 0, 0))
             self._rounds[scenario] = min(self._rounds[scenario], rounds)
             self._loads[scenario] = min(self._loads[scenario], loads)
+            self._overloads[scenario] = min(self._overloads[scenario], overloads)
 
     # stages
 
@@ -168,7 +182,8 @@ class RunSchedule(TurnSchedule):
             for order in self._round(scenario, kind, until_s):
                 had += 1
                 yield order
-            self._spent[scenario, kind != "pace"] += self._now.spent_s - began_s
+            if kind != "overload":
+                self._spent[scenario, kind != "pace"] += self._now.spent_s - began_s
             # no window fits into what is left, or nobody carries the load: time would stand still
             empty = 0 if had else empty + 1
         yield from self._rest(self._in_turns())
@@ -216,6 +231,9 @@ class RunSchedule(TurnSchedule):
         """Have a turn of each variant that takes part."""
         number = self._in_launch[scenario]
         self._in_launch[scenario] += 1
+        if kind == "overload":
+            yield from self._overload_round(scenario, number, until_s)
+            return
         if kind == "pace":
             self._rounds[scenario] += 1
         else:
@@ -223,19 +241,53 @@ class RunSchedule(TurnSchedule):
         for label in self._shuffled(self._taking_part(scenario, kind)):
             if (label, scenario) not in self._alive:
                 continue
-            order = self._turns.make(
-                (label, scenario),
-                kind,
-                number,
-                group=scenario,
-                compared=self._variants(scenario),
-                place=self._loads[scenario] // len(LOADS),
-            )
+            order = self._make((label, scenario), kind, number)
             if order is None:
                 continue
             end_s = self._now.spent_s + order.window_s + self._turns.drains_s(order)
             if end_s <= until_s or self._rounds[scenario] <= 1:
                 yield order
+
+    def _overload_round(self, scenario: str, number: int, until_s: float) -> Iterator[TurnOrder]:
+        """Have all overloaded, one after another: there is time for all of them, or for none.
+
+        Each has a turn at full speed just before, so that the load is relative to the pace of now.
+        """
+        first = not self._overloads[scenario]
+        self._overloads[scenario] += 1
+        for label in self._variants(scenario):
+            key = (label, scenario)
+            if self._turns.pace(key) and key not in self._not_offered and not self._turns.fits(key):
+                self._leave_out(key, "not offered: more requests would wait than `outstanding`")
+        keys = [
+            (label, scenario)
+            for label in self._shuffled(self._variants(scenario))
+            if self._turns.pace((label, scenario)) and (label, scenario) not in self._not_offered
+        ]
+        turns = [each for key in keys for each in self._make_both(key, number)]
+        needed = sum(e.lead_s + e.window_s + self._turns.drains_s(e) for e in turns)
+        if not first and self._now.spent_s + needed > until_s:
+            return
+        for key in keys:
+            # one after another, since the first says how much load the second is
+            for kind in BOTH:
+                if key in self._alive and (order := self._make(key, kind, number)) is not None:
+                    yield order
+
+    def _make_both(self, key: Key, number: int) -> list[TurnOrder]:
+        made = (self._make(key, kind, number) for kind in BOTH)
+        return [each for each in made if each is not None]
+
+    def _make(self, key: Key, kind: TurnKind, number: int) -> TurnOrder | None:
+        scenario = key[1]
+        place = self._loads[scenario] // len(LOADS)
+        compared = self._variants(scenario)
+        return self._turns.make(key, kind, number, group=scenario, compared=compared, place=place)
+
+    def _leave_out(self, key: Key, why: str) -> None:
+        """Ask a variant for no further overload, and say why."""
+        self._not_offered.add(key)
+        self._news.append(f"{key[1]}: {key[0]} {why}")
 
     # choices
 
@@ -257,6 +309,18 @@ class RunSchedule(TurnSchedule):
         if first:
             fewest = min(self._rounds[name] for name in first)
             return self._random.choice([n for n in first if self._rounds[n] == fewest]), "pace"
+        beyond = [name for name in main if self._wants_overload(name)]
+        if beyond:
+            return min(beyond, key=lambda name: self._overloads[name]), "overload"
+        # the pace of an overload's scenario is known well enough to be loaded relative to
+        return self._choose_open(
+            [name for name in main if self._scenarios[name].overload is None], aside
+        )
+
+    def _choose_open(self, main: list[str], aside: list[str]) -> tuple[str, TurnKind] | None:
+        """Return the next round of those that have had their first ones."""
+        if not main:
+            return self._choose_alone(aside)
         wanting = [name for name in aside if self._rounds[name] < self._most_rounds(ASIDE_ROUNDS)]
         needs = {name: self._need(name) for name in main}
         open_ = {name: need for name, need in needs.items() if need > 1}
@@ -283,6 +347,12 @@ class RunSchedule(TurnSchedule):
         weights = [min(need, 25.0) / self._round_s(name) for name, need in open_.items()]
         return self._random.choices(names, weights)[0], "pace"
 
+    def _wants_overload(self, scenario: str) -> bool:
+        """Return whether a scenario's variants have had fewer overloads than they should."""
+        if self._scenarios[scenario].overload is None:
+            return False
+        return self._overloads[scenario] < self._most_rounds(OVERLOAD_ROUNDS) * self.launches
+
     def _round_s(self, scenario: str) -> float:
         """Return how long a round of a scenario's paces took on average, seconds."""
         return max(self._spent[scenario, False] / self._rounds[scenario], 1e-3)
@@ -297,10 +367,19 @@ class RunSchedule(TurnSchedule):
     def _is_bare(self) -> bool:
         """Return whether a scenario has had no round yet: where launching took all the time, too.
 
+        Of an overload, its paces say nothing yet.
+
         What stands beside the scenarios can wait.
         """
         main = [each.label for each in self._turning() if not each.aside]
-        return any(not self._rounds[name] and self._variants(name) for name in main)
+        return any(
+            self._variants(name)
+            and (
+                not self._rounds[name]
+                or (self._scenarios[name].overload is not None and not self._overloads[name])
+            )
+            for name in main
+        )
 
     def _most_rounds(self, wanted: int) -> int:
         most = self._given.settings.rounds

@@ -15,6 +15,8 @@ from asyncdb_bench.measure.turns import (
     DRAIN_S,
     LEAD_S,
     LIMIT_LEAD_S,
+    OVERLOAD_LEAD_S,
+    USUAL_REST_S,
     Key,
     TurnOrder,
     common_load,
@@ -22,7 +24,7 @@ from asyncdb_bench.measure.turns import (
     pace_lead_s,
     pace_window_s,
 )
-from asyncdb_bench.records.plan import Plan, TurnKind
+from asyncdb_bench.records.plan import CALM_SHARE, Plan, TurnKind
 from asyncdb_bench.records.step import Step
 
 LOADS: tuple[TurnKind, ...] = ("common", "limit", "common", "share")
@@ -57,6 +59,7 @@ class TurnOrders:
             each.label: min(each.limits.values(), default=each.budget or USUAL_AT_ONCE)
             for each in plan.variants
         }
+        self._overloads = {e.label: e.overload for e in plan.scenarios if e.overload is not None}
         self._chance = chance
         self._drain_s = max(DRAIN_S, plan.settings.timeout_s + GIVEN_UP_S)
         self._paces: dict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=LATEST))
@@ -87,8 +90,13 @@ class TurnOrders:
         return math.exp(sum(map(math.log, known)) / len(known)) if known else 0.0
 
     def drains_s(self, order: TurnOrder) -> float:
-        """Return how long the connections of a closed loop wait for their last answer, seconds."""
+        """Return how long the connections of a closed loop wait for their last answer, seconds.
+
+        Of an overload, how long it mostly takes until nothing is under way.
+        """
         key = (order.variant, order.scenario)
+        if order.kind == "overload":
+            return self._overloads[order.scenario].patience_ms / 1000 + USUAL_REST_S
         pace = self.pace(key) or self._slow.get(key, 0.0)
         return self._settings.connections / pace if pace and order.kind == "pace" else 0.0
 
@@ -107,7 +115,7 @@ class TurnOrders:
         Parameters
         ----------
         key : labels of variant and scenario.
-        kind : ``"pace"`` or one of :data:`LOADS`.
+        kind : ``"pace"``, ``"overload"`` or one of :data:`LOADS`.
         number : of the round.
         group, compared : which variants the common load is common to, and their labels.
         place : of turns at a share of the own pace, which share.
@@ -125,6 +133,8 @@ class TurnOrders:
             known = pace or self._slow.get(key, 0.0)
             window_s = pace_window_s(self._settings.turn_s, known, at_once)
             return TurnOrder(label, scenario, kind, number, window_s, lead_s, drain_s=self._drain_s)
+        if kind == "overload":
+            return self._overload(key, number, pace)
         load, share = self._load(key, kind, pace, group, compared, place)
         if not load:
             return None
@@ -133,6 +143,22 @@ class TurnOrders:
         return TurnOrder(
             label, scenario, kind, number, window_s, lead_s, load, share, self._drain_s
         )
+
+    def fits(self, key: Key) -> bool:
+        """Return whether the client keeps as many requests under way as an overload may have."""
+        overload = self._overloads[key[1]]
+        under_way = overload.factor * self.pace(key) * overload.patience_ms / 1000
+        return under_way <= self._settings.outstanding
+
+    def _overload(self, key: Key, number: int, pace: float) -> TurnOrder | None:
+        """Return a variant's overload; None: its pace is not known, or the client cannot."""
+        overload = self._overloads[key[1]]
+        if not pace or not self.fits(key):
+            return None
+        return TurnOrder(
+            *key, "overload", number, overload.window_s, OVERLOAD_LEAD_S,
+            CALM_SHARE * pace, CALM_SHARE, max(self._drain_s, overload.patience_ms / 1000 + 1),
+        )  # fmt: skip
 
     def _load(
         self,

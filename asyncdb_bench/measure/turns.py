@@ -45,6 +45,12 @@ RUN_IN_ROUNDS = 2
 """Rounds of each scenario in a launch before its variants rest: what is left over of their start
 (Celery's workers go on for a second or two after their first answer) is not what they use with
 nothing to do."""
+OVERLOAD_LEAD_S = 0.3
+"""Load before an overload's turn, at what it is before the overload."""
+LONGEST_REST_S = 15.0
+"""How long a turn waits after an overload until nothing is under way."""
+USUAL_REST_S = 1.0
+"""Likewise of most; what the budget reckons with."""
 DRAIN_S = 3.0
 """How long a turn waits for what is under way at its end, at least."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,6 +14,7 @@ from asyncdb_bench.errors import BenchError, UnknownNameError, UsageError
 from asyncdb_bench.extensions import added, loaded
 from asyncdb_bench.plan.load_workers import Workers, wrong_workers
 from asyncdb_bench.plan.profiles import climbs, make_settings, rung_window_s
+from asyncdb_bench.plan.reach import reach_of
 from asyncdb_bench.plan.registry import make_scenario, names, scenario_class, strategy_class
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
 from asyncdb_bench.plan.targets import target_variants
@@ -25,6 +26,8 @@ SERVICES_S, LAUNCH_S = 12.0, 4.0
 """What set-up and the end take, and what each launch does."""
 BETWEEN_S = 0.15
 """What a turn takes beside its window: load before it, and what is under way at its end."""
+REST_S = 2.0
+"""What an overload takes beside its window, until nothing is under way any more."""
 DEPLOYMENT_S = {False: 18.0, True: 55.0}
 """What it takes to measure a deployment, without and with a broker."""
 
@@ -45,6 +48,11 @@ def estimate_s(plan: Plan) -> float:
         return 0.0
     rounds = settings.blocks * settings.rounds * len(turning)
     turns_s = rounds * len(plan.variants) * (settings.turn_s + BETWEEN_S)
+    overloads = [each.overload for each in turning if each.overload is not None]
+    turns_s += sum(
+        settings.blocks * settings.rounds * len(plan.variants) * (each.window_s + REST_S)
+        for each in overloads
+    )
     climbing = [each for each in plan.scenarios if climbs(settings, each)]
     ladders_s = sum(_ladder_s(settings, each) for each in climbing)
     ladders_s *= settings.ladder_blocks * len(plan.variants)
@@ -153,6 +161,7 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
         for each in planned
         if each.websocket and variant.processes > 1
     ]
+    wrong += [why for each in planned for why in impatient(each, variants, settings)]
     for each in planned if not choices.targets else ():
         workload = make_scenario(each.scenario, each.knobs).workload()
         if workload.data is NO_TABLES:
@@ -182,6 +191,28 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     by_name = choices.strategies not in (None, ALL)
     plan = Plan(seed, settings, labelled, wanted, (), hosts, by_name)
     return refusing(plan, refusals(labelled, wanted))
+
+
+def impatient(
+    asked: PlannedScenario, variants: Sequence[Variant], settings: Settings | None
+) -> Iterator[str]:
+    """Yield why nobody would wait for an answer of a scenario's overload, whatever the load."""
+    if asked.overload is None or settings is None:
+        return
+    trip_ms = max([reach_of(asked, each).rtt_ms for each in variants], default=asked.reach.rtt_ms)
+    query_ms = asked.asks.get("queries", 1) * asked.asks.get("ms", 0)
+    least = f"{query_ms:g} ms in the database" + (f", {trip_ms:g} ms away" if trip_ms else "")
+    for name, given in (
+        ("patience", asked.overload.patience_ms),
+        ("timeout", asked.overload.timeout_ms),
+    ):
+        if given and given <= query_ms + trip_ms:
+            yield f"{asked.label}: {name}={given:g} ms is over before a request is done ({least})"
+    if asked.overload.timeout_ms > settings.timeout_s * 1000:
+        yield (
+            f"{asked.label}: timeout={asked.overload.timeout_ms:g} ms is longer than the"
+            f" application's general one of {settings.timeout_s:g} s"
+        )
 
 
 def hosts_of(choices: Choices) -> Hosts:

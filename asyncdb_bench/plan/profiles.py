@@ -20,9 +20,10 @@ def climbs(settings: Settings, asked: PlannedScenario) -> bool:
     """Return whether a scenario's turns are rungs of a ladder.
 
     A load whose rate changes during a window, and a chat whose members stay in their rooms, have no
-    pace: they are asked at loads, one after another.
+    pace: they are asked at loads, one after another. An overload is one of a pace, and needs it.
     """
-    return settings.ladder or bool(asked.shape) or asked.websocket
+    by_pace = asked.overload is not None
+    return (settings.ladder and not by_pace) or bool(asked.shape) or asked.websocket
 
 
 def rung_window_s(settings: Settings, asked: PlannedScenario, rate_rps: float) -> float:

@@ -218,6 +218,7 @@ def plan_scenario(
         place=scenario.place(),
         work=scenario.work(),
         asks=dict(scenario.asks()),
+        overload=scenario.overload(),
     )
 
 

@@ -49,6 +49,8 @@ class DoubtKind(StrEnum):
     NO_ROUND = "no_round"
     NOT_MEASURED = "not_measured"
     DIFFERENT_RUNS = "different_runs"
+    NOT_OFFERED = "not_offered"
+    NOT_CALM = "not_calm"
 
 
 BREAKING = frozenset(
@@ -91,6 +93,8 @@ REMEDIES = {
     DoubtKind.ARRIVALS: CORE_OF_ITS_OWN,
     DoubtKind.SEND_LAG: CORE_OF_ITS_OWN,
     DoubtKind.UNANSWERED: "look at the server's log",
+    DoubtKind.NOT_OFFERED: "spread the load (--load-processes), or ask for a smaller factor",
+    DoubtKind.NOT_CALM: "ask for a longer `before`, or more patience",
     DoubtKind.GROUPED: "free memory, or ask for fewer variants at once",
     DoubtKind.NOT_STOPPED: "end the debugger, or run where processes may be stopped",
     DoubtKind.UNWATCHED: "grant pg_read_all_stats to the account of DATABASE_URL",
@@ -181,6 +185,10 @@ _WORDS: Mapping[DoubtKind, str] = {
     DoubtKind.CLOCK_JUMP: "the wall clock jumped by {measured:+.1f} s; latencies are on"
     " CLOCK_MONOTONIC and stand",
     DoubtKind.UNWATCHED: "the database could not be watched: {subject}",
+    DoubtKind.NOT_OFFERED: "not offered: of {measured:,.0f}/s, {limit:g} x its pace, the client"
+    " asked {low:.0%} in time",
+    DoubtKind.NOT_CALM: "no calm before the overload: {measured:.0f} of {low:.0f} requests were"
+    " answered in time",
     DoubtKind.NO_ROUND: "none of {measured:.0f} rounds has a sound {subject} of both",
 }
 """What a doubt says, with its figures; of other kinds the subject says it all."""

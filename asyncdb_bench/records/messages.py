@@ -261,6 +261,7 @@ class StepReply(msgspec.Struct, frozen=True, tag_field="event", tag="step", kw_o
     rows : that the right answers say the database returned or changed.
     transactions : that the right answers may have taken at most.
     reads : of the right answers those of operations that only read.
+    late : requests that the load asked so late that they were not offered when they should.
     joined : members of a chat who joined before the step.
     bytes_sent, bytes_received : by the client.
     workers : of several load processes each; empty: there is one.
@@ -281,6 +282,7 @@ class StepReply(msgspec.Struct, frozen=True, tag_field="event", tag="step", kw_o
     bytes_received: int
     transactions: int = 0
     reads: int = 0
+    late: int = 0
     workers: tuple[LoadWorker, ...] = ()
     lost: tuple[str, ...] = ()
 

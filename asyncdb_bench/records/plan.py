@@ -6,7 +6,7 @@ CLOCK_MONOTONIC; they become milliseconds only where they are shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -212,6 +212,7 @@ class PlannedScenario:
     work : what a request looks like, in a few words; empty: written before that was said.
     asks : what each request asks of the database: ``queries``, ``ms`` and ``rows`` of each; empty:
         they are not all the same.
+    overload : what is measured besides its pace; None: no overload.
     """
 
     label: str
@@ -232,6 +233,7 @@ class PlannedScenario:
     refused: Mapping[str, str] = field(default_factory=dict)
     work: str = ""
     asks: Mapping[str, float] = field(default_factory=dict)
+    overload: Overload | None = None
 
     @property
     def series(self) -> str:
@@ -249,8 +251,7 @@ class PlannedScenario:
     @property
     def mean_factor(self) -> float:
         """The window's mean arrival rate as a multiple of the offered load."""
-        seconds = sum(each.seconds for each in self.shape)
-        return sum(s.seconds * s.factor for s in self.shape) / seconds if seconds else 1.0
+        return mean_factor(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +370,9 @@ class LoadOrder:
     port, host : of the application to ask; 0 and empty: those that the load was started with.
     health : path that the probe asks for.
     clock : that the application reads, see :mod:`asyncdb_bench.clock`; empty: the load's own.
+    patience_s : after how long a client gives up and closes its connection; 0: after the general
+        timeout.
+    timeout_ms : that each request asks the application to answer within; 0: it asks for none.
     """
 
     rate_rps: float
@@ -384,6 +388,8 @@ class LoadOrder:
     host: str = ""
     health: str = "/healthz"
     clock: str = ""
+    patience_s: float = 0.0
+    timeout_ms: float = 0.0
 
 
 Purpose = Literal["measure", "confirm"]
@@ -410,10 +416,10 @@ class Trial:
     purpose: Purpose = "measure"
 
 
-TurnKind = Literal["idle", "pace", "common", "share", "limit", "rung"]
+TurnKind = Literal["idle", "pace", "common", "share", "limit", "rung", "overload"]
 """What a turn is for: what the variant uses at rest; its pace; its latency at the load common to
 all; its latency at a share of its own pace; whether the objective holds near the limit; a rung of a
-ladder of offered loads."""
+ladder of offered loads; what it answers while it is asked for more than its pace, and after."""
 
 
 HOST_ROLES = ("application", "workers", "load", "database", "broker")
@@ -484,6 +490,50 @@ class Segment:
 
     seconds: float
     factor: float
+
+
+def mean_factor(shape: Sequence[Segment]) -> float:
+    """Return a window's mean arrival rate as a multiple of the base's; 1 without a shape."""
+    seconds = sum(each.seconds for each in shape)
+    return sum(each.seconds * each.factor for each in shape) / seconds if seconds else 1.0
+
+
+CALM_SHARE = 0.5
+"""Of a variant's own pace: the load before an overload and after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overload:
+    """More load than a variant can carry, for a while, from clients that do not wait for ever.
+
+    Parameters
+    ----------
+    factor : load over the variant's own pace.
+    before_s, length_s, after_s : at half of the pace, at `factor` times it, and at half again.
+    patience_ms : after so long a client closes its connection.
+    timeout_ms : the application's own time-out for each request; 0: it is not asked for one.
+    """
+
+    factor: float = 2.0
+    before_s: float = 1.0
+    length_s: float = 1.5
+    after_s: float = 5.0
+    patience_ms: float = 500.0
+    timeout_ms: float = 0.0
+
+    @property
+    def shape(self) -> tuple[Segment, ...]:
+        """The load over time, as multiples of what it is before."""
+        return (
+            Segment(self.before_s, 1.0),
+            Segment(self.length_s, self.factor / CALM_SHARE),
+            Segment(self.after_s, 1.0),
+        )
+
+    @property
+    def window_s(self) -> float:
+        """Length of a turn, seconds."""
+        return self.before_s + self.length_s + self.after_s
 
 
 @dataclass(frozen=True, slots=True)

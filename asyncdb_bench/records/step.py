@@ -64,13 +64,36 @@ def request_columns(
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Explicitly committed transactions, and rows returned or changed by statements."""
+    """What statements did.
+
+    Parameters
+    ----------
+    commits : transactions that were committed explicitly.
+    rows : returned or changed.
+    seconds : that the database took for them.
+    sessions : connections that were opened.
+    """
 
     commits: int
     rows: int
+    seconds: float = 0.0
+    sessions: int = 0
 
     def __sub__(self, earlier: Work) -> Work:
-        return Work(self.commits - earlier.commits, self.rows - earlier.rows)
+        return Work(
+            self.commits - earlier.commits,
+            self.rows - earlier.rows,
+            self.seconds - earlier.seconds,
+            self.sessions - earlier.sessions,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an application holds at a moment: threads and connections; None: not known."""
+
+    threads: int | None = None
+    connections: int | None = None
 
 
 @dataclass
@@ -80,7 +103,8 @@ class Observed:
     `stolen` is the share of the CPU time asked for that a hypervisor took, `others_cores` how many
     cores processes used that are not of the run; `work` is what the
     database counted meanwhile, None where it does not tell; `problem` says why it could not be
-    watched, or not to the end; `broken` that it was restarted or ended sessions meanwhile.
+    watched, or not to the end; `broken` that it was restarted or ended sessions meanwhile; `taken`
+    is what the application held at its beginning and its end.
     """
 
     usage: dict[str, Usage] = field(default_factory=dict)
@@ -93,6 +117,8 @@ class Observed:
     work: Work | None = None
     problem: str = ""
     broken: str = ""
+    taken_before: Taken = field(default_factory=Taken)
+    taken_after: Taken = field(default_factory=Taken)
 
     @property
     def connections_peak(self) -> int | None:
@@ -339,6 +365,80 @@ class Chat:
     connected: int
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of an overload, and what became of the requests that were due in it.
+
+    Parameters
+    ----------
+    seconds : its length.
+    due : requests.
+    right : answered rightly while their client still waited.
+    left : whose client had gone.
+    timed_out, refused : by the application, 504 and 503.
+    """
+
+    seconds: float
+    due: int
+    right: int
+    left: int = 0
+    timed_out: int = 0
+    refused: int = 0
+
+    @property
+    def share(self) -> float:
+        """Of those due, answered in time."""
+        return self.right / self.due if self.due else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Overloaded:
+    """What a variant did while it was asked for more than it can, and after.
+
+    Parameters
+    ----------
+    factor, pace_rps : the load was so many times the variant's own pace.
+    before, during, after : the three parts of the turn.
+    recovery_s : from the overload's end until latency was back to what it was before; None: it was
+        not within the turn.
+    calm_ms : the latency up to which it counts as back.
+    for_nobody, for_nobody_s : requests that the database carried out and nobody waited for, and
+        the seconds that it took for them; None: it does not tell.
+    sessions : connections that were opened to the database meanwhile; None: it does not tell.
+    rest_s : from the last answer until nothing was under way; None: it still was.
+    taken_before, taken_after : what the application held.
+    bin_s, answered : right answers by when they were due, in equal parts of the turn.
+    """
+
+    factor: float
+    pace_rps: float
+    before: Span
+    during: Span
+    after: Span
+    recovery_s: float | None
+    calm_ms: float
+    for_nobody: int | None
+    for_nobody_s: float | None
+    sessions: int | None
+    rest_s: float | None
+    taken_before: Taken
+    taken_after: Taken
+    bin_s: float
+    answered: tuple[int, ...]
+
+    @property
+    def share(self) -> float:
+        """Right answers in time of those that the pace allows, from the overload's begin on."""
+        could = self.pace_rps * self.during.seconds + self.after.due
+        return (self.during.right + self.after.right) / could if could else 0.0
+
+    @property
+    def share_during(self) -> float:
+        """The same within the overload alone."""
+        could = self.pace_rps * self.during.seconds
+        return self.during.right / could if could else 0.0
+
+
 OPEN_KINDS: tuple[TurnKind, ...] = ("common", "share", "limit")
 """Turns under the open model: points of the curve of latency against offered load."""
 
@@ -406,6 +506,7 @@ class Step:
     notes : what a reader should know, and that touches no figure.
     turn : what it was for.
     load : what each of several load processes did; empty: there was one.
+    overload : what it did in an overload; None: it was none.
     latency_counts, service_counts, lag_counts : the distributions of latency, service latency and
         loop lag, to be merged with other turns', see
         :mod:`asyncdb_bench.analysis.step.histogram`.
@@ -463,6 +564,7 @@ class Step:
     service_counts: tuple[tuple[int, int], ...] = ()
     lag_counts: tuple[tuple[int, int], ...] = ()
     load: tuple[LoadWorker, ...] = ()
+    overload: Overloaded | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pandas as pd
 from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.decision import measured_ms
 from asyncdb_bench.analysis.findings import ScenarioFindings
-from asyncdb_bench.analysis.inference import CAPACITY, CPU, PACE
+from asyncdb_bench.analysis.inference import CAPACITY, CPU, GOODPUT, PACE
 from asyncdb_bench.analysis.limits import Limit
 from asyncdb_bench.analysis.metric_table import Answer
 from asyncdb_bench.analysis.tables import row_without_load
@@ -85,6 +85,7 @@ def _rows_of(comparison: Comparison, strategies: Mapping[str, str]) -> list[dict
             }
             | _trip_row(comparison.round_trips)
             | _findings_row(comparison.findings, row["variant"])
+            | _overload_row(comparison.findings, row["variant"])
             | _limit_row(comparison.limits.get(row["variant"]))
         )
     return rows
@@ -115,6 +116,19 @@ def _findings_row(found: ScenarioFindings, variant: str) -> dict[str, Any]:
             for each in answers
             if each.other == variant and each.ratio is not None
         },
+    }
+
+
+def _overload_row(found: ScenarioFindings, variant: str) -> dict[str, Any]:
+    """Return what a variant's overloads come to; nulls where it had none."""
+    own, table = found.overloads.get(variant), found.tables.get(GOODPUT.name)
+    low, high = (table.bounds(variant) if table is not None else None) or (None, None)
+    told = ("before", "during", "after", "recovery_s", "for_nobody", "sessions")
+    return {
+        "goodput_share": table.values.get(variant) if table is not None else None,
+        "goodput_share_low": low,
+        "goodput_share_high": high,
+        **{f"overload_{name}": getattr(own, name) if own is not None else None for name in told},
     }
 
 
@@ -176,7 +190,11 @@ def _csv_cell(value: Any) -> Any:
 def _in_words(comparison: Comparison, name: str) -> str:
     """Return a variant's figure by the metric that ranks, and how it stands beside the leader."""
     found = comparison.findings
-    if found.main is CAPACITY:
+    if found.main is GOODPUT and name in found.table.values:
+        value = f"{number(found.table.values[name])} of its pace in an overload"
+    elif found.main is GOODPUT:
+        return "not overloaded"
+    elif found.main is CAPACITY:
         value = rate(comparison.capacities[name])
     else:
         value = f"{number(found.table.values[name])}/s"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.findings import ScenarioFindings
 from asyncdb_bench.analysis.knob_curve import KnobCurve
 from asyncdb_bench.analysis.pace_map import PaceMap
 from asyncdb_bench.analysis.verdict import Verdict
@@ -153,6 +154,11 @@ class Findings(Analysed):
     damage: Sequence[str] = ()
     pace_map: PaceMap | None = None
     figures: Figures = field(default_factory=dict)
+
+    @property
+    def overloads(self) -> list[ScenarioFindings]:
+        """The findings of scenarios with an overload."""
+        return [each.findings for each in self.comparisons if each.findings.overloads]
 
     @property
     def shown(self) -> list[tuple[Comparison, Verdict]]:

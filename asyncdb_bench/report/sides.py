@@ -10,8 +10,8 @@ from pathlib import Path
 from asyncdb_bench.analysis.findings import ScenarioFindings
 from asyncdb_bench.analysis.inference import (
     CAPACITY,
+    GOODPUT,
     METRICS,
-    PACE,
     Metric,
     Ratio,
     Slack,
@@ -159,7 +159,7 @@ def _rows(
     """Yield each figure that either has."""
     mine, its = base.found[scenario], head.found[scenario]
     settings = base.manifest.plan.settings
-    for metric in METRICS:
+    for metric in (*METRICS, GOODPUT):
         values = [_value(mine, one, metric), _value(its, two, metric)]
         if values == [None, None]:
             continue
@@ -167,7 +167,7 @@ def _rows(
         load = mine.common_rps if of_load and metric is not CAPACITY else None
         if paired:
             answer = mine.compare(metric, one, two, settings)
-        elif metric is CAPACITY and mine.main is PACE:
+        elif metric is CAPACITY and mine.main is not CAPACITY:
             continue
         else:
             ratio = None
@@ -180,7 +180,8 @@ def _rows(
 def _value(found: ScenarioFindings, name: str, metric: Metric) -> float | None:
     if metric is CAPACITY:
         return found.capacities[name].rps or None
-    return found.tables[metric.name].values.get(name)
+    table = found.tables.get(metric.name)
+    return table.values.get(name) if table is not None else None
 
 
 def _unpaired(base: Table, head: Table, one: str, two: str) -> Ratio | None:

@@ -32,6 +32,15 @@ STATEMENTS = (
     " FROM pg_stat_statements AS s JOIN pg_database AS d ON d.oid = s.dbid"
     " WHERE d.datname = current_database() AND position('asyncdb-bench monitor' IN query) = 0"
 ).replace("{look-ups}", LOOK_UPS)
+MORE = (
+    "SELECT /* asyncdb-bench monitor */"
+    " coalesce(sum(s.total_exec_time) FILTER (WHERE s.query !~*"
+    " '^(begin|commit|end|rollback|show)\\M'), 0) / 1000, max(b.sessions)"
+    " FROM pg_stat_database AS b LEFT JOIN pg_stat_statements AS s ON s.dbid = b.datid"
+    " AND position('asyncdb-bench monitor' IN s.query) = 0"
+    " WHERE b.datname = current_database()"
+)
+"""Seconds that statements took, and sessions begun (since PostgreSQL 14)."""
 TRANSACTIONS = (
     "SELECT /* asyncdb-bench monitor */ xact_commit FROM pg_stat_database"
     " WHERE datname = current_database()"
@@ -75,6 +84,7 @@ class Statistics:
         self._gone = psycopg.OperationalError
         self.connections()
         self.has_statements = self._answers(STATEMENTS)
+        self.tells_more = self.has_statements and self._answers(MORE)
         self.tells_life = self._answers(LIFE)
 
     def close(self) -> None:
@@ -86,16 +96,21 @@ class Statistics:
         total, active = self._row(CONNECTIONS)
         return int(total), int(active)
 
-    def work(self) -> Work | None:
+    def work(self, *, more: bool = False) -> Work | None:
         """Return what statements have done by ``pg_stat_statements``; None where it is not there.
 
         It counts at the end of each statement. ``pg_stat_database`` does not: a backend reports to
         it once a second, or when it ends.
+
+        Parameters
+        ----------
+        more : also the seconds that they took, and the sessions; 0 where they are not told.
         """
         if not self.has_statements:
             return None
         commits, rows = self._row(STATEMENTS)
-        return Work(int(commits), int(rows))
+        seconds, sessions = self._row(MORE) if more and self.tells_more else (0, 0)
+        return Work(int(commits), int(rows), float(seconds), int(sessions))
 
     def life(self) -> tuple[int, int] | None:
         """Return when the server started (Unix time), and how many sessions it has ended itself.

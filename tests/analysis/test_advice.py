@@ -20,6 +20,7 @@ from asyncdb_bench.analysis.advice import (
     advise,
     estimates,
     grid,
+    impatient_rps,
 )
 from asyncdb_bench.analysis.decision import Sure
 from asyncdb_bench.analysis.pace_model import Case, Way
@@ -157,6 +158,29 @@ def test_more_processes_multiply_and_say_that_it_was_not_measured() -> None:
     assert "--vary app:processes=1,4" in found.measure
     few = advise(known(), msgspec.structs.replace(ask, cores=1, rps=10))
     assert "more processes than cores add nothing" in few.notes
+
+
+def test_the_patience_of_clients_matters_from_a_load_on_that_is_near_the_pace() -> None:
+    ask = Ask(rtt_ms=0.5, queries=1, ms=0, rps=100)
+    assert not any("give up" in note for note in advise(known(), ask).notes)
+    told, loads = {}, []
+    for ms in (0.5, 50, 500, 5000):
+        found = advise(known(), msgspec.structs.replace(ask, patience_ms=ms))
+        told[ms] = [note for note in found.notes if "give up" in note or "overload" in note]
+        top = next(e for e in estimates(known(), ask.case)[0] if e.way.name == found.use[0])
+        loads.append(impatient_rps(top, msgspec.structs.replace(ask, patience_ms=ms)))
+        assert found.pace is not None
+        assert loads[-1] is None or loads[-1] < found.pace[0]
+    assert told[0.5][0] == "clients who wait 0.5 ms give up, one in a hundred or more, at any load"
+    assert "clients who wait 500 ms give up from" in told[500][0]
+    assert told[500][1] == "in an overload: not measured: bench.py run --scenario overload"
+    assert loads[0] is None
+    assert loads[1] is not None
+    assert loads[2] is not None
+    assert loads[1] < loads[2] < (loads[3] or 0)
+    overloaded = tuple(msgspec.structs.replace(each, overload=(2.0, 0.912)) for each in WAYS)
+    found = advise(known(ways=overloaded), msgspec.structs.replace(ask, patience_ms=500))
+    assert any("pooled answered 0.91 of what its pace allows" in note for note in found.notes)
 
 
 def test_a_run_without_work_of_one_kind_has_no_answer_and_no_table() -> None:

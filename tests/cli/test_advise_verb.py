@@ -25,13 +25,16 @@ def test_in_a_fresh_clone_it_names_the_run_that_is_there(stored: Inside) -> None
 
 
 def test_a_case_is_answered_from_a_run(stored: Inside) -> None:
-    done = stored("advise", "reference", "--rtt", "0.3", "--query-ms", "0", "--rps", "100")
+    case = ("--rtt", "0.3", "--query-ms", "0", "--rps", "100", "--patience", "500")
+    done = stored("advise", "reference", *case)
     assert done.returncode == 0, done.stderr
     said = re.match(r"use (\w+(?: or \w+)*): ", done.stdout)
     assert said, done.stdout
     # blocking does a third of the best here
     assert "blocking" not in said[1]
     assert "to measure it: bench.py run --strategy " in done.stdout
+    assert "- clients who wait 500 ms give up from " in done.stdout
+    assert "- in an overload: not measured: bench.py run --scenario overload" in done.stdout
 
 
 def test_outside_of_what_was_measured_there_is_no_answer_but_a_command(stored: Inside) -> None:

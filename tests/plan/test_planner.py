@@ -55,7 +55,7 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 
 def test_an_unknown_profile_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="known: blog, gate, map, nightly, quick, smoke"):
+    with pytest.raises(UnknownNameError, match="known: blog, gate, map, nightly, overload, quick"):
         planned(profile="fast")
 
 

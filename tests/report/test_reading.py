@@ -355,7 +355,7 @@ def test_the_page_answers_as_advise_does(page: Any, reference: Written) -> None:
             ms=rng.choice([0, 0.5, 2, 5, 12.5, 50, 57, 60]), rows=rng.choice([1, 1, 1, 50]),
             rps=rng.choice([1, 20, 133.5, 300, 1000, 4000]), cores=rng.choice([1, 2, 4]),
             processes=rng.choice([1, 2, 4]), websockets=rng.random() < 0.5,
-            celery=rng.random() < 0.3,
+            celery=rng.random() < 0.3, patience_ms=rng.choice([0, 1, 50, 133.5, 2000]),
         )
         for _ in range(400)
     ]  # fmt: skip

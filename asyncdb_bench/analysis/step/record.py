@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from asyncdb_bench.analysis import statistics
+from asyncdb_bench.analysis.overload import doubts_of
 from asyncdb_bench.analysis.step.durations import Times, WaitingCurve, summarised
 from asyncdb_bench.analysis.step.histogram import counts_of
 from asyncdb_bench.analysis.step.series import chat_summary
@@ -26,13 +27,23 @@ from asyncdb_bench.analysis.step.validity import (
 )
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
 from asyncdb_bench.records.messages import StepReply
-from asyncdb_bench.records.plan import Objective, Segment, Tolerance, Trial, Variant
+from asyncdb_bench.records.plan import (
+    Objective,
+    Segment,
+    Tolerance,
+    Trial,
+    TurnKind,
+    Variant,
+    mean_factor,
+)
 from asyncdb_bench.records.step import (
+    OPEN_KINDS,
     Audit,
     Backlog,
     Chat,
     Ledger,
     Observed,
+    Overloaded,
     Percentiles,
     Step,
     TaskQueue,
@@ -40,6 +51,8 @@ from asyncdb_bench.records.step import (
 )
 
 NOTHING = Percentiles(0)
+LOADED: tuple[TurnKind, ...] = (*OPEN_KINDS, "rung")
+"""Turns of which it is asked whether the objective held."""
 
 
 def resting_step(
@@ -118,6 +131,8 @@ class Measured:
     lead_s : load before the window.
     broken : what was lost meanwhile: the step is void.
     lowest : whether no lower load is offered.
+    shape : how the arrival rate changed; empty: it did not.
+    overload : what was done in an overload; None: it was none.
     """
 
     number: int
@@ -136,6 +151,8 @@ class Measured:
     lead_s: float = 0.0
     broken: tuple[Doubt, ...] = ()
     lowest: bool = False
+    shape: tuple[Segment, ...] = ()
+    overload: Overloaded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +163,6 @@ class TrialContext:
     ----------
     run_id, trial, variant, objective, tolerance : of the run.
     counts_rows : whether every operation of the scenario declares its rows.
-    shape, mean_factor : how the arrival rate changes during a step, and its mean over the base.
     autocommit : what only reads runs without COMMIT.
     """
 
@@ -156,8 +172,6 @@ class TrialContext:
     objective: Objective
     tolerance: Tolerance
     counts_rows: bool
-    shape: tuple[Segment, ...] = ()
-    mean_factor: float = 1.0
     autocommit: bool = False
 
 
@@ -174,14 +188,15 @@ def judged_step(context: TrialContext, measured: Measured, other_run: str) -> St
     latency = statistics.percentiles(times.latency_us)
     service = statistics.percentiles(times.service_us)
     missed = misses(context.objective, reply.ledger, latency)
-    if turn.kind not in ("pace", "rung"):
+    if turn.kind not in ("pace", "rung", "overload"):
         missed += behind(measured.rate, times.achieved_rps)
     evidence = evidence_of(context, measured, other_run)
     uncertain = tuple(client_doubts(evidence, context.tolerance))
     found = (
         *(measured.broken or dead(reply, turn, lowest=measured.lowest)),
         *account_doubts(evidence, context.tolerance),
-        *(undecided(context.objective, latency, service, uncertain) if turn.kind != "pace" else ()),
+        *(undecided(context.objective, latency, service, uncertain) if turn.kind in LOADED else ()),
+        *(doubts_of(measured.overload, reply) if measured.overload is not None else ()),
     )
     return Step(
         **_shared(context, measured.number, turn, observed),
@@ -210,7 +225,7 @@ def judged_step(context: TrialContext, measured: Measured, other_run: str) -> St
         audit=step_audit(context, measured),
         drift=times.drift,
         steady=times.steady,
-        backlog=backlog_of(context, measured),
+        backlog=backlog_of(measured),
         tasks=measured.tasks,
         chat=chat_of(times),
         outages=times.outages,
@@ -227,6 +242,7 @@ def judged_step(context: TrialContext, measured: Measured, other_run: str) -> St
         service_counts=counts_of(times.service_us) if uncertain else (),
         lag_counts=counts_of(measured.lag_us),
         load=reply.workers,
+        overload=measured.overload,
     )
 
 
@@ -243,8 +259,12 @@ def evidence_of(context: TrialContext, measured: Measured, other_run: str) -> Ev
         counted=reply.locust_count,
         wrong_answers=reply.wrong_answers,
         budget=context.variant.budget,
-        connections_peak=measured.observed.connections_peak,
-        offered_rps=measured.rate * context.mean_factor,
+        # a connection that was given up is closed by the server when its query ends: those beyond
+        # the budget then are what is found, and no unfairness
+        connections_peak=None
+        if measured.turn.kind == "overload"
+        else measured.observed.connections_peak,
+        offered_rps=measured.rate * mean_factor(measured.shape),
         arrivals_rps=times.arrivals_rps,
         audit=step_audit(context, measured),
         other_run=other_run,
@@ -272,14 +292,14 @@ def chat_of(times: Times) -> Chat | None:
     return chat_summary(times.chat_columns, times.right, end_us)
 
 
-def backlog_of(context: TrialContext, measured: Measured) -> Backlog | None:
+def backlog_of(measured: Measured) -> Backlog | None:
     """Return what waited during the step, and how long a surge took to be worked off."""
     if measured.waiting is None:
         return None
     surge_end, calm = None, None
-    factors = [segment.factor for segment in context.shape]
+    factors = [segment.factor for segment in measured.shape]
     if factors and max(factors) > factors[0]:
-        ends = np.cumsum([segment.seconds for segment in context.shape]) * 1e6
+        ends = np.cumsum([segment.seconds for segment in measured.shape]) * 1e6
         start = measured.times.start_us
         surge_end = start + int(ends[factors.index(max(factors))])
         calm = (start, start + int(ends[0]))

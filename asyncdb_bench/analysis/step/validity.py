@@ -102,6 +102,9 @@ def dead(reply: StepReply, turn: Turn, *, lowest: bool) -> tuple[Doubt, ...]:
     turn : what it was for.
     lowest : whether no lower load is offered.
     """
+    if turn.kind == "overload":
+        # whatever fails in it is what it is for
+        return ()
     ledger = reply.ledger
     most = max(reply.errors, key=lambda each: reply.errors[each], default="no answer")
     refused = {text: count for text, count in reply.errors.items() if REFUSALS.search(text)}

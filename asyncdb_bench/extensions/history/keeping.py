@@ -95,7 +95,7 @@ def points_of(
         findings = found[scenario.label]
         for variant in own:
             for metric in METRICS:
-                if metric is CAPACITY and findings.main is PACE:
+                if metric is CAPACITY and findings.main is not CAPACITY:
                     continue
                 value = findings.tables[metric.name].values.get(variant.label)
                 if value is not None and value > 0:

@@ -18,6 +18,7 @@ from asyncdb_bench.records.plan import PlannedScenario
 from asyncdb_bench.records.run import Manifest
 from asyncdb_bench.report.axes import STYLE, Drawing, Looks
 from asyncdb_bench.report.figures.latency import course, latency_figure, percentile_figure
+from asyncdb_bench.report.figures.overload import overload_figure
 from asyncdb_bench.report.figures.pace_map import draw_map, knob_curve
 from asyncdb_bench.report.figures.ratios import ratios
 from asyncdb_bench.report.figures.where import where
@@ -60,15 +61,18 @@ def draw_figures(
         # the font that measures the labels has no glyph for every script; the reader's has
         warnings.filterwarnings("ignore", message="Glyph")
         for each in comparisons:
-            if each.points.empty or asked[each.scenario].aside:
-                continue
             of = each.scenario
+            overload = asked[of].overload
+            if overload is not None and each.findings.overloads:
+                drawn[of] = {"overload": overload_figure(each, overload, looks)}
+            if each.points.empty or asked[of].aside:
+                continue
             mine = {name: curves[of, name] for name in each.capacities if (of, name) in curves}
             felt = {name: courses[of, name] for name in each.capacities if (of, name) in courses}
             found = _of_one(each, asked[of], mine, felt, looks)
             for place, curve in enumerate(curves_over[of]):
                 found[f"knob{place}"] = knob_curve(curve, of)
-            drawn[of] = found
+            drawn[of] = drawn.get(of, {}) | found
         whole = ratios([each for each in comparisons if not asked[each.scenario].aside], looks)
         of_all = {"ratios": whole} if whole is not None else {}
         if pace_map is not None:

@@ -34,7 +34,7 @@ def make_document(found: Findings) -> Document:
         applications_section(found) if foreign else fairness_section(found),
         doubts_section(found),
         environment_section(found),
-        guide_section(),
+        guide_section(overload=any(each.overload for each in plan.scenarios)),
         raw_section(manifest),
     ]
     return Document(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.inference import METRICS
+from asyncdb_bench.analysis.inference import GOODPUT, METRICS
 from asyncdb_bench.analysis.metric_table import Answer
 from asyncdb_bench.records.plan import Settings
 from asyncdb_bench.report import quantities
@@ -47,7 +47,7 @@ def _level(comparison: Comparison, level: str) -> dict[str, tuple[str, str]]:
 def _pairs(comparison: Comparison, settings: Settings) -> dict[str, tuple[Pair, ...]]:
     findings = comparison.findings
     names = list(findings.table.values)
-    if not 1 < len(names) <= MOST:
+    if not 1 < len(names) <= MOST or findings.main is GOODPUT:
         return {}
     found = {}
     for metric in METRICS:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from asyncdb_bench.analysis.advice import Advice, Ask, grid, make_advising
-from asyncdb_bench.analysis.decision import Choice, away, choice_of, felt_sentence, whole_sentence
+from asyncdb_bench.analysis.comparison import Comparison
+from asyncdb_bench.analysis.decision import (
+    Choice,
+    away,
+    by_overload,
+    choice_of,
+    felt_sentence,
+    whole_sentence,
+)
 from asyncdb_bench.analysis.resources import workers_sentence
+from asyncdb_bench.analysis.verdict import Verdict
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.report.document import (
     Block,
@@ -50,13 +59,18 @@ def figure_of(
     )
 
 
+def chosen(found: Findings, comparison: Comparison, verdict: Verdict) -> Choice:
+    """Return what to use for a scenario: of those that are the same, what an overload leaves."""
+    asked = found.asked[comparison.scenario]
+    choice = choice_of(asked, comparison, verdict, found.variants)
+    others = [each for each in found.overloads if each is not comparison.findings]
+    return by_overload(choice, others, found.manifest.plan.settings)
+
+
 def decision_section(found: Findings) -> Section:
     """Return the first screen."""
     shown = found.shown
-    choices = tuple(
-        choice_of(found.asked[comparison.scenario], comparison, verdict, found.variants)
-        for comparison, verdict in shown
-    )
+    choices = tuple(chosen(found, *each) for each in shown)
     blocks: list[Block] = []
     if choices:
         figure = figure_of(

@@ -77,7 +77,7 @@ def doubts_section(found: Findings) -> Section:
     )
     blocks += _named(
         "Five or more requests in a row without a right answer:",
-        [_outage(step) for step in found.records if step.outages],
+        [_outage(step) for step in found.records if step.outages and step.overload is None],
     )
     blocks += _named("To know:", [_note(*each) for each in notes], "")
     blocks += _drifting(found)

@@ -53,6 +53,12 @@ GUIDE = (
         "The highest offered load at which the objective (p99 below so much) held.",
     ),
     (
+        "goodput",
+        "Goodput",
+        "Right answers in time: before their clients gave up. Its share is of what the variant's"
+        " own pace allows, from the overload's begin to the end of the turn.",
+    ),
+    (
         "interval",
         "Ratio, interval, the same, not known",
         "Ratios are taken within rounds. In 95 of 100 such runs the intervals of a scenario hold"
@@ -105,13 +111,14 @@ GUIDE = (
 """Anchor, word and explanation."""
 
 
-def guide_section() -> Section:
-    """Return the words, each explained once."""
+def guide_section(*, overload: bool = False) -> Section:
+    """Return the words, each explained once; goodput where there is an overload."""
+    words = [each for each in GUIDE if overload or each[0] != "goodput"]
     facts = Facts(
-        tuple((word, text) for _, word, text in GUIDE),
-        tuple(f"guide-{anchor}" for anchor, _, _ in GUIDE),
+        tuple((word, text) for _, word, text in words),
+        tuple(f"guide-{anchor}" for anchor, _, _ in words),
     )
-    line = counted(len(GUIDE), "word")
+    line = counted(len(words), "word")
     return folded(Fold(id="guide", title="Reading guide", line=line, blocks=(facts,)), "Guide")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from asyncdb_bench.analysis.comparison import Comparison
-from asyncdb_bench.analysis.decision import away, choice_of
+from asyncdb_bench.analysis.decision import away
 from asyncdb_bench.analysis.inference import CAPACITY, Said
 from asyncdb_bench.analysis.verdict import Verdict
 from asyncdb_bench.records.doubts import sentence
@@ -27,9 +27,10 @@ from asyncdb_bench.report.document import (
     table_of,
 )
 from asyncdb_bench.report.findings import Findings
-from asyncdb_bench.report.parts.decision import figure_of
+from asyncdb_bench.report.parts.decision import chosen, figure_of
 from asyncdb_bench.report.parts.details import detail_folds
 from asyncdb_bench.report.parts.maps import knob_blocks
+from asyncdb_bench.report.parts.overload import how, overload_blocks
 from asyncdb_bench.report.quantities import ratio_text, said_text
 from asyncdb_bench.text import counted, listed, number
 
@@ -58,12 +59,15 @@ def scenario_section(
         blocks.append(Text(f"{verdict.sentence}.", tone="bad"))
     if figure is not None:
         blocks.append(figure)
-    blocks.append(_main_table(own, comparison, verdict))
+    if asked.overload is not None:
+        blocks += overload_blocks(found, own, comparison, verdict)
+    else:
+        blocks.append(_main_table(own, comparison, verdict))
     blocks += _beside(found, comparison)
     blocks += _earlier(found, comparison)
     blocks += knob_blocks(found, own, scenario)
     blocks += detail_folds(found, own, comparison)
-    answer = choice_of(asked, comparison, verdict, found.variants).answer
+    answer = chosen(found, comparison, verdict).answer
     work = f"{asked.work}: " if asked.work and asked.work != scenario else ""
     fold = Fold(
         id=own,
@@ -81,6 +85,9 @@ def _how(found: Findings, comparison: Comparison) -> str:
     objective = found.asked[comparison.scenario].objective
     load, table = comparison.common_rps, findings.table
     launches = counted(table.launches, "launch", "launches")
+    overload = found.asked[comparison.scenario].overload
+    if overload is not None:
+        return f"{how(overload)} {launches}, {counted(table.rounds, 'round')}."
     if findings.main is CAPACITY:
         at = f" Figures at {number(load)}/s, where all were measured." if load else ""
         return f"Objective: {objective}. {launches}.{at}"

@@ -86,14 +86,11 @@ const estimatesOf = (known, ask) => {
   return [found.sort((a, b) => b.pace - a.pace), silent];
 };
 
-const freezeOf = (way, ask) => {
-  if (!way.holds_loop) return way.lag_ms;
-  return way.model.length ? demandOf(way, ask) + waitOf(way, ask) : bareWait(ask);
-};
+const occupiedOf = (way, ask) => (way.model.length ? demandOf(way, ask) + waitOf(way, ask) : bareWait(ask));
+const freezeOf = (way, ask) => (way.holds_loop ? occupiedOf(way, ask) : way.lag_ms);
 const processesOf = (count) => (count === 1 ? "one process" : `${count} processes`);
 const needsOf = (way, ask, eachRps) => {
-  const occupied = way.model.length ? demandOf(way, ask) + waitOf(way, ask) : bareWait(ask);
-  const wanted = Math.max(1, Math.ceil((eachRps * occupied) / 1000 / BUSY - 1e-9));
+  const wanted = Math.max(1, Math.ceil((eachRps * occupiedOf(way, ask)) / 1000 / BUSY - 1e-9));
   return `${way.resource}: ${wanted} would do, ${way.at_once} were measured`;
 };
 const measuringOf = (known, ask) => {
@@ -113,6 +110,22 @@ const notesOf = (ask, parallel, frozen, silent) => {
   if (parallel > 1) notes.push(`the pace of one process is multiplied by ${parallel}: not measured, and the database must keep up`);
   if (silent.length) notes.push(`not told of ${listed(silent)}: the model is off too far there`);
   return notes;
+};
+
+const impatientOf = (top, ask, parallel) => {
+  const leftS = (ask.patience_ms - occupiedOf(top.way, ask)) / 1000;
+  if (leftS <= 0) return null;
+  const found = (top.pace - Math.log(100) / leftS) * parallel;
+  return found > 0 ? found : null;
+};
+const patienceOf = (ask, best, parallel) => {
+  if (!ask.patience_ms) return [];
+  const rps = impatientOf(best[0], ask, parallel);
+  const givenUp = `clients who wait ${number(ask.patience_ms)} ms give up`;
+  const when = rps === null ? `${givenUp}, one in a hundred or more, at any load` : `${givenUp} from ${number(rps)}/s on, one in a hundred`;
+  const shown = best.filter((each) => each.way.overload)
+    .map((each) => `${each.way.name} answered ${number(each.way.overload[1], 2)} of what its pace allows in time at ${number(each.way.overload[0])} x`);
+  return [when, `in an overload: ${shown.length ? listed(shown) : "not measured: bench.py run --scenario overload"}`];
 };
 
 const advise = (known, ask) => {
@@ -156,7 +169,7 @@ const advise = (known, ask) => {
     because,
     costs: parts.join(", ") || "nothing",
     sure: rivals.length || found.length === 1 ? "not known" : "known",
-    notes: [needsOf(top.way, ask, eachRps), ...notes],
+    notes: [needsOf(top.way, ask, eachRps), ...patienceOf(ask, [top, ...rivals], parallel), ...notes],
     measure,
   };
 };
@@ -164,7 +177,7 @@ const advise = (known, ask) => {
 const caseForm = document.getElementById("your-case");
 if (caseForm && DATA.advising) {
   const shown = document.getElementById("advice");
-  const fields = { rtt: "rtt_ms", ms: "ms", queries: "queries", rows: "rows", rps: "rps", cores: "cores", processes: "processes" };
+  const fields = { rtt: "rtt_ms", ms: "ms", queries: "queries", rows: "rows", rps: "rps", cores: "cores", processes: "processes", patience: "patience_ms" };
   const read = () => {
     const ask = { websockets: caseForm.websockets.checked, celery: caseForm.celery.checked };
     for (const [name, key] of Object.entries(fields)) {

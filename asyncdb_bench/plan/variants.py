@@ -7,12 +7,15 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.contract.knob import make_knobs, split_knobs, values_of
 from asyncdb_bench.contract.operation import Operation, Params, Steps
 from asyncdb_bench.contract.strategy import Knobs, Strategy
 from asyncdb_bench.errors import UsageError
+from asyncdb_bench.plan.environments import NotMadeError
+from asyncdb_bench.plan.named_versions import is_named
 from asyncdb_bench.plan.other_checkout import make_variant_elsewhere
 from asyncdb_bench.plan.reach import taken_out, told
 from asyncdb_bench.plan.registry import scenario_class, strategy_class
@@ -120,7 +123,9 @@ def faulty_strategy(strategy: Strategy[Any], fault: Fault | None) -> Strategy[An
     return Faulty(strategy, fault.cpu_ms) if fault is not None and fault.cpu_ms else strategy
 
 
-def make_variant(spec: Spec, budget: int, fault: Fault | None = None) -> Variant:
+def make_variant(
+    spec: Spec, budget: int, fault: Fault | None = None, cache: Path | None = None
+) -> Variant:
     """Return a variant with every knob's value.
 
     Parameters
@@ -128,10 +133,11 @@ def make_variant(spec: Spec, budget: int, fault: Fault | None = None) -> Variant
     spec : what was asked for.
     budget : database connections, for knobs that follow it.
     fault : to inject; into a variant of this checkout only.
+    cache : folder of the environments for named versions; None: the usual one.
     """
     plain, reach = taken_out(spec)
     if spec.at:
-        other = make_variant_elsewhere(plain, budget)
+        other = _elsewhere(plain, budget, cache)
         knobs_there = {**other.knobs, **told(reach)}
         return replace(
             other, label=spec.label, request=spec.request, knobs=knobs_there, reach=reach
@@ -158,6 +164,18 @@ def make_variant(spec: Spec, budget: int, fault: Fault | None = None) -> Variant
         needs_store=cls.needs_store(knobs),
         reach=reach,
     )
+
+
+def _elsewhere(spec: Spec, budget: int, cache: Path | None) -> Variant:
+    """Return a variant of other code or versions; with the reason where those cannot be had."""
+    if not is_named(spec.at):
+        return make_variant_elsewhere(spec, budget)
+    # a request that is wrong is wrong with any versions
+    here = make_variant(Spec(spec.name, spec.knobs), budget)
+    try:
+        return make_variant_elsewhere(spec, budget, cache)
+    except NotMadeError as error:
+        return replace(here, not_run=str(error))
 
 
 def plan_scenario(

@@ -381,7 +381,10 @@ def without_missing(plan: Plan) -> Plan:
 def with_refusals(plan: Plan, services: Services) -> Plan:
     """Return the plan with the reasons why variants cannot run here."""
     variants = tuple(
-        replace(each, not_run=services.refusal(each.brokers, needs_store=each.needs_store))
+        replace(
+            each,
+            not_run=each.not_run or services.refusal(each.brokers, needs_store=each.needs_store),
+        )
         for each in plan.variants
     )
     return replace(plan, variants=variants)

@@ -21,13 +21,29 @@ from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.program import is_listening, program_version
 from asyncdb_bench.services.reaching import MISSING, find_pooler
+from asyncdb_bench.text import counted
 
 REDIS_PORT = 6379
 
 
-def doctor_verb() -> None:
+CacheOption = Annotated[
+    Path | None, typer.Option(help="folder of the environments for named versions", metavar="DIR")
+]
+
+
+def doctor_verb(cache: CacheOption = None) -> None:
     """Say what was found on this machine, and what is missing."""
-    raise SystemExit(print_findings(os.environ))
+    raise SystemExit(print_findings(os.environ, cache))
+
+
+def clean_verb(cache: CacheOption = None) -> None:
+    """Remove the environments that were made for named versions."""
+    from asyncdb_bench.plan.environment_cache import EnvironmentCache
+
+    environments = EnvironmentCache(cache)
+    gone, used = environments.empty()
+    kept = f"; {used} in use by a run" if used else ""
+    print(f"removed {counted(gone, 'environment')} from {environments.folder}{kept}")
 
 
 def calibrate_verb(
@@ -49,12 +65,13 @@ def calibrate_verb(
     print(f"calibration: {write_calibration(results, calibration)}")
 
 
-def print_findings(given: Mapping[str, str]) -> int:
+def print_findings(given: Mapping[str, str], cache: Path | None = None) -> int:
     """Print the findings; return 3 where no PostgreSQL can be used, else 0.
 
     Parameters
     ----------
     given : environment variables.
+    cache : folder of the environments for named versions; None: the usual one.
     """
     here = describe_machine()
     _line("Python", platform.python_version(), "")
@@ -66,6 +83,7 @@ def print_findings(given: Mapping[str, str]) -> int:
     _redis()
     _between()
     _calibration()
+    _environments(cache)
     _optional(
         "Chromium",
         ("chromium", "chromium-browser", "google-chrome"),
@@ -145,6 +163,19 @@ def _calibration() -> None:
     else:
         known = f"the load generator keeps {found.max_rps:,.0f}/s, measured {found.measured_at}"
         _line("calibration", known, "")
+
+
+def _environments(cache: Path | None) -> None:
+    """Say what makes environments for named versions, and what they take."""
+    from asyncdb_bench.plan.environment_cache import EnvironmentCache
+    from asyncdb_bench.plan.environments import NotMadeError, uv_program
+
+    kept = EnvironmentCache(cache)
+    _line("versions", kept.described(), f"for native@NAME==VERSION, in {kept.folder}")
+    try:
+        uv_program()
+    except NotMadeError as error:
+        _hint(f"missing: {error}")
 
 
 def _redis() -> None:

@@ -16,6 +16,7 @@ VERBS = {
     "list": "asyncdb_bench.cli.listing:list_all",
     "doctor": "asyncdb_bench.cli.doctor:doctor_verb",
     "calibrate": "asyncdb_bench.cli.doctor:calibrate_verb",
+    "clean": "asyncdb_bench.cli.doctor:clean_verb",
     "serve": "asyncdb_bench.cli.serve:serve_verb",
     "load-worker": "asyncdb_bench.cli.serve:load_worker_verb",
     "compare": "asyncdb_bench.cli.report:compare_verb",

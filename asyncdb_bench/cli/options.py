@@ -189,6 +189,13 @@ class RequestOptions:
     yes_i_own_it: Annotated[
         bool, targets("--yes-i-own-it", help="load a target that is not of this machine")
     ] = False
+    cache: Annotated[
+        Path | None,
+        measuring(
+            help="folder of the environments for named versions, native@asyncpg==0.29.0",
+            metavar="DIR",
+        ),
+    ] = None
 
     def choices(self) -> Choices:
         """Return what is asked for."""
@@ -208,6 +215,7 @@ class RequestOptions:
             owned=self.yes_i_own_it,
             hosts=self.hosts,
             # a target's own DATABASE_URL is none of ours
+            cache=self.cache,
             far=not self.target and takes_no_distance(os.environ.get("DATABASE_URL", "")),
         )
 

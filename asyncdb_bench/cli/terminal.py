@@ -47,6 +47,9 @@ def print_intention(plan: Plan) -> None:
         f"{f', at most about {duration(seconds)}' if seconds else ''}; {distance_words(plan)}",
         flush=True,
     )
+    for each in plan.variants:
+        if each.not_run:
+            print(f"note: {variant_line(each)}", flush=True)
 
 
 def distance_words(plan: Plan) -> str:
@@ -86,7 +89,7 @@ def print_plan(plan: Plan) -> None:
     print_intention(plan)
     settings = plan.settings
     print(f"seed {plan.seed}, budget {settings.budget} connections")
-    lines = [*places(plan), *map(variant_line, plan.variants)]
+    lines = [*places(plan), *(variant_line(each) for each in plan.variants if not each.not_run)]
     lines += [scenario_line(settings, each) for each in plan.scenarios]
     if not all(climbs(settings, each) for each in plan.scenarios):
         rounds = f"{counted(settings.rounds, 'round')} at most" if settings.rounds else "rounds"
@@ -104,7 +107,11 @@ def variant_line(variant: Variant) -> str:
     if variant.target is not None:
         by = " ".join(variant.target.command) or "runs already"
         return f"{variant.label}: {variant.target.url}; {by}"
+    if variant.not_run:
+        return f"{variant.label}: not run, because {variant.not_run}"
     knobs = ", ".join(f"{key}={value}" for key, value in variant.knobs.items())
+    if variant.elsewhere is not None and variant.elsewhere.differs:
+        knobs += f"; {listed(variant.elsewhere.differing({}))}"
     parts = "".join(f", {part.copies} x {part.role}" for part in variant.parts)
     return f"{variant.label}: {variant.budget} connections{parts}; {knobs}"
 

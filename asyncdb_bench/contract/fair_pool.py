@@ -13,7 +13,9 @@ from typing import Any
 
 from sqlalchemy import exc
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
-from sqlalchemy.util.concurrency import await_
+
+# the name that 2.0 has, too, of what 2.1 calls await_
+from sqlalchemy.util.concurrency import await_only
 
 
 class FairAsyncPool(AsyncAdaptedQueuePool):
@@ -24,7 +26,7 @@ class FairAsyncPool(AsyncAdaptedQueuePool):
         self._turns = asyncio.Semaphore(self.size())
 
     def _do_get(self) -> ConnectionPoolEntry:
-        await_(self._turn())
+        await_only(self._turn())
         try:
             return super()._do_get()
         except BaseException:

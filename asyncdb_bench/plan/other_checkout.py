@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -23,6 +24,9 @@ from typing import Any
 import msgspec
 
 from asyncdb_bench.errors import UsageError
+from asyncdb_bench.plan.environment_cache import EnvironmentCache
+from asyncdb_bench.plan.environments import NotMadeError, code_of, environment_of
+from asyncdb_bench.plan.named_versions import is_named
 from asyncdb_bench.plan.registry import CHECKOUT
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.records.messages import SPOKEN, Describe, Description
@@ -128,20 +132,37 @@ def resolve(at: str, root: Path | None = None) -> tuple[Path, Path]:
     raise UsageError(f"@{at}: {path} {what if path.exists() else 'does not exist'}")
 
 
-def make_variant_elsewhere(spec: Spec, budget: int) -> Variant:
+def make_variant_elsewhere(spec: Spec, budget: int, cache: Path | None = None) -> Variant:
     """Return a variant as the code that runs it describes it.
 
     Parameters
     ----------
-    spec : with a path in `at`.
+    spec : with a path or versions in `at`.
     budget : database connections that each strategy may use.
+    cache : folder of the environments for named versions; None: the usual one.
 
     Raises
     ------
     UsageError : the path is wrong, that code refuses the request or does not import, or it speaks
         another protocol.
+    NotMadeError : named versions cannot be had, or do not start.
     """
-    code, python = resolve(spec.at)
+    if not is_named(spec.at):
+        code, python = resolve(spec.at)
+        return _described(spec, budget, code, python)
+    kept = environment_of(spec.at, EnvironmentCache(cache))
+    try:
+        found = _described(spec, budget, code_of(kept), kept.python)
+    except UsageError as error:
+        raise NotMadeError(str(error)) from error
+    assert found.elsewhere is not None
+    ours, theirs = platform.python_version(), found.elsewhere.versions["python"]
+    interpreter = {"python": (ours, theirs)} if theirs != ours else {}
+    differs = {**interpreter, **kept.note.differs}
+    return replace(found, elsewhere=replace(found.elsewhere, differs=differs))
+
+
+def _described(spec: Spec, budget: int, code: Path, python: Path) -> Variant:
     question = Describe(spec.name, dict(spec.knobs), budget)
     try:
         said = subprocess.run(

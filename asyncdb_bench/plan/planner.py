@@ -130,7 +130,7 @@ def make_plan(choices: Choices, profiles: Mapping[str, Mapping[str, Any]]) -> Pl
     budget = settings.budget if settings else 1
     injected = _collect(wrong, parse_fault, choices.inject) if choices.inject else None
     made = [
-        _collect(wrong, make_variant, spec, budget, fault)
+        _collect(wrong, make_variant, spec, budget, fault, choices.cache)
         for spec in strategies
         # another checkout may not know of faults, and would run without
         for fault in ((None, injected) if injected and not spec.at else (None,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,8 @@ def varied(wanted: Sequence[Spec], varies: Iterable[Vary], *, named: bool) -> li
 class Spec:
     """A request such as ``executor:threads=32``: a name and knob values as text.
 
-    `at` is the checkout or environment to run it from, as in ``native@../base``; empty: this one.
+    `at` is the checkout, environment or versions to run it from, as in ``native@../base`` and
+    ``native@asyncpg==0.29.0``; empty: this one.
     """
 
     name: str
@@ -96,6 +98,10 @@ class Spec:
         return ":".join([name, *(f"{key}={value}" for key, value in self.knobs.items())])
 
 
+BETWEEN = re.compile(r",(?![^\[\]]*\])(?!\s*[<>=!~])")
+"""The comma between two requests, and not that of ``psycopg[c,pool]>=3.1,<3.2``."""
+
+
 def parse_specs(request: str) -> list[Spec]:
     """Parse ``a,b:knob=value:knob=value`` (a bare ``knob=value`` belongs to the name before it).
 
@@ -104,9 +110,9 @@ def parse_specs(request: str) -> list[Spec]:
     UsageError : a part that is neither a name nor ``knob=value``.
     """
     specs: list[Spec] = []
-    for item in filter(None, (each.strip() for each in request.split(","))):
+    for item in filter(None, (each.strip() for each in BETWEEN.split(request))):
         head, *rest = item.split(":")
-        if "=" in head:
+        if "=" in head.partition("@")[0]:
             if not specs:
                 raise UsageError(f"{item!r} is a knob without a strategy or scenario before it")
             last = specs[-1]
@@ -117,7 +123,10 @@ def parse_specs(request: str) -> list[Spec]:
             head = f"{head}:{rest.pop(0)}"
         name, _, at = head.partition("@")
         if head.endswith("@") or not name:
-            raise UsageError(f"{item!r} should read strategy@path/to/checkout/or/environment")
+            raise UsageError(
+                f"{item!r} should read strategy@path/to/checkout/or/environment, or"
+                " strategy@NAME==VERSION"
+            )
         specs.append(Spec(name, _pairs(rest, item), at))
     return specs
 
@@ -157,3 +166,5 @@ class Choices:
     """File of the machines that play a role."""
     far: bool = False
     """The database is on another machine: no round trip is added but one that is asked for."""
+    cache: Path | None = None
+    """Folder of the environments that are made for named versions; None: the usual one."""

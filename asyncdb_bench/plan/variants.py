@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.contract.abandoning import WHY_NOT
@@ -14,6 +15,8 @@ from asyncdb_bench.contract.knob import make_knobs, split_knobs, values_of
 from asyncdb_bench.contract.operation import Operation, Params, Steps
 from asyncdb_bench.contract.strategy import Knobs, Strategy
 from asyncdb_bench.errors import KnobError, UsageError
+from asyncdb_bench.plan.environments import NotMadeError
+from asyncdb_bench.plan.named_versions import is_named
 from asyncdb_bench.plan.other_checkout import make_variant_elsewhere
 from asyncdb_bench.plan.reach import taken_out, told
 from asyncdb_bench.plan.registry import scenario_class, strategy_class
@@ -122,7 +125,9 @@ def faulty_strategy(strategy: Strategy[Any], fault: Fault | None) -> Strategy[An
     return Faulty(strategy, fault.cpu_ms) if fault is not None and fault.cpu_ms else strategy
 
 
-def make_variant(spec: Spec, budget: int, fault: Fault | None = None) -> Variant:
+def make_variant(
+    spec: Spec, budget: int, fault: Fault | None = None, cache: Path | None = None
+) -> Variant:
     """Return a variant with every knob's value.
 
     Parameters
@@ -130,10 +135,11 @@ def make_variant(spec: Spec, budget: int, fault: Fault | None = None) -> Variant
     spec : what was asked for.
     budget : database connections, for knobs that follow it.
     fault : to inject; into a variant of this checkout only.
+    cache : folder of the environments for named versions; None: the usual one.
     """
     plain, reach = taken_out(spec)
     if spec.at:
-        other = make_variant_elsewhere(plain, budget)
+        other = _elsewhere(plain, budget, cache)
         knobs_there = {**other.knobs, **told(reach)}
         return replace(
             other, label=spec.label, request=spec.request, knobs=knobs_there, reach=reach
@@ -179,6 +185,18 @@ def see_that_it_can_abandon(cls: type[Strategy[Any]], knobs: Knobs) -> None:
             f"{asked} sets statement_timeout for a transaction, and autocommit=true has none where"
             " an operation only reads; leave one of them out"
         )
+
+
+def _elsewhere(spec: Spec, budget: int, cache: Path | None) -> Variant:
+    """Return a variant of other code or versions; with the reason where those cannot be had."""
+    if not is_named(spec.at):
+        return make_variant_elsewhere(spec, budget)
+    # a request that is wrong is wrong with any versions
+    here = make_variant(Spec(spec.name, spec.knobs), budget)
+    try:
+        return make_variant_elsewhere(spec, budget, cache)
+    except NotMadeError as error:
+        return replace(here, not_run=str(error))
 
 
 def plan_scenario(

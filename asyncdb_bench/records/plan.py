@@ -106,6 +106,8 @@ class Elsewhere:
     code, python : the checkout and the interpreter that run it.
     git, versions : of that checkout and that environment.
     protocol : that its processes speak, see :mod:`asyncdb_bench.records.messages`.
+    differs : version here and there of each distribution that is another in an environment made
+        for named versions; empty where one is missing.
     """
 
     path: str
@@ -114,6 +116,23 @@ class Elsewhere:
     git: Mapping[str, Any]
     versions: Mapping[str, str]
     protocol: int = 1
+    differs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def differing(self, here: Mapping[str, str]) -> list[str]:
+        """Say what is of another version: ``asyncpg 0.29.0 instead of 0.32.0``.
+
+        Parameters
+        ----------
+        here : versions of the run's own environment.
+        """
+        pairs = self.differs or {
+            name: (here.get(name, ""), there) for name, there in self.versions.items()
+        }
+        return [
+            f"{name} {there or 'left out'} instead of {ours or 'none'}"
+            for name, (ours, there) in pairs.items()
+            if ours != there
+        ]
 
 
 @dataclass(frozen=True, slots=True)

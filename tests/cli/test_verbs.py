@@ -45,7 +45,7 @@ def test_help_names_every_verb(bench: Bench) -> None:
     named = re.findall(r"^  ([a-z][a-z-]+)  ", done.stdout, re.MULTILINE)
     measuring = {"run", "plan", "list", "doctor", "calibrate", "serve", "load-worker", "gate"}
     reading = {"compare", "history", "report", "advise"}
-    assert set(named) == measuring | reading | {"check", "init", "new"}
+    assert set(named) == measuring | reading | {"check", "clean", "init", "new"}
 
 
 def test_doctor_says_what_will_be_used_and_what_is_missing(bench: Bench) -> None:

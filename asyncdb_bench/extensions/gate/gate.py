@@ -33,6 +33,7 @@ from asyncdb_bench.extensions.gate.decision import (
 )
 from asyncdb_bench.extensions.gate.page import gate_junit, gate_markdown, gate_page
 from asyncdb_bench.extensions.gate.schedule import GateSchedule
+from asyncdb_bench.plan.named_versions import is_named, parse_versions
 from asyncdb_bench.plan.planner import make_plan, wanted_specs
 from asyncdb_bench.plan.profiles import read_profiles
 from asyncdb_bench.plan.registry import CHECKOUT
@@ -97,15 +98,45 @@ def run_gate(
     say(f"base {base} is {full[:12]}; head is {whose}")
     with checked_out(full, say, root) as folder:
         prepared, pairs = prepare(plan, choices, folder)
-        finished = run_schedule(
-            prepared,
-            places,
-            make_progress(prepared),
-            lambda plan, manifest: GateSchedule(plan, pairs, rules, manifest.launches),
-            sys.argv[1:],
-        )
+        return _measured(prepared, pairs, f"{base} ({full[:12]})", choices, rules, places)
+
+
+def run_gate_of_versions(
+    choices: Choices, versions: str, rules: Rules, places: Places, say: Callable[[str], None]
+) -> Gated:
+    """Measure this checkout against itself with other versions and decide.
+
+    Parameters, raises: as :func:`run_gate`.
+
+    versions : of base: ``sqlalchemy==2.0.44``.
+    """
+    if not is_named(versions):
+        raise UsageError(f"--base-env {versions!r} should read NAME==VERSION")
+    parse_versions(versions)
+    if choices.targets:
+        raise UsageError("--base-env goes with our strategies: a --target has its own environment")
+    plan = make_plan(replace(choices, inject=""), read_profiles())
+    say(f"base is this checkout with {versions}; head is this checkout")
+    prepared, pairs = prepare(plan, choices, versions)
+    for each in prepared.variants:
+        if each.not_run:
+            say(f"{each.label}: not run, because {each.not_run}")
+    return _measured(prepared, pairs, versions, choices, rules, places)
+
+
+def _measured(
+    plan: Plan, pairs: list[Pair], base: str, choices: Choices, rules: Rules, places: Places
+) -> Gated:
+    """Measure what a gate has prepared and decide; `base` is what its page calls it."""
+    finished = run_schedule(
+        plan,
+        places,
+        make_progress(plan),
+        lambda plan, manifest: GateSchedule(plan, pairs, rules, manifest.launches),
+        sys.argv[1:],
+    )
     note_schedule(finished.folder, finished.schedule)
-    result = result_of(finished, f"{base} ({full[:12]})", choices.inject)
+    result = result_of(finished, base, choices.inject)
     finished.folder.write_gate(result)
     return Gated(result, finished.folder, finished.exit_code == EXIT_INTERRUPTED)
 
@@ -132,19 +163,19 @@ def repository_of(plan: Plan) -> tuple[Path, str]:
     return roots[0], f"{roots[0]} as it stands"
 
 
-def prepare(plan: Plan, choices: Choices, folder: Path) -> tuple[Plan, list[Pair]]:
+def prepare(plan: Plan, choices: Choices, base: Path | str) -> tuple[Plan, list[Pair]]:
     """Return the plan with base twice and head of each strategy, and what to decide.
 
     Parameters
     ----------
     plan : of the choices, without their fault.
     choices : for the requests, and the fault to inject into head.
-    folder : where base is checked out.
+    base : where it is checked out, or its versions.
     """
     injected = parse_fault(choices.inject) if choices.inject else None
     budget = plan.settings.budget
     sides: list[tuple[str, Variant, tuple[Variant, ...]]] = [
-        (each.label, each, _twice(at_checkout(each, folder, each.label), each.label))
+        (each.label, each, _twice(at_checkout(each, Path(base), each.label), each.label))
         for each in plan.variants
         if each.target is not None
     ]
@@ -153,7 +184,8 @@ def prepare(plan: Plan, choices: Choices, folder: Path) -> tuple[Plan, list[Pair
         copies: tuple[Variant, ...] = ()
         if not problem:
             try:
-                made = make_variant(Spec(spec.name, spec.knobs, str(folder)), budget)
+                at = Spec(spec.name, spec.knobs, str(base))
+                made = make_variant(at, budget, cache=choices.cache)
             except BenchError as error:
                 problem = str(error)
             else:
@@ -201,10 +233,7 @@ def notes_of(finished: Finished[GateSchedule], manifest: Manifest) -> Iterator[s
     """Yield what a reader should know: other versions, logs of what did not start."""
     elsewhere = next((v.elsewhere for v in manifest.plan.variants if v.elsewhere), None)
     if elsewhere is not None:
-        for name, version in manifest.versions.items():
-            theirs = elsewhere.versions.get(name, version)
-            if theirs != version:
-                yield f"base runs {name} {theirs}, head {version}"
+        yield from (f"base runs {each}" for each in elsewhere.differing(manifest.versions))
     seen: set[str] = set()
     for end in finished.results.ends:
         if end.failure and end.variant not in seen:

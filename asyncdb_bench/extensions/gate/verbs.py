@@ -14,6 +14,12 @@ def gate_verb(
     request: RequestOptions,
     folders: FolderOptions,
     base: Annotated[str, typer.Option(help="revision that this checkout is measured against")] = "",
+    base_env: Annotated[
+        str,
+        typer.Option(
+            help="this checkout with other versions as base: sqlalchemy==2.0.44", metavar="VERSIONS"
+        ),
+    ] = "",
     against: Annotated[str, typer.Option(help="a stored run to judge RUN against instead")] = "",
     run_id: Annotated[str, typer.Argument(metavar="[RUN]", help="with --against")] = "latest",
     junit: Annotated[Path | None, typer.Option(help="write JUnit XML")] = None,
@@ -35,11 +41,19 @@ def gate_verb(
     from asyncdb_bench.errors import UsageError
     from asyncdb_bench.extensions import added, loaded
     from asyncdb_bench.extensions.gate.decision import Rules
-    from asyncdb_bench.extensions.gate.gate import gate_against, run_gate, write_gate
+    from asyncdb_bench.extensions.gate.gate import (
+        gate_against,
+        run_gate,
+        run_gate_of_versions,
+        write_gate,
+    )
     from asyncdb_bench.extensions.gate.page import gate_document
 
-    if bool(base) == bool(against):
-        raise UsageError("give either --base REVISION (measures) or --against RUN (does not)")
+    if sum(map(bool, (base, base_env, against))) != 1:
+        raise UsageError(
+            "give one of --base REVISION and --base-env VERSIONS (which measure) and --against RUN"
+            " (which does not)"
+        )
     rules = Rules(launches=4 if request.blocks is None else request.blocks)
     if not 1 <= rules.launches <= 60:
         raise UsageError(f"--blocks {rules.launches} is outside 1..60")
@@ -54,7 +68,8 @@ def gate_verb(
     else:
         profile = request.profile or "gate"
         choices = replace(request, profile=profile, deployment=False).choices()
-        ended = run_gate(choices, base, rules, places, partial(print, flush=True))
+        measure = run_gate if base else run_gate_of_versions
+        ended = measure(choices, base or base_env, rules, places, partial(print, flush=True))
     page = write_gate(ended, places, junit, summary)
     for path in keepers if ended.folder is not None else ():
         print(loaded(path)(places.results, ended.folder))

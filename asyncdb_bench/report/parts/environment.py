@@ -139,6 +139,11 @@ def environment_section(found: Findings) -> Section:
         items.append((service.name, f"{service.kind} {service.version}, {service.source}{more}"))
     dirty = " with changes" if manifest.git.get("dirty") else ""
     items += [
+        (each.label, listed(each.elsewhere.differing(manifest.versions)) or "the same versions")
+        for each in manifest.plan.variants
+        if each.elsewhere is not None
+    ]
+    items += [
         ("versions", ", ".join(f"{name} {v}" for name, v in manifest.versions.items())),
         ("revision", f"{manifest.git.get('revision') or 'not a git checkout'}{dirty}"),
         ("cores", _cores(manifest)),

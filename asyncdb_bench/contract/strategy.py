@@ -82,6 +82,10 @@ class Strategy(ABC, Generic[K]):
     """What an application that goes this way installs, as pip reads it."""
     brokers: ClassVar[tuple[str, ...]] = ()
     """Kinds of broker it works over (``"rabbitmq"``, ``"redis"``); empty where it needs none."""
+    waits_in: ClassVar[str] = "LLEN {queue}:{queue}"
+    """The Redis command that counts the tasks that wait; usually Celery's key with its prefix."""
+    apart: ClassVar[bool] = False
+    """Whether its packages exclude ours: it runs from an environment of their own."""
 
     def __init__(self, knobs: K, context: Context) -> None:
         self.knobs = knobs

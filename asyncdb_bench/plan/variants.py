@@ -13,6 +13,7 @@ from asyncdb_bench.contract.knob import make_knobs, split_knobs, values_of
 from asyncdb_bench.contract.operation import Operation, Params, Steps
 from asyncdb_bench.contract.strategy import Knobs, Strategy
 from asyncdb_bench.errors import UsageError
+from asyncdb_bench.plan.apart import environment_of
 from asyncdb_bench.plan.other_checkout import make_variant_elsewhere
 from asyncdb_bench.plan.reach import taken_out, told
 from asyncdb_bench.plan.registry import scenario_class, strategy_class
@@ -130,18 +131,23 @@ def make_variant(spec: Spec, budget: int, fault: Fault | None = None) -> Variant
     fault : to inject; into a variant of this checkout only.
     """
     plain, reach = taken_out(spec)
-    if spec.at:
-        other = make_variant_elsewhere(plain, budget)
-        knobs_there = {**other.knobs, **told(reach)}
+    label = f"{spec.label}!{fault_label(fault)}" if fault else spec.label
+    if at := spec.at or environment_of(strategy_class(spec.name)):
+        other = make_variant_elsewhere(replace(plain, at=at), budget)
         return replace(
-            other, label=spec.label, request=spec.request, knobs=knobs_there, reach=reach
+            other,
+            label=label,
+            request=spec.request,
+            knobs={**other.knobs, **told(reach)},
+            reach=reach,
+            fault=fault,
         )
     cls = strategy_class(spec.name)
     knobs = make_knobs(cls.Knobs, plain.knobs, owner=cls.name, budget=budget)
     instead = knobs_instead(fault)
     knobs = replace(knobs, **{name: v for name, v in instead.items() if hasattr(knobs, name)})
     return Variant(
-        label=f"{spec.label}!{fault_label(fault)}" if fault else spec.label,
+        label=label,
         fault=fault,
         strategy=spec.name,
         knobs=values_of(knobs) | told(reach),
@@ -156,6 +162,7 @@ def make_variant(spec: Spec, budget: int, fault: Fault | None = None) -> Variant
         limits=cls.limits(knobs),
         brokers=cls.brokers_for(knobs),
         needs_store=cls.needs_store(knobs),
+        waits_in=cls.waits_in,
         reach=reach,
     )
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.contract.celery.result_backends import Pending, RemoteError, failure
+from asyncdb_bench.contract.celery.result_backends import Pending
+from asyncdb_bench.contract.remote import RemoteError, failure
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 
 

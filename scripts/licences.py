@@ -18,7 +18,8 @@ HEAD = """# Licences
 
 Of every package in `requirements.lock` and `requirements-apart.lock`, as its own metadata states it
 (`python scripts/licences.py` writes this page). The embedded PostgreSQL and Valkey are programs
-inside two of them. RabbitMQ, Chromium and wrk are used where they are installed and are not part of this.
+inside two of them. RabbitMQ, Chromium and wrk are used where they are installed and are not part of
+this.
 
 | package | version | licence |
 | --- | --- | --- |

@@ -20,18 +20,19 @@ class Dramatiq(QueueStrategy[QueueKnobs]):
     waits_in = "LLEN {queue}:tasks"
 
     async def connect(self) -> None:
+        import redis
         from dramatiq.brokers.redis import RedisBroker
         from dramatiq.results import Results
         from dramatiq.results.backends import RedisBackend
 
         own = {"namespace": self.context.queue}
         self.broker = RedisBroker(url=self.carrier.url, **own)
-        self.kept = RedisBackend(url=self.store.url, use_namespace_prefix_keys=True, **own)
-        options = {"backend": self.kept, "result_ttl": KEPT_S * 1000}
-        self.broker.add_middleware(Results(**options))
+        # redis-py's 5 s would cut a longer wait short
+        client: Any = redis.Redis.from_url(self.store.url, socket_timeout=None)
+        self.kept = RedisBackend(client=client, use_namespace_prefix_keys=True, **own)
+        self.broker.add_middleware(Results(backend=self.kept, result_ttl=KEPT_S * 1000))
         self.broker.declare_queue("tasks")
-        self.closing.callback(self.broker.close)
-        self.closing.callback(self.kept.client.close)
+        self.closing.callback(lambda: (self.broker.close(), client.close()))
 
     async def call(self, task: str) -> Any:
         from dramatiq import Message, results

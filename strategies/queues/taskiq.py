@@ -30,9 +30,10 @@ class Taskiq(QueueStrategy[TaskiqKnobs]):
         import taskiq_aio_pika as amqp
         from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
 
-        own = self.context.queue
+        own, url = self.context.queue, self.carrier.url
         if self.knobs.over == "redis":
-            self.broker: Any = ListQueueBroker(self.carrier.url, queue_name=own)
+            # redis-py's 5 s would end a worker that has nothing to do
+            self.broker: Any = ListQueueBroker(url, queue_name=own, socket_timeout=None)
         else:
             place, dead = amqp.Exchange(name=f"{own}.tasks"), amqp.Queue(name=f"{own}.dead_letter")
             options: Any = {"exchange": place, "dead_letter_queue": dead}
@@ -54,7 +55,6 @@ class Taskiq(QueueStrategy[TaskiqKnobs]):
         from taskiq.receiver import Receiver
 
         self.broker.register_task(run, "run")
-        at_once = self.knobs.tasks_each
-        receiver = Receiver(self.broker, run_startup=False, max_async_tasks=at_once)
+        receiver = Receiver(self.broker, run_startup=False, max_async_tasks=self.knobs.tasks_each)
         ready()
         await receiver.listen(self.told_to_end())

@@ -55,6 +55,6 @@ class Taskiq(QueueStrategy[TaskiqKnobs]):
         from taskiq.receiver import Receiver
 
         self.broker.register_task(run, "run")
-        receiver = Receiver(self.broker, run_startup=False, max_async_tasks=self.knobs.tasks_each)
+        options: Any = {"run_startup": False, "max_async_tasks": self.knobs.tasks_each}
         ready()
-        await receiver.listen(self.told_to_end())
+        await self.serve_again(lambda told: Receiver(self.broker, **options).listen(told))

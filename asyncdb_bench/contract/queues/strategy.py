@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, make_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -30,6 +30,7 @@ THREADS = 32
 LIMIT = 10_000
 """Calls that may wait at once, as for Celery; more are refused."""
 OPEN_S = 10
+AGAIN_S = 0.2
 KEPT_S = 60
 """How long a result is kept, where a library can be told."""
 SOON_S = 0.005
@@ -201,6 +202,24 @@ class QueueStrategy(Strategy[Q]):
         told = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
         return told
+
+    async def serve_again(self, serve: Callable[[asyncio.Event], Awaitable[object]]) -> None:
+        """Have a library serve until SIGTERM, and anew where it fails, as its own command does.
+
+        Parameters
+        ----------
+        serve : does until what it is given is set.
+        """
+        import asyncio
+        import logging
+
+        told = self.told_to_end()
+        while not told.is_set():
+            try:
+                await serve(told)
+            except Exception:
+                logging.exception("%s goes on", self.name)
+                await asyncio.sleep(AGAIN_S)
 
     @property
     def carrier(self) -> Broker:

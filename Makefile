@@ -20,7 +20,7 @@ help: ## print this list
 
 setup: $(STAMP) ## make .venv from requirements.lock
 
-$(STAMP): requirements.lock scripts/setup.sh
+$(STAMP): requirements.lock requirements-apart.lock scripts/setup.sh
 	@sh scripts/setup.sh "$(PYTHON)" $(VENV) requirements.lock
 	@touch $(STAMP)
 
@@ -95,7 +95,9 @@ format: $(STAMP) ## let ruff format and fix
 lock: $(STAMP) ## compile requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --upgrade \
 	  --python-version 3.11 --no-emit-package asyncdb-bench-attach \
-	  pyproject.toml --group dev --group history -o requirements.lock
+	  pyproject.toml --extra queues --group dev --group history -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --upgrade \
+	  --python-version 3.11 --group apart -o requirements-apart.lock
 
 reference: $(STAMP) ## measure the committed reference report anew (eleven minutes)
 	@sh scripts/reference.sh $(BIN)/python

@@ -31,6 +31,7 @@ from asyncdb_bench.contract.operation import (
     operation,
 )
 from asyncdb_bench.contract.process_strategy import ProcessKnobs, ProcessStrategy
+from asyncdb_bench.contract.queues.strategy import KEPT_S, QueueKnobs, QueueStrategy, waiting, waits
 from asyncdb_bench.contract.raw_result import as_sent, sql
 from asyncdb_bench.contract.route import Reply, Response, Route, clamped
 from asyncdb_bench.contract.scenario import (
@@ -53,12 +54,14 @@ from asyncdb_bench.contract.session_strategies import (
     ThreadStrategy,
 )
 from asyncdb_bench.contract.strategy import Context, Knobs, Strategy
+from asyncdb_bench.contract.urls import aio_pika_url
 from asyncdb_bench.errors import KnobError, RequestTimeoutError, UnavailableError
 from asyncdb_bench.records.plan import Objective, Overload, Part, Segment
 from asyncdb_bench_attach.timing import hand_over, taken_back
 
 __all__ = [
     "BUDGET",
+    "KEPT_S",
     "STAND_INS",
     "AsyncPoolKnobs",
     "AsyncSessionStrategy",
@@ -84,6 +87,8 @@ __all__ = [
     "PostScenario",
     "ProcessKnobs",
     "ProcessStrategy",
+    "QueueKnobs",
+    "QueueStrategy",
     "Recorded",
     "Reply",
     "RequestTimeoutError",
@@ -110,6 +115,7 @@ __all__ = [
     "WorkerKnobs",
     "WorkerStrategy",
     "Workload",
+    "aio_pika_url",
     "as_sent",
     "clamped",
     "drive",
@@ -124,4 +130,6 @@ __all__ = [
     "stand_in",
     "taken_back",
     "translated",
+    "waiting",
+    "waits",
 ]

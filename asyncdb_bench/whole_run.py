@@ -50,7 +50,7 @@ from asyncdb_bench.records.plan import Pinning, Plan
 from asyncdb_bench.records.run import SCHEMA_VERSION, Calibration, Manifest
 from asyncdb_bench.records.run_folder import RunFolder, make_run_folder, read_calibration
 from asyncdb_bench.services.reaching import MISSING, Between, find_pooler
-from asyncdb_bench.services.running import RunningServices, Services
+from asyncdb_bench.services.running import RunningServices, Services, needs_broker
 from asyncdb_bench.text import PROGRAM, listed
 
 HESITATE_S = 3
@@ -301,7 +301,7 @@ def prepared(
         else RunningServices(
             folder.logs,
             f"asyncdb_bench_{folder.run_id.replace('-', '_').lower()}",
-            with_broker=any(each.brokers for each in plan.variants),
+            with_broker=needs_broker(plan.variants),
             with_store=any(each.needs_store for each in plan.variants),
             on_start=display.service,
             between=between,

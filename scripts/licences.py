@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from importlib.metadata import PackageNotFoundError, metadata
+from importlib.metadata import PackageMetadata, PackageNotFoundError, distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -16,19 +16,28 @@ TARGET = ROOT / "docs" / "licences.md"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 HEAD = """# Licences
 
-Of every package in `requirements.lock`, as its own metadata states it (`python scripts/licences.py`
-writes this page). The embedded PostgreSQL and Valkey are programs inside two of them. RabbitMQ,
-Chromium and wrk are used where they are installed and are not part of this.
+Of every package in `requirements.lock` and `requirements-apart.lock`, as its own metadata states it
+(`python scripts/licences.py` writes this page). The embedded PostgreSQL and Valkey are programs
+inside two of them. RabbitMQ, Chromium and wrk are used where they are installed and are not part of
+this.
 
 | package | version | licence |
 | --- | --- | --- |
 """
 
 
+def _metadata(name: str) -> PackageMetadata:
+    """Return a package's metadata, of this environment or the one that is apart."""
+    apart = next(Path(sys.prefix).glob("queues/lib/*/site-packages"), None)
+    for found in distributions(name=name, path=[*sys.path, *([str(apart)] if apart else [])]):
+        return found.metadata
+    raise PackageNotFoundError(name)
+
+
 def licence(name: str) -> str:
     """Return a package's licence: its expression, else its classifiers, else its first line."""
     try:
-        found = metadata(name)
+        found = _metadata(name)
     except PackageNotFoundError:
         return "not installed on this system"
     if expression := found.get("License-Expression"):
@@ -44,7 +53,8 @@ def licence(name: str) -> str:
 
 def page() -> str:
     """Return the page."""
-    pinned = sorted(set(PINNED.findall((ROOT / "requirements.lock").read_text())))
+    locks = ("requirements.lock", "requirements-apart.lock")
+    pinned = sorted({each for lock in locks for each in PINNED.findall((ROOT / lock).read_text())})
     rows = [f"| {name} | {version} | {licence(name)} |" for name, version in pinned]
     return HEAD + "\n".join(rows) + "\n"
 

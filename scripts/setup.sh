@@ -9,6 +9,11 @@ import sys
 raise SystemExit(sys.version_info < (3, 11))
 EOF
 
+# arq and saq exclude our packages; all else is compared without them
+apart() {
+    "$venv/bin/python" -m asyncdb_bench.plan.apart || echo "without arq and saq" >&2
+}
+
 if [ ! -x "$venv/bin/python" ]; then
     echo "setting up $venv (once; about half a minute)"
     "$python" -m venv "$venv" || {
@@ -21,6 +26,7 @@ if [ ! -x "$venv/bin/uv" ]; then
 fi
 if [ -x "$venv/bin/uv" ] && "$venv/bin/uv" pip install --quiet --compile-bytecode --no-deps \
         --require-hashes --python "$venv/bin/python" --requirement "$lock" 2>"$venv/uv.log"; then
+    apart
     exit 0
 fi
 echo "uv could not install (see $venv/uv.log); trying pip, which takes about a minute"
@@ -30,3 +36,4 @@ echo "uv could not install (see $venv/uv.log); trying pip, which takes about a m
     exit 2
 }
 "$venv/bin/python" -m compileall -q "$venv/lib" >/dev/null 2>&1 || true
+apart

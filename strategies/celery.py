@@ -15,8 +15,8 @@ class CeleryKnobs(WorkerKnobs):
     wait: str = knob(
         "callback",
         choices=("callback", "thread", "poll"),
-        help="callback: replies resolve futures; thread: .get() on threads; poll: asks ready(),"
-        " and publishes on the loop (the two naive ways, kept with their flaws)",
+        help="callback: replies resolve futures; thread: sends and .get()s on threads (rpc replies"
+        " to the sending thread alone); poll: asks ready(), publishes on the loop (two naive ways)",
     )
     results: str = knob(
         "auto",

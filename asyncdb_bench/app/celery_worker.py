@@ -24,7 +24,7 @@ from asyncdb_bench.records.messages import (
 )
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Wait until standard input ends, and end the process group."""
     while os.read(0, 4096):
         pass
@@ -41,7 +41,7 @@ def main() -> int:
         return 2
     # A native thread, before gevent may patch threading: it must see the end of the parent
     # whatever the pool does.
-    _thread.start_new_thread(_end_with_parent, ())
+    _thread.start_new_thread(end_with_parent, ())
     if knobs.pool == "gevent":
         from celery import maybe_patch_concurrency
 

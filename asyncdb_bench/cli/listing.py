@@ -35,11 +35,11 @@ def _listed(kind: str, option: str, find: Callable[[str], Any]) -> list[str]:
     """Return a paragraph of all of a kind; knobs that each of them has stand at its end."""
     from asyncdb_bench.contract.knob import knobs_of
     from asyncdb_bench.errors import BenchError
-    from asyncdb_bench.plan.registry import names
+    from asyncdb_bench.plan.registry import groups, known, members
 
     heads: dict[str, str] = {}
     knobs: dict[str, list[str]] = {}
-    for name in names(kind):
+    for name in known(kind):
         try:
             cls = find(name)
         except BenchError as error:
@@ -56,6 +56,7 @@ def _listed(kind: str, option: str, find: Callable[[str], Any]) -> list[str]:
     for name, head in heads.items():
         own = [each for each in knobs.get(name, ()) if each not in common]
         lines += [f"  {name:<12} {head}", *own]
+    lines += [f"  {name:<12} = {','.join(members(kind, name))}" for name in groups(kind)]
     return [*lines, *(["  each of them", *common] if common else []), ""]
 
 

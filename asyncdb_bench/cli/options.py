@@ -34,16 +34,16 @@ def completed(known: Iterable[str], incomplete: str) -> list[str]:
 
 def strategies(incomplete: str) -> list[str]:
     """Complete strategies."""
-    from asyncdb_bench.plan.registry import names
+    from asyncdb_bench.plan.registry import groups, known
 
-    return completed(names("strategies"), incomplete)
+    return completed([*known("strategies"), *groups("strategies")], incomplete)
 
 
 def scenarios(incomplete: str) -> list[str]:
     """Complete scenarios."""
-    from asyncdb_bench.plan.registry import names
+    from asyncdb_bench.plan.registry import known
 
-    return completed(names("scenarios"), incomplete)
+    return completed(known("scenarios"), incomplete)
 
 
 def profiles(incomplete: str) -> list[str]:

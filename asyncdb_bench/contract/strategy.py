@@ -92,6 +92,10 @@ class Strategy(ABC, Generic[K]):
     """Kinds of broker it works over (``"rabbitmq"``, ``"redis"``); empty where it needs none."""
     abandons: ClassVar[tuple[str, ...]] = GENERAL
     """What it can do with a request that nobody waits for: values of the knob `abandon`."""
+    waits_in: ClassVar[str] = "LLEN {queue}:{queue}"
+    """The Redis command that counts the tasks that wait; usually Celery's key with its prefix."""
+    apart: ClassVar[bool] = False
+    """Whether its packages exclude ours: it runs from an environment of their own."""
 
     def __init__(self, knobs: K, context: Context) -> None:
         self.knobs = knobs

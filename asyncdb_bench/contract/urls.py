@@ -17,6 +17,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from zlib import crc32
 
 from asyncdb_bench.errors import STARS, UsageError, hide
 from asyncdb_bench.records.plan import Broker
@@ -131,6 +132,14 @@ def own_form(given: str) -> str:
     """
     found = read_url(given)
     return url_of({name: found[name] for name in (*PLACE, *KEPT) if name in found})
+
+
+def name_beside(database: str) -> str:
+    """Return the name of the database that a task queue has beside another.
+
+    It begins as the other's does and fits into the 63 bytes that PostgreSQL keeps of a name.
+    """
+    return f"{database[:52]}_{crc32(database.encode()):08x}q"
 
 
 def parameters(url: str) -> dict[str, str]:

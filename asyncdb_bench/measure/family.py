@@ -25,7 +25,11 @@ from asyncdb_bench.processes.child import Child
 from asyncdb_bench.records.messages import AppConfig, Asked, Config, Ready, WorkerConfig
 from asyncdb_bench.services.running import Services
 
-ROLES = {"asyncdb_bench.app": "application", "asyncdb_bench.app.celery_worker": "workers"}
+ROLES = {
+    "asyncdb_bench.app": "application",
+    "asyncdb_bench.app.celery_worker": "workers",
+    "asyncdb_bench.app.queue_worker": "workers",
+}
 """Which role a module plays; none: it stays on this machine."""
 
 
@@ -157,7 +161,7 @@ class Family:
     def _shared(self, services: Services, database: str) -> Mapping[str, Any]:
         """Return what the configurations of application and workers have in common."""
         launch = self.launch
-        broker = services.broker if launch.variant.brokers else None
+        broker = services.broker_for(launch.variant.brokers)
         store = services.store if launch.variant.needs_store else None
         first, *rest = launch.scenarios
         through = launch.through

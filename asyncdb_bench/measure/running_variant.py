@@ -102,8 +102,8 @@ class RunningVariant:
             ]
         )
         self.depth: DepthWatch | None = None
-        if services.broker is not None and variant.brokers:
-            self.depth = DepthWatch(services.broker, processes.queue)
+        if (broker := services.broker_for(variant.brokers)) is not None:
+            self.depth = DepthWatch(broker, processes.queue, variant.waits_in)
         self._stack = contextlib.ExitStack()
         self._before: int | None = None
         self._visits = 0

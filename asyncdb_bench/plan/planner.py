@@ -15,7 +15,15 @@ from asyncdb_bench.extensions import added, loaded
 from asyncdb_bench.plan.load_workers import Workers, wrong_workers
 from asyncdb_bench.plan.profiles import climbs, make_settings, rung_window_s
 from asyncdb_bench.plan.reach import reach_of
-from asyncdb_bench.plan.registry import make_scenario, names, scenario_class, strategy_class
+from asyncdb_bench.plan.registry import (
+    groups,
+    known,
+    make_scenario,
+    members,
+    names,
+    scenario_class,
+    strategy_class,
+)
 from asyncdb_bench.plan.request import Choices, Spec, parse_specs, parse_vary, varied
 from asyncdb_bench.plan.targets import target_variants
 from asyncdb_bench.plan.variants import make_variant, parse_fault, plan_scenario, unique_labels
@@ -348,8 +356,25 @@ def _specs(given: str | None, default: Sequence[str], kind: str) -> list[Spec]:
         return [Spec(name, {}) for name in names(kind)]
     specs = parse_specs(given if given is not None else ",".join(default))
     if not specs:
-        raise UsageError(f"no {kind} given; known: {', '.join(names(kind))}")
-    return specs
+        raise UsageError(f"no {kind} given; known: {', '.join(known(kind))}")
+    return [each for spec in specs for each in _ungrouped(spec, kind)]
+
+
+def _ungrouped(spec: Spec, kind: str) -> list[Spec]:
+    """Return a request, or one for each member of the group that it names.
+
+    Raises
+    ------
+    UsageError : a group with knobs, which its members need not have in common.
+    """
+    if spec.name not in groups(kind):
+        return [spec]
+    if spec.knobs or spec.at:
+        raise UsageError(
+            f"{spec.request}: {spec.name} stands for {', '.join(members(kind, spec.name))}; give"
+            " knobs to each of them"
+        )
+    return [Spec(name, {}) for name in members(kind, spec.name)]
 
 
 def _strategies(choices: Choices, profile: Mapping[str, Any]) -> list[Spec]:

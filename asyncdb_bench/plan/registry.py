@@ -38,8 +38,33 @@ def in_checkout() -> bool:
     return Path("asyncdb_bench", "app").is_dir()
 
 
+def groups(kind: str) -> dict[str, list[str]]:
+    """Return the built-in plugins that lie in a folder of their own, by the folder's name.
+
+    They are asked for by their own names or by the folder's, and are not among all.
+    """
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder(kind).glob("*/[!_]*.py")):
+        found.setdefault(path.parent.name, []).append(path.stem)
+    return found
+
+
+def known(kind: str) -> list[str]:
+    """Return every plugin's name, those in groups included."""
+    return [*names(kind), *(name for each in groups(kind).values() for name in each)]
+
+
+def members(kind: str, group: str) -> list[str]:
+    """Return what a group's name stands for: its plugins, and those it is compared with."""
+    beside: tuple[str, ...] = _builtin(kind, group, "__init__").BESIDE
+    return [*groups(kind)[group], *beside]
+
+
 def names(kind: str) -> list[str]:
-    """Return the names of a kind: built-in files, those of the working folder, entry points."""
+    """Return the names of a kind: built-in files, those of the working folder, entry points.
+
+    Those of :func:`groups` are not among them.
+    """
     places = [folder(kind), own_folder(kind)]
     found = [sorted(p.stem for p in each.glob("*.py")) for each in places if each is not None]
     files = [name for each in found for name in each if name[0] != "_"]
@@ -87,10 +112,10 @@ def is_scenario(name: str) -> bool:
     if is_file(name):
         found = _from_file(name, "strategy or scenario")
         return inspect.isclass(found) and issubclass(found, Scenario)
-    known = names("strategies"), names("scenarios")
-    if not any(name in each for each in known):
-        raise UnknownNameError("strategy or scenario", name, [*known[0], *known[1]])
-    return name in known[1]
+    both = known("strategies"), known("scenarios")
+    if not any(name in each for each in both):
+        raise UnknownNameError("strategy or scenario", name, [*both[0], *both[1]])
+    return name in both[1]
 
 
 def make_scenario(name: str, knobs: Mapping[str, Any]) -> Scenario[Any]:
@@ -102,10 +127,11 @@ def make_scenario(name: str, knobs: Mapping[str, Any]) -> Scenario[Any]:
 def _find(kind: str, word: str, name: str, base: Any) -> Any:
     if is_file(name):
         return _checked(_from_file(name, word), base, name, word)
-    if (folder(kind) / f"{name}.py").is_file():
+    inside = next((group for group, each in groups(kind).items() if name in each), "")
+    if inside or (folder(kind) / f"{name}.py").is_file():
         if (own := own_folder(kind)) is not None and (own / f"{name}.py").is_file():
             raise PluginError(f"{own}/{name}.py has the name of a built-in {word}: rename it")
-        return _checked(_only_class(_builtin(kind, name), base, name), base, name, word)
+        return _checked(_only_class(_builtin(kind, inside, name), base, name), base, name, word)
     own = own_folder(kind)
     if own is not None and (own / f"{name}.py").is_file():
         module = _module_of_file(own / f"{name}.py")
@@ -117,15 +143,16 @@ def _find(kind: str, word: str, name: str, base: Any) -> Any:
             return _checked(entry.load(), base, name, word)
         except (ImportError, AttributeError) as error:
             raise PluginError(f"{word} {name!r} ({entry.value}) does not load: {error}") from error
-    raise UnknownNameError(word, name, names(kind))
+    raise UnknownNameError(word, name, known(kind))
 
 
-def _builtin(kind: str, name: str) -> Any:
-    path = folder(kind) / f"{name}.py"
+def _builtin(kind: str, group: str, name: str) -> Any:
+    path = folder(kind) / group / f"{name}.py"
+    module = ".".join(filter(None, (kind, group, name)))
     try:
         if folder(kind).parent != CHECKOUT:
-            return importlib.import_module(f"asyncdb_bench._builtin.{kind}.{name}")
-        return _of_checkout(f"{kind}.{name}", path)
+            return importlib.import_module(f"asyncdb_bench._builtin.{module}")
+        return _of_checkout(module, path)
     except Exception as error:
         raise PluginError(f"{path} does not import: {type(error).__name__}: {error}") from error
 

@@ -15,6 +15,7 @@ from asyncdb_bench.contract.knob import make_knobs, split_knobs, values_of
 from asyncdb_bench.contract.operation import Operation, Params, Steps
 from asyncdb_bench.contract.strategy import Knobs, Strategy
 from asyncdb_bench.errors import KnobError, UsageError
+from asyncdb_bench.plan.apart import environment_of
 from asyncdb_bench.plan.environments import NotMadeError
 from asyncdb_bench.plan.named_versions import is_named
 from asyncdb_bench.plan.other_checkout import make_variant_elsewhere
@@ -138,11 +139,16 @@ def make_variant(
     cache : folder of the environments for named versions; None: the usual one.
     """
     plain, reach = taken_out(spec)
-    if spec.at:
-        other = _elsewhere(plain, budget, cache)
-        knobs_there = {**other.knobs, **told(reach)}
+    label = f"{spec.label}!{fault_label(fault)}" if fault else spec.label
+    if at := spec.at or environment_of(strategy_class(spec.name)):
+        other = _elsewhere(replace(plain, at=at), budget, cache)
         return replace(
-            other, label=spec.label, request=spec.request, knobs=knobs_there, reach=reach
+            other,
+            label=label,
+            request=spec.request,
+            knobs={**other.knobs, **told(reach)},
+            reach=reach,
+            fault=fault,
         )
     cls = strategy_class(spec.name)
     knobs = make_knobs(cls.Knobs, plain.knobs, owner=cls.name, budget=budget)
@@ -150,7 +156,7 @@ def make_variant(
     knobs = replace(knobs, **{name: v for name, v in instead.items() if hasattr(knobs, name)})
     see_that_it_can_abandon(cls, knobs)
     return Variant(
-        label=f"{spec.label}!{fault_label(fault)}" if fault else spec.label,
+        label=label,
         fault=fault,
         strategy=spec.name,
         knobs=values_of(knobs) | told(reach),
@@ -165,6 +171,7 @@ def make_variant(
         limits=cls.limits(knobs),
         brokers=cls.brokers_for(knobs),
         needs_store=cls.needs_store(knobs),
+        waits_in=cls.waits_in,
         reach=reach,
     )
 

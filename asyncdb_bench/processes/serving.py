@@ -29,7 +29,12 @@ from asyncdb_bench.plan.request import parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import PlannedScenario, Variant
 from asyncdb_bench.services.reaching import NOTHING_BETWEEN, Between
-from asyncdb_bench.services.running import RunningServices, Services, attached_services
+from asyncdb_bench.services.running import (
+    RunningServices,
+    Services,
+    attached_services,
+    needs_broker,
+)
 from asyncdb_bench.text import listed
 
 TIMEOUT_S = 10.0
@@ -162,7 +167,7 @@ def variant_services(
     with RunningServices(
         logs,
         f"asyncdb_bench_serve_{secrets.token_hex(6)}",
-        with_broker=bool(variant.brokers),
+        with_broker=needs_broker([variant]),
         with_store=variant.needs_store,
         on_start=lambda name: say(f"starting {name}"),
         between=between,

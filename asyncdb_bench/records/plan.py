@@ -178,6 +178,7 @@ class Variant:
     not_run : why it cannot be run here, empty where it can.
     brokers : kinds of broker that it works over; empty: it needs none.
     needs_store : whether it needs a Redis for results.
+    waits_in : the Redis command that counts the tasks that wait.
     elsewhere : the checkout or environment that runs it; None: this one.
     fault : injected; None: none.
     reach : what it says itself of how it reaches the services, by the names of :class:`Reach`.
@@ -195,6 +196,7 @@ class Variant:
     not_run: str = ""
     brokers: tuple[str, ...] = ()
     needs_store: bool = False
+    waits_in: str = "LLEN {queue}:{queue}"
     elsewhere: Elsewhere | None = None
     fault: Fault | None = None
     reach: Mapping[str, Any] = field(default_factory=dict)

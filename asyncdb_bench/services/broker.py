@@ -284,5 +284,8 @@ def _remove(broker: Broker, queue: str) -> None:
         return
     with kombu_connection(broker, connect_timeout=2) as connection:
         channel: Any = connection.channel()
-        channel.queue_delete(queue)
-        channel.exchange_delete(f"{queue}.results")
+        # what Celery's results and taskiq make beside it, too
+        for each in (queue, f"{queue}.dead_letter"):
+            channel.queue_delete(each)
+        for each in (f"{queue}.results", f"{queue}.tasks"):
+            channel.exchange_delete(each)

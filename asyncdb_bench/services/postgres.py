@@ -20,6 +20,7 @@ from asyncdb_bench.contract.scenario import Data
 from asyncdb_bench.contract.urls import (
     KEPT,
     changed,
+    name_beside,
     parameters,
     read_url,
     shown,
@@ -222,8 +223,13 @@ class Postgres:
     def drop(self, url: str) -> None:
         """Drop a copy, whoever is connected."""
         database = parameters(url)["dbname"]
-        self._admin([f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)'])
+        self._drop(database)
         self._clones.discard(database)
+
+    def _drop(self, database: str) -> None:
+        # and the one that a task queue has beside it
+        both = (database, name_beside(database))
+        self._admin([f'DROP DATABASE IF EXISTS "{each}" WITH (FORCE)' for each in both])
 
     def drop_all(self) -> None:
         """Drop every database whose name begins with our prefix, whoever is connected."""
@@ -254,7 +260,7 @@ class Postgres:
             return
         for database in list(self._clones):
             with contextlib.suppress(ServiceError):
-                self._admin([f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)'])
+                self._drop(database)
 
     def _connect(self, database: str = "") -> Any:
         import psycopg

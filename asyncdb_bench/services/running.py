@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -13,7 +13,7 @@ from typing import Self
 from asyncdb_bench.contract.scenario import Data
 from asyncdb_bench.errors import ServiceError, UsageError
 from asyncdb_bench.plan.other_checkout import own_environment
-from asyncdb_bench.records.plan import Broker, Reach
+from asyncdb_bench.records.plan import Broker, Reach, Variant
 from asyncdb_bench.records.run import ServiceInfo
 from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
@@ -33,6 +33,11 @@ AGAIN_S = 0.3
 SEEDING_S = 10.0
 SEEDING = 7_203_114
 """Key of the advisory lock that is held while tables are made (PostgreSQL manual, 13.3.5)."""
+
+
+def needs_broker(variants: Iterable[Variant]) -> bool:
+    """Return whether a broker is needed beside a Redis for results: whatever there is first."""
+    return any(each.brokers and each.brokers != ("redis",) for each in variants)
 
 
 class Services:
@@ -57,6 +62,13 @@ class Services:
     def refusal(self, kinds: tuple[str, ...], *, needs_store: bool = False) -> str:
         """Return why a strategy that works over these kinds of broker cannot run, or nothing."""
         return ""
+
+    def broker_for(self, kinds: tuple[str, ...]) -> Broker | None:
+        """Return the broker that a strategy works over: the run's, else the Redis for results."""
+        for each in (self.broker, self.store):
+            if each is not None and each.kind in kinds:
+                return each
+        return None
 
     def info(self) -> tuple[ServiceInfo, ...]:
         """Return what the services are, for the manifest."""
@@ -229,8 +241,7 @@ class RunningServices(Services):
             # what runs when it is left, since a service may be started anew
             stack.callback(self._stop)
             self._postgres = given or self._start_postgres()
-            if self.with_broker:
-                self._try_broker()
+            self._try_brokers()
             self._start_reaching()
             self._stack = stack.pop_all()
         return self
@@ -328,8 +339,8 @@ class RunningServices(Services):
                 _wait_until_back(server.check)
             elif not server.answers:
                 self._stop_brokers()
-                self._try_broker()
-                if self.broker_server is None:
+                self._try_brokers()
+                if not self._brokers():
                     raise ServiceError(self.broker_problem)
                 return
 
@@ -359,24 +370,25 @@ class RunningServices(Services):
         with handed_over("postgres") as folder:
             return databases.start_embedded(folder, self.logs, self.prefix, tls=tls)
 
-    def _try_broker(self) -> None:
-        """Start a broker; where none can be had the run goes on without those who need it.
+    def _try_brokers(self) -> None:
+        """Start what is needed; where none can be had the run goes on without those who need it.
 
         Raises
         ------
         ServiceError : the one that was named cannot be used.
         """
         try:
-            self.broker_server = self._start_broker()
-        except ServiceError as error:
-            if self.environment.get("BROKER_URL", ""):
-                raise
-            self.broker_problem = str(error)
-        else:
+            # a Redis that is named is both
+            if self.with_broker or (self.with_store and self.environment.get("BROKER_URL", "")):
+                self.broker_server = self._start_broker()
             if self.with_store and self.store is None:
                 self.on_start("Valkey, for results")
                 with handed_over("store") as folder:
                     self.store_server = brokers.start_valkey(folder, self.logs, "results")
+        except ServiceError as error:
+            if self.environment.get("BROKER_URL", ""):
+                raise
+            self.broker_problem = str(error)
 
     def _start_broker(self) -> brokers.BrokerServer:
         url = self.environment.get("BROKER_URL", "")
@@ -407,11 +419,11 @@ class RunningServices(Services):
         """Return why a strategy that works over these kinds of broker cannot run, or nothing."""
         if not kinds:
             return ""
-        if self.broker is None:
+        if self.broker is None and self.store is None:
             return f"no broker: {self.broker_problem}"
         if needs_store and self.store is None:
             return "no Redis for its results"
-        if self.broker.kind not in kinds:
+        if self.broker is not None and self.broker_for(kinds) is None:
             wanted = " or ".join({"rabbitmq": "RabbitMQ", "redis": "Redis"}[each] for each in kinds)
             return (
                 f"it needs {wanted} and the broker is {self.broker.kind};"
@@ -436,7 +448,7 @@ class RunningServices(Services):
         """Return, by role, what kills by SIGKILL; the guard starts it again at once."""
         programs = {
             "postgresql": self.postgres.program,
-            "broker": self.broker_server.program if self.broker_server else None,
+            "broker": next((each.program for each in self._brokers()), None),
         }
         return {role: each.restart for role, each in programs.items() if each is not None}
 

@@ -175,20 +175,23 @@ class DepthWatch:
     """Counts the ready tasks of one queue every 20 ms, in a thread and on a connection of its own.
 
     By a passive declaration over AMQP, which counts what no worker has been handed yet, and by
-    LLEN on Redis, which means the same. A broker that is away leaves a gap.
+    the strategy's own command on Redis, LLEN for Celery, which means the same. A broker that is
+    away leaves a gap.
 
     Parameters
     ----------
     broker, queue : where.
+    waits_in : the Redis command that counts them, see :attr:`Variant.waits_in`.
 
     Attributes
     ----------
     paused : while it is set, nothing is counted.
     """
 
-    def __init__(self, broker: Broker, queue: str) -> None:
+    def __init__(self, broker: Broker, queue: str, waits_in: str) -> None:
         self.broker = broker
         self.queue = queue
+        self.waits_in = waits_in.format(queue=queue).split()
         self._readings: list[Reading] = []
         self._lost = ""
         self._stop = threading.Event()
@@ -240,12 +243,10 @@ class DepthWatch:
     def _redis(self) -> Iterator[Callable[[], int]]:
         import redis
 
-        # Celery's global_keyprefix, see taskqueue.app.transport_options
-        key = f"{self.queue}:{self.queue}"
         with redis.Redis.from_url(
             self.broker.url, socket_timeout=1, socket_connect_timeout=1
         ) as client:
-            yield lambda: int(client.llen(key))
+            yield lambda: int(client.execute_command(*self.waits_in))
 
     @contextlib.contextmanager
     def _amqp(self) -> Iterator[Callable[[], int]]:

@@ -65,7 +65,7 @@ def test_doctor_says_what_will_be_used_and_what_is_missing(bench: Bench) -> None
         (
             ["run", "--strategy", "asyncio"],
             2,
-            "unknown strategy 'asyncio'; known: asyncpg_raw, blocking, celery",
+            "unknown strategy 'asyncio'; known: arq, asyncpg_raw, blocking, celery",
         ),
         (["run", "--scenario", "reed"], 2, "did you mean 'read'?"),
         (

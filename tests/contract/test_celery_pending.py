@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.contract.celery.result_backends import Pending, RemoteError, failure
+from asyncdb_bench.contract.celery.celery_app import QueueOptions, make_app
+from asyncdb_bench.contract.celery.result_backends import Pending
+from asyncdb_bench.contract.remote import RemoteError, failure
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
+from asyncdb_bench.records.plan import Broker
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -89,3 +92,11 @@ def test_a_failed_task_becomes_an_error(result: Any, kind: type[Exception], text
     error = failure(result)
     assert isinstance(error, kind)
     assert str(error) == text
+
+
+@pytest.mark.parametrize(("kind", "expires"), [("rabbitmq", 60.0), ("redis", None)])
+def test_a_queue_expires_on_rabbitmq_alone(kind: str, expires: float | None) -> None:
+    url = {"rabbitmq": "amqp://h//", "redis": "redis://h/0"}[kind]
+    options = QueueOptions(broker=Broker(kind, url), queue="q", results="rpc")
+    (queue,) = make_app(options, client=False).conf.task_queues
+    assert queue.expires == expires

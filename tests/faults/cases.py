@@ -6,6 +6,9 @@ import itertools
 from dataclasses import dataclass
 
 STRATEGIES = ("native", "celery", "celery_aio")
+QUEUES = ("taskiq", "saq", "arq", "dramatiq", "procrastinate")
+"""Struck in what they have instead of Celery's, and in the harness, which ends all of it."""
+QUEUE_PARTS = ("worker", "broker", "harness")
 FAULTS = ("SIGKILL", "SIGSTOP")
 MOMENTS = ("start", "warm-up", "window", "drain", "report")
 PARTS = ("application", "load", "postmaster", "backend", "guard", "delay", "harness")
@@ -34,7 +37,10 @@ class Case:
 
 def possible(case: Case) -> bool:
     """Return whether there is such a part at that moment."""
-    if case.part in CELERY_PARTS and not case.strategy.startswith("celery"):
+    if case.strategy in QUEUES:
+        if case.part == "broker" and case.strategy == "procrastinate":
+            return False
+    elif case.part in CELERY_PARTS and not case.strategy.startswith("celery"):
         return False
     if case.moment == "report":
         # all else has ended before the report is written
@@ -48,7 +54,8 @@ def possible(case: Case) -> bool:
 def all_cases() -> list[Case]:
     """Return every case that there is."""
     made = itertools.product(STRATEGIES, (*PARTS, *CELERY_PARTS), FAULTS, MOMENTS)
-    return [case for case in itertools.starmap(Case, made) if possible(case)]
+    queues = itertools.product(QUEUES, QUEUE_PARTS, FAULTS, MOMENTS)
+    return [case for case in itertools.starmap(Case, (*made, *queues)) if possible(case)]
 
 
 SHORT = (
@@ -56,5 +63,7 @@ SHORT = (
     Case("native", "delay", "SIGKILL", "window"),
     Case("celery", "worker's child", "SIGKILL", "window"),
     Case("celery", "harness", "SIGKILL", "window"),
+    Case("taskiq", "worker", "SIGKILL", "window"),
+    Case("arq", "harness", "SIGKILL", "window"),
 )
 """Those that CI tries."""

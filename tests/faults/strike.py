@@ -22,7 +22,7 @@ import psutil
 
 from asyncdb_bench.records.doubts import BREAKING
 from tests.command_line import ROOT, without_services
-from tests.faults.cases import Case
+from tests.faults.cases import QUEUES, Case
 
 BENCH = (sys.executable, str(ROOT / "bench.py"))
 PARTNER = "executor"
@@ -54,6 +54,7 @@ CALM_S = 60.0
 LEAST, MOST = 0.35, 2.0
 """Of the pace of an unharmed run: what is ranked outside was damaged, whatever else runs on the
 machine meanwhile (two cases at a time move the paces of Celery by a factor of two)."""
+WORKERS = ("app.celery_worker", "app.queue_worker")
 OWN_PARTS = ("application", "worker", "worker's child")
 """Parts that damage the windows of their own variant alone."""
 
@@ -232,7 +233,11 @@ class Struck:
 
     def _is_victim(self, process: psutil.Process) -> bool:
         words = process.cmdline()
-        modules = {"application": "app", "worker": "app.celery_worker", "load": "load"}
+        modules = {
+            "application": "app",
+            "worker": WORKERS[self.case.strategy in QUEUES],
+            "load": "load",
+        }
         parent = process.parent()
         assert parent is not None
         if self.case.part in modules:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.faults.cases import CELERY_PARTS, FAULTS, MOMENTS, PARTS, STRATEGIES
+from tests.faults.cases import (
+    CELERY_PARTS,
+    FAULTS,
+    MOMENTS,
+    PARTS,
+    QUEUE_PARTS,
+    QUEUES,
+    STRATEGIES,
+)
 from tests.faults.strike import Outcome
 
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
@@ -35,20 +43,30 @@ def written(text: str, outcomes: Sequence[Outcome]) -> str:
 def table(outcomes: Sequence[Outcome]) -> str:
     """Return a row per part and fault, and a column per moment: a mark for each strategy, or one
     where all have the same."""
+    lines = _table(outcomes, (*PARTS, *CELERY_PARTS), STRATEGIES)
+    if any(each.case.strategy in QUEUES for each in outcomes):
+        lines += ["", f"Of {', '.join(QUEUES)}, in this order:", ""]
+        lines += _table(outcomes, QUEUE_PARTS, QUEUES)
+    return "\n".join(lines)
+
+
+def _table(
+    outcomes: Sequence[Outcome], parts: Sequence[str], strategies: Sequence[str]
+) -> list[str]:
     by_key = {(o.case.part, o.case.fault, o.case.moment, o.case.strategy): o for o in outcomes}
     lines = [
         f"| part | fault | {' | '.join(MOMENTS)} |",
         f"| --- | --- | {' | '.join('---' for _ in MOMENTS)} |",
     ]
-    for part in (*PARTS, *CELERY_PARTS):
+    for part in parts:
         for fault in FAULTS:
             marks = [
-                [mark(by_key.get((part, fault, moment, each))) for each in STRATEGIES]
+                [mark(by_key.get((part, fault, moment, each))) for each in strategies]
                 for moment in MOMENTS
             ]
             cells = [each[0] if len(set(each)) == 1 else " ".join(each) for each in marks]
             lines.append(f"| {part} | {fault} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return lines
 
 
 def mark(outcome: Outcome | None) -> str:

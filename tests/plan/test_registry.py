@@ -6,8 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from asyncdb_bench.errors import PluginError, UnknownNameError
-from asyncdb_bench.plan.registry import make_scenario, names, scenario_class, strategy_class
+from asyncdb_bench import QueueKnobs, QueueStrategy
+from asyncdb_bench.errors import KnobError, PluginError, UnknownNameError, UsageError
+from asyncdb_bench.plan.planner import make_plan
+from asyncdb_bench.plan.profiles import read_profiles
+from asyncdb_bench.plan.registry import (
+    folder,
+    groups,
+    make_scenario,
+    members,
+    names,
+    scenario_class,
+    strategy_class,
+)
+from asyncdb_bench.plan.request import Choices, parse_specs
+from asyncdb_bench.plan.variants import make_variant
 
 MINE = '''
 from asyncdb_bench import Strategy
@@ -78,7 +91,9 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_unknown_names_list_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match=r"known: asyncpg_raw, blocking, celery, .*native"):
+    with pytest.raises(
+        UnknownNameError, match=r"known: arq, asyncpg_raw, blocking, celery, .*native"
+    ):
         strategy_class("asynchronous")
     with pytest.raises(UnknownNameError, match=r"known: burst, chat, .*slow, sweep"):
         scenario_class("heavy")
@@ -94,3 +109,44 @@ def test_the_standard_mix() -> None:
     assert make_scenario("mixed", {}).mix() == pytest.approx(
         {"read": 0.8, "write": 0.15, "slow": 0.05}
     )
+
+
+def test_a_group_stands_for_its_members_and_is_not_among_all() -> None:
+    inside = groups("strategies")["queues"]
+    assert {"taskiq", "saq", "arq", "dramatiq", "procrastinate"} == set(inside)
+    assert not set(inside) & set(names("strategies"))
+    assert members("strategies", "queues") == [*inside, "celery", "executor"]
+    for name in inside:
+        assert strategy_class(name).name == name
+        path = folder("strategies") / "queues" / f"{name}.py"
+        assert len(path.read_text().splitlines()) <= 60
+
+
+def test_a_group_is_planned_as_its_members() -> None:
+    plan = make_plan(
+        Choices(strategies="queues", scenarios="read", profile="smoke"), read_profiles()
+    )
+    assert {each.strategy for each in plan.variants} == set(members("strategies", "queues"))
+    with pytest.raises(UsageError, match=r"queues:workers=3: queues stands for arq, .*executor"):
+        make_plan(Choices(strategies="queues:workers=3", profile="smoke"), read_profiles())
+
+
+def test_more_worker_processes_than_tasks_are_refused() -> None:
+    (spec,) = parse_specs("taskiq:workers=2:worker_processes=3")
+    with pytest.raises(KnobError, match="worker_processes=3 are more than workers=2"):
+        make_variant(spec, 4)
+    (spec,) = parse_specs("taskiq:workers=5:worker_processes=2")
+    made = make_variant(spec, 4)
+    assert (made.budget, made.parts[0].copies) == (4, 2)
+
+
+def test_what_is_not_installed_is_said_with_the_command() -> None:
+    class Lacking(QueueStrategy[QueueKnobs]):
+        packages = ("no-such-distribution[x]",)
+
+    class Apart(Lacking):
+        apart = True
+
+    said = "no-such-distribution is not installed: "
+    assert Lacking.refusal(QueueKnobs(), ()) == f"{said}pip install 'asyncdb-bench[queues]'"
+    assert Apart.refusal(QueueKnobs(), ()) == f"{said}python -m asyncdb_bench.plan.apart"

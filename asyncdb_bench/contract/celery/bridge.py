@@ -260,7 +260,7 @@ class AioReplies(Way):
         return {"pending": len(self.pending), "late_replies": self.pending.late}
 
     async def _publish(self, task_id: str, name: str, params: dict[str, Any]) -> None:
-        from aio_pika import Message
+        from aio_pika import DeliveryMode, Message
 
         timeout_s = rest_s(self.options.timeout_s)
         arguments = task_arguments(name, params, timeout_s)
@@ -273,6 +273,8 @@ class AioReplies(Way):
             correlation_id=task_id,
             reply_to=self.reply_to,
             expiration=timeout_s,
+            # as Celery's own
+            delivery_mode=DeliveryMode.PERSISTENT,
         )
         await self.channel.default_exchange.publish(
             message, routing_key=self.options.queue, mandatory=False

@@ -33,13 +33,10 @@ from asyncdb_bench.contract.celery.celery_app import (
     unwrapped,
 )
 from asyncdb_bench.contract.celery.strategy import Way
+from asyncdb_bench.contract.remote import RemoteError, failure
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 
 LIMIT = 10_000
-
-
-class RemoteError(Exception):
-    """A task failed in the worker; the text says how."""
 
 
 class Pending:
@@ -115,18 +112,6 @@ class Pending:
         """End every call as unavailable: the connection that would bring the replies is gone."""
         for task_id in list(self._futures):
             self.fail(task_id, reason)
-
-
-def failure(result: Any) -> Exception:
-    """Return the exception that stands for a failed task's JSON result."""
-    if not isinstance(result, dict):
-        return RemoteError(str(result))
-    kind, message = result.get("exc_type", "Exception"), result.get("exc_message", "")
-    text = " ".join(map(str, message)) if isinstance(message, list | tuple) else str(message)
-    known = {each.__name__: each for each in (UnavailableError, RequestTimeoutError)}
-    if kind in known:
-        return known[kind](text)
-    return RemoteError(f"{kind}: {text}")
 
 
 POLL_S = 0.005

@@ -36,7 +36,7 @@ from asyncdb_bench.plan.registry import make_scenario, strategy_class
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import Variant
-from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.services.running import RunningServices, needs_broker
 from asyncdb_bench.services.watching import LOOK_UPS, Statistics
 from asyncdb_bench_attach.timing import Phases, current
 
@@ -164,7 +164,7 @@ class Subject:
         context = Context(
             database_url=database or self.database,
             operations=self.operations,
-            broker=self.services.broker if self.variant.brokers else None,
+            broker=self.services.broker_for(self.variant.brokers),
             store=self.services.store if self.variant.needs_store else None,
             queue=queue,
             timeout_s=TIMEOUT_S,
@@ -455,7 +455,7 @@ def check_strategy(spec: Spec, budget: int = 4) -> Iterator[Finding]:
         names = ", ".join(told(variant.reach))
         raise UsageError(f"a strategy is checked beside its database: leave {names} out")
     with check_services(
-        with_broker=bool(variant.brokers), with_store=variant.needs_store
+        with_broker=needs_broker([variant]), with_store=variant.needs_store
     ) as services:
         yield from findings_of(variant, services)
 
@@ -492,8 +492,10 @@ def findings_of(
     ------
     UnsupportedError : it cannot run here, for want of its broker.
     """
+    cls = strategy_class(variant.strategy)
+    knobs = make_knobs(cls.Knobs, variant.knobs, owner=cls.name, budget=0)
     refused = services.refusal(variant.brokers, needs_store=variant.needs_store)
-    if refused:
+    if refused := refused or cls.refusal(knobs, ()):
         raise UnsupportedError(f"{variant.label} cannot be checked here: {refused}")
     data = make_scenario(WORK, {}).workload().data
     queue = f"asyncdb-bench-check-{time.time_ns()}"

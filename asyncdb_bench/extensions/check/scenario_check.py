@@ -37,7 +37,7 @@ from asyncdb_bench.plan.registry import make_scenario, names
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.records.plan import PlannedScenario, Variant
-from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench.services.running import RunningServices, needs_broker
 from asyncdb_bench.services.watching import LOOK_UPS
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def check_scenario(spec: Spec, strategies: Sequence[str] | None = None) -> Itera
     tried = names("strategies") if strategies is None else strategies
     variants = [make_variant(Spec(name, {}), BUDGET) for name in tried]
     with check_services(
-        with_broker=any(each.brokers for each in variants),
+        with_broker=needs_broker(variants),
         with_store=any(each.needs_store for each in variants),
     ) as services:
         seeded = _finding("Equal seeds make equal tables", lambda: seeds_repeat(scenario, services))

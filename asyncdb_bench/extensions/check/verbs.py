@@ -10,6 +10,21 @@ import typer
 from asyncdb_bench.text import PROGRAM
 
 
+def _go_apart(name: str, asked: str) -> None:
+    """Go on in the environment of a strategy whose packages exclude ours, where it has one."""
+    import os
+
+    from asyncdb_bench.plan.apart import environment_of
+    from asyncdb_bench.plan.registry import CHECKOUT, strategy_class
+
+    if at := environment_of(strategy_class(name)):
+        python = str(Path(at) / "bin" / "python")
+        paths = [str(CHECKOUT), os.environ.get("PYTHONPATH", "")]
+        code = os.pathsep.join(filter(None, paths))
+        arguments = [python, "-m", "asyncdb_bench", "check", asked]
+        os.execve(python, arguments, os.environ | {"PYTHONPATH": code})  # noqa: S606 - ourselves
+
+
 def check_verb(
     name: Annotated[str, typer.Argument(help="a strategy or a scenario, with knobs if you like")],
     strategies: Annotated[
@@ -31,6 +46,7 @@ def check_verb(
         under = None if strategies == "all" else [s for s in strategies.split(",") if s != "none"]
         findings = check_scenario(specs[0], under)
     else:
+        _go_apart(specs[0].name, name)
         findings = check_strategy(specs[0])
     failed = untried = 0
     for finding in findings:
@@ -57,7 +73,7 @@ def new_verb(
     from string import Template
 
     from asyncdb_bench.errors import UsageError
-    from asyncdb_bench.plan.registry import names
+    from asyncdb_bench.plan.registry import known
     from asyncdb_bench.records.files import write_new
 
     if kind not in FOLDERS:
@@ -68,7 +84,7 @@ def new_verb(
     path = (folder if folder.is_dir() else Path()) / f"{name}.py"
     if path.exists():
         raise UsageError(f"{path} exists already; choose another name")
-    if name in names(FOLDERS[kind]):
+    if name in known(FOLDERS[kind]):
         raise UsageError(f"a {kind} {name!r} exists already; choose another name")
     cls = "".join(part.capitalize() for part in name.split("_"))
     source = Path(__file__).with_name("starting_files") / f"{kind}.txt"

@@ -1,0 +1,3 @@
+"""Task queues beside Celery: ``--strategy queues`` compares them with what stands in `BESIDE`."""
+
+BESIDE = ("celery", "executor")

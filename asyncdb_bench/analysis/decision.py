@@ -274,10 +274,10 @@ def _answer(verdict: Verdict, sure: Sure, leader: str) -> str:
 def _because(comparison: Comparison, verdict: Verdict) -> str:
     """Return the nearest answer that decides or is open."""
     found = comparison.findings
-    if verdict.alone:
-        return f"{verdict.best[0]} {does(found.main)} {leader_value(found)}"
     if found.main is GOODPUT:
         return overload_words(found)
+    if verdict.alone:
+        return f"{verdict.best[0]} {does(found.main)} {leader_value(found)}"
     beside = sorted(
         (each for each in found.beside if each.ratio is not None),
         key=lambda each: abs(each.ratio.centre) if each.ratio else math.inf,

@@ -24,6 +24,8 @@ CALM = 0.9
 """Of the requests before an overload that must be answered in time: else it did not begin calm."""
 FEWEST = 10
 """Requests that must be due before it."""
+BEYOND = 1.25
+"""Times its pace that a variant cannot answer: the pace was not what it can do."""
 OFFERED = 0.95
 """Of an overload's requests that the client must ask in time: else it did not offer it."""
 USUAL, SLACK, SLACK_US = 0.95, 1.25, 2000
@@ -177,6 +179,7 @@ def overloaded(
     return Overloaded(
         factor=overload.factor,
         pace_rps=base_rps / CALM_SHARE,
+        patience_ms=overload.patience_ms,
         before=span(found, 0, begin),
         during=span(found, begin, end),
         after=span(found, end, last),
@@ -194,7 +197,11 @@ def overloaded(
 
 
 def doubts_of(found: Overloaded, reply: StepReply) -> tuple[Doubt, ...]:
-    """Return why a turn says nothing of an overload: it was not offered, or did not begin calm."""
+    """Return why a turn says nothing of an overload.
+
+    It was not offered, it did not begin calm, or it was none, since the pace just before was that
+    of a bad moment: whatever is due in it can be answered until a patience after its end.
+    """
     asked = found.during.due
     missing = (reply.late + reply.ledger.skipped) / asked if asked else 1.0
     if missing > 1 - OFFERED:
@@ -203,7 +210,9 @@ def doubts_of(found: Overloaded, reply: StepReply) -> tuple[Doubt, ...]:
     before = found.before
     if before.due < FEWEST or before.share < CALM:
         return (Doubt(DoubtKind.NOT_CALM, before.right, CALM, before.due, FEWEST),)
-    return ()
+    could_s = found.during.seconds + found.patience_ms / 1000
+    does = found.during.right / could_s / found.pace_rps
+    return (Doubt(DoubtKind.NO_OVERLOAD, does, found.factor),) if does > BEYOND else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,10 +255,6 @@ class RunSchedule(TurnSchedule):
         """
         first = not self._overloads[scenario]
         self._overloads[scenario] += 1
-        for label in self._variants(scenario):
-            key = (label, scenario)
-            if self._turns.pace(key) and key not in self._not_offered and not self._turns.fits(key):
-                self._leave_out(key, "not offered: more requests would wait than `outstanding`")
         keys = [
             (label, scenario)
             for label in self._shuffled(self._variants(scenario))
@@ -271,8 +267,11 @@ class RunSchedule(TurnSchedule):
         for key in keys:
             # one after another, since the first says how much load the second is
             for kind in BOTH:
-                if key in self._alive and (order := self._make(key, kind, number)) is not None:
+                order = self._make(key, kind, number) if key in self._alive else None
+                if order is not None:
                     yield order
+            if key in self._alive and not self._turns.fits(key):
+                self._leave_out(key, "not offered: more requests would wait than `outstanding`")
 
     def _make_both(self, key: Key, number: int) -> list[TurnOrder]:
         made = (self._make(key, kind, number) for kind in BOTH)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
-from asyncdb_bench.analysis.decision import Sure, by_overload, choice_of
+from asyncdb_bench.analysis.decision import Sure, choice_of
 from asyncdb_bench.analysis.inference import GOODPUT
 from asyncdb_bench.analysis.overload import (
     Arrivals,
@@ -23,6 +23,7 @@ from asyncdb_bench.analysis.overload import (
     overloaded,
     recovery_s,
 )
+from asyncdb_bench.analysis.ties import by_overload
 from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.load.arrivals import shaped
 from asyncdb_bench.records.doubts import DoubtKind, sentence

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from asyncdb_bench.measure.schedule import FIRST_ROUNDS, OVERLOAD_ROUNDS, RunSchedule
+from asyncdb_bench.measure.overloading import ROUNDS as OVERLOAD_ROUNDS
+from asyncdb_bench.measure.schedule import FIRST_ROUNDS, RunSchedule
 from asyncdb_bench.measure.turns import LaunchOrder, Now, TurnOrder
 from asyncdb_bench.plan.profiles import climbs
 from asyncdb_bench.records.doubts import Doubt, DoubtKind

@@ -26,7 +26,7 @@ FEWEST = 10
 """Requests that must be due before it."""
 BEYOND = 1.25
 """Times its pace that a variant cannot answer: the pace was not what it can do."""
-OFFERED = 0.95
+OFFERED = 0.9
 """Of an overload's requests that the client must ask in time: else it did not offer it."""
 USUAL, SLACK, SLACK_US = 0.95, 1.25, 2000
 """Latency is back where it is below this quantile of what it was before, and a little more."""

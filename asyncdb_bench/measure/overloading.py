@@ -13,6 +13,8 @@ from asyncdb_bench.records.step import Step
 
 ROUNDS = 4
 """Overloads of each variant in a launch, once all have their first paces."""
+MOST = 2
+"""Overloads that were not offered, after which a variant is asked for none."""
 BOTH: tuple[TurnKind, ...] = ("pace", "overload")
 """Turns of a variant in a round."""
 
@@ -35,7 +37,7 @@ class Overloading:
         self._scenarios = {e.label for e in plan.scenarios if e.overload is not None}
         self._turns = turns
         self._news = news
-        self._not_offered: set[Key] = set()
+        self._not_offered: Counter[Key] = Counter()
         self.had: Counter[str] = Counter()
 
     def of(self, scenario: str) -> bool:
@@ -43,11 +45,17 @@ class Overloading:
         return scenario in self._scenarios
 
     def note(self, order: TurnOrder, step: Step | None) -> None:
-        """Take note of what a turn showed: who was not offered its load is asked no more."""
+        """Take note of what a turn showed.
+
+        Who was not offered its load is asked once more: it may have been a bad moment.
+        """
+        key = (order.variant, order.scenario)
         reasons = step.reasons if step is not None and order.kind == "overload" else ()
         for doubt in reasons:
             if doubt.kind is DoubtKind.NOT_OFFERED:
-                self._leave_out((order.variant, order.scenario), sentence(doubt))
+                self._not_offered[key] += 1
+                if self._not_offered[key] == MOST:
+                    self._say(key, sentence(doubt))
 
     def round(
         self,
@@ -71,7 +79,7 @@ class Overloading:
         first = not self.had[scenario]
         self.had[scenario] += 1
         known = [(label, scenario) for label in labels if self._turns.pace((label, scenario))]
-        keys = [key for key in known if key not in self._not_offered]
+        keys = [key for key in known if self._not_offered[key] < MOST]
         needed_s = sum(
             each.lead_s + each.window_s + self._turns.drains_s(each)
             for key in keys
@@ -87,12 +95,12 @@ class Overloading:
                 if order is not None:
                     yield order
             if is_alive(key) and not self._turns.fits(key):
-                self._leave_out(key, "not offered: more requests would wait than `outstanding`")
+                self._not_offered[key] = MOST
+                self._say(key, "not offered: more requests would wait than `outstanding`")
 
     def _make(self, key: Key, kind: TurnKind, number: int) -> TurnOrder | None:
         return self._turns.make(key, kind, number, group=key[1], compared=())
 
-    def _leave_out(self, key: Key, why: str) -> None:
-        """Ask a variant for no further overload, and say why."""
-        self._not_offered.add(key)
+    def _say(self, key: Key, why: str) -> None:
+        """Say why a variant has no further overload."""
         self._news.append(f"{key[1]}: {key[0]} {why}")

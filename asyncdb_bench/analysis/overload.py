@@ -230,7 +230,7 @@ class Outcomes:
     longest_s : the longest; None: it was not back in one.
     for_nobody : of the requests that the database carried out, the share nobody waited for.
     for_nobody_s : seconds of the database for them, in a turn.
-    sessions : connections opened in a turn.
+    sessions, most_connections : opened in a turn, and open at once in any.
     lag_p99_ms : of the loop, over the turn.
     threads, connections : held after the turn beyond those before it.
     left, timed_out, refused : of the requests in overload, shares.
@@ -252,6 +252,7 @@ class Outcomes:
     for_nobody: float | None
     for_nobody_s: float | None
     sessions: float | None
+    most_connections: int | None
     lag_p99_ms: float | None
     threads: float | None
     connections: float | None
@@ -301,6 +302,7 @@ def _outcomes(name: str, steps: Sequence[Step]) -> Outcomes:
         for_nobody=median(share for share, _ in after) if after else None,
         for_nobody_s=median(seconds for _, seconds in after) if after else None,
         sessions=_median([each.sessions for each in found]),
+        most_connections=max((s.connections_peak or 0 for s in steps), default=0) or None,
         lag_p99_ms=_median([step.loop_lag.p99_ms for step in steps]),
         threads=_more(found, "threads"),
         connections=_more(found, "connections"),

@@ -293,6 +293,7 @@ def _overloaded(truth: Truth, asked: Overload | None, order: TurnOrder) -> Overl
     return Overloaded(
         factor=asked.factor,
         pace_rps=order.load_rps / CALM_SHARE,
+        patience_ms=asked.patience_ms,
         before=before,
         during=during,
         after=after,

@@ -26,7 +26,7 @@ from asyncdb_bench.analysis.verdict import (
     rate,
     ratio_words,
 )
-from asyncdb_bench.records.plan import PlannedScenario, Reach, Settings, Variant
+from asyncdb_bench.records.plan import PlannedScenario, Reach, Variant
 from asyncdb_bench.records.step import RoundTrip
 from asyncdb_bench.text import listed, number
 from asyncdb_bench.text import ratio as as_ratio
@@ -274,10 +274,10 @@ def _answer(verdict: Verdict, sure: Sure, leader: str) -> str:
 def _because(comparison: Comparison, verdict: Verdict) -> str:
     """Return the nearest answer that decides or is open."""
     found = comparison.findings
-    if verdict.alone:
-        return f"{verdict.best[0]} {does(found.main)} {leader_value(found)}"
     if found.main is GOODPUT:
         return overload_words(found)
+    if verdict.alone:
+        return f"{verdict.best[0]} {does(found.main)} {leader_value(found)}"
     beside = sorted(
         (each for each in found.beside if each.ratio is not None),
         key=lambda each: abs(each.ratio.centre) if each.ratio else math.inf,
@@ -325,42 +325,6 @@ def back_words(each: Outcomes) -> str:
     if each.recovery_s is None:
         return f"is not back within {each.after_s:g} s"
     return f"is back after {number(each.recovery_s, 2)} s" if each.recovery_s else "is back at once"
-
-
-def by_overload(
-    choice: Choice, overloads: Sequence[ScenarioFindings], settings: Settings
-) -> Choice:
-    """Return a choice between several that are the same, made by what they do in an overload.
-
-    Parameters
-    ----------
-    choice : made by pace or capacity.
-    overloads : of the same run; empty: nothing is added.
-    settings : for what counts as the same.
-    """
-    for found in overloads:
-        own = [name for name in choice.use if name in found.table.cells]
-        if choice.sure is not Sure.SAME or len(own) < len(choice.use) or len(own) < 2:
-            continue
-        best = max(own, key=lambda name: found.table.values[name])
-        left = tuple(
-            name
-            for name in own
-            if found.compare(GOODPUT, best, name, settings).said is not Said.WORSE
-        )
-        if len(left) == len(own):
-            continue
-        worst = min(own, key=lambda name: found.table.values[name])
-        kept, lost = found.overloads[best], found.overloads[worst]
-        return msgspec.structs.replace(
-            choice,
-            use=left,
-            answer=" or ".join(left),
-            because=f"{choice.because}; at {kept.factor:g} x its pace {best} answers"
-            f" {in_time(kept)} of it in time, {worst} {in_time(lost)}",
-            sure=Sure.KNOWN if len(left) == 1 else Sure.SAME,
-        )
-    return choice
 
 
 def _what_then(

@@ -24,7 +24,9 @@ CALM = 0.9
 """Of the requests before an overload that must be answered in time: else it did not begin calm."""
 FEWEST = 10
 """Requests that must be due before it."""
-OFFERED = 0.95
+BEYOND = 1.25
+"""Times its pace that a variant cannot answer: the pace was not what it can do."""
+OFFERED = 0.9
 """Of an overload's requests that the client must ask in time: else it did not offer it."""
 USUAL, SLACK, SLACK_US = 0.95, 1.25, 2000
 """Latency is back where it is below this quantile of what it was before, and a little more."""
@@ -177,6 +179,7 @@ def overloaded(
     return Overloaded(
         factor=overload.factor,
         pace_rps=base_rps / CALM_SHARE,
+        patience_ms=overload.patience_ms,
         before=span(found, 0, begin),
         during=span(found, begin, end),
         after=span(found, end, last),
@@ -194,7 +197,11 @@ def overloaded(
 
 
 def doubts_of(found: Overloaded, reply: StepReply) -> tuple[Doubt, ...]:
-    """Return why a turn says nothing of an overload: it was not offered, or did not begin calm."""
+    """Return why a turn says nothing of an overload.
+
+    It was not offered, it did not begin calm, or it was none, since the pace just before was that
+    of a bad moment: whatever is due in it can be answered until a patience after its end.
+    """
     asked = found.during.due
     missing = (reply.late + reply.ledger.skipped) / asked if asked else 1.0
     if missing > 1 - OFFERED:
@@ -203,7 +210,9 @@ def doubts_of(found: Overloaded, reply: StepReply) -> tuple[Doubt, ...]:
     before = found.before
     if before.due < FEWEST or before.share < CALM:
         return (Doubt(DoubtKind.NOT_CALM, before.right, CALM, before.due, FEWEST),)
-    return ()
+    could_s = found.during.seconds + found.patience_ms / 1000
+    does = found.during.right / could_s / found.pace_rps
+    return (Doubt(DoubtKind.NO_OVERLOAD, does, found.factor),) if does > BEYOND else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +230,7 @@ class Outcomes:
     longest_s : the longest; None: it was not back in one.
     for_nobody : of the requests that the database carried out, the share nobody waited for.
     for_nobody_s : seconds of the database for them, in a turn.
-    sessions : connections opened in a turn.
+    sessions, most_connections : opened in a turn, and open at once in any.
     lag_p99_ms : of the loop, over the turn.
     threads, connections : held after the turn beyond those before it.
     left, timed_out, refused : of the requests in overload, shares.
@@ -243,6 +252,7 @@ class Outcomes:
     for_nobody: float | None
     for_nobody_s: float | None
     sessions: float | None
+    most_connections: int | None
     lag_p99_ms: float | None
     threads: float | None
     connections: float | None
@@ -292,6 +302,7 @@ def _outcomes(name: str, steps: Sequence[Step]) -> Outcomes:
         for_nobody=median(share for share, _ in after) if after else None,
         for_nobody_s=median(seconds for _, seconds in after) if after else None,
         sessions=_median([each.sessions for each in found]),
+        most_connections=max((s.connections_peak or 0 for s in steps), default=0) or None,
         lag_p99_ms=_median([step.loop_lag.p99_ms for step in steps]),
         threads=_more(found, "threads"),
         connections=_more(found, "connections"),

@@ -18,11 +18,13 @@ from collections.abc import Iterator, Sequence
 from asyncdb_bench.analysis.inference import PACE, Said
 from asyncdb_bench.analysis.metric_table import Answer, Table, brokers_of
 from asyncdb_bench.analysis.values import tells_pace
+from asyncdb_bench.measure.overloading import ROUNDS as OVERLOAD_ROUNDS
+from asyncdb_bench.measure.overloading import Overloading
 from asyncdb_bench.measure.turn_orders import LOADS
 from asyncdb_bench.measure.turn_schedule import TurnSchedule
 from asyncdb_bench.measure.turns import RUN_IN_ROUNDS, Key, LaunchOrder, TurnOrder
 from asyncdb_bench.plan.profiles import climbs
-from asyncdb_bench.records.doubts import Doubt, DoubtKind, sentence
+from asyncdb_bench.records.doubts import Doubt
 from asyncdb_bench.records.files import Seen
 from asyncdb_bench.records.plan import Plan, PlannedScenario, Trial, TurnKind
 from asyncdb_bench.records.step import Step
@@ -33,8 +35,6 @@ LOAD_SHARE = 0.3
 """Of all time that turns at a load take, while any pace is open."""
 FEWEST_COMMON = 8
 """Rounds at the common load after which latency has had enough where all paces are known."""
-OVERLOAD_ROUNDS = 4
-"""Overloads of each variant in a launch, once all have their first paces."""
 ASIDE_SHARE = 0.12
 """Of the time for what stands beside the scenarios, while any answer of theirs is open."""
 ASIDE_ROUNDS = 12
@@ -51,9 +51,6 @@ NEARLY = 0.3
 KNOWN_WIDTH = {False: 2.0, True: 3.3}
 """How much wider an interval may be of a variant that is known to be worse, without and with a
 broker, whose launches stray more: it decides nothing any more."""
-BOTH: tuple[TurnKind, ...] = ("pace", "overload")
-"""Turns of a variant in a round of overloads."""
-NOT_OFFERED = DoubtKind.NOT_OFFERED
 LONG_S, LONGER_S = 75.0, 200.0
 """A run that measures for so long is launched twice, and three times."""
 
@@ -87,8 +84,7 @@ class RunSchedule(TurnSchedule):
         self._rounds: Counter[str] = Counter()
         self._in_launch: Counter[str] = Counter()
         self._loads: Counter[str] = Counter()
-        self._overloads: Counter[str] = Counter()
-        self._not_offered: set[Key] = set()
+        self._overloading = Overloading(plan, self._turns, self._news)
         self._spent: dict[tuple[str, bool], float] = defaultdict(float)
         self._settled: set[str] = set()
         self._climbed: set[Key] = set()
@@ -102,16 +98,14 @@ class RunSchedule(TurnSchedule):
         self._in_launch.clear()
         self._climbed.clear()
         self._before = {
-            name: (self._rounds[name], self._loads[name], self._overloads[name])
+            name: (self._rounds[name], self._loads[name], self._overloading.had[name])
             for name in self._scenarios
         }
 
     def note_step(self, order: TurnOrder, step: Step | None) -> None:
         """Take note of what a turn showed."""
         super().note_step(order, step)
-        unoffered = [] if step is None else [e for e in step.reasons if e.kind is NOT_OFFERED]
-        if unoffered and order.kind == "overload":
-            self._leave_out((order.variant, order.scenario), sentence(unoffered[0]))
+        self._overloading.note(order, step)
         if step is not None and step.valid and order.kind == "pace" and tells_pace(step):
             cells = self._cells[order.scenario].setdefault(order.variant, {})
             cells.setdefault(self.launches - 1, {})[order.round] = step.achieved_rps
@@ -130,7 +124,8 @@ class RunSchedule(TurnSchedule):
             rounds, loads, overloads = self._before.get(scenario, (0, 0, 0))
             self._rounds[scenario] = min(self._rounds[scenario], rounds)
             self._loads[scenario] = min(self._loads[scenario], loads)
-            self._overloads[scenario] = min(self._overloads[scenario], overloads)
+            had = self._overloading.had
+            had[scenario] = min(had[scenario], overloads)
 
     # stages
 
@@ -232,7 +227,13 @@ class RunSchedule(TurnSchedule):
         number = self._in_launch[scenario]
         self._in_launch[scenario] += 1
         if kind == "overload":
-            yield from self._overload_round(scenario, number, until_s)
+            yield from self._overloading.round(
+                scenario,
+                self._shuffled(self._variants(scenario)),
+                number,
+                until_s - self._now.spent_s,
+                lambda key: key in self._alive,
+            )
             return
         if kind == "pace":
             self._rounds[scenario] += 1
@@ -241,53 +242,19 @@ class RunSchedule(TurnSchedule):
         for label in self._shuffled(self._taking_part(scenario, kind)):
             if (label, scenario) not in self._alive:
                 continue
-            order = self._make((label, scenario), kind, number)
+            order = self._turns.make(
+                (label, scenario),
+                kind,
+                number,
+                group=scenario,
+                compared=self._variants(scenario),
+                place=self._loads[scenario] // len(LOADS),
+            )
             if order is None:
                 continue
             end_s = self._now.spent_s + order.window_s + self._turns.drains_s(order)
             if end_s <= until_s or self._rounds[scenario] <= 1:
                 yield order
-
-    def _overload_round(self, scenario: str, number: int, until_s: float) -> Iterator[TurnOrder]:
-        """Have all overloaded, one after another: there is time for all of them, or for none.
-
-        Each has a turn at full speed just before, so that the load is relative to the pace of now.
-        """
-        first = not self._overloads[scenario]
-        self._overloads[scenario] += 1
-        for label in self._variants(scenario):
-            key = (label, scenario)
-            if self._turns.pace(key) and key not in self._not_offered and not self._turns.fits(key):
-                self._leave_out(key, "not offered: more requests would wait than `outstanding`")
-        keys = [
-            (label, scenario)
-            for label in self._shuffled(self._variants(scenario))
-            if self._turns.pace((label, scenario)) and (label, scenario) not in self._not_offered
-        ]
-        turns = [each for key in keys for each in self._make_both(key, number)]
-        needed = sum(e.lead_s + e.window_s + self._turns.drains_s(e) for e in turns)
-        if not first and self._now.spent_s + needed > until_s:
-            return
-        for key in keys:
-            # one after another, since the first says how much load the second is
-            for kind in BOTH:
-                if key in self._alive and (order := self._make(key, kind, number)) is not None:
-                    yield order
-
-    def _make_both(self, key: Key, number: int) -> list[TurnOrder]:
-        made = (self._make(key, kind, number) for kind in BOTH)
-        return [each for each in made if each is not None]
-
-    def _make(self, key: Key, kind: TurnKind, number: int) -> TurnOrder | None:
-        scenario = key[1]
-        place = self._loads[scenario] // len(LOADS)
-        compared = self._variants(scenario)
-        return self._turns.make(key, kind, number, group=scenario, compared=compared, place=place)
-
-    def _leave_out(self, key: Key, why: str) -> None:
-        """Ask a variant for no further overload, and say why."""
-        self._not_offered.add(key)
-        self._news.append(f"{key[1]}: {key[0]} {why}")
 
     # choices
 
@@ -311,11 +278,9 @@ class RunSchedule(TurnSchedule):
             return self._random.choice([n for n in first if self._rounds[n] == fewest]), "pace"
         beyond = [name for name in main if self._wants_overload(name)]
         if beyond:
-            return min(beyond, key=lambda name: self._overloads[name]), "overload"
+            return min(beyond, key=lambda name: self._overloading.had[name]), "overload"
         # the pace of an overload's scenario is known well enough to be loaded relative to
-        return self._choose_open(
-            [name for name in main if self._scenarios[name].overload is None], aside
-        )
+        return self._choose_open([name for name in main if not self._overloading.of(name)], aside)
 
     def _choose_open(self, main: list[str], aside: list[str]) -> tuple[str, TurnKind] | None:
         """Return the next round of those that have had their first ones."""
@@ -349,9 +314,8 @@ class RunSchedule(TurnSchedule):
 
     def _wants_overload(self, scenario: str) -> bool:
         """Return whether a scenario's variants have had fewer overloads than they should."""
-        if self._scenarios[scenario].overload is None:
-            return False
-        return self._overloads[scenario] < self._most_rounds(OVERLOAD_ROUNDS) * self.launches
+        most = self._most_rounds(OVERLOAD_ROUNDS) * self.launches
+        return self._overloading.of(scenario) and self._overloading.had[scenario] < most
 
     def _round_s(self, scenario: str) -> float:
         """Return how long a round of a scenario's paces took on average, seconds."""
@@ -376,7 +340,7 @@ class RunSchedule(TurnSchedule):
             self._variants(name)
             and (
                 not self._rounds[name]
-                or (self._scenarios[name].overload is not None and not self._overloads[name])
+                or (self._overloading.of(name) and not self._overloading.had[name])
             )
             for name in main
         )

@@ -86,7 +86,8 @@ class TurnSchedule(ABC):
 
     def news(self) -> list[str]:
         """Return what was decided since the last call."""
-        news, self._news = self._news, []
+        news = list(self._news)
+        self._news.clear()
         return news
 
     def _shuffled(self, labels: Sequence[str]) -> list[str]:

@@ -51,6 +51,7 @@ class DoubtKind(StrEnum):
     DIFFERENT_RUNS = "different_runs"
     NOT_OFFERED = "not_offered"
     NOT_CALM = "not_calm"
+    NO_OVERLOAD = "no_overload"
 
 
 BREAKING = frozenset(
@@ -95,6 +96,7 @@ REMEDIES = {
     DoubtKind.UNANSWERED: "look at the server's log",
     DoubtKind.NOT_OFFERED: "spread the load (--load-processes), or ask for a smaller factor",
     DoubtKind.NOT_CALM: "ask for a longer `before`, or more patience",
+    DoubtKind.NO_OVERLOAD: "repeat it when the machine is quiet",
     DoubtKind.GROUPED: "free memory, or ask for fewer variants at once",
     DoubtKind.NOT_STOPPED: "end the debugger, or run where processes may be stopped",
     DoubtKind.UNWATCHED: "grant pg_read_all_stats to the account of DATABASE_URL",
@@ -189,6 +191,7 @@ _WORDS: Mapping[DoubtKind, str] = {
     " asked {low:.0%} in time",
     DoubtKind.NOT_CALM: "no calm before the overload: {measured:.0f} of {low:.0f} requests were"
     " answered in time",
+    DoubtKind.NO_OVERLOAD: "no overload: it answered {measured:.2g} x the pace that it had before",
     DoubtKind.NO_ROUND: "none of {measured:.0f} rounds has a sound {subject} of both",
 }
 """What a doubt says, with its figures; of other kinds the subject says it all."""

@@ -398,6 +398,7 @@ class Overloaded:
     Parameters
     ----------
     factor, pace_rps : the load was so many times the variant's own pace.
+    patience_ms : after which clients gave up.
     before, during, after : the three parts of the turn.
     recovery_s : from the overload's end until latency was back to what it was before; None: it was
         not within the turn.
@@ -412,6 +413,7 @@ class Overloaded:
 
     factor: float
     pace_rps: float
+    patience_ms: float
     before: Span
     during: Span
     after: Span

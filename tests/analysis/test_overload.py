@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
-from asyncdb_bench.analysis.decision import Sure, by_overload, choice_of
+from asyncdb_bench.analysis.decision import Sure, choice_of
 from asyncdb_bench.analysis.inference import GOODPUT
 from asyncdb_bench.analysis.overload import (
     Arrivals,
@@ -23,6 +23,7 @@ from asyncdb_bench.analysis.overload import (
     overloaded,
     recovery_s,
 )
+from asyncdb_bench.analysis.ties import by_overload
 from asyncdb_bench.analysis.verdict import decide
 from asyncdb_bench.load.arrivals import shaped
 from asyncdb_bench.records.doubts import DoubtKind, sentence
@@ -135,6 +136,9 @@ def test_a_turn_without_calm_before_it_or_that_was_not_offered_says_nothing() ->
     busy = replace(arrivals, outcome=np.where(arrivals.due_us < 500_000, 3, 1).astype(np.int8))
     (before,) = doubts_of(found_of(busy), asked)
     assert before.kind is DoubtKind.NOT_CALM
+    all_right = replace(arrivals, outcome=np.ones(len(arrivals.due_us), np.int8))
+    (carried,) = doubts_of(found_of(all_right), asked)
+    assert sentence(carried) == "no overload: it answered 1.6 x the pace that it had before"
     few = found_of(queue(cancels=True, pace_rps=10))
     assert [each.kind for each in doubts_of(few, asked)] == [DoubtKind.NOT_CALM]
 
@@ -173,7 +177,7 @@ def test_what_was_carried_out_for_nobody_follows_from_the_databases_rows() -> No
 
 def overload_turn(name: str, kept: float, place: int, recovered: float | None = 0.5) -> Step:
     made = Overloaded(
-        2, PACE_RPS, Span(1, 200, 200), Span(2, 1600, round(800 * kept)),
+        2, PACE_RPS, 500, Span(1, 200, 200), Span(2, 1600, round(800 * kept)),
         Span(4, 800, round(800 * kept)), recovered, 20.0, 10, 0.1, 0, 0.2,
         Taken(9, 8), Taken(9, 8), 0.2, (40,) * 5 + (round(80 * kept),) * 10 + (40,) * 20,
     )  # fmt: skip

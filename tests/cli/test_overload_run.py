@@ -51,7 +51,7 @@ def test_a_run_tells_the_goodput_of_each_way(bench: Bench) -> None:
     assert ("scenario-1-overload-course" in blocks) == bool(valid)
     summary = json.loads((bench.latest / "summary.json").read_text())
     (row,) = [each for each in summary if each["variant"] == "native"]
-    assert (row["overload_share"] is None) == (not any(e["variant"] == "native" for e in valid))
+    assert (row["goodput_share"] is None) == (not any(e["variant"] == "native" for e in valid))
 
 
 def test_ctrl_c_between_two_ways_keeps_what_was_measured(bench: Bench) -> None:

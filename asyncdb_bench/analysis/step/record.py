@@ -224,7 +224,7 @@ def judged_step(context: TrialContext, measured: Measured, other_run: str) -> St
         gauges=measured.gauges,
         audit=step_audit(context, measured),
         drift=times.drift,
-        steady=times.steady,
+        steady=times.steady or turn.kind == "overload",
         backlog=backlog_of(measured),
         tasks=measured.tasks,
         chat=chat_of(times),

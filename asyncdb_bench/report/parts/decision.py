@@ -7,12 +7,12 @@ from asyncdb_bench.analysis.comparison import Comparison
 from asyncdb_bench.analysis.decision import (
     Choice,
     away,
-    by_overload,
     choice_of,
     felt_sentence,
     whole_sentence,
 )
 from asyncdb_bench.analysis.resources import workers_sentence
+from asyncdb_bench.analysis.ties import by_overload
 from asyncdb_bench.analysis.verdict import Verdict
 from asyncdb_bench.records.plan import Variant
 from asyncdb_bench.report.document import (

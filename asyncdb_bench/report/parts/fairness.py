@@ -82,7 +82,10 @@ def _kept(found: Findings) -> tuple[int, int]:
     if not len(steps):
         return 0, 0
     asked = {name for name, each in found.asked.items() if not each.aside} or set(found.asked)
-    own = steps[steps.scenario.isin(asked) & steps.variant.isin(list(variants))]
+    # what an overload opens beyond it is told with the overload
+    own = steps[
+        steps.scenario.isin(asked) & steps.variant.isin(list(variants)) & (steps.kind != "overload")
+    ]
     peaks = own.groupby(["scenario", "variant"]).connections_peak.max().dropna()
     labels = peaks.index.get_level_values("variant")
     kept = [peak <= variants[label].budget for label, peak in zip(labels, peaks, strict=True)]

@@ -76,7 +76,7 @@ def overload_blocks(
     if names:
         head_of = (
             "variant | pace [requests/s] #pace | carried out for nobody [of all]"
-            " | database for them [s] | connections opened | loop lag p99 [ms] #lag"
+            " | database for them [s] | connections opened, most | loop lag p99 [ms] #lag"
             " | kept: threads, connections | gave up, timed out, refused [of those due in it]"
         )
         left = table_of(
@@ -119,7 +119,7 @@ def _left(each: Outcomes) -> Row:
         each.pace_rps,
         share(each.for_nobody),
         each.for_nobody_s,
-        each.sessions,
+        f"{number(each.sessions)}, {number(each.most_connections)}",
         each.lag_p99_ms,
         f"{number(each.threads)}, {number(each.connections)}",
         f"{share(each.left)}, {share(each.timed_out)}, {share(each.refused)}",

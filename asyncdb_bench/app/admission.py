@@ -39,7 +39,8 @@ class Admission:
     run : runs an operation: the strategy's own, or behind a bound on what is let in.
     cancels : whether a handler is cancelled when its client leaves.
     under_way : requests that are being answered.
-    left, left_running : requests whose client left, and those of them that still run.
+    left : requests whose client left.
+    left_running : those that still run, and what was let in and is awaited by nobody.
     timed_out, refused : requests that were answered so.
     """
 
@@ -121,7 +122,15 @@ class Admission:
         _note_wait(began_ns)
         work = asyncio.ensure_future(self._strategy_run(operation, params))
         work.add_done_callback(self._done)
-        return await asyncio.shield(work)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self.left_running += 1
+            work.add_done_callback(self._ended)
+            raise
+
+    def _ended(self, _: asyncio.Future[Any]) -> None:
+        self.left_running -= 1
 
     def _done(self, work: asyncio.Future[Any]) -> None:
         self._free.release()

@@ -17,7 +17,7 @@ from asyncdb_bench.contract.engine import (
 from asyncdb_bench.contract.knob import BUDGET, knob
 from asyncdb_bench.contract.operation import Operation, Params, drive_apart, drive_parts
 from asyncdb_bench.contract.strategy import Knobs, Strategy
-from asyncdb_bench_attach.timing import hand_over, taken_back
+from asyncdb_bench_attach.timing import Phases, current, hand_over, taken_back
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -193,6 +193,7 @@ class ThreadStrategy(SessionStrategy[T]):
         from tornado.concurrent import run_on_executor
 
         await super().open()
+        self._given_up: list[Phases] = []
         self.executor = ThreadPoolExecutor(self.knobs.threads, thread_name_prefix=self.name)
         self._submit = run_on_executor(lambda _, call, *args: call(*args))
         if self.knobs.abandon == "query":
@@ -217,6 +218,10 @@ class ThreadStrategy(SessionStrategy[T]):
             if self.canceller is not None:
                 return await self.canceller.run(self.submit, handed, *given)
             return await self.submit(handed, *given)
+        except BaseException:
+            if (phases := current.get()) is not None and not phases.ended:
+                self._given_up.append(phases)
+            raise
         finally:
             taken_back()
 
@@ -235,8 +240,11 @@ class ThreadStrategy(SessionStrategy[T]):
         """Return the executor's hidden queue beside the pool in use."""
         if self.executor is None:
             return {}
+        # nobody awaits these: they began, and have not ended
+        self._given_up = [each for each in self._given_up if each.queue and not each.ended]
         # concurrent.futures tells the depth of its queue nowhere else
-        return super().gauges() | {"queue_depth": self.executor._work_queue.qsize()}
+        queued = self.executor._work_queue.qsize()
+        return super().gauges() | {"queue_depth": queued, "threads_abandoned": len(self._given_up)}
 
     @classmethod
     def budget(cls, knobs: T) -> int:

@@ -16,7 +16,7 @@ import psutil
 import psycopg
 import pytest
 
-from asyncdb_bench.app.admission import WAITING, own_timeout_s
+from asyncdb_bench.app.admission import WAITING, Admission, own_timeout_s
 from asyncdb_bench.contract.data.accounts import balance_of
 from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.route import REQUEST_TIMEOUT
@@ -29,6 +29,7 @@ from asyncdb_bench.plan.registry import make_scenario, strategy_class
 from asyncdb_bench.plan.request import Spec, parse_specs
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services.running import RunningServices
+from asyncdb_bench_attach.timing import Phases, current
 from tests.waiting import eventually
 
 POOL = 2
@@ -102,11 +103,11 @@ def watched(url: str) -> Iterator[Watched]:
         found.connection.close()
 
 
-ENDING = ["native:abandon=cancel", "asyncpg_raw:abandon=cancel", "executor:abandon=query"]
+ENDING = ["native:abandon=cancel", "executor:abandon=query", "psycopg_async:abandon=query"]
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("request_", [*ENDING, "psycopg_async:abandon=query"])
+@pytest.mark.parametrize("request_", ENDING)
 def test_a_query_ends_when_its_client_leaves_and_when_its_time_is_over(
     request_: str, postgres: RunningServices, tmp_path: Path
 ) -> None:
@@ -122,12 +123,12 @@ def test_a_query_ends_when_its_client_leaves_and_when_its_time_is_over(
         for account in range(1, 5):
             status, found = ask(app.port, "/op/read", {"account": account})
             assert (status, found["balance"]) == (200, balance_of(account))
-        if "query" in request_ or "raw" in request_:
+        if "query" in request_:
             assert database.pids() == before, "each connection was kept"
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("name", ["native", "executor", "asyncpg_raw", "blocking", "processes"])
+@pytest.mark.parametrize("name", ["native", "executor"])
 def test_the_server_ends_a_query_when_its_time_is_over_and_the_connection_stays(
     name: str, postgres: RunningServices, tmp_path: Path
 ) -> None:
@@ -191,12 +192,12 @@ def test_a_time_out_that_is_none_is_refused(said: str) -> None:
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("request_", ["native", "native:abandon=cancel"])
 def test_sockets_that_are_left_cost_no_descriptor(
-    request_: str, postgres: RunningServices, tmp_path: Path
+    postgres: RunningServices, tmp_path: Path
 ) -> None:
     """Some leave before the first byte, some amid a request, some while it is worked on."""
-    with serving(request_, postgres, tmp_path) as app, watched(app.database) as database:
+    name = "native:abandon=cancel"
+    with serving(name, postgres, tmp_path) as app, watched(app.database) as database:
         process = psutil.Process(app.apps[0].pid)
         assert ask(app.port, "/op/read", {"account": 1})[0] == 200
         before = process.num_fds()
@@ -280,6 +281,29 @@ def test_a_server_that_forbids_cancelling_is_told_once_and_costs_nothing(
         assert seen.pids() == before
     told = [each.message for each in caplog.records if "abandon=query" in each.message]
     assert len(told) == 1, told
+    postgres.drop(database)
+
+
+@pytest.mark.services
+def test_what_is_abandoned_is_counted(postgres: RunningServices) -> None:
+    workload = make_scenario("mixed", {"rows": 1000}).workload()
+    database = postgres.clone(workload.data, "abandoned_counted")
+    operations = dict(workload.operations)
+
+    async def given_up(strategy: Any) -> None:
+        current.set(Phases())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await strategy.run(operations["slow"], slow(1.5))
+
+    with asyncio.Runner() as loop, opened("executor", database, operations, loop) as strategy:
+        loop.run(given_up(strategy))
+        assert strategy.gauges()["threads_abandoned"] == 1
+        assert eventually(lambda: strategy.gauges()["threads_abandoned"] == 0, 20)
+    with asyncio.Runner() as loop, opened("native:abandon=refuse", database, operations, loop) as s:
+        admission = Admission(s)
+        loop.run(given_up(admission))
+        assert admission.gauges()["abandoned_running"] == 1
     postgres.drop(database)
 
 

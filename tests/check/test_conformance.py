@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kombu import Connection
 
+from asyncdb_bench.contract.abandoning import GENERAL
 from asyncdb_bench.extensions.check.conformance import CHECKS, findings_of
 from asyncdb_bench.extensions.check.scenario_check import over_http
 from asyncdb_bench.measure.family import launched
@@ -39,7 +40,7 @@ def conforms(request: str, services: RunningServices, *, abandoning: bool = True
     # with knobs of its own a strategy does nothing else for what is abandoned, nor over Redis; what
     # the application does by itself is tried once
     named = () if spec.knobs or not abandoning else strategy_class(spec.name).abandons
-    values = [each for each in named if each not in ("wait", "refuse") or spec.name == "native"]
+    values = [each for each in named if each not in GENERAL or spec.name == "native"]
     findings = list(findings_of(make_variant(spec, BUDGET), services, values, ABANDONED))
     assert len(findings) == len(CHECKS) + len(values) + 1, "what is given back: after close"
     assert [each for each in findings if each.problem] == []

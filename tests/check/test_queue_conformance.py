@@ -88,6 +88,7 @@ def test_a_large_result_arrives_and_an_error_as_what_it_is(
         subject.engine.dispose()
         valkey.clean(queue)
         valkey.drop(database)
+    assert not isinstance(answer, Exception), answer
     assert answer["value"] == large
     assert isinstance(error, RemoteError)
     assert "division by zero" in str(error)

@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bench nightly smoke test test-long test-unit lint types contracts check-all calibrate doctor list format lock \
-        audit licences site tutorials faults reference examples up down bench-compose browser clean
+        audit licences site tutorials faults queues reference examples up down bench-compose browser clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ tutorials: $(STAMP) ## follow the tutorials word for word, half an hour
 
 faults: $(STAMP) ## the whole matrix of faults, about an hour: writes its table into docs/reliability.md
 	@$(BIN)/python -m tests.faults --table docs/reliability.md $(ARGS)
+
+queues: $(STAMP) ## task queues beside Celery, an hour, resumable: writes docs/queues.md's tables
+	@$(BIN)/python scripts/queues.py $(ARGS)
 
 format: $(STAMP) ## let ruff format and fix
 	@$(BIN)/ruff check --fix .

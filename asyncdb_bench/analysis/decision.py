@@ -384,7 +384,7 @@ def costs_of(name: str, comparison: Comparison, variants: Mapping[str, Variant])
 def parts_of(variant: Variant) -> list[str]:
     """Return what a variant needs to run beside application and database."""
     parts = [f"{each.copies} {each.role}" for each in variant.parts]
-    if variant.brokers:
+    if variant.brokers and not variant.one_redis:
         parts.append("a broker")
     if variant.needs_store:
         parts.append("a Redis")

@@ -203,6 +203,11 @@ class Variant:
     target: Target | None = None
 
     @property
+    def one_redis(self) -> bool:
+        """Whether a Redis is its broker and keeps its results."""
+        return self.brokers == ("redis",)
+
+    @property
     def processes(self) -> int:
         """How many application processes share the port."""
         return int(self.knobs.get("processes", 1))

@@ -37,7 +37,7 @@ SEEDING = 7_203_114
 
 def needs_broker(variants: Iterable[Variant]) -> bool:
     """Return whether a broker is needed beside a Redis for results: whatever there is first."""
-    return any(each.brokers and each.brokers != ("redis",) for each in variants)
+    return any(each.brokers and not each.one_redis for each in variants)
 
 
 class Services:

@@ -42,7 +42,8 @@ class Procrastinate(QueueStrategy[QueueKnobs]):
         with self.replies.expecting(key) as told:
             await self.app.configure_task("run").defer_async(text=task, key=key)
             if self.knobs.wait == "tuned":
-                await told
+                # a reconnect may miss what was told
+                await asyncio.wait([told], timeout=1)
             while not (found := await take(database.TAKE, key=key)):
                 await asyncio.sleep(0.2)
         return found[0]["reply"]

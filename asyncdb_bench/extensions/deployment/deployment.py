@@ -326,7 +326,7 @@ def _look(
         processes={role: len(kernel.tree(pids)) for role, pids in kept.items() if role != "broker"},
         servers=(
             "PostgreSQL",
-            *(["broker"] if variant.brokers else []),
+            *(["broker"] if variant.brokers and not variant.one_redis else []),
             *(["Redis for results"] if variant.needs_store else []),
         ),
         config_lines=config_lines(variant),

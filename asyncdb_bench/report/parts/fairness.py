@@ -97,7 +97,7 @@ def _given_row(row: Mapping[str, Any]) -> Row:
     beside = [row["parts"]] if row["parts"] else []
     if variant.brokers:
         beside.append(f"a broker ({' or '.join(variant.brokers)})")
-    if variant.needs_store:
+    if variant.needs_store and not variant.one_redis:
         beside.append("a Redis for results")
     return row_of(
         variant.label,

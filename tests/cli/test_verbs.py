@@ -121,7 +121,7 @@ def test_results_that_cannot_be_written(tmp_path: Path) -> None:
 def test_check_runs_the_conformance_suite(bench: Bench) -> None:
     done = bench("check", "native")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("ok  ") == 13
+    assert done.stdout.count("ok  ") == 18
     assert "native: conforms" in done.stdout
 
 

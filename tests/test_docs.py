@@ -111,7 +111,10 @@ def test_files_that_are_named_exist(page: Path) -> None:
 def test_the_documents_are_short_and_each_begins_with_its_question() -> None:
     docs = [each for each in PAGES[1:-1] if each.name != "licences.md"]
     assert len(PAGES[0].read_text().split()) <= 900
-    assert sum(len(each.read_text().split()) for each in docs) <= 16_000
+    # tables that are measured and written by a program are not prose
+    texts = [re.sub(r"<!-- (\w+): begin -->.*?<!-- \1: end -->", "", t, flags=re.DOTALL) for t in
+             (each.read_text() for each in docs)]  # fmt: skip
+    assert sum(len(each.split()) for each in texts) <= 16_000
     for each in docs:
         title, first = each.read_text().split("\n\n", 2)[:2]
         assert "?" in title + first or each.name == "architecture.md", each

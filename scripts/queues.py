@@ -41,7 +41,8 @@ QUEUES = groups("strategies")["queues"]
 TUNED = ["celery", "celery_aio", *QUEUES, "taskiq:over=rabbitmq", "executor"]
 PLAIN = [f"{each}:wait=plain" for each in QUEUES]
 RUNS = {
-    "read and slow": ["--strategy", ",".join(TUNED), "--scenario", "read,slow"],
+    "read": ["--strategy", ",".join(TUNED), "--scenario", "read"],
+    "slow": ["--strategy", ",".join(TUNED), "--scenario", "slow"],
     "as they are": ["--strategy", ",".join(["celery", *PLAIN]), "--scenario", "read"],
     "cores shared": [
         *("--strategy", ",".join(f"{each}:worker_cores=shared" for each in ("celery", *QUEUES))),
@@ -80,7 +81,8 @@ def measure_run(name: str, seconds: float) -> None:
         command = [sys.executable, str(ROOT / "bench.py"), "run", *RUNS[name], *options]
         subprocess.run(command, check=False, cwd=ROOT)
         rows = json.loads((Path(results) / "latest" / "summary.json").read_text())
-    wanted = ("pace_rps", "offered_rps", "p50_ms", "p99_ms", "cpu_ms_net", "error_rate")
+    paces = ("pace_rps", "capacity_rps_low", "capacity_rps_high")
+    wanted = (*paces, "offered_rps", "p50_ms", "p99_ms", "cpu_ms_net", "error_rate")
     figures = [
         {key: row.get(key) for key in ("variant", "scenario", "at_common_load", *wanted)}
         for row in rows

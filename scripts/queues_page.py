@@ -47,11 +47,14 @@ def pace_table(kept: Kept) -> str:
 
 def _cells(rows: Sequence[Kept], variant: str, scenario: str) -> list[str]:
     own = [each for each in rows if (each["variant"], each["scenario"]) == (variant, scenario)]
-    pace = next((each["pace_rps"] for each in own if each["pace_rps"]), None)
+    pace = next((each for each in own if each["pace_rps"] and each["capacity_rps_low"]), None)
     cpu = next((each["cpu_ms_net"] for each in own if each["cpu_ms_net"]), None)
     load = next((each for each in own if each["at_common_load"] and each["p50_ms"]), None)
     latency = f"{load['p50_ms']:.3g} / {load['p99_ms']:.3g}" if load else "–"
-    return [_number(pace, "/s"), latency, _number(cpu, "")]
+    # a pace of one round has no interval, and says nothing
+    paces = pace and [pace[each] for each in ("pace_rps", "capacity_rps_low", "capacity_rps_high")]
+    said = "{:.3g}/s ({:.3g} to {:.3g})".format(*paces) if paces else "–"
+    return [said, latency, "–" if cpu is None else f"{cpu:.3g}"]
 
 
 def fault_table(kept: Kept) -> str:
@@ -124,10 +127,6 @@ def _left(seen: Kept) -> str:
 def _lines(strategy: str) -> int:
     (path,) = (ROOT / "strategies").rglob(f"{strategy}.py")
     return len(path.read_text().splitlines())
-
-
-def _number(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value:.3g}{unit}"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -13,10 +13,11 @@ KEPT: dict[str, Any] = {
             "day": "2026-12-01",
             "seconds": 60,
             "rows": [
-                ROW | {"variant": "saq", "pace_rps": 312.4, "cpu_ms_net": 2.41, "p50_ms": None,
+                ROW | {"variant": "saq", "pace_rps": 312.4, "capacity_rps_low": 290.0,
+                       "capacity_rps_high": 340.0, "cpu_ms_net": 2.41, "p50_ms": None,
                        "p99_ms": None, "at_common_load": False},
-                ROW | {"variant": "saq", "pace_rps": None, "cpu_ms_net": None, "p50_ms": 4.0,
-                       "p99_ms": 20.0, "at_common_load": True},
+                ROW | {"variant": "saq", "pace_rps": None, "capacity_rps_low": None,
+                       "cpu_ms_net": None, "p50_ms": 4.0, "p99_ms": 20.0, "at_common_load": True},
             ],
         }
     },
@@ -49,7 +50,7 @@ def test_the_page_has_what_was_measured_between_its_markers() -> None:
     assert "old" not in page
     assert page.startswith("before\n")
     assert page.endswith("after\n")
-    assert "| `saq` | 312/s | 4 / 20 | 2.41 |" in page
+    assert "| `saq` | 312/s (290 to 340) | 4 / 20 | 2.41 |" in page
     assert "ignored for 6 s, then killed: lost (504 after 8.0 s)" in page
     assert "run again, 4.0 s | loop held 12 ms, back after never | its worker ends" in page
     assert "200 keys of 200 tasks, for 60 s, 1 of them for ever" in page

@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bench nightly smoke test test-long test-unit lint types contracts check-all calibrate doctor list format lock \
-        audit licences site tutorials faults queues reference examples up down bench-compose browser clean
+        audit licences site tutorials faults queues atlas reference examples up down bench-compose browser clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +107,10 @@ reference: $(STAMP) ## measure the committed reference report anew (eleven minut
 
 examples: $(STAMP) ## measure the committed claims and maps under docs/ anew (35 minutes)
 	@sh scripts/examples.sh $(BIN)/python
+
+ATLAS ?= .artifacts/atlas
+atlas: $(STAMP) ## measure the releases of the last years for docs/versions.md: hours, gone on with where interrupted
+	@PYTHONPATH=. $(BIN)/python scripts/atlas.py $(ATLAS) $(ARGS)
 
 browser: ## install Chromium for the browser tests (Debian, as root)
 	@command -v chromium >/dev/null 2>&1 || (apt-get update -qq && apt-get install -y -qq chromium)

@@ -36,6 +36,9 @@ def bench_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+WRITING = {"run", "report", "compare", "gate", "history", "calibrate", "versions"}
+
+
 class Bench:
     """Runs `bench.py` from the checkout, with results and reports elsewhere."""
 
@@ -57,7 +60,7 @@ class Bench:
     def command(self, *arguments: str) -> list[str]:
         """Return the whole command, with the folders for those verbs that write."""
         folders: Sequence[str] = ()
-        if arguments[0] in {"run", "report", "compare", "gate", "history", "calibrate"}:
+        if arguments[0] in WRITING:
             folders = ("--results", str(self.results), "--reports", str(self.reports))
         return [sys.executable, "bench.py", *arguments, *folders]
 

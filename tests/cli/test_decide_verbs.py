@@ -158,7 +158,7 @@ def test_a_gate_needs_one_thing_to_measure_against(inside: Inside) -> None:
     for asked in ((), ("--base", "HEAD", "--against", "one")):
         ended = inside("gate", *asked)
         assert ended.returncode == 2
-        assert "either --base REVISION" in ended.stderr
+        assert "give one of --base REVISION and --base-env VERSIONS" in ended.stderr
     ended = inside("gate", "--base", "no-such-revision")
     assert ended.returncode == 2
     assert "no-such-revision" in ended.stderr

@@ -44,7 +44,7 @@ def test_help_names_every_verb(bench: Bench) -> None:
     assert done.returncode == 0
     named = re.findall(r"^  ([a-z][a-z-]+)  ", done.stdout, re.MULTILINE)
     measuring = {"run", "plan", "list", "doctor", "calibrate", "serve", "load-worker", "gate"}
-    reading = {"compare", "history", "report", "advise"}
+    reading = {"compare", "history", "report", "advise", "versions"}
     assert set(named) == measuring | reading | {"check", "clean", "init", "new"}
 
 

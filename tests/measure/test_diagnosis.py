@@ -24,15 +24,15 @@ NAMES = {
 
 @pytest.fixture(scope="module")
 def saturated(valkey: RunningServices, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Ways to the database, asked for more than they can do: queries of 100 ms, 45 a second."""
+    """Ways to the database, asked for more than they can do: queries of 100 ms, 30 a second."""
     return run(
         ",".join(NAMES),
         valkey,
         tmp_path_factory.mktemp("saturated"),
         scenarios="slow:ms=100,rows=1000",
         # so patient that the first answers of a slow machine do not end the climb
-        ladder=(2, 45),
-        objective_ms=600,
+        ladder=(2, 30),
+        objective_ms=400,
         warmup_s=1.5,
     )
 

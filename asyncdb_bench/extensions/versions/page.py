@@ -53,8 +53,7 @@ def sentence(line: Line, releases: list[str]) -> str:
             if between is Between.OPEN:
                 parts.append(f"not known between {releases[older]} and {releases[newer]}: {ratio}")
             elif any(place not in walk.out for place in range(older + 1, newer)):
-                parts.append(f"{releases[newer]} does {ratio}, from a release after it"
-                             f" {releases[older]}")  # fmt: skip
+                parts.append(f"somewhere from {releases[older]} to {releases[newer]} {ratio}")
             else:
                 parts.append(f"{releases[newer]} does {ratio} of what {releases[older]} does")
         last = newer

@@ -75,7 +75,7 @@ def decision_section(found: Findings) -> Section:
     if choices:
         figure = figure_of(
             found, "", "ratios", "decision-ratios",
-            "Left of 1: slower than the base. Bars: 95 % for all pairs at once.", role="ratios",
+            "Left of 1: less than the base. Bars: 95 % for all pairs at once.", role="ratios",
         )  # fmt: skip
         blocks.append(
             Decision(

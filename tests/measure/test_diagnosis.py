@@ -33,7 +33,7 @@ def saturated(valkey: RunningServices, tmp_path_factory: pytest.TempPathFactory)
         # so patient that the first answers of a slow machine do not end the climb
         ladder=(2, 30),
         objective_ms=400,
-        warmup_s=1.5,
+        warmup_s=0.5,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from rich.console import RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
@@ -83,6 +83,11 @@ def page_data(document: Document) -> Markup:
     return Markup(text)  # noqa: S704 - JSON, made safe just above
 
 
+def breakable(text: str) -> Markup:
+    """Return a text, escaped, whose lines may end after the colon in a variant's label."""
+    return Markup(":<wbr>").join(escape(each) for each in str(_shown(text)).split(":"))
+
+
 def templates() -> Environment:
     """Return the pages' templates: everything is escaped, a name that is missing is an error."""
     environment = Environment(
@@ -94,6 +99,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.filters["breakable"] = breakable
     environment.globals["counted"] = counted
     return environment
 

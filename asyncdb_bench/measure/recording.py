@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncdb_bench.analysis.overload import Arrivals, overloaded
 from asyncdb_bench.analysis.step.durations import Times, curve, moments
+from asyncdb_bench.analysis.step.overload import Arrivals, overloaded
 from asyncdb_bench.analysis.step.record import (
     Measured,
     TrialContext,

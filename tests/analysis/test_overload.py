@@ -13,13 +13,13 @@ import pytest
 from asyncdb_bench.analysis.comparison import Comparison, compare_scenarios
 from asyncdb_bench.analysis.decision import Sure, choice_of
 from asyncdb_bench.analysis.inference import GOODPUT
-from asyncdb_bench.analysis.overload import (
+from asyncdb_bench.analysis.overload import outcomes
+from asyncdb_bench.analysis.step.overload import (
     Arrivals,
     calm_us,
     doubts_of,
     edges_us,
     for_nobody,
-    outcomes,
     overloaded,
     recovery_s,
 )

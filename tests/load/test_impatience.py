@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asyncdb_bench.analysis.overload import Arrivals, span
+from asyncdb_bench.analysis.step.overload import Arrivals, span
 from asyncdb_bench.contract.route import REQUEST_TIMEOUT
 from asyncdb_bench.measure.launch import load_for
 from asyncdb_bench.plan.request import parse_specs

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from asyncdb_bench.analysis import statistics
-from asyncdb_bench.analysis.overload import doubts_of
 from asyncdb_bench.analysis.step.durations import Times, WaitingCurve, summarised
 from asyncdb_bench.analysis.step.histogram import counts_of
+from asyncdb_bench.analysis.step.overload import doubts_of
 from asyncdb_bench.analysis.step.series import chat_summary
 from asyncdb_bench.analysis.step.validity import (
     Evidence,

@@ -45,7 +45,7 @@ MORE_STATEMENTS = {"statement": 1}
 
 deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 """When this request's time is over, on :func:`time.monotonic`, where its strategy looks at it."""
-bound: ContextVar[Bound | None] = ContextVar("bound", default=None)
+bound: ContextVar[Bound | AsyncBound | None] = ContextVar("bound", default=None)
 """What bounds this request's statements; None: nothing does."""
 
 
@@ -55,15 +55,19 @@ def rest_s(timeout_s: float) -> float:
 
 
 class Bound(ABC):
-    """Bounds the statements of one request."""
+    """Bounds the statements of one request in a blocking session."""
 
     @abstractmethod
     def execute(self, session: Any, statement: Any) -> Any:
-        """Run a statement in a blocking session."""
+        """Run a statement."""
+
+
+class AsyncBound(ABC):
+    """Bounds the statements of one request in an async session."""
 
     @abstractmethod
     async def execute_async(self, session: Any, statement: Any) -> Any:
-        """Run a statement in an async session."""
+        """Run a statement."""
 
 
 LEAST_MS = 10
@@ -72,7 +76,7 @@ one that fails leaves its transaction to who has the connection next
 (``findings/sqlalchemy_commit_cancelled.sh``)."""
 
 
-class Deadline(Bound):
+class Deadline(Bound, AsyncBound):
     """The server ends each statement that runs beyond a request's time.
 
     One statement more in each transaction, with a round trip of its own.
@@ -151,10 +155,6 @@ class Cancellable(Bound):
                 self._connection = None
                 self._changed.notify_all()
 
-    async def execute_async(self, session: Any, statement: Any) -> Any:
-        """Not for async sessions, see :class:`AsyncCancellable`."""
-        raise NotImplementedError
-
     def abandon(self) -> bool:
         """Let no further statement begin; return whether one runs."""
         with self._changed:
@@ -179,7 +179,7 @@ class Cancellable(Bound):
             return self._changed.wait_for(lambda: self._connection is None, patience_s)
 
 
-class AsyncCancellable(Bound):
+class AsyncCancellable(AsyncBound):
     """Likewise on the loop, for psycopg: the task is left to end, so the connection is kept."""
 
     def __init__(self) -> None:
@@ -190,10 +190,6 @@ class AsyncCancellable(Bound):
         self._abandoned = False
         self._cancelling = asyncio.Lock()
         self._idle = asyncio.Event()
-
-    def execute(self, session: Any, statement: Any) -> Any:
-        """Not for blocking sessions."""
-        raise NotImplementedError
 
     async def execute_async(self, session: Any, statement: Any) -> Any:
         """Run a statement, unless the request was abandoned.
@@ -340,7 +336,7 @@ def carried(call: Callable[..., Any]) -> Callable[..., Any]:
     return call if within is None else partial(_under, within, call)
 
 
-def _under(within: Bound, call: Callable[..., Any], *given: Any) -> Any:
+def _under(within: Bound | AsyncBound, call: Callable[..., Any], *given: Any) -> Any:
     token = bound.set(within)
     try:
         return call(*given)
@@ -351,10 +347,14 @@ def _under(within: Bound, call: Callable[..., Any], *given: Any) -> Any:
 def executing(session: Any) -> Callable[[Any], Any]:
     """Return what runs a statement in a blocking session, bound as this request is."""
     within = bound.get()
-    return session.execute if within is None else partial(within.execute, session)
+    return partial(within.execute, session) if isinstance(within, Bound) else session.execute
 
 
 def executing_async(session: Any) -> Callable[[Any], Awaitable[Any]]:
     """Return what runs a statement in an async session, bound as this request is."""
     within = bound.get()
-    return session.execute if within is None else partial(within.execute_async, session)
+    return (
+        partial(within.execute_async, session)
+        if isinstance(within, AsyncBound)
+        else session.execute
+    )

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
-from asyncdb_bench.contract.abandoning import GENERAL, Bound, bound
+from asyncdb_bench.contract.abandoning import GENERAL, AsyncBound, Bound, bound
 from asyncdb_bench.contract.knob import BUDGET, knob
 from asyncdb_bench.contract.operation import Operation, Params
 from asyncdb_bench.contract.strategy import Knobs, Strategy
@@ -178,7 +178,9 @@ def _end_with_parent() -> None:
         os._exit(0)
 
 
-def _run(name: str, params: dict[str, Any], timed: bool, within: Bound | None) -> tuple[Any, Any]:
+def _run(
+    name: str, params: dict[str, Any], timed: bool, within: Bound | AsyncBound | None
+) -> tuple[Any, Any]:
     """Run an operation in this process; return its answer and its phases."""
     assert _sessions is not None
     phases = Phases() if timed else None

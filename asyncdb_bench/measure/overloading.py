@@ -44,6 +44,10 @@ class Overloading:
         """Return whether a scenario is one of overloads."""
         return scenario in self._scenarios
 
+    def take_back(self, scenario: str, had: int) -> None:
+        """Count `had` rounds of a scenario at most: a variant had no part in later ones."""
+        self.had[scenario] = min(self.had[scenario], had)
+
     def note(self, order: TurnOrder, step: Step | None) -> None:
         """Take note of what a turn showed.
 

@@ -124,8 +124,7 @@ class RunSchedule(TurnSchedule):
             rounds, loads, overloads = self._before.get(scenario, (0, 0, 0))
             self._rounds[scenario] = min(self._rounds[scenario], rounds)
             self._loads[scenario] = min(self._loads[scenario], loads)
-            had = self._overloading.had
-            had[scenario] = min(had[scenario], overloads)
+            self._overloading.take_back(scenario, overloads)
 
     # stages
 

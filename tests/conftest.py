@@ -20,6 +20,7 @@ from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.running import RunningServices
 from tests.command_line import ROOT, Bench
+from tests.factories import scratch_folder
 
 if TYPE_CHECKING:
     from asyncdb_bench.records.run_folder import RunFolder
@@ -123,7 +124,7 @@ def rabbitmq(
     logs = tmp_path_factory.mktemp("rabbitmq-logs")
 
     def start() -> brokers.BrokerServer:
-        return brokers.start_rabbitmq(program, databases.scratch_folder("rabbitmq"), logs)
+        return brokers.start_rabbitmq(program, scratch_folder("rabbitmq"), logs)
 
     with Lent(logs, postgres, start) as services:
         assert not services.broker_problem

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from asyncdb_bench.records.doubts import Doubt, DoubtKind
@@ -22,6 +24,11 @@ from asyncdb_bench.records.step import Ledger, Percentiles, Step, TrialEnd, Turn
 
 LATE = Doubt(DoubtKind.SEND_LAG, 9, 2, subject="p50")
 """A load generator that sent late."""
+
+
+def scratch_folder(kind: str) -> Path:
+    """Make a folder for a service that removes it, which an account without rights may be given."""
+    return Path(tempfile.mkdtemp(prefix=f"asyncdb-bench-{kind}-"))
 
 
 def settings(**changes: Any) -> Settings:

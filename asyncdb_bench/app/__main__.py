@@ -20,15 +20,15 @@ from asyncdb_bench.app.admission import Admission
 from asyncdb_bench.app.application import make_application
 from asyncdb_bench.app.bounded_server import BoundedServer
 from asyncdb_bench.app.chat import Rooms, is_chat
+from asyncdb_bench.app.process import run_process
 from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.strategy import Context, Strategy
-from asyncdb_bench.errors import BenchError, ServiceError
+from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.plan.cores import served_operations
 from asyncdb_bench.plan.registry import strategy_class
 from asyncdb_bench.plan.variants import faulty_operations, faulty_strategy
 from asyncdb_bench.records.messages import (
     AppConfig,
-    Failed,
     Heartbeats,
     Ready,
     answer_marks,
@@ -107,24 +107,20 @@ async def serve(config: AppConfig) -> int:
         await strategy.close()
 
 
-def main() -> int:
-    """Read the configuration, serve, and say what failed."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    try:
-        config = decoded_config(read_line(), AppConfig)
-        with asyncio.Runner(loop_factory=_loop_factory(config)) as runner:
-            if cut_off := runner.run(serve(config)):
-                was = "1 request was" if cut_off == 1 else f"{cut_off} requests were"
-                logging.warning("%s cut off after %g s", was, config.drain_s)
-                return ServiceError.exit_code
-    except BenchError as error:
-        say(Failed(str(error)))
-        return error.exit_code
-    except Exception as error:
-        logging.exception("the application could not start")
-        say(Failed(f"{type(error).__name__}: {error}"))
-        return ServiceError.exit_code
+def work() -> int:
+    """Read the configuration and serve."""
+    config = decoded_config(read_line(), AppConfig)
+    with asyncio.Runner(loop_factory=_loop_factory(config)) as runner:
+        if cut_off := runner.run(serve(config)):
+            was = "1 request was" if cut_off == 1 else f"{cut_off} requests were"
+            logging.warning("%s cut off after %g s", was, config.drain_s)
+            return ServiceError.exit_code
     return 0
+
+
+def main() -> int:
+    """Serve, and say what failed."""
+    return run_process(work, "the application could not start")
 
 
 def _loop_factory(config: AppConfig) -> Callable[[], asyncio.AbstractEventLoop] | None:

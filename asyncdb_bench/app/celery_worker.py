@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import _thread
 import os
-import signal
 
 import msgspec
 
+from asyncdb_bench.app.process import end_with_parent
 from asyncdb_bench.contract.celery.strategy import WorkerKnobs, results_backend
 from asyncdb_bench.errors import BenchError
 from asyncdb_bench.records.messages import (
@@ -22,13 +22,6 @@ from asyncdb_bench.records.messages import (
     read_line,
     say,
 )
-
-
-def end_with_parent() -> None:
-    """Wait until standard input ends, and end the process group."""
-    while os.read(0, 4096):
-        pass
-    os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 def main() -> int:

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import threading
 
-from asyncdb_bench.app.celery_worker import end_with_parent
+from asyncdb_bench.app.process import end_with_parent, run_process
 from asyncdb_bench.contract.knob import make_knobs
 from asyncdb_bench.contract.queues.strategy import QueueStrategy
 from asyncdb_bench.contract.queues.work import AsyncWork, BlockingWork
 from asyncdb_bench.contract.strategy import Context
-from asyncdb_bench.errors import BenchError, ServiceError
 from asyncdb_bench.plan.cores import served_operations
 from asyncdb_bench.plan.registry import strategy_class
 from asyncdb_bench.plan.variants import faulty_operations
 from asyncdb_bench.records.messages import (
-    Failed,
     Ready,
     WorkerConfig,
     decoded_config,
@@ -64,21 +61,17 @@ async def serve(config: WorkerConfig) -> None:
         await strategy.close()
 
 
-def main() -> int:
+def work() -> int:
     """Run the worker until it is told to stop."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    try:
-        config = decoded_config(read_line(), WorkerConfig)
-        threading.Thread(target=end_with_parent, daemon=True).start()
-        asyncio.run(serve(config))
-    except BenchError as error:
-        say(Failed(str(error)))
-        return error.exit_code
-    except Exception as error:
-        logging.exception("the worker could not go on")
-        say(Failed(f"{type(error).__name__}: {error}"))
-        return ServiceError.exit_code
+    config = decoded_config(read_line(), WorkerConfig)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    asyncio.run(serve(config))
     return 0
+
+
+def main() -> int:
+    """Run the worker, and say what failed."""
+    return run_process(work, "the worker could not go on")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ from typing import Any
 
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 
+LIMIT = 10_000
+"""Calls of an application that may wait at once for an answer; more are refused."""
+
 
 class RemoteError(Exception):
     """A task failed in the worker; the text says how."""

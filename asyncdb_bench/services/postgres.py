@@ -10,7 +10,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -494,8 +493,3 @@ def _runs(programs: Path, identity: dict[str, Any]) -> bool:
     except PermissionError:
         return False
     return answer.returncode == 0
-
-
-def scratch_folder(kind: str) -> Path:
-    """Make a temporary folder for a service of this run."""
-    return Path(tempfile.mkdtemp(prefix=f"asyncdb-bench-{kind}-"))

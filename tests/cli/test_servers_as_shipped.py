@@ -23,6 +23,7 @@ from asyncdb_bench.services.postgres import Postgres, use_url
 from asyncdb_bench.services.reaching import Pooler, find_pooler
 from asyncdb_bench.services.running import RunningServices
 from tests.command_line import Bench
+from tests.factories import scratch_folder
 
 pytestmark = [pytest.mark.services, pytest.mark.e2e]
 
@@ -31,7 +32,7 @@ CHECK = ("check", "read", "--strategies", "native")
 
 @pytest.fixture(scope="module")
 def sockets() -> Iterator[Path]:
-    folder = databases.scratch_folder("socket")
+    folder = scratch_folder("socket")
     folder.chmod(0o777)
     yield folder
     shutil.rmtree(folder)
@@ -44,7 +45,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory, sockets: Path) -> Iterator[P
     del shipped["shared_preload_libraries"]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(databases, "SETTINGS", shipped)
-        folder = databases.scratch_folder("stock")
+        folder = scratch_folder("stock")
         server = databases.start_embedded(folder, tmp_path_factory.mktemp("logs"), "stock")
     yield server
     server.stop()
@@ -125,7 +126,7 @@ def test_a_server_as_it_is_shipped_is_served_from(stock: Postgres, bench: Bench)
 def test_a_pooler_is_named(stock: Postgres, tmp_path: Path, bench: Bench) -> None:
     if find_pooler() is None:
         pytest.skip("pgbouncer is not installed")
-    folder = databases.scratch_folder("pooler")
+    folder = scratch_folder("pooler")
     pooler = Pooler(stock.url, 3, folder, tmp_path)
     try:
         url = changed(stock.url, port=str(pooler.port))

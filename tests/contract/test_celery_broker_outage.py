@@ -25,8 +25,8 @@ from asyncdb_bench.plan.registry import make_scenario
 from asyncdb_bench.plan.request import Spec
 from asyncdb_bench.plan.variants import make_variant, plan_scenario
 from asyncdb_bench.services import broker as brokers
-from asyncdb_bench.services.postgres import scratch_folder
 from asyncdb_bench.services.running import RunningServices
+from tests.factories import scratch_folder
 
 pytestmark = pytest.mark.services
 

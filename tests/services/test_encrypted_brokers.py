@@ -11,9 +11,9 @@ import trustme
 
 from asyncdb_bench.errors import ServiceError
 from asyncdb_bench.services import broker as brokers
-from asyncdb_bench.services.postgres import scratch_folder
 from asyncdb_bench.services.program import Program, free_port, write_private
 from tests.command_line import Bench
+from tests.factories import scratch_folder
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.services, pytest.mark.e2e]

@@ -20,6 +20,7 @@ from asyncdb_bench.services import broker as brokers
 from asyncdb_bench.services import postgres as databases
 from asyncdb_bench.services.program import GUARD, is_listening
 from asyncdb_bench.services.running import RunningServices
+from tests.factories import scratch_folder
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.services
@@ -50,7 +51,7 @@ def test_the_server_says_what_it_is(postgres: RunningServices) -> None:
 
 
 def test_the_embedded_server_leaves_nothing(tmp_path: Path) -> None:
-    folder = databases.scratch_folder("test")
+    folder = scratch_folder("test")
     server = databases.start_embedded(folder, tmp_path, "asyncdb_bench_t")
     assert server.program is not None
     processes = psutil.Process(server.program.popen.pid).children(recursive=True)
@@ -63,7 +64,7 @@ def test_the_embedded_server_leaves_nothing(tmp_path: Path) -> None:
 def test_a_killed_server_starts_again_while_a_connection_of_it_is_still_ending(
     tmp_path: Path,
 ) -> None:
-    server = databases.start_embedded(databases.scratch_folder("test"), tmp_path, "asyncdb_bench_t")
+    server = databases.start_embedded(scratch_folder("test"), tmp_path, "asyncdb_bench_t")
     assert server.program is not None
     try:
         with psycopg.connect(server.url) as connection:
@@ -167,7 +168,7 @@ def test_a_stopped_rabbitmq_leaves_neither_process_nor_epmd(tmp_path: Path) -> N
     server = brokers.find_rabbitmq()
     if server is None:
         pytest.skip("rabbitmq-server is not installed")
-    folder = databases.scratch_folder("rabbitmq-test")
+    folder = scratch_folder("rabbitmq-test")
     running = brokers.start_rabbitmq(server, folder, tmp_path)
     mark = str(folder).encode()
     assert eventually(lambda: _with_environment(mark), 5)

@@ -32,8 +32,9 @@ from asyncdb_bench.contract.celery.celery_app import (
     task_of,
     unwrapped,
 )
-from asyncdb_bench.contract.celery.result_backends import LIMIT, Pending, make_results
+from asyncdb_bench.contract.celery.result_backends import Pending, make_results
 from asyncdb_bench.contract.celery.strategy import Way
+from asyncdb_bench.contract.remote import LIMIT
 from asyncdb_bench.contract.urls import aio_pika_url
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
 

@@ -33,10 +33,8 @@ from asyncdb_bench.contract.celery.celery_app import (
     unwrapped,
 )
 from asyncdb_bench.contract.celery.strategy import Way
-from asyncdb_bench.contract.remote import RemoteError, failure
+from asyncdb_bench.contract.remote import LIMIT, RemoteError, failure
 from asyncdb_bench.errors import RequestTimeoutError, UnavailableError
-
-LIMIT = 10_000
 
 
 class Pending:

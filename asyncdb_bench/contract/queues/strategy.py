@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from asyncdb_bench.contract.knob import BUDGET, knob, values_of
 from asyncdb_bench.contract.operation import Operation, Params
+from asyncdb_bench.contract.remote import LIMIT
 from asyncdb_bench.contract.strategy import Context, Knobs, Strategy
 from asyncdb_bench.errors import (
     KnobError,
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 THREADS = 32
 """That wait for results where a library blocks, as `celery:wait=thread` has."""
-LIMIT = 10_000
-"""Calls that may wait at once, as for Celery; more are refused."""
 OPEN_S = 10
 AGAIN_S = 0.2
 KEPT_S = 60
